@@ -1,0 +1,94 @@
+"""A kernel: what a runtime executes as one; the unit that is measured, fitted and predicted.
+
+The fields are the shape columns of the canonical measurement table, so that a kernel of a graph
+and a row of a published table are the same thing to a cost model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel: the main operator's shape and what is fused into it.
+
+    `op` is the kind of the main operator in the vocabulary of `perfmodel.graph.ops` (`conv2d` with
+    `groups == cin` is depthwise), with `gemm` and `bmm` for bare matrix products; `kernel_class`
+    is its cost class (see `perfmodel.cost.classes`). Sizes are for the whole batch and in elements;
+    `m, n, k` are those of the matrix product that the operator amounts to (0 where it is none);
+    `macs` are multiply-accumulates of the direct algorithm, `weight_elements` constants read.
+    `fused` are the names of all graph ops inside, `n_fused` extra ops folded into the main one.
+    """
+
+    name: str
+    op: str
+    kernel_class: str
+    fused: tuple[str, ...] = ()
+    batch: int = 1
+    cin: int = 0
+    hin: int = 0
+    win: int = 0
+    cout: int = 0
+    hout: int = 0
+    wout: int = 0
+    kh: int = 1
+    kw: int = 1
+    sh: int = 1
+    sw: int = 1
+    groups: int = 1
+    m: int = 0
+    n: int = 0
+    k: int = 0
+    elements: int = 0
+    macs: int = 0
+    input_elements: int = 0
+    weight_elements: int = 0
+    output_elements: int = 0
+    residual: bool = False
+    activation: str = "none"
+
+
+NUMERIC_COLUMNS: tuple[str, ...] = tuple(
+    f.name for f in fields(Kernel) if f.type in ("int", "bool")
+)
+"""Fields of `Kernel` that a `KernelTable` holds as float64 columns."""
+
+TEXT_COLUMNS: tuple[str, ...] = ("name", "op", "kernel_class", "activation")
+
+
+@dataclass(frozen=True)
+class KernelTable:
+    """Many kernels as columns, for vectorised features and predictions.
+
+    `text[c]` and `number[c]` are arrays of shape (kernels,); columns are `TEXT_COLUMNS` and
+    `NUMERIC_COLUMNS`.
+    """
+
+    text: dict[str, np.ndarray]
+    number: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.text["op"])
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        return self.number[column] if column in self.number else self.text[column]
+
+    @staticmethod
+    def from_kernels(kernels: Iterable[Kernel]) -> KernelTable:
+        """Columns of the given kernels, in order."""
+        rows = list(kernels)
+        return KernelTable(
+            {c: np.array([getattr(r, c) for r in rows], dtype=object) for c in TEXT_COLUMNS},
+            {c: np.array([getattr(r, c) for r in rows], dtype=float) for c in NUMERIC_COLUMNS},
+        )
+
+    def take(self, index: np.ndarray) -> KernelTable:
+        """The kernels at `index` (integers or a mask)."""
+        return KernelTable(
+            {c: v[index] for c, v in self.text.items()},
+            {c: v[index] for c, v in self.number.items()},
+        )
