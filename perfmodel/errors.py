@@ -81,6 +81,6 @@ class ScenarioError(PerfmodelError):
 
 
 class RunnerError(PerfmodelError):
-    """A device or runtime that is not there or failed: says what is missing and how to attach it."""
+    """A device or runtime that is absent or failed: says what is missing and how to attach it."""
 
     kind = "runner"
