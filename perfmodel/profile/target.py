@@ -1,0 +1,86 @@
+"""Targets: what executes a network, written `device/unit/framework/precision/threads@cluster`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from perfmodel.errors import TargetError
+
+UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
+PRECISIONS = ("fp32", "tf32", "fp16", "int8", "float")
+CLUSTERS = ("big", "little", "all")
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9.+-]{0,79}")
+_THREADS = re.compile(r"t([1-9][0-9]{0,2})(?:@(big|little|all))?")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A full target; `threads` is 0 and `cluster` empty where they mean nothing (a GPU)."""
+
+    device: str
+    unit: str
+    framework: str
+    precision: str
+    threads: int = 0
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.device, self.unit, self.framework, self.precision]
+        if self.threads:
+            parts.append(f"t{self.threads}" + (f"@{self.cluster}" if self.cluster else ""))
+        return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class TargetQuery:
+    """A target as a user writes it: trailing parts may be missing (empty)."""
+
+    device: str
+    unit: str = ""
+    framework: str = ""
+    precision: str = ""
+    threads: int = 0
+    cluster: str = ""
+
+    def matches(self, target: Target) -> bool:
+        """Whether every part that is given agrees with `target`."""
+        return all(
+            not asked or asked == have
+            for asked, have in (
+                (self.unit, target.unit),
+                (self.framework, target.framework),
+                (self.precision, target.precision),
+                (self.threads, target.threads),
+                (self.cluster, target.cluster),
+            )
+        )
+
+
+def parse_target(text: str) -> TargetQuery:
+    """Read a target string; raises `TargetError` that names the part which is wrong."""
+    parts = text.strip().split("/")
+    form = "write device/unit/framework/precision/threads, for example pixel-3/cpu/tflite/fp32/t4"
+    if not parts[0] or len(parts) > 5:
+        raise TargetError(f"target {text!r} is not of the form device/unit/...", form)
+    device = parts[0].lower()
+    if not SLUG.fullmatch(device):
+        raise TargetError(f"target {text!r}: {parts[0]!r} is no device name", form)
+    unit, framework, precision, threads = (parts[1:] + [""] * 4)[:4]
+    if unit and unit not in UNITS:
+        raise TargetError(f"target {text!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
+    if framework and not SLUG.fullmatch(framework):
+        raise TargetError(f"target {text!r}: {framework!r} is no framework name", form)
+    if precision and precision not in PRECISIONS:
+        known = ", ".join(PRECISIONS)
+        raise TargetError(f"target {text!r}: precision {precision!r} is none of {known}", form)
+    count, cluster = 0, ""
+    if threads:
+        match = _THREADS.fullmatch(threads)
+        if match is None:
+            raise TargetError(
+                f"target {text!r}: threads {threads!r} is not like t4 or t4@big", form
+            )
+        count, cluster = int(match[1]), match[2] or ""
+    return TargetQuery(device, unit, framework, precision, count, cluster)
