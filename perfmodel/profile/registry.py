@@ -25,7 +25,7 @@ def builtin_folder() -> Path:
 
 
 def user_folder() -> Path:
-    """The user's own profiles: $PERFMODEL_PROFILES, else perfmodel/profiles in the config folder."""
+    """The user's profiles: $PERFMODEL_PROFILES, else perfmodel/profiles in the config folder."""
     named = os.environ.get("PERFMODEL_PROFILES")
     if named:
         return Path(named)

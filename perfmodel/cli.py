@@ -1,0 +1,177 @@
+"""The command line: parse, call one function, render, exit code.
+
+Exit codes: 0 an answer, 1 the answer is "no" or a check failed, 2 bad input. Every command is
+imported when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from perfmodel.errors import PerfmodelError
+
+app = typer.Typer(
+    name="perfmodel",
+    help="How fast will this network run on that hardware, and what should I do about it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
+"""Base class of all that typer finds wrong with a command line; it has no public name there."""
+
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on stdout.")]
+Profiles = Annotated[
+    Optional[list[Path]],  # noqa: UP045  (typer reads this at run time on Python 3.10 too)
+    typer.Option("--profile", help="A further profile file; may be given several times."),
+]
+MODEL_HELP = "A zoo name (mobilenet_v2@width=0.5) or a .tflite, .onnx, .param or .prototxt file."
+TARGET_HELP = "device/unit/framework/precision/threads; trailing parts may be left out."
+
+
+@app.command()
+def models(as_json: Json = False) -> int:
+    """List the networks of the zoo. Example: perfmodel models"""
+    from perfmodel.commands.models import models_command
+
+    return models_command(as_json=as_json)
+
+
+@app.command()
+def devices(
+    kind: Annotated[
+        str, typer.Option(help="Only phone, jetson, board, laptop, desktop, server or host.")
+    ] = "",
+    match: Annotated[str, typer.Option(help="Only targets that contain this text.")] = "",
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """List targets with their out-of-sample error and source.
+
+    Example: perfmodel devices --kind phone
+    """
+    from perfmodel.commands.devices import devices_command
+
+    return devices_command(kind=kind, match=match, profiles=profile or [], as_json=as_json)
+
+
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    batch_size: Annotated[Optional[int], typer.Option(min=1, max=65536)] = None,  # noqa: UP045
+    dim: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Size of a symbolic ONNX dimension, NAME=SIZE; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Cost of a network op by op. Example: perfmodel inspect squeezenet"""
+    from perfmodel.commands.inspect import inspect_command
+
+    return inspect_command(model, batch_size=batch_size, dims=dim or [], as_json=as_json)
+
+
+@app.command()
+def predict(
+    model: Annotated[Optional[str], typer.Argument(help=MODEL_HELP)] = None,  # noqa: UP045
+    on: Annotated[str, typer.Option("--on", help=TARGET_HELP)] = "",
+    batch_size: Annotated[Optional[int], typer.Option(min=1, max=65536)] = None,  # noqa: UP045
+    kind: Annotated[str, typer.Option(help="first, steady, sustained or in_app.")] = "steady",
+    per_layer: Annotated[bool, typer.Option(help="Every kernel, not only the heaviest.")] = False,
+    allow_uncovered: Annotated[
+        bool, typer.Option(help="Predict without the operators that are not covered.")
+    ] = False,
+    dim: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Size of a symbolic ONNX dimension, NAME=SIZE; may be repeated."),
+    ] = None,
+    queries: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV with columns model,target[,batch_size]."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="Where the answers to --queries go (CSV)."),
+    ] = None,
+    export_model_explorer: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write per-layer latencies as Model Explorer node data."),
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """How long a network takes on a target.
+
+    Example: perfmodel predict mobilenet_v2 --on snapdragon-855-plus/cpu
+    """
+    from perfmodel.commands.predict import predict_command, queries_command
+
+    if queries is not None:
+        return queries_command(
+            queries,
+            output,
+            profiles=profile or [],
+            allow_uncovered=allow_uncovered,
+            as_json=as_json,
+        )
+    return predict_command(
+        model,
+        on,
+        batch_size=batch_size,
+        kind=kind,
+        per_layer=per_layer,
+        allow_uncovered=allow_uncovered,
+        dims=dim or [],
+        export_model_explorer=export_model_explorer,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit code. Errors never show a traceback."""
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+    except PerfmodelError as error:
+        return _report(error.kind, error.message, error.hint, as_json)
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except UsageProblem as error:
+        context = getattr(error, "ctx", None)
+        hint = f"see `{context.command_path} --help`" if context else ""
+        return _report("usage", error.format_message(), hint, as_json)
+    except BrokenPipeError:
+        # the reader of our output (head, less) went away: that is no error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _report(kind: str, message: str, hint: str, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}))
+    else:
+        print(f"perfmodel: {message}", file=sys.stderr)
+        if hint:
+            print(f"  {hint}", file=sys.stderr)
+    return 2

@@ -1,0 +1,47 @@
+"""Text for people: aligned tables and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+BAR = "█"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """An aligned table; numbers to the right, words to the left."""
+    cells = [[str(c) for c in row] for row in rows]
+    widths = [max(len(h), *(len(r[i]) for r in cells), 0) for i, h in enumerate(headers)]
+    right = [bool(cells) and all(_numeric(r[i]) for r in cells) for i in range(len(headers))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = (
+            v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(headers), line(["-" * w for w in widths]), *map(line, cells)])
+
+
+def _numeric(cell: str) -> bool:
+    text = cell.strip().removesuffix("%").strip()
+    return (
+        not text
+        or text in "-–"
+        or text.split(" ")[0]
+        .replace(",", "")
+        .lstrip("+-<≥≤")
+        .replace(".", "", 1)
+        .replace("e-", "")
+        .isdigit()
+    )
+
+
+def bar(share: float, width: int = 24) -> str:
+    """A bar of `share` (0 to 1) of `width` characters; anything above zero shows."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return BAR * max(filled, 1 if share > 0 else 0)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share as percent; a missing one is a dash."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
