@@ -347,7 +347,16 @@ def _transpose(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape
 @_register("gather", "axis")
 def _gather(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
     axis = attrs["axis"] % len(inputs[0])
-    return (inputs[0][:axis] + inputs[1] + inputs[0][axis + 1 :],)
+    batch_dims = attrs.get("batch_dims", 0)
+    return (inputs[0][:axis] + inputs[1][batch_dims:] + inputs[0][axis + 1 :],)
+
+
+@_register("gather_nd")
+def _gather_nd(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    depth = inputs[1][-1]
+    if depth > len(inputs[0]):
+        raise GraphError(f"gather_nd: index of {depth} numbers into a tensor {inputs[0]}")
+    return (inputs[1][:-1] + inputs[0][depth:],)
 
 
 @_register("tile", "multiples")
@@ -374,6 +383,8 @@ def _pack(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...
 @_register("unpack", "axis")
 def _unpack(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
     axis = attrs["axis"] % len(inputs[0])
+    if inputs[0][axis] > 10_000:
+        raise GraphError(f"unpack: {inputs[0][axis]} outputs")
     return (inputs[0][:axis] + inputs[0][axis + 1 :],) * inputs[0][axis]
 
 
@@ -400,9 +411,14 @@ def _space_to_depth(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[
 
 @_register("lstm gru rnn", "hidden directions return_sequences time_major")
 def _recurrent(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
-    """Input (batch, time, features), or (time, batch, features) if `time_major`."""
+    """Input (batch, time, features), or (time, batch, features) if `time_major`.
+
+    With `merge_outputs` False the two directions are two outputs, else one joined along features.
+    """
     a, b, _ = inputs[0]
     width = attrs["hidden"] * attrs["directions"]
+    if not attrs.get("merge_outputs", True):
+        return ((a, b, attrs["hidden"]),) * attrs["directions"]
     if attrs["return_sequences"]:
         return ((a, b, width),)
     return ((b if attrs["time_major"] else a, width),)
