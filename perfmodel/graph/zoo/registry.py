@@ -1,0 +1,277 @@
+"""What the zoo says about a network: parameters, published figures, accuracy; and spec strings."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from perfmodel.errors import GraphError, UnknownModelError
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ir import Graph
+
+Value = int | float | str
+BuildFunction = Callable[..., str | Sequence[str]]
+"""Adds a network to a `GraphBuilder` (first argument) and returns its output tensor or tensors."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A choice a network leaves open: either one of `choices`, or a number from `low` to `high`.
+
+    The type of `default` is the type of the parameter; an empty `choices` and no bounds mean any
+    text, which the network itself checks.
+    """
+
+    name: str
+    default: Value
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Value, ...] = ()
+
+    def parse(self, value: object, model: str) -> Value:
+        """`value` (text or number) in this parameter's type; raises `GraphError` if not allowed."""
+        parsed = self._convert(value)
+        if parsed is None or not self._allowed(parsed):
+            raise GraphError(
+                f"{model}: {self.name}={value} is not allowed", f"{self.name} is {self.domain}"
+            )
+        return parsed
+
+    @property
+    def domain(self) -> str:
+        """The allowed values, in words."""
+        if self.choices:
+            return "one of " + ", ".join(str(c) for c in self.choices)
+        if self.low is None:
+            return "text"
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        return f"{kind} from {self.low:g} to {self.high:g}"
+
+    def _convert(self, value: object) -> Value | None:
+        if isinstance(self.default, str):
+            return str(value)
+        try:
+            number = float(str(value))
+        except ValueError:
+            return None
+        if isinstance(self.default, float):
+            return number
+        return int(number) if number.is_integer() else None
+
+    def _allowed(self, value: Value) -> bool:
+        if self.choices:
+            return value in self.choices
+        if self.low is None or self.high is None or isinstance(value, str):
+            return True
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Published:
+    """MACs and parameters as printed in a source, for one choice of parameters.
+
+    `parameters` are those that differ from the entry's defaults, as in a spec ("width=0.5").
+    `macs_rounding` and `params_rounding` are one unit of the last printed digit (sources
+    round or cut). `note` explains
+    a difference of more than 1 % between the source and our count.
+    """
+
+    source: str
+    macs: float | None = None
+    params: float | None = None
+    parameters: str = ""
+    macs_rounding: float = 0.0
+    params_rounding: float = 0.0
+    note: str = ""
+
+
+def printed(
+    source: str, macs: str = "", params: str = "", parameters: str = "", note: str = ""
+) -> Published:
+    """A `Published` from figures as they are printed: "569M", "4.24M", "15.5G" or "25,557,032"."""
+    macs_value, macs_rounding = _parse_printed(macs)
+    params_value, params_rounding = _parse_printed(params)
+    return Published(
+        source, macs_value, params_value, parameters, macs_rounding, params_rounding, note
+    )
+
+
+def _parse_printed(text: str) -> tuple[float | None, float]:
+    if not text:
+        return None, 0.0
+    unit = {"K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1.0)
+    digits = text.rstrip("KMG").replace(",", "")
+    decimals = len(digits.partition(".")[2])
+    rounding = 0.0 if unit == 1.0 else unit / 10**decimals
+    return float(digits) * unit, rounding
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """A published accuracy of one variant.
+
+    `metric` is for example "imagenet_top1" (percent); `precision` is float or int8; `parameters` as
+    in `Published`.
+    """
+
+    parameters: str
+    precision: str
+    metric: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One network of the zoo.
+
+    `family` joins networks built from the same layer shapes (variants of width, resolution, depth
+    and precision): leave them out together when testing on an unseen network. `input_shape` is
+    without the batch. `seeds` are the documents that asked for the network. `published` starts with
+    the default parameters. `note` says where a choice is ours.
+    """
+
+    name: str
+    title: str
+    family: str
+    task: str
+    input_shape: tuple[int, ...]
+    parameters: tuple[Parameter, ...]
+    builder: BuildFunction = field(repr=False, compare=False)
+    published: tuple[Published, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
+    seeds: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """Parameter values if nothing is given."""
+        return {p.name: p.default for p in self.parameters}
+
+    def resolve(self, given: Mapping[str, object]) -> dict[str, Value]:
+        """All parameter values, `given` checked; raises `GraphError` for unknown or bad ones."""
+        known = {p.name: p for p in self.parameters}
+        for name in given:
+            if name not in known:
+                raise GraphError(
+                    f"{self.name}: unknown parameter {name!r}",
+                    "it takes " + ", ".join(f"{p.name} ({p.domain})" for p in self.parameters),
+                )
+        return {
+            n: p.parse(given[n], self.name) if n in given else p.default for n, p in known.items()
+        }
+
+    def spec(self, values: Mapping[str, Value]) -> str:
+        """The shortest spec for these parameter values: defaults are left out."""
+        changed = [f"{p.name}={values[p.name]}" for p in self.parameters if _differs(p, values)]
+        return self.name + ("@" + ",".join(changed) if changed else "")
+
+    def build(self, **given: object) -> Graph:
+        """The network with these parameters."""
+        values = self.resolve(given)
+        spec = self.spec(values)
+        g = GraphBuilder(spec)
+        try:
+            made = self.builder(g, **values)
+        except GraphError as error:
+            raise GraphError(
+                f"{spec} cannot be built: {error.message}",
+                error.hint or "is the resolution too small for this network?",
+            ) from error
+        outputs = (made,) if isinstance(made, str) else tuple(made)
+        return g.build(*outputs, source=f"zoo:{spec}")
+
+
+def _differs(parameter: Parameter, values: Mapping[str, Value]) -> bool:
+    return values[parameter.name] != parameter.default
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
+    """Split `name@key=value,key=value` into the name and the given parameters as text."""
+    name, at, rest = spec.strip().partition("@")
+    given: dict[str, str] = {}
+    for item in rest.split(",") if at else []:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise GraphError(
+                f"{spec}: {item!r} is not key=value",
+                "write it as in mobilenet_v2@width=0.5,resolution=160",
+            )
+        if key.strip() in given:
+            raise GraphError(f"{spec}: {key.strip()} is given twice", "give it once")
+        given[key.strip()] = value.strip()
+    return name.strip(), given
+
+
+def nearest(name: str, names: Sequence[str], count: int = 3) -> list[str]:
+    """The names most like `name`, best first; letters and digits count, case and marks do not."""
+    plain = {_plain(n): n for n in names}
+    key = _plain(name)
+    close = difflib.get_close_matches(key, list(plain), n=count, cutoff=0.5)
+    close += [p for p in plain if key and key in p and p not in close]
+    return [plain[p] for p in close[:count]]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
+    """The error for a name that is not in the zoo, with the nearest names as the hint."""
+    close = nearest(name, names)
+    hint = "did you mean " + " or ".join(close) + "?" if close else ""
+    return UnknownModelError(f"no network named {name!r}", hint or "see `perfmodel models`")
+
+
+BATCH = Parameter("batch", 1, 1, 4096)
+
+
+def image_parameters(resolution: int, classes: int, *more: Parameter) -> tuple[Parameter, ...]:
+    """The parameters of an image classifier: the given ones, then resolution, classes, batch."""
+    return (
+        *more,
+        Parameter("resolution", resolution, 32, 4096),
+        Parameter("classes", classes, 1, 100_000),
+        BATCH,
+    )
+
+
+WIDTH = Parameter("width", 1.0, 0.1, 4.0)
+
+
+def rows(source: str, metric: str, table: str) -> tuple[Accuracy, ...]:
+    """Accuracy rows from lines `parameters precision value` ("-" for the default parameters)."""
+    made: list[Accuracy] = []
+    for line in table.strip().splitlines():
+        parameters, precision, value = line.split()
+        chosen = "" if parameters == "-" else parameters
+        made.append(Accuracy(chosen, precision, metric, float(value), source))
+    return tuple(made)
+
+
+def published_rows(source: str, table: str) -> tuple[Published, ...]:
+    """Published figures from lines `parameters macs params` ("-" for default or not printed)."""
+    made: list[Published] = []
+    for line in table.strip().splitlines():
+        parameters, macs, params = ("" if w == "-" else w for w in line.split())
+        made.append(printed(source, macs, params, parameters))
+    return tuple(made)
+
+
+__all__ = [
+    "BATCH",
+    "WIDTH",
+    "Accuracy",
+    "Parameter",
+    "Published",
+    "ZooEntry",
+    "image_parameters",
+    "nearest",
+    "parse_spec",
+    "printed",
+    "published_rows",
+    "rows",
+    "unknown_model",
+]

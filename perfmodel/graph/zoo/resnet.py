@@ -1,0 +1,158 @@
+"""ResNet (He et al. 2016): the v1.5 of today's frameworks and the pre-activation v2."""
+
+from __future__ import annotations
+
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.zoo.layers import affine, channels_of, classifier, image
+from perfmodel.graph.zoo.registry import ZooEntry, image_parameters, printed, rows
+
+TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+KERAS = "https://keras.io/api/applications/ (parameters, with moving statistics)"
+SLIM = "https://github.com/tensorflow/models/tree/master/research/slim"
+
+STAGE_WIDTHS = (64, 128, 256, 512)
+
+
+def resnet18(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-18: basic blocks of two 3x3 convolutions."""
+    x = _stem(g, image(g, batch, resolution), "relu")
+    for stage, width in enumerate(STAGE_WIDTHS):
+        for block in range(2):
+            x = _basic_block(g, x, width, 2 if stage and not block else 1)
+    return classifier(g, x, classes)
+
+
+def resnet50(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-50 v1.5: bottleneck blocks with the stride in the 3x3 convolution."""
+    return _bottleneck_network(g, (3, 4, 6, 3), resolution, classes, batch)
+
+
+def resnet101(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-101 v1.5: as ResNet-50 with 23 blocks in the third stage."""
+    return _bottleneck_network(g, (3, 4, 23, 3), resolution, classes, batch)
+
+
+def resnet50_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-50 v2: pre-activation bottlenecks, stride in the last block of a stage (TF-slim)."""
+    return _v2_network(g, (3, 4, 6, 3), resolution, classes, batch)
+
+
+def resnet101_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-101 v2, as TensorFlow Lite publishes it (TF-slim)."""
+    return _v2_network(g, (3, 4, 23, 3), resolution, classes, batch)
+
+
+def _stem(g: GraphBuilder, x: str, activation: str) -> str:
+    x = g.conv(x, 64, 7, 2, activation=activation)
+    return g.pool(x, "max", 3, 2, "same")
+
+
+def _basic_block(g: GraphBuilder, x: str, width: int, stride: int) -> str:
+    shortcut = x
+    if stride > 1 or channels_of(g, x) != width:
+        shortcut = g.conv(x, width, 1, stride)
+    y = g.conv(x, width, 3, stride, activation="relu")
+    return g.binary("add", g.conv(y, width, 3), shortcut, "relu")
+
+
+def _bottleneck_network(
+    g: GraphBuilder, depths: tuple[int, ...], resolution: int, classes: int, batch: int
+) -> str:
+    x = _stem(g, image(g, batch, resolution), "relu")
+    for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True)):
+        for block in range(depth):
+            x = _bottleneck(g, x, width, 2 if stage and not block else 1)
+    return classifier(g, x, classes)
+
+
+def _bottleneck(g: GraphBuilder, x: str, width: int, stride: int) -> str:
+    shortcut = x
+    if stride > 1 or channels_of(g, x) != 4 * width:
+        shortcut = g.conv(x, 4 * width, 1, stride)
+    y = g.conv(x, width, 1, activation="relu")
+    y = g.conv(y, width, 3, stride, activation="relu")
+    return g.binary("add", g.conv(y, 4 * width, 1), shortcut, "relu")
+
+
+def _v2_network(
+    g: GraphBuilder, depths: tuple[int, ...], resolution: int, classes: int, batch: int
+) -> str:
+    x = _stem(g, image(g, batch, resolution), "none")
+    for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True)):
+        for block in range(depth):
+            last = stage < 3 and block == depth - 1
+            x = _v2_bottleneck(g, x, width, 2 if last else 1)
+    return classifier(g, affine(g, x, "relu"), classes)
+
+
+def _v2_bottleneck(g: GraphBuilder, x: str, width: int, stride: int) -> str:
+    active = affine(g, x, "relu")
+    if channels_of(g, x) != 4 * width:
+        shortcut = g.conv(active, 4 * width, 1, stride)
+    else:
+        shortcut = x if stride == 1 else g.pool(x, "max", 1, stride)
+    y = g.conv(active, width, 1, activation="relu")
+    y = g.conv(y, width, 3, stride, activation="relu")
+    return g.binary("add", g.conv(y, 4 * width, 1), shortcut)
+
+
+ENTRIES = (
+    ZooEntry(
+        "resnet18",
+        "ResNet-18",
+        "resnet_basic",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        resnet18,
+        (printed(TORCHVISION, "1.81G", "11,689,512"),),
+        rows(TORCHVISION, "imagenet_top1", "- float 69.758"),
+        ("001",),
+    ),
+    ZooEntry(
+        "resnet50",
+        "ResNet-50 v1.5",
+        "resnet_bottleneck",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        resnet50,
+        (printed(TORCHVISION, "4.09G", "25,557,032"),),
+        rows(TORCHVISION, "imagenet_top1", "- float 76.13"),
+        ("001",),
+    ),
+    ZooEntry(
+        "resnet101",
+        "ResNet-101 v1.5",
+        "resnet_bottleneck",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        resnet101,
+        (printed(TORCHVISION, "7.80G", "44,549,160"),),
+        rows(TORCHVISION, "imagenet_top1", "- float 77.374"),
+        ("001",),
+    ),
+    ZooEntry(
+        "resnet50_v2",
+        "ResNet-50 v2",
+        "resnet_bottleneck",
+        "classification",
+        (299, 299, 3),
+        image_parameters(299, 1001),
+        resnet50_v2,
+        (printed(KERAS, params="25,613,800", parameters="classes=1000"),),
+        rows(SLIM, "imagenet_top1", "- float 75.6"),
+    ),
+    ZooEntry(
+        "resnet101_v2",
+        "ResNet-101 v2",
+        "resnet_bottleneck",
+        "classification",
+        (299, 299, 3),
+        image_parameters(299, 1001),
+        resnet101_v2,
+        (printed(KERAS, params="44,675,560", parameters="classes=1000"),),
+        rows(SLIM, "imagenet_top1", "- float 77.0"),
+    ),
+)
