@@ -8,8 +8,7 @@ from __future__ import annotations
 
 IDENTIFIER = b"TFL3"
 
-BUILTINS: tuple[str, ...] = tuple(
-    """
+_BUILTIN_NAMES = """
 ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
 EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
 LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6
@@ -39,14 +38,15 @@ STABLEHLO_COMPARE STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UP
 STABLEHLO_PAD STABLEHLO_IOTA STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT
 STABLEHLO_WHILE STABLEHLO_GATHER STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR
 REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_CASE
-""".split()
-)
+"""
+BUILTINS: tuple[str, ...] = tuple(_BUILTIN_NAMES.split())
 """Builtin operators by code."""
 
-DTYPES: tuple[str, ...] = tuple(
-    "float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 "
-    "resource variant uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2".split()
-)
+_DTYPE_NAMES = """
+float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64
+resource variant uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2
+"""
+DTYPES: tuple[str, ...] = tuple(_DTYPE_NAMES.split())
 """Element types by code, under the names of `perfmodel.graph.ir.DTYPE_BYTES`."""
 
 FUSED_ACTIVATIONS: tuple[str, ...] = ("none", "relu", "relu_n1_to_1", "relu6", "tanh")
