@@ -62,6 +62,17 @@ UNARY = [
     "zeros_like",
     "is_nan",
     "threshold",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "log10",
+    "trunc",
 ]
 """One tensor in (constants such as PReLU slopes may follow), one of the same shape out."""
 
@@ -213,7 +224,10 @@ def _transpose_conv2d(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tupl
     t, b, left, r = attrs["pads"]
     sh, sw = attrs["stride"]
     eh, ew = attrs.get("output_padding", (0, 0))
-    return ((n, (h - 1) * sh + kh - t - b + eh, (w - 1) * sw + kw - left - r + ew, cout),)
+    dh, dw = attrs.get("dilation", (1, 1))
+    out_h = (h - 1) * sh + dh * (kh - 1) + 1 - t - b + eh
+    out_w = (w - 1) * sw + dw * (kw - 1) + 1 - left - r + ew
+    return ((n, out_h, out_w, cout),)
 
 
 @_register("max_pool2d avg_pool2d", "kernel stride pads")

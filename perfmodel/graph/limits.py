@@ -1,0 +1,44 @@
+"""Sizes beyond which a network file is refused: no reader may hang or fill memory on bad input.
+
+The figures are far above any network we know of and small enough that a hostile file is refused
+within a second and a few hundred megabytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfmodel.errors import GraphError
+
+MAX_TEXT_BYTES = 4 * 2**20
+"""Largest text format file (.param, .prototxt); structure only, so real ones are below 1 MB."""
+
+MAX_LINE_BYTES = 2**18
+MAX_OPS = 20_000
+MAX_TENSORS = 200_000
+MAX_RANK = 16
+MAX_DIM = 2**31 - 1
+MAX_ELEMENTS = 2**40
+MAX_NESTING = 32
+MAX_NAME = 2_000
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Raise `GraphError` where a shape has more axes, longer axes or more elements than allowed."""
+    if len(shape) > MAX_RANK:
+        raise GraphError(f"a tensor of {len(shape)} axes; at most {MAX_RANK} are read")
+    elements = 1
+    for size in shape:
+        if not 0 <= size <= MAX_DIM:
+            raise GraphError(f"an axis of {shorten(size)} elements; at most {MAX_DIM} are read")
+        elements *= size
+    if elements > MAX_ELEMENTS:
+        raise GraphError(f"a tensor of {elements} elements; at most {MAX_ELEMENTS} are read")
+
+
+def shorten(value: object, length: int = 80) -> str:
+    """Text of `value` for a message, cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"  # str() itself refuses huge numbers
+    text = str(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
