@@ -1,0 +1,212 @@
+"""Exact cost of operators: multiply-accumulates, parameters and bytes, by arithmetic on shapes.
+
+One MAC is two FLOPs. Comparisons, additions without a product and activations count 0 MACs, as in
+the published tables of networks; their cost is the bytes they move.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from perfmodel.errors import UncoveredOpError
+from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
+from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+
+PRECISION_BYTES: Mapping[str, float] = {"fp32": 4, "fp16": 2, "fp16_tc": 2, "int8": 1, "float": 4}
+"""Bytes of a stored number by precision; `float` is taken as 4, its most common case."""
+
+_FLOAT_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16"})
+
+
+@dataclass(frozen=True)
+class OpCost:
+    """What one operator does: MACs, parameters it owns, bytes read (inputs, weights), written."""
+
+    name: str
+    kind: str
+    macs: int
+    params: int
+    input_bytes: int
+    weight_bytes: int
+    output_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes that cross the memory interface if nothing stays in a cache."""
+        return self.input_bytes + self.weight_bytes + self.output_bytes
+
+
+def _shape(graph: Graph, op: Op, index: int) -> tuple[int, ...]:
+    return graph.tensors[op.inputs[index]].shape
+
+
+def _output(graph: Graph, op: Op) -> tuple[int, ...]:
+    return graph.tensors[op.outputs[0]].shape
+
+
+def _no_macs(graph: Graph, op: Op) -> int:
+    return 0
+
+
+def _conv2d_macs(graph: Graph, op: Op) -> int:
+    """Each output element is a dot product over a window of the channels of its group."""
+    _, kh, kw, cin_group = _shape(graph, op, 1)
+    return math.prod(_output(graph, op)) * kh * kw * cin_group
+
+
+def _transpose_conv2d_macs(graph: Graph, op: Op) -> int:
+    """Each input element is spread over a window of the output channels of its group."""
+    cout, kh, kw, _ = _shape(graph, op, 1)
+    return math.prod(_shape(graph, op, 0)) * kh * kw * cout // op.attrs["groups"]
+
+
+def _fully_connected_macs(graph: Graph, op: Op) -> int:
+    return math.prod(_output(graph, op)) * _shape(graph, op, 1)[1]
+
+
+def _matmul_macs(graph: Graph, op: Op) -> int:
+    a = _shape(graph, op, 0)
+    inner = a[-2] if op.attrs.get("transpose_a") else a[-1]
+    return math.prod(_output(graph, op)) * inner
+
+
+def recurrent_macs(kind: str, features: int, hidden: int, steps: int) -> int:
+    """MACs of `steps` steps (time x batch x directions): gates x (features + hidden) x hidden."""
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
+    return gates * (features + hidden) * hidden * steps
+
+
+def _recurrent_macs(graph: Graph, op: Op) -> int:
+    a, b, features = _shape(graph, op, 0)
+    return recurrent_macs(op.kind, features, op.attrs["hidden"], a * b * op.attrs["directions"])
+
+
+def _svdf_macs(graph: Graph, op: Op) -> int:
+    """Input (batch, features), weights_feature (filters, features), weights_time (filters, T)."""
+    batch = _shape(graph, op, 0)[0]
+    filters, features = _shape(graph, op, 1)
+    return batch * filters * (features + _shape(graph, op, 2)[1])
+
+
+_NORMS = (
+    "lrn batch_norm layer_norm instance_norm group_norm l2_norm scale local_norm fake_quant "
+    "softmax log_softmax max_pool2d avg_pool2d select arg_max arg_min"
+)
+_MOVEMENT = (
+    "channel_shuffle reverse concat split slice strided_slice resize_to pad reshape transpose "
+    "gather tile broadcast_to fill range one_hot shape pack unpack resize depth_to_space "
+    "space_to_depth space_to_batch batch_to_space mirror_pad scatter variable"
+)
+_DETECTION = (
+    "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"
+)
+_WEIGHTED = (
+    "conv2d transpose_conv2d fully_connected matmul lstm gru rnn svdf batch_norm layer_norm "
+    "instance_norm group_norm local_norm scale prelu"
+)
+
+MACS: Mapping[str, Callable[[Graph, Op], int]] = {
+    "conv2d": _conv2d_macs,
+    "transpose_conv2d": _transpose_conv2d_macs,
+    "fully_connected": _fully_connected_macs,
+    "matmul": _matmul_macs,
+    **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent_macs),
+    "svdf": _svdf_macs,
+    **dict.fromkeys((*UNARY, *BINARY, *REDUCE), _no_macs),
+    **dict.fromkeys((*_NORMS.split(), *_MOVEMENT.split(), *_DETECTION.split()), _no_macs),
+}
+"""MACs by operator kind; a kind that is not here is not covered (see `UNCOVERED`)."""
+
+UNCOVERED: Mapping[str, str] = {
+    "custom": "an operator outside the framework's own set",
+    "control_flow": "its cost depends on values, not on shapes",
+    "spectral": "Fourier transforms are not modelled",
+}
+"""Kinds of the graph vocabulary without a cost, and why."""
+
+WEIGHTED = frozenset(_WEIGHTED.split())
+"""Kinds whose constants are parameters whatever their dtype (quantised biases are int32)."""
+
+
+def uncovered_ops(graph: Graph) -> tuple[Op, ...]:
+    """The operators of `graph` that have no cost here; a prediction without them is too low."""
+    return tuple(op for op in graph.ops if op.kind not in MACS)
+
+
+def op_macs(graph: Graph, op: Op) -> int:
+    """Multiply-accumulates of one operator; raises `UncoveredOpError` for a kind without a cost."""
+    count = MACS.get(op.kind)
+    if count is None:
+        reason = UNCOVERED.get(op.kind, "it is not in the table of costs")
+        name = op.attrs.get("custom_name", op.kind)
+        raise UncoveredOpError(
+            f"{graph.name}: op {op.name!r} ({name}) has no cost: {reason}",
+            "list such operators with `perfmodel inspect`, or leave them out explicitly",
+        )
+    return count(graph, op)
+
+
+def parameters_of(graph: Graph, op: Op) -> tuple[Tensor, ...]:
+    """The constant inputs that a network learns; index and shape operands are none."""
+    every = op.kind in WEIGHTED
+    return tuple(
+        t
+        for t in graph.weights_of(op)
+        if every or t.dtype in _FLOAT_DTYPES or t.dtype in ("int8", "uint8", "int4")
+    )
+
+
+def stored_bytes(tensor: Tensor, precision: str | None = None) -> int:
+    """Bytes of a tensor; with `precision`, its floating point numbers take that many bytes."""
+    if precision is None or tensor.dtype in OPAQUE_DTYPES:
+        return tensor.size_bytes
+    if tensor.dtype in _FLOAT_DTYPES:
+        return math.ceil(tensor.elements * PRECISION_BYTES[precision])
+    return math.ceil(tensor.elements * DTYPE_BYTES[tensor.dtype])
+
+
+def op_costs(graph: Graph, precision: str | None = None) -> tuple[OpCost, ...]:
+    """Cost of every operator, in order; raises `UncoveredOpError` if one has no cost.
+
+    Bytes follow the dtypes of the tensors, or `precision` (a key of `PRECISION_BYTES`) where they
+    are floating point. A parameter shared by several operators belongs to the first.
+    """
+    owned: set[str] = set()
+    costs = []
+    for op in graph.ops:
+        mine = [t for t in parameters_of(graph, op) if t.name not in owned]
+        owned.update(t.name for t in mine)
+        read = {t.name: t for t in graph.activations_in(op)}.values()
+        costs.append(
+            OpCost(
+                op.name,
+                op.kind,
+                op_macs(graph, op),
+                sum(t.elements for t in mine),
+                sum(stored_bytes(t, precision) for t in read),
+                sum(stored_bytes(t, precision) for t in graph.weights_of(op)),
+                sum(stored_bytes(t, precision) for t in graph.outputs_of(op)),
+            )
+        )
+    return tuple(costs)
+
+
+def macs(graph: Graph) -> int:
+    """Multiply-accumulates of one inference; uncovered operators raise `UncoveredOpError`."""
+    return sum(op_macs(graph, op) for op in graph.ops)
+
+
+def _parameters(graph: Graph) -> dict[str, Tensor]:
+    return {t.name: t for op in graph.ops for t in parameters_of(graph, op)}
+
+
+def params(graph: Graph) -> int:
+    """Learned numbers of the network, each counted once."""
+    return sum(t.elements for t in _parameters(graph).values())
+
+
+def weights_bytes(graph: Graph, precision: str | None = None) -> int:
+    """Bytes of the parameters as stored, or in `precision`, each counted once."""
+    return sum(stored_bytes(t, precision) for t in _parameters(graph).values())
