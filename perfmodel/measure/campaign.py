@@ -1,0 +1,207 @@
+"""A measuring campaign: sets of runs interleaved with a reference kernel, so that drift cancels.
+
+Shared machines drift by tens of percent within minutes, and the drift is slow: whole sets move.
+Each set of a job is therefore timed between two sets of one fixed reference kernel, and what is
+reported is the ratio; `nominal_ms` (the reference's median over the campaign) turns it back into
+milliseconds. Every raw value is kept in a journal, and a campaign that is interrupted resumes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perfmodel.measure.journal import Journal
+from perfmodel.measure.runner import Job, Prepared, RawRuns, Runner, machine_to_dict
+
+REFERENCE_DRIFT = 0.05
+"""A set whose reference moved by more than this share between before and after is unstable."""
+
+
+@dataclass(frozen=True)
+class Discipline:
+    """How often things are run: `sets` of at least `runs` inferences or `set_ms` milliseconds,
+    each after `warmups`; a set never takes more than `max_runs` inferences."""
+
+    sets: int = 5
+    runs: int = 5
+    max_runs: int = 200
+    set_ms: float = 60.0
+    warmups: int = 2
+    reference_runs: int = 7
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """One set between two reference sets; `ratio` is job over reference, medians of each."""
+
+    raw: RawRuns
+    reference_before_ms: tuple[float, ...]
+    reference_after_ms: tuple[float, ...]
+
+    @property
+    def reference_ms(self) -> float:
+        """Median time of the reference around the set."""
+        return statistics.median((*self.reference_before_ms, *self.reference_after_ms))
+
+    @property
+    def median_ms(self) -> float:
+        """Median time of the job in this set."""
+        return statistics.median(self.raw.runs_ms)
+
+    @property
+    def ratio(self) -> float:
+        """Time of the job in units of the reference kernel's."""
+        return self.median_ms / self.reference_ms
+
+    @property
+    def drift(self) -> float:
+        """How far the reference moved while the set ran, as a share."""
+        before = statistics.median(self.reference_before_ms)
+        return abs(statistics.median(self.reference_after_ms) / before - 1)
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """All sets of one job."""
+
+    key: str
+    sets: tuple[SetResult, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Median over sets of the ratio to the reference kernel."""
+        return statistics.median(s.ratio for s in self.sets)
+
+    @property
+    def spread(self) -> float:
+        """Largest deviation of a set's ratio from the median, as a share."""
+        return max(abs(s.ratio / self.ratio - 1) for s in self.sets)
+
+    @property
+    def unstable(self) -> bool:
+        """Whether most sets saw the reference move by more than `REFERENCE_DRIFT`."""
+        moved = sum(s.drift > REFERENCE_DRIFT for s in self.sets)
+        return 2 * moved > len(self.sets)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a campaign stands; `left_s` is an estimate from the pace so far."""
+
+    done: int
+    total: int
+    key: str
+    elapsed_s: float
+    left_s: float
+
+
+def run_campaign(
+    runner: Runner,
+    jobs: Sequence[Job],
+    reference: Job,
+    journal_path: Path,
+    *,
+    discipline: Discipline | None = None,
+    budget_s: float | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> tuple[JobResult, ...]:
+    """Measure `jobs` in order; what the journal already holds is not measured again.
+
+    Stops before the next job when `budget_s` is spent; the results are those measured so far.
+    """
+    discipline = discipline or Discipline()
+    campaign = {
+        "runner": runner.name,
+        "reference": reference.key,
+        "discipline": asdict(discipline),
+        "build": machine_to_dict(runner.describe())["facts"].get("runtime", ""),
+    }
+    started = time.monotonic()
+    with Journal(journal_path, campaign) as journal:
+        todo = [job for job in jobs if job.key not in journal]
+        anchor = runner.prepare(reference)
+        for number, job in enumerate(todo):
+            elapsed = time.monotonic() - started
+            if budget_s is not None and elapsed > budget_s:
+                break
+            if on_progress:
+                left = elapsed / number * (len(todo) - number) if number else 0.0
+                if budget_s is not None:
+                    left = min(left, budget_s - elapsed) if number else budget_s
+                on_progress(
+                    Progress(len(jobs) - len(todo) + number, len(jobs), job.key, elapsed, left)
+                )
+            journal.add(job.key, _measure(runner, job, anchor, discipline))
+        anchor.close()
+        entries = dict(journal.entries)
+    return tuple(result_from_entry(job.key, entries[job.key]) for job in jobs if job.key in entries)
+
+
+def _measure(
+    runner: Runner, job: Job, anchor: Prepared, discipline: Discipline
+) -> Mapping[str, Any]:
+    prepared = runner.prepare(job)
+    try:
+        sets = [asdict(s) for s in _sets(prepared, anchor, discipline)]
+    finally:
+        prepared.close()
+    facts = machine_to_dict(runner.describe())["facts"]
+    return {"sets": sets, "load_1min": facts.get("load_1min", "")}
+
+
+def _sets(prepared: Prepared, anchor: Prepared, discipline: Discipline) -> Iterator[SetResult]:
+    runs = discipline.runs
+    before = anchor.run_set(discipline.reference_runs, 1).runs_ms
+    for number in range(discipline.sets):
+        raw = prepared.run_set(runs, discipline.warmups)
+        after = anchor.run_set(discipline.reference_runs, 1).runs_ms
+        yield SetResult(raw, before, after)
+        before = after
+        if number == 0:
+            # short kernels are run more often, so that a set always lasts about `set_ms`
+            wanted = int(discipline.set_ms / max(statistics.median(raw.runs_ms), 1e-3))
+            runs = max(discipline.runs, min(discipline.max_runs, wanted))
+
+
+def result_from_entry(key: str, entry: Mapping[str, Any]) -> JobResult:
+    """A journal entry as a result."""
+    return JobResult(key, tuple(_set_from_dict(s) for s in entry["sets"]))
+
+
+def _set_from_dict(data: Mapping[str, Any]) -> SetResult:
+    raw = data["raw"]
+    return SetResult(
+        RawRuns(
+            tuple(raw["warmup_ms"]),
+            tuple(raw["runs_ms"]),
+            raw["started_s"],
+            raw["load_ms"],
+            raw["first_ms"],
+            {k: tuple(v) for k, v in raw["per_op_us"].items()},
+        ),
+        tuple(data["reference_before_ms"]),
+        tuple(data["reference_after_ms"]),
+    )
+
+
+def nominal_ms(results: Sequence[JobResult]) -> float:
+    """Median time of the reference kernel over a campaign, in ms."""
+    return statistics.median(s.reference_ms for r in results for s in r.sets)
+
+
+def instability_warning(results: Sequence[JobResult]) -> str:
+    """A warning in words with what to do next, or an empty text."""
+    moved = [r.key for r in results if r.unstable]
+    if not moved:
+        return ""
+    shown = ", ".join(moved[:3]) + (" ..." if len(moved) > 3 else "")
+    return (
+        f"unstable: the reference kernel moved by more than {REFERENCE_DRIFT:.0%} within most sets "
+        f"of {len(moved)} of {len(results)} jobs ({shown}); stop what else runs on this machine "
+        "and run the same command with a new journal"
+    )

@@ -1,0 +1,200 @@
+"""Times of single operators from LiteRT's own profiler, through its C interface.
+
+The ai-edge-litert wheel exports the profiler in libLiteRt.so but has no Python binding for it. The
+interface drifts between releases, so this is tried once on a real file and is simply not available
+where it does not answer as expected; one-operator files are the portable way then. Events are
+13 words of 8 bytes each: tag, type, ..., duration in us at word 3, operator index at word 10.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+
+KNOWN_RELEASES = ("2.3.",)
+"""Releases whose event layout was checked against one-operator files."""
+
+_EVENT_WORDS = 13
+_DELEGATE_OP = 8
+_OPERATOR = 2
+_CPU = 1
+
+_Pointer = ctypes.c_void_p
+_Free = ctypes.CFUNCTYPE(None, _Pointer)
+_size = ctypes.c_size_t
+
+
+@lru_cache(maxsize=1)
+def profiler_available() -> bool:
+    """Whether the installed runtime is one whose profiler we can read."""
+    try:
+        version = importlib.metadata.version("ai-edge-litert")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return version.startswith(KNOWN_RELEASES) and _library_path() is not None
+
+
+def _library_path() -> Path | None:
+    spec = importlib.util.find_spec("ai_edge_litert")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(next(iter(spec.submodule_search_locations))) / "libLiteRt.so"
+    return path if path.is_file() else None
+
+
+@lru_cache(maxsize=1)
+def _library() -> Any:
+    return ctypes.CDLL(str(_library_path()))
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    """One environment a process: each new one tries to load every accelerator."""
+    environment = _Pointer()
+    _call("LiteRtCreateEnvironment", 0, None, ctypes.byref(environment))
+    return environment
+
+
+def _call(name: str, *arguments: Any) -> None:
+    status = getattr(_library(), name)(*arguments)
+    if status != 0:
+        raise RunnerError(f"LiteRT profiler: {name} returned status {status}")
+
+
+class ProfiledModel:
+    """A .tflite file compiled with profiling on; `op_times_us` runs it and reads the events."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self._keep: list[Any] = []
+        environment = _environment()
+        self._model, self._compiled, self._profiler = _Pointer(), _Pointer(), _Pointer()
+        file = str(path).encode()
+        _call("LiteRtCreateModelFromFile", environment, file, ctypes.byref(self._model))
+        options = self._options(threads)
+        _call(
+            "LiteRtCreateCompiledModel",
+            environment,
+            self._model,
+            options,
+            ctypes.byref(self._compiled),
+        )
+        _call("LiteRtCompiledModelGetProfiler", self._compiled, ctypes.byref(self._profiler))
+        self._inputs = self._buffers("Input")
+        self._outputs = self._buffers("Output")
+
+    def op_times_us(self, runs: int, warmups: int = 3) -> dict[str, tuple[float, ...]]:
+        """Durations of each operator in `runs` inferences, in us, as {"index name": times}.
+
+        Operators run in the order of their index; a delegate's own kernels count as operators.
+        """
+        for _ in range(warmups):
+            self._run()
+        _call("LiteRtResetProfiler", self._profiler)
+        _call("LiteRtStartProfiler", self._profiler)
+        for _ in range(runs):
+            self._run()
+        events = self._events()  # before StopProfiler, which forgets them
+        _call("LiteRtStopProfiler", self._profiler)
+        return _by_operator(events)
+
+    def close(self) -> None:
+        """Free the compiled model."""
+        library = _library()
+        for destroy, pointer in (
+            ("LiteRtDestroyCompiledModel", self._compiled),
+            ("LiteRtDestroyModel", self._model),
+        ):
+            if pointer.value and hasattr(library, destroy):
+                getattr(library, destroy)(pointer)
+                pointer.value = None
+
+    def _options(self, threads: int) -> Any:
+        options = _Pointer()
+        _call("LiteRtCreateOptions", ctypes.byref(options))
+        _call("LiteRtSetOptionsHardwareAccelerators", options, _CPU)
+        self._opaque(options, "runtime_options_string", "enable_profiling = true\n")
+        self._opaque(options, "xnnpack", f"num_threads = {threads}\n")
+        return options
+
+    def _opaque(self, options: Any, identifier: str, text: str) -> None:
+        payload = ctypes.create_string_buffer(text.encode())
+        name, free, made = identifier.encode(), _Free(lambda _: None), _Pointer()
+        self._keep += [payload, name, free]
+        _call(
+            "LiteRtCreateOpaqueOptions",
+            name,
+            ctypes.cast(payload, _Pointer),
+            free,
+            ctypes.byref(made),
+        )
+        _call("LiteRtAddOpaqueOptions", options, made)
+
+    def _buffers(self, side: str) -> Any:
+        subgraph, count = _Pointer(), _size()
+        _call("LiteRtGetModelSubgraph", self._model, _size(0), ctypes.byref(subgraph))
+        _call(f"LiteRtGetNumSubgraph{side}s", subgraph, ctypes.byref(count))
+        return (_Pointer * count.value)(
+            *(self._buffer(side, subgraph, i) for i in range(count.value))
+        )
+
+    def _buffer(self, side: str, subgraph: Any, index: int) -> int | None:
+        tensor, requirements, buffer = _Pointer(), _Pointer(), _Pointer()
+        kind = ctypes.create_string_buffer(512)
+        self._keep.append(kind)
+        _call(f"LiteRtGetSubgraph{side}", subgraph, _size(index), ctypes.byref(tensor))
+        _call("LiteRtGetRankedTensorType", tensor, kind)
+        _call(
+            f"LiteRtGetCompiledModel{side}BufferRequirements",
+            self._compiled,
+            _size(0),
+            _size(index),
+            ctypes.byref(requirements),
+        )
+        _call(
+            "LiteRtCreateManagedTensorBufferFromRequirements",
+            _environment(),
+            kind,
+            requirements,
+            ctypes.byref(buffer),
+        )
+        return buffer.value
+
+    def _run(self) -> None:
+        _call(
+            "LiteRtRunCompiledModel",
+            self._compiled,
+            _size(0),
+            _size(len(self._inputs)),
+            self._inputs,
+            _size(len(self._outputs)),
+            self._outputs,
+        )
+
+    def _events(self) -> np.ndarray:
+        count = ctypes.c_int()
+        _call("LiteRtGetNumProfilerEvents", self._profiler, ctypes.byref(count))
+        raw = ctypes.create_string_buffer(8 * _EVENT_WORDS * max(1, count.value))
+        _call("LiteRtGetProfilerEvents", self._profiler, count, raw)
+        words = np.frombuffer(raw.raw, np.uint64)[: _EVENT_WORDS * count.value]
+        return words.reshape(count.value, _EVENT_WORDS)
+
+
+def _by_operator(events: np.ndarray) -> dict[str, tuple[float, ...]]:
+    """Group events into {"index name": durations}; not delegate calls, but their kernels."""
+    times: dict[tuple[int, str], list[float]] = {}
+    for event in events:
+        name = ctypes.string_at(int(event[0])).decode(errors="replace")
+        kind, index = int(event[1]) & 0xFFFFFFFF, int(event[10])
+        is_kernel = kind == _DELEGATE_OP or (kind == _OPERATOR and "DELEGATE" not in name.upper())
+        if is_kernel:
+            times.setdefault((index, name), []).append(float(event[3]))
+    ordered = sorted(times.items(), key=lambda item: item[0][0])
+    return {f"{index} {name}": tuple(values) for (index, name), values in ordered}

@@ -1,0 +1,70 @@
+"""What every runner has in common: jobs, raw results and the small interface between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to time: a model file on some threads; `key` names it in journals and tables."""
+
+    key: str
+    model: Path
+    threads: int = 1
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class RawRuns:
+    """Every raw value of one set of timed runs, warm-ups apart.
+
+    Times in ms, in order; `started_s` is the wall-clock time (seconds since the epoch) at which
+    the set began; `per_op_us` are times of single operators where the runtime gives them, one list
+    of runs an operator, by position and name.
+    """
+
+    warmup_ms: tuple[float, ...]
+    runs_ms: tuple[float, ...]
+    started_s: float
+    load_ms: float | None = None
+    first_ms: float | None = None
+    per_op_us: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Description of what was measured; `facts` are name -> text, units in the names."""
+
+    runner: str
+    facts: Mapping[str, str]
+
+
+class Prepared(Protocol):
+    """A job that is loaded and ready to run again and again."""
+
+    def run_set(self, runs: int, warmups: int) -> RawRuns:
+        """Time `runs` inferences after `warmups` that are kept apart."""
+
+    def close(self) -> None:
+        """Free what the job holds."""
+
+
+class Runner(Protocol):
+    """Measures jobs on one device; raises `RunnerError` where the device is not there."""
+
+    name: str
+
+    def describe(self) -> Machine:
+        """The machine, its state and the runtime's build."""
+
+    def prepare(self, job: Job) -> Prepared:
+        """Load a job."""
+
+
+def machine_to_dict(machine: Machine) -> dict[str, Any]:
+    """Plain data of a machine description."""
+    return {"runner": machine.runner, "facts": dict(machine.facts)}
