@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from perfmodel.errors import UncoveredOpError
-from perfmodel.graph.ops import BINARY, REDUCE
+from perfmodel.graph.ops import BINARY, REDUCE, UNARY
 
 FIRST_LAYER_CHANNELS = 4
 """Up to this many input channels a convolution is an image layer: vectors run half empty."""
@@ -34,16 +34,13 @@ CLASSES: tuple[str, ...] = (
 )
 """Every class; `conv3x3` has stride 1 and is not an image layer, so Winograd's algorithm fits."""
 
-_TRANSCENDENTAL = (
-    "elu selu sigmoid tanh gelu swish softplus mish exp log sqrt rsqrt sin cos erf pow atan2"
-)
 _CHEAP_UNARY = (
     "relu relu6 relu_n1_to_1 prelu leaky_relu hard_swish hard_sigmoid hard_tanh softsign neg abs "
     "sign square floor ceil round clip identity cast quantize dequantize logical_not reciprocal "
     "dropout cumsum zeros_like is_nan threshold select fake_quant scale batch_norm"
 )
 _DATA_MOVEMENT = (
-    "channel_shuffle reverse concat split slice strided_slice pad reshape transpose gather tile "
+    "channel_shuffle reverse concat split slice strided_slice pad reshape transpose gather gather_nd tile "
     "broadcast_to fill range one_hot shape pack unpack depth_to_space space_to_depth "
     "space_to_batch batch_to_space mirror_pad scatter variable layout_convert"
 )
@@ -54,8 +51,9 @@ _DETECTION = (
 
 CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(BINARY, "elementwise"),
+    **dict.fromkeys(UNARY, "transcendental"),
     **dict.fromkeys(_CHEAP_UNARY.split(), "elementwise"),
-    **dict.fromkeys(_TRANSCENDENTAL.split(), "transcendental"),
+    **dict.fromkeys(("pow", "atan2"), "transcendental"),
     **dict.fromkeys(_DATA_MOVEMENT.split(), "data_movement"),
     **dict.fromkeys((*REDUCE, "arg_max", "arg_min"), "reduce"),
     **dict.fromkeys(("softmax", "log_softmax"), "softmax"),

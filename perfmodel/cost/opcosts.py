@@ -96,7 +96,7 @@ _NORMS = (
 )
 _MOVEMENT = (
     "channel_shuffle reverse concat split slice strided_slice resize_to pad reshape transpose "
-    "gather tile broadcast_to fill range one_hot shape pack unpack resize depth_to_space "
+    "gather gather_nd tile broadcast_to fill range one_hot shape pack unpack resize depth_to_space "
     "space_to_depth space_to_batch batch_to_space mirror_pad scatter variable"
 )
 _DETECTION = (
