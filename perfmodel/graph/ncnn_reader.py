@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.graph import ncnn_layers, ncnn_shape_layers  # noqa: F401 (they fill LAYERS)
+from perfmodel.graph import (  # noqa: F401 (they fill LAYERS)
+    ncnn_elementwise,
+    ncnn_layers,
+    ncnn_shape_layers,
+)
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.limits import (

@@ -1,4 +1,4 @@
-"""ncnn layers without weights: element-wise, shape-changing and detection layers."""
+"""ncnn layers that move, pick or gather: shapes, slices, reductions, resizing, detection."""
 
 from __future__ import annotations
 
@@ -23,173 +23,10 @@ from perfmodel.graph.ncnn_net import (
 )
 from perfmodel.graph.ops import Shape
 
-UNARY_TYPES = {
-    "AbsVal": "abs",
-    "BNLL": "softplus",
-    "Clip": "clip",
-    "DeepCopy": "identity",
-    "Dequantize": "dequantize",
-    "ELU": "elu",
-    "Exp": "exp",
-    "GELU": "gelu",
-    "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_swish",
-    "Log": "log",
-    "Mish": "mish",
-    "Packing": "identity",
-    "Quantize": "quantize",
-    "Requantize": "quantize",
-    "SELU": "selu",
-    "Sigmoid": "sigmoid",
-    "Softplus": "softplus",
-    "Swish": "swish",
-    "TanH": "tanh",
-    "Threshold": "threshold",
-    "CumulativeSum": "cumsum",
-}
-
-UNARY_OPS = [
-    "abs",
-    "neg",
-    "floor",
-    "ceil",
-    "square",
-    "sqrt",
-    "rsqrt",
-    "exp",
-    "log",
-    "sin",
-    "cos",
-    "tan",
-    "asin",
-    "acos",
-    "atan",
-    "reciprocal",
-    "tanh",
-    "log10",
-    "round",
-    "trunc",
-]
-"""UnaryOp's op_type, in order."""
-
-BINARY_OPS = [
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "maximum",
-    "minimum",
-    "pow",
-    "sub",
-    "div",
-    "pow",
-    "atan2",
-    "atan2",
-]
-"""BinaryOp's op_type, in order; the reversed forms (7 to 9, 11) swap their operands."""
-
-REVERSED_OPS = (7, 8, 9, 11)
-
 REDUCTIONS = ["sum", "sum", "sum", "mean", "max", "min", "prod", "sum", "sum", "sum", "sum"]
 """Reduction's operation, in order; sums of absolutes, squares and logs cost what a sum does."""
 
-CAST_DTYPES = ("float32", "float32", "float16", "int8", "bfloat16")
-
-
-@layer_types(" ".join(UNARY_TYPES))
-def _unary(net: Net, layer: Layer) -> Sequence[str]:
-    kind = UNARY_TYPES[layer.type]
-    dtype = {"quantize": "int8", "dequantize": "float32"}.get(kind, "")
-    if kind == "clip" and (layer.real(0, -1), layer.real(1, -1)) == (0, 6):
-        kind = "relu6"
-    return emit(net, layer, kind, [one_input(net, layer)], dtype)
-
-
-@layer_types("ReLU")
-def _relu(net: Net, layer: Layer) -> Sequence[str]:
-    kind = "leaky_relu" if layer.real(0, 0.0) else "relu"
-    return emit(net, layer, kind, [one_input(net, layer)])
-
-
-@layer_types("PReLU")
-def _prelu(net: Net, layer: Layer) -> Sequence[str]:
-    slopes = net.weights(layer, "slopes", (layer.integer(0, 0),))
-    return emit(net, layer, "prelu", [one_input(net, layer), slopes])
-
-
-@layer_types("UnaryOp")
-def _unary_op(net: Net, layer: Layer) -> Sequence[str]:
-    kind = layer.integer(0, 0)
-    if not 0 <= kind < len(UNARY_OPS):
-        raise GraphError(f"unknown op_type {kind}")
-    return emit(net, layer, UNARY_OPS[kind], [one_input(net, layer)])
-
-
-@layer_types("Cast")
-def _cast(net: Net, layer: Layer) -> Sequence[str]:
-    kind = layer.integer(1, 0)
-    if not 0 <= kind < len(CAST_DTYPES):
-        raise GraphError(f"unknown type_to {kind}")
-    return emit(net, layer, "cast", [one_input(net, layer)], CAST_DTYPES[kind])
-
-
-@layer_types("Power")
-def _power(net: Net, layer: Layer) -> Sequence[str]:
-    x = one_input(net, layer)
-    if layer.real(0, 1.0) == 1.0:
-        return emit(net, layer, "scale", [x])
-    exponent = net.weights(layer, "exponent", ())
-    return emit(net, layer, "pow", [x, exponent], activation="none")
-
-
-@layer_types("BinaryOp")
-def _binary_op(net: Net, layer: Layer) -> Sequence[str]:
-    kind = layer.integer(0, 0)
-    if not 0 <= kind < len(BINARY_OPS):
-        raise GraphError(f"unknown op_type {kind}")
-    inputs = [net.tensor(b) for b in layer.bottoms]
-    if layer.integer(1, 0):
-        inputs = [one_input(net, layer), net.weights(layer, "scalar", ())]
-    if len(inputs) != 2:
-        raise GraphError(f"two inputs expected, {len(inputs)} given")
-    inputs = _broadcast_outer(net, layer, inputs)
-    if kind in REVERSED_OPS:
-        inputs.reverse()
-    return emit(net, layer, BINARY_OPS[kind], inputs, activation="none")
-
-
-def _broadcast_outer(net: Net, layer: Layer, inputs: list[str]) -> list[str]:
-    """Give the smaller operand the axes that ncnn aligns it with.
-
-    ncnn (wiki: binaryop-broadcasting) first aligns a smaller blob with the outer axes: a vector
-    with channels or rows, a matrix with channels and rows.
-    """
-    shapes = [net.builder.shape(x) for x in inputs]
-    ranks = [len(s) for s in shapes]
-    if ranks[0] == ranks[1] or not all(ranks) or math.prod(shapes[ranks[0] > ranks[1]][1:]) == 1:
-        return inputs
-    small = ranks.index(min(ranks))
-    large = in_mat_order(shapes[1 - small])
-    sizes = in_mat_order(shapes[small])
-    fits = all(s in (1, x) for s, x in zip(sizes, large, strict=False))
-    lacking = (1,) * (len(large) - len(sizes))
-    aligned = (*sizes, *lacking) if fits else (*lacking, *sizes)
-    shape = from_mat_order(shapes[small][0], aligned)
-    if shape[-len(shapes[small]) + 1 :] != shapes[small][1:]:  # else numpy's rule does the same
-        inputs[small] = net.builder.reshape(inputs[small], shape, f"{layer.name}/aligned")
-    return inputs
-
-
-@layer_types("Eltwise")
-def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
-    kinds = ("mul", "add", "maximum")
-    kind = layer.integer(0, 0)
-    if not 0 <= kind < len(kinds) or len(layer.bottoms) < 2:
-        raise GraphError(f"op_type {kind} of {len(layer.bottoms)} inputs")
-    result, *others = [net.tensor(b) for b in layer.bottoms]
-    for i, other in enumerate(others[:-1]):
-        result = net.builder.binary(kinds[kind], result, other, name=f"{layer.name}/{i}")
-    return emit(net, layer, kinds[kind], [result, others[-1]], activation="none")
+RESHAPE_KEYS = {"w": 0, "h": 1, "d": 11, "c": 2}
 
 
 @layer_types("Split")
@@ -314,20 +151,19 @@ def _reshape(net: Net, layer: Layer) -> Sequence[str]:
     if 6 in layer.params:
         raise GraphError("reshapes by expression are not read")
     old = net.builder.shape(x)
-    w, h, d, c = (layer.integer(k, ABSENT) for k in (0, 1, 11, 2))
-    sizes = [s for s in (w, h, d, c) if s != ABSENT]
-    old_whc = list(reversed(in_mat_order(old)))
-    if not sizes or w == ABSENT:
-        raise GraphError("a reshape without sizes")
-    # ncnn's 0 keeps the blob's own width, height or channels (the last of the four, not by place)
-    own = [old_whc[0], *old_whc[1:-1], old_whc[-1]] if len(old_whc) > 2 else [*old_whc, 1, 1]
-    filled = [
-        (own[-1] if i == len(sizes) - 1 and i >= 2 else own[min(i, len(own) - 1)]) if s == 0 else s
-        for i, s in enumerate(sizes)
-    ]
-    if filled.count(-1) > 1 or any(s < -1 or s == 0 for s in filled):
-        raise GraphError(f"a reshape of {old} to sizes {sizes}")
-    return emit(net, layer, "reshape", [x], shape=mat_shape(old[0], *filled))
+    own = dict(
+        zip(
+            {2: "w", 3: "wh", 4: "whc", 5: "whdc"}[len(old)],
+            reversed(in_mat_order(old)),
+            strict=True,
+        )
+    )
+    wanted = {name: layer.integer(key, ABSENT) for name, key in RESHAPE_KEYS.items()}
+    # a size of 0 keeps the blob's own
+    sizes = [own.get(n, 1) if size == 0 else size for n, size in wanted.items() if size != ABSENT]
+    if not sizes or sizes.count(-1) > 1 or min(sizes) < -1:
+        raise GraphError(f"a reshape of {old} to {wanted}")
+    return emit(net, layer, "reshape", [x], shape=mat_shape(old[0], *sizes))
 
 
 @layer_types("Flatten")
