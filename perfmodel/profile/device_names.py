@@ -1,0 +1,85 @@
+"""Stable slugs of devices and chips, whatever a source calls them.
+
+The rule: lower case, every run of other characters a hyphen, "+" spelled out. The tables hold
+what the rule cannot know: one thing under two names, or a name too short to stand alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ALIASES = {
+    # layers_phones.csv.gz and networks_phones.csv write underscores; the rule does the rest.
+    "jetson-agx-xavier-32gb": "jetson-agx-xavier",
+    # The same cards under several names (DeepBench, cnn-benchmarks, convnet-benchmarks).
+    "nvidia-geforce-gtx-1080-ti": "gtx-1080-ti",
+    "nvidia-geforce-gtx-titan-x": "titan-x-maxwell",
+    "gtx-titan-x": "titan-x-maxwell",
+    "gtx-titan-x-maxwell": "titan-x-maxwell",
+    "maxwell-titan-x": "titan-x-maxwell",
+    "nvidia-titan-x-pascal": "titan-x-pascal",
+    "pascal-titan-x": "titan-x-pascal",
+    "nvidia-titan-xp": "titan-xp",
+    "nvidia-h100-80gb-hbm3": "nvidia-h100-80gb-hbm3",
+    # One phone, two spellings (TNN and Paddle-Lite).
+    "xiaomi-6": "xiaomi-mi-6",
+    "xiaomi-mix-2": "xiaomi-mi-mix-2",
+    "xiaomi-mi-mix-2s-polaris": "xiaomi-mi-mix-2s",
+    "honor-v10-bkl-al00": "honor-v10",
+    "huawei-p20-pro-mate-10-pro": "huawei-p20-pro",
+    "experimental-phone": "exynos-2200-phone",
+    "rk3399-board": "rk3399",
+}
+
+_HELP = {
+    # Column names of the HELP latency tables (README-gpu.md): device and unit.
+    "1080ti": ("gtx-1080-ti", "gpu"),
+    "2080ti": ("rtx-2080-ti", "gpu"),
+    # Which of the two Titan X the authors do not say.
+    "titanx": ("titan-x", "gpu"),
+    "titanxp": ("titan-xp", "gpu"),
+    "titan_xp": ("titan-xp", "gpu"),
+    "titan_rtx": ("titan-rtx", "gpu"),
+    "v100": ("tesla-v100", "gpu"),
+    "gold_6226": ("xeon-gold-6226", "cpu"),
+    "gold_6240": ("xeon-gold-6240", "cpu"),
+    "silver_4114": ("xeon-silver-4114", "cpu"),
+    "silver_4210r": ("xeon-silver-4210r", "cpu"),
+    "pixel2": ("pixel-2", "cpu"),
+    "pixel3": ("pixel-3", "cpu"),
+    "essential_ph_1": ("essential-ph-1", "cpu"),
+    "samsung_s7": ("samsung-galaxy-s7", "cpu"),
+    "samsung_a50": ("samsung-galaxy-a50", "cpu"),
+    "raspi4": ("raspberry-pi-4", "cpu"),
+}
+
+
+def slug(text: str) -> str:
+    """Lower case with hyphens: "Samsung Galaxy S9+" is samsung-galaxy-s9-plus; "" stays ""."""
+    spelled = re.sub(r"\+", " plus ", text.lower())
+    return re.sub(r"[^a-z0-9]+", "-", spelled).strip("-")
+
+
+def device_slug(device: str, soc: str = "") -> str:
+    """The slug of a device as a source names it; of its chip where no device is named."""
+    # Reference designs are all called "QRD"; the proxies of AI Hub stand for their chip.
+    if slug(device) == "qrd":
+        return f"{slug(soc)}-qrd"
+    named = slug(re.sub(r"\s*\(Proxy\)", "", device)) or slug(soc)
+    return _ALIASES.get(named, named)
+
+
+def help_column(column: str) -> tuple[str, str, int, bool] | None:
+    """Device, unit, batch and whether it is a sum of blocks, of a HELP latency column; or None.
+
+    The suffix is the batch where there is one; columns without are taken as batch 1, which the
+    magnitudes fit (README-gpu.md). `_lutsum` marks sums of measured blocks.
+    """
+    is_sum = column.endswith("_lutsum")
+    name = column.removesuffix("_lutsum")
+    if name in _HELP:
+        return (*_HELP[name], 1, is_sum)
+    stem, _, batch = name.rpartition("_")
+    if stem in _HELP and batch.isdecimal():
+        return (*_HELP[stem], int(batch), is_sum)
+    return None
