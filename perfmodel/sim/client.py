@@ -1,0 +1,130 @@
+"""A phone's side of one task: makes requests, launches attempts, takes answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from perfmodel.sim.plan import DEVICE, Plan, uncontended_ms
+from perfmodel.sim.policy import POLICY
+from perfmodel.sim.request import ABANDONED, QUEUE, Attempt, Request, Stage
+
+if TYPE_CHECKING:
+    import simpy
+
+    from perfmodel.sim.energy import BaseShare
+    from perfmodel.sim.link import Link
+    from perfmodel.sim.run import Run
+    from perfmodel.sim.scenario import Scenario
+
+SERVER_WAIT_SMOOTHING = 0.3
+
+
+class Client:
+    """One task on one phone, `place` = (task, phone); `stages` are its plans made ready to run on that phone."""
+
+    def __init__(
+        self,
+        run: Run,
+        scenario: Scenario,
+        place: tuple[int, int],
+        plans: Mapping[str, Plan],
+        stages: Mapping[str, tuple[Stage, ...]],
+        link: Link | None,
+        base: BaseShare | None,
+    ) -> None:
+        self.run = run
+        self._task_index, self._device_index = place
+        self.task = task = scenario.task[self._task_index]
+        self.plan_names = list(plans)
+        self._scenario = scenario
+        self._plans = plans
+        self._stages = {name: (index, stages[name]) for index, name in enumerate(self.plan_names)}
+        self._policy = POLICY[task.policy]
+        self._link = link
+        self._base = base
+        self._marks: dict[int, float] = {}
+        self._most_in_flight = task.workload.max_in_flight or math.inf
+        self._in_flight = 0
+        self._server_wait_ms = 0.0
+        self._all_answered: simpy.Event | None = None
+
+    def submit(self) -> None:
+        """Ask for one inference now, or drop it when too many are unanswered."""
+        run = self.run
+        if self._in_flight >= self._most_in_flight:
+            run.dropped += 1
+            return
+        self._in_flight += 1
+        request = run.new_request(self)
+        if self._base is not None:
+            self._marks[request.number] = self._base.enter(request.arrival_ms)
+        self._policy(self, request)
+
+    def launch(self, request: Request, plan: str, abandoned: bool = False) -> Attempt:
+        """Start an attempt along a plan; with `abandoned` its time so far was spent on another."""
+        index, stages = self._stages[plan]
+        attempt = Attempt(request, index, stages)
+        if abandoned:
+            attempt.steps[ABANDONED] = self.run.env.now - request.arrival_ms
+        attempt.advance()
+        return attempt
+
+    def answer(self, attempt: Attempt) -> None:
+        """Take the first answer to a request and record it."""
+        request = attempt.request
+        request.answered = True
+        now = self.run.env.now
+        if self._base is not None:
+            request.energy_mj += self._base.leave(now, self._marks.pop(request.number))
+        if self._link is not None and attempt.batch_size:
+            fresh_ms = attempt.steps[QUEUE] - self._server_wait_ms
+            self._server_wait_ms += SERVER_WAIT_SMOOTHING * fresh_ms
+        self.run.record(attempt, self._task_index, self._device_index, now - request.arrival_ms)
+        self._leave()
+
+    def rejected(self, attempt: Attempt) -> None:
+        """The server turned an attempt away: the phone answers if the policy has it as a second."""
+        request = attempt.request
+        if self.task.policy == "deadline" and not request.answered:
+            self.launch(request, DEVICE, abandoned=True)
+        elif self.task.policy != "hedged":
+            request.answered = True
+            if self._base is not None:
+                self._base.leave(self.run.env.now, self._marks.pop(request.number))
+            self.run.lose(request)
+            self._leave()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0 and self._all_answered is not None:
+            event, self._all_answered = self._all_answered, None
+            event.succeed()
+
+    def all_answered(self) -> simpy.Event:
+        """Return an event for the moment nothing is in flight any more."""
+        self._all_answered = self.run.env.event()
+        return self._all_answered
+
+    def after(self, delay_ms: float, callback: Callable[[simpy.Event], None]) -> None:
+        """Call back after a delay."""
+        self.run.env.timeout(delay_ms).callbacks.append(callback)
+
+    def ms_since_upload(self) -> float:
+        """Return how long ago this phone last uploaded anything."""
+        return math.inf if self._link is None else self.run.env.now - self._link.last_upload_ms
+
+    def expected_ms(self, plan: str) -> float:
+        """Return the time a plan would take at the bandwidth and server wait seen last."""
+        seen_mbps = self._link.seen_uplink_mbps() if self._link is not None else None
+        expected = uncontended_ms(self._plans[plan], self._scenario, seen_mbps)
+        return expected if plan == DEVICE else expected + self._server_wait_ms
+
+    def fallback_after_ms(self) -> float:
+        """Return how long to wait for the server before the phone takes over."""
+        if self.task.fallback_after_ms is not None:
+            return self.task.fallback_after_ms
+        assert self.task.deadline_ms is not None
+        own_ms = uncontended_ms(self._plans[DEVICE], self._scenario)
+        return max(0.0, self.task.deadline_ms - own_ms)

@@ -1,0 +1,108 @@
+"""From names to numbers: models and targets to times, links to rates, trace files to samples.
+
+The only module of the simulation that asks the floors below for a prediction.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from perfmodel.errors import ScenarioError
+from perfmodel.sim.distributions import constant
+from perfmodel.sim.links import resolve_link
+from perfmodel.sim.scenario import (
+    LinkSpec,
+    OnDevice,
+    OnServer,
+    RateSpec,
+    Scenario,
+    Task,
+    Workload,
+)
+from perfmodel.sim.schema import replace
+from perfmodel.sim.traces import read_arrivals, read_trace
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+BYTES_PER_MB = 1e6
+
+
+def resolve(scenario: Scenario, folder: Path) -> Scenario:
+    """Return the scenario with numbers only; files are looked for relative to `folder`."""
+    batching = scenario.server.batching if scenario.server else None
+    most = batching.max_size if batching else 1
+    return replace(
+        scenario,
+        task=tuple(_task(task, most, folder) for task in scenario.task),
+        link=_link(scenario.link, folder) if scenario.link else None,
+    )
+
+
+def _task(task: Task, most: int, folder: Path) -> Task:
+    return replace(
+        task,
+        workload=_workload(task.workload, folder),
+        on_device=_on_device(task.on_device, folder) if task.on_device else None,
+        on_server=_on_server(task.on_server, most, folder) if task.on_server else None,
+    )
+
+
+def _workload(spec: Workload, folder: Path) -> Workload:
+    if spec.kind != "trace" or spec.file is None:
+        return spec
+    return replace(spec, times_s=read_arrivals(folder / spec.file), file=None)
+
+
+def _link(link: LinkSpec, folder: Path) -> LinkSpec:
+    resolved = resolve_link(link)
+    assert resolved.uplink is not None
+    assert resolved.downlink is not None
+    return replace(
+        resolved,
+        uplink=_rate(resolved.uplink, "uplink_mbps", folder),
+        downlink=_rate(resolved.downlink, "downlink_mbps", folder),
+    )
+
+
+def _rate(rate: RateSpec, column: str, folder: Path) -> RateSpec:
+    if rate.file is None:
+        return rate
+    trace = read_trace(folder / rate.file, rate.column or column)
+    return replace(rate, times_s=trace.times_s, trace_mbps=trace.mbps, file=None)
+
+
+def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
+    if plan.model is not None and plan.compute_ms is None:
+        prediction = _predict(plan.model, plan.target, "task.on_device", folder)
+        plan = replace(plan, compute_ms=constant(prediction.latency_ms))
+        if plan.weights_mb is None:
+            plan = replace(plan, weights_mb=prediction.weights_bytes / BYTES_PER_MB)
+    if plan.load_ms is None and plan.load_ms_per_mb is not None:
+        if plan.weights_mb is None:
+            raise ScenarioError("[task.on_device] load_ms_per_mb needs weights_mb or model")
+        plan = replace(plan, load_ms=constant(plan.load_ms_per_mb * plan.weights_mb))
+    return plan
+
+
+def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:
+    if plan.model is None or plan.compute_ms is not None or plan.batch_ms is not None:
+        return plan
+    sizes = [size for size in BATCH_SIZES if size < most] + [most]
+    times = [
+        _predict(plan.model, plan.target, "task.on_server", folder, size).latency_ms
+        for size in sizes
+    ]
+    if most == 1:
+        return replace(plan, compute_ms=constant(times[0]))
+    return replace(plan, batch_sizes=tuple(map(float, sizes)), batch_ms=tuple(times))
+
+
+def _predict(model: str, target: str | None, table: str, folder: Path, batch_size: int = 1) -> Any:
+    if target is None:
+        raise ScenarioError(
+            f"[{table}] model {model!r} needs a target", "give target or compute_ms"
+        )
+    import perfmodel
+
+    name = str(folder / model) if (folder / model).is_file() else model
+    return perfmodel.predict(name, target=target, batch_size=batch_size)  # type: ignore[attr-defined, unused-ignore]

@@ -1,0 +1,270 @@
+"""The server: replicas behind one queue, batching, cold starts, autoscaling."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perfmodel.sim.request import COMPUTE, LOAD, QUEUE, Attempt
+
+if TYPE_CHECKING:
+    import simpy
+
+    from perfmodel.sim.distributions import Draw
+    from perfmodel.sim.scenario import Autoscale, ServerSpec
+    from perfmodel.sim.service import Service
+    from perfmodel.sim.tracing import Tracer
+
+
+class WaitingLine(Protocol):
+    """A queue of attempts: in order of arrival, or of (priority, arrival)."""
+
+    def __len__(self) -> int: ...
+    def push(self, attempt: Attempt) -> None: ...
+    def head(self) -> Attempt: ...
+    def take(self, most: int) -> list[Attempt]: ...
+    def alike(self, most: int) -> int: ...
+
+
+class FifoLine:
+    """First come, first served; a batch holds requests of the same service only."""
+
+    def __init__(self) -> None:
+        self._line: deque[Attempt] = deque()
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def push(self, attempt: Attempt) -> None:
+        self._line.append(attempt)
+
+    def head(self) -> Attempt:
+        return self._line[0]
+
+    def alike(self, most: int) -> int:
+        """Return how many, up to `most`, could go into one batch with the head."""
+        kind, found = self._line[0].service, 0
+        for attempt in self._line:
+            found += attempt.service is kind
+            if found == most:
+                break
+        return found
+
+    def take(self, most: int) -> list[Attempt]:
+        """Take the head and up to `most - 1` others of its service, in order."""
+        if most == 1:
+            return [self._line.popleft()]
+        kind = self._line[0].service
+        batch: list[Attempt] = []
+        passed: list[Attempt] = []
+        while self._line and len(batch) < most:
+            attempt = self._line.popleft()
+            (batch if attempt.service is kind else passed).append(attempt)
+        self._line.extendleft(reversed(passed))
+        return batch
+
+
+class PriorityLine:
+    """Lowest priority number first, in order of arrival among equals; batches as above."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Attempt]] = []
+        self._order = count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, attempt: Attempt) -> None:
+        priority = attempt.request.client.task.priority
+        heappush(self._heap, (priority, next(self._order), attempt))
+
+    def head(self) -> Attempt:
+        return self._heap[0][2]
+
+    def alike(self, most: int) -> int:
+        kind = self._heap[0][2].service
+        return min(most, sum(entry[2].service is kind for entry in self._heap))
+
+    def take(self, most: int) -> list[Attempt]:
+        kind = self._heap[0][2].service
+        batch: list[Attempt] = []
+        passed: list[tuple[int, int, Attempt]] = []
+        while self._heap and len(batch) < most:
+            entry = heappop(self._heap)
+            if entry[2].service is kind:
+                batch.append(entry[2])
+            else:
+                passed.append(entry)
+        for entry in passed:
+            heappush(self._heap, entry)
+        return batch
+
+
+class Server:
+    """Equal replicas serve one queue; a replica takes a batch as soon as it is idle and one is due."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        spec: ServerSpec,
+        draw_cold_start: Draw,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._env = env
+        self._spec = spec
+        self._most = spec.batching.max_size if spec.batching else 1
+        self._patience_ms = spec.batching.timeout_ms if spec.batching else 0.0
+        self._line: WaitingLine = PriorityLine() if spec.discipline == "priority" else FifoLine()
+        self._draw_cold_start = draw_cold_start
+        self._keep_alive_ms = math.inf if spec.keep_alive_s is None else 1000.0 * spec.keep_alive_s
+        self._has_cold_starts = spec.cold_start_ms.mean > 0
+        self._tracer = tracer
+        last_used_ms = -math.inf if spec.starts_cold else 0.0
+        self._idle = [(replica, last_used_ms) for replica in reversed(range(spec.replicas))]
+        self._to_retire = 0
+        self.replicas = spec.replicas
+        self.busy_ms = 0.0
+        self.busy = 0
+        self.rejected = 0
+        self.batches = 0
+        self._replica_ms = 0.0
+        self._replicas_since_ms = 0.0
+        if spec.autoscale:
+            env.process(autoscaler(env, self, spec.autoscale))
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._line)
+
+    def submit(self, attempt: Attempt, service: Service) -> bool:
+        """Queue an attempt; False when the queue is full and it was turned away."""
+        limit = self._spec.queue_limit
+        if limit is not None and len(self._line) >= limit and not self._idle:
+            self.rejected += 1
+            return False
+        attempt.service = service
+        attempt.queued_ms = self._env.now
+        self._line.push(attempt)
+        self._dispatch()
+        return True
+
+    def _dispatch(self) -> None:
+        while self._idle and len(self._line):
+            if self._most > 1 and not self._due():
+                return
+            self._start(self._line.take(self._most))
+
+    def _due(self) -> bool:
+        """Return whether the head's batch may start: full, or its head has been patient enough."""
+        head = self._line.head()
+        if head.expired or self._patience_ms == 0 or self._line.alike(self._most) == self._most:
+            return True
+        if not head.timed:
+            head.timed = True
+            left_ms = max(0.0, head.queued_ms + self._patience_ms - self._env.now)
+            self._env.timeout(left_ms, head).callbacks.append(self._expire)
+        return False
+
+    def _expire(self, event: simpy.Event) -> None:
+        event.value.expired = True  # type: ignore[union-attr]
+        self._dispatch()
+
+    def _start(self, batch: list[Attempt]) -> None:
+        now = self._env.now
+        replica, last_used_ms = self._idle.pop()
+        cold_ms = 0.0
+        if self._has_cold_starts and now - last_used_ms > self._keep_alive_ms:
+            cold_ms = self._draw_cold_start()
+        elif self._has_cold_starts and last_used_ms == -math.inf:
+            cold_ms = self._draw_cold_start()
+        service_ms = batch[0].service.service_ms(len(batch))
+        self.busy += 1
+        self.batches += 1
+        over = self._env.timeout(cold_ms + service_ms, (replica, batch, now, cold_ms, service_ms))
+        over.callbacks.append(self._end)
+
+    def _end(self, event: simpy.Event) -> None:
+        replica, batch, started_ms, cold_ms, service_ms = event.value  # type: ignore[misc]
+        now = self._env.now
+        self.busy -= 1
+        self.busy_ms += cold_ms + service_ms
+        if self._to_retire:
+            self._to_retire -= 1
+        else:
+            self._idle.append((replica, now))
+        if self._tracer is not None:
+            for attempt in batch:
+                number = attempt.request.number
+                label = f"batch of {len(batch)}" if self._most > 1 else "serve"
+                self._tracer.slice("server", f"replica {replica}", label, started_ms, now, number)
+        if self._line:
+            self._dispatch()
+        for attempt in batch:
+            steps = attempt.steps
+            steps[QUEUE] += started_ms - attempt.queued_ms
+            steps[COMPUTE] += service_ms
+            if cold_ms:
+                steps[LOAD] += cold_ms
+            attempt.batch_size = len(batch)
+            attempt.advance()
+
+    def scale_to(self, replicas: int, start_ms: float) -> None:
+        """Change the number of replicas: new ones serve after `start_ms`, spare ones stop when idle."""
+        self._count_replicas()
+        for number in range(self.replicas, replicas):
+            ready = self._env.timeout(start_ms, (number, -math.inf))
+            ready.callbacks.append(self._ready)
+        for _ in range(replicas, self.replicas):
+            if self._idle:
+                self._idle.pop(0)
+            else:
+                self._to_retire += 1
+        self.replicas = replicas
+
+    def _ready(self, event: simpy.Event) -> None:
+        if self._to_retire:
+            self._to_retire -= 1
+            return
+        self._idle.append(event.value)  # type: ignore[arg-type]
+        self._dispatch()
+
+    def _count_replicas(self) -> None:
+        self._replica_ms += self.replicas * (self._env.now - self._replicas_since_ms)
+        self._replicas_since_ms = self._env.now
+
+    def utilization(self) -> float:
+        """Return the share of all replicas' time so far that was spent serving."""
+        self._count_replicas()
+        return self.busy_ms / self._replica_ms if self._replica_ms else 0.0
+
+
+def autoscaler(env: simpy.Environment, server: Server, spec: Autoscale) -> Iterator[Any]:
+    """Process: keep the replicas at the demand over the target utilisation, within the bounds."""
+    seen_busy_ms = 0.0
+    while True:
+        yield env.timeout(1000.0 * spec.interval_s)
+        busy_replicas = (server.busy_ms - seen_busy_ms) / (1000.0 * spec.interval_s)
+        seen_busy_ms = server.busy_ms
+        demand = max(busy_replicas, float(server.busy)) + server.waiting
+        wanted = math.ceil(demand / spec.target_utilization)
+        server.scale_to(
+            min(max(wanted, spec.min_replicas), spec.max_replicas), 1000.0 * spec.start_s
+        )
+
+
+class ServerStage:
+    """Queueing for and computing on the server."""
+
+    def __init__(self, server: Server, service: Service) -> None:
+        self._server = server
+        self._service = service
+
+    def start(self, attempt: Attempt) -> None:
+        if not self._server.submit(attempt, self._service):
+            attempt.cancelled = True
+            attempt.request.client.rejected(attempt)

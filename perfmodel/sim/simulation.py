@@ -1,0 +1,257 @@
+"""`simulate`: cases times replications, on one process or several, folded into one result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.errors import ScenarioError
+from perfmodel.sim.build import Builder
+from perfmodel.sim.files import Case, cases_of, load_cases
+from perfmodel.sim.plan import plans_of
+from perfmodel.sim.records import Sink, to_frame
+from perfmodel.sim.request import QUEUE
+from perfmodel.sim.resolve import resolve
+from perfmodel.sim.result import (
+    CaseResult,
+    Outcome,
+    SimulationResult,
+    intervals_of,
+    latency_table,
+    mean_of,
+    steps_table,
+)
+from perfmodel.sim.run import Run
+from perfmodel.sim.scenario import Scenario
+from perfmodel.sim.schema import replace
+from perfmodel.sim.stability import warning_after, warnings_before
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from perfmodel.sim.tracing import Tracer
+
+MOST_REQUESTS = 10**15  # a deadline that is not there
+
+
+def simulate(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    *,
+    replications: int | None = None,
+    seed: int | None = None,
+    workers: int = 1,
+    keep_records: bool = False,
+    tracer: Tracer | None = None,
+    folder: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> SimulationResult:
+    """Simulate a scenario: a file, its tables, or a Scenario.
+
+    `replications` and `seed` replace those of the scenario. The result, and with `keep_records`
+    its records (one row per request), do not depend on `workers`. `tracer` collects the first
+    replication of the first case. Trace files are looked for relative to `folder`, by default the
+    scenario file's. Raises ScenarioError for impossible scenarios.
+    """
+    started = time.perf_counter()
+    cases, folder = _cases(scenario, folder, overrides)
+    prepared = [_prepare(case, folder, replications, seed) for case in cases]
+    first = prepared[0].scenario
+    jobs = [
+        (case.scenario, replication, keep_records)
+        for case in prepared
+        for replication in range(case.scenario.replications)
+    ]
+    ran = _run_all(jobs, workers, tracer)
+    results, frames, place = [], [], 0
+    for case in prepared:
+        mine = ran[place : place + case.scenario.replications]
+        place += case.scenario.replications
+        results.append(_case_result(case, [outcome for outcome, _ in mine]))
+        if keep_records:
+            frames.append(_frame(case, [rows for _, rows in mine]))
+    return SimulationResult(
+        scenario=first.name,
+        cases=tuple(results),
+        seed=first.seed,
+        replications=first.replications,
+        elapsed_s=time.perf_counter() - started,
+        records=_joined(frames),
+    )
+
+
+def _cases(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    folder: str | Path | None,
+    overrides: Mapping[str, Any] | None,
+) -> tuple[tuple[Case, ...], Path]:
+    if isinstance(scenario, (str, Path)):
+        place = Path(scenario).parent if folder is None else Path(folder)
+        return load_cases(scenario, overrides), place
+    place = Path(folder or ".")
+    if isinstance(scenario, Scenario):
+        return (Case("", "", scenario),), place
+    return cases_of(scenario), place
+
+
+def _prepare(case: Case, folder: Path, replications: int | None, seed: int | None) -> Case:
+    scenario = case.scenario
+    changes: dict[str, Any] = {}
+    if replications is not None:
+        changes["replications"] = replications
+    if seed is not None:
+        changes["seed"] = seed
+    scenario = resolve(replace(scenario, **changes), folder)
+    for task in scenario.task:
+        plans_of(task, scenario)  # refuses what cannot run before anything runs
+    return replace(case, scenario=scenario)
+
+
+Job = tuple[Scenario, int, bool]
+Ran = tuple[Outcome, "np.ndarray | None"]
+
+
+def _run_all(jobs: Sequence[Job], workers: int, tracer: Tracer | None) -> list[Ran]:
+    if tracer is not None:
+        return [_run_one(*jobs[0], tracer), *(_run_one(*job) for job in jobs[1:])]
+    if workers <= 1 or len(jobs) == 1:
+        return [_run_one(*job) for job in jobs]
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+        return list(pool.map(_run_job, jobs))
+
+
+def _run_job(job: Job) -> Ran:
+    return _run_one(*job)
+
+
+def _run_one(scenario: Scenario, replication: int, keep: bool, tracer: Tracer | None = None) -> Ran:
+    """Run one replication of a resolved scenario."""
+    deadlines = [task.deadline_ms or MOST_REQUESTS for task in scenario.task]
+    sink = Sink(deadlines, scenario.warmup_requests, keep)
+    run = Run(scenario, replication, sink, tracer)
+    builder = Builder(run)
+    run.until_over()
+    statistics = sink.statistics()
+    if statistics is None:
+        raise ScenarioError(
+            f"scenario {scenario.name!r}: no request was answered after the warm-up of "
+            f"{scenario.warmup_requests}",
+            "ask for more requests, or a smaller warmup_requests",
+        )
+    return builder.outcome(statistics), sink.kept()
+
+
+def _case_result(case: Case, outcomes: Sequence[Outcome]) -> CaseResult:
+    scenario = case.scenario
+    latency = mean_of([latency_table(outcome.statistics) for outcome in outcomes])
+    requests = sum(outcome.statistics.requests for outcome in outcomes)
+    deadlines = [task.deadline_ms for task in scenario.task]
+    has_deadline = any(deadline is not None for deadline in deadlines)
+    missed = sum(outcome.statistics.missed for outcome in outcomes)
+    wait = sum(o.statistics.steps_ms[QUEUE] for o in outcomes) / len(outcomes)
+    warnings = list(warnings_before(scenario))
+    if not warnings:
+        last = outcomes[-1]
+        seen = warning_after(last.answered, last.backlog, last.last_arrival_ms)
+        warnings += [seen] if seen else []
+    energy, notes = _energy(scenario, outcomes)
+    return CaseResult(
+        group=case.group,
+        name=case.name,
+        policy=", ".join(dict.fromkeys(task.policy for task in scenario.task)),
+        requests=requests,
+        latency_ms=latency,
+        wait_ms={"mean": wait},
+        deadline_ms=deadlines[0] if len(set(deadlines)) == 1 else None,
+        deadline_miss_rate=missed / requests if has_deadline else None,
+        energy_mj=energy,
+        utilization=mean_of([outcome.utilization for outcome in outcomes]),
+        steps_ms=steps_table(outcomes),
+        plans=_plan_shares(scenario, outcomes),
+        counts=mean_of([_counts(outcome) for outcome in outcomes]),
+        intervals=intervals_of(outcomes),
+        warnings=tuple(warnings),
+        notes=notes,
+    )
+
+
+def _counts(outcome: Outcome) -> dict[str, float]:
+    counts: dict[str, float] = {"dropped": outcome.dropped, "rejected": outcome.rejected}
+    counts.update(outcome.counts)
+    if outcome.statistics.batch_size_mean > 1:
+        counts["batch_size_mean"] = outcome.statistics.batch_size_mean
+    return counts
+
+
+def _energy(
+    scenario: Scenario, outcomes: Sequence[Outcome]
+) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """Return energy per answered request (mJ), by component; None with the reason if unknown."""
+    missing = missing_powers(scenario)
+    if missing:
+        return None, (f"energy is not reported: {', '.join(missing)} not given",)
+    per_request = mean_of(
+        [
+            {name: mj / outcome.answered for name, mj in (outcome.energy_mj or {}).items() if mj}
+            for outcome in outcomes
+        ]
+    )
+    energy: dict[str, Any] = {"mean": sum(per_request.values()), "by_component": per_request}
+    battery_mwh = scenario.device.battery_mwh
+    if battery_mwh is not None:
+        share = energy["mean"] / (battery_mwh * 3600.0)
+        energy["battery_percent_per_1000_requests"] = 100.0 * 1000.0 * share
+    return energy, ()
+
+
+def missing_powers(scenario: Scenario) -> list[str]:
+    """Return the powers a scenario would need for energy and does not give."""
+    missing = {}
+    for task in scenario.task:
+        for plan in plans_of(task, scenario):
+            for step in plan.steps:
+                if step.where in ("uplink", "downlink"):
+                    if scenario.link is not None and scenario.link.radio is None:
+                        missing["link.radio"] = True
+                elif step.where not in ("server", "heap"):
+                    unit = "cpu" if step.where == "memory" else step.where
+                    if getattr(scenario.device, unit).active_mw is None:
+                        missing[f"device.{unit}.active_mw"] = True
+    if not missing and scenario.device.base_mw is None:
+        missing["device.base_mw"] = True
+    return list(missing)
+
+
+def _plan_shares(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Return the share of requests each plan answered."""
+    names = [[plan.name for plan in plans_of(task, scenario)] for task in scenario.task]
+    total = sum(outcome.statistics.requests for outcome in outcomes)
+    shares: dict[str, float] = {}
+    for outcome in outcomes:
+        for task, plan, number in outcome.statistics.plans:
+            label = names[task][plan]
+            if len(scenario.task) > 1:
+                label = f"{scenario.task[task].name}: {label}"
+            shares[label] = shares.get(label, 0.0) + number / total
+    return shares
+
+
+def _frame(case: Case, arrays: Sequence[Any]) -> Any:
+    scenario = case.scenario
+    plans = [[plan.name for plan in plans_of(task, scenario)] for task in scenario.task]
+    frame = to_frame(arrays, [task.name for task in scenario.task], plans)
+    if case.group or case.name:
+        frame.insert(0, "case", case.name)
+        frame.insert(0, "group", case.group)
+    return frame
+
+
+def _joined(frames: Sequence[Any]) -> Any:
+    if not frames:
+        return None
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,180 @@
+"""A processor of the phone: slots, priorities, slices, heat and energy; and who uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.sim.request import PREPROCESS, QUEUE, Attempt
+
+if TYPE_CHECKING:
+    import simpy
+
+    from perfmodel.sim.distributions import Draw
+    from perfmodel.sim.energy import Meter
+    from perfmodel.sim.heat import Thermometer
+    from perfmodel.sim.scenario import UnitSpec
+    from perfmodel.sim.tracing import Tracer
+
+UI_PRIORITY = 0
+LEAST_WORK_MS = 1e-9  # what rounding may leave of a sliced job
+
+
+class Work:
+    """A job on a unit: what is left of it, and the time it has waited and run."""
+
+    __slots__ = (
+        "busy_ms",
+        "done",
+        "energy_mj",
+        "label",
+        "left_ms",
+        "priority",
+        "request",
+        "waited_ms",
+    )
+
+    def __init__(
+        self, work_ms: float, priority: int, done: Callable[[Work], None], label: str, request: int
+    ) -> None:
+        self.left_ms = work_ms
+        self.priority = priority
+        self.done = done
+        self.label = label
+        self.request = request
+        self.waited_ms = 0.0
+        self.busy_ms = 0.0
+        self.energy_mj = 0.0
+
+
+class Unit:
+    """`slots` equal processors behind one queue ordered by (priority, turn)."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        name: str,
+        spec: UnitSpec,
+        meter: Meter,
+        thermometer: Thermometer | None = None,
+        tracer: Tracer | None = None,
+        track: str = "device",
+    ) -> None:
+        self._env = env
+        self.name = name
+        self._slice_ms = spec.slice_ms or float("inf")
+        self._power_mw = spec.active_mw or 0.0
+        self._free = spec.slots
+        self._queue: list[tuple[int, int, float, Work]] = []
+        self._turns = count()
+        self._meter = meter
+        self._thermometer = thermometer
+        self._tracer = tracer
+        self._track = track
+        self.busy_ms = 0.0
+
+    @property
+    def now_ms(self) -> float:
+        """The simulated time."""
+        return float(self._env.now)
+
+    def submit(self, work: Work) -> None:
+        """Run `work` as soon as its turn comes; `work.done(work)` is called at its end."""
+        if self._free:
+            self._free -= 1
+            self._run(work)
+        else:
+            heappush(self._queue, (work.priority, next(self._turns), self._env.now, work))
+
+    def _run(self, work: Work) -> None:
+        piece_ms = min(work.left_ms, self._slice_ms)
+        duration_ms, power_mw = piece_ms, self._power_mw
+        if self._thermometer is not None:
+            speed = self._thermometer.speed(self._env.now)
+            duration_ms /= speed
+            power_mw *= self._thermometer.power_share(speed)
+            self._thermometer.add_power(self._env.now, power_mw)
+        work.left_ms -= piece_ms
+        over = self._env.timeout(duration_ms, (work, duration_ms, power_mw))
+        over.callbacks.append(self._end)
+
+    def _end(self, event: simpy.Event) -> None:
+        work, duration_ms, power_mw = event.value  # type: ignore[misc]
+        now = self._env.now
+        self.busy_ms += duration_ms
+        work.busy_ms += duration_ms
+        if power_mw:
+            work.energy_mj += power_mw * duration_ms / 1000.0
+        if self._thermometer is not None:
+            self._thermometer.add_power(now, -power_mw)
+        if self._tracer is not None:
+            self._tracer.slice(
+                self._track, self.name, work.label, now - duration_ms, now, work.request
+            )
+        unfinished = work.left_ms > LEAST_WORK_MS
+        if unfinished:
+            heappush(self._queue, (work.priority, next(self._turns), now, work))
+        if self._queue:
+            _, _, since_ms, following = heappop(self._queue)
+            following.waited_ms += now - since_ms
+            self._run(following)
+        else:
+            self._free += 1
+        if not unfinished:
+            work.done(work)
+
+
+class UnitStage:
+    """Preprocessing or computing on a unit of the phone."""
+
+    def __init__(self, unit: Unit, step: int, draw: Draw, priority: int, meter: Meter) -> None:
+        self._unit = unit
+        self._step = step
+        self._draw = draw
+        self._priority = priority
+        self._meter = meter
+        self._label = "preprocess" if step == PREPROCESS else "compute"
+
+    def start(self, attempt: Attempt) -> None:
+        def done(work: Work) -> None:
+            attempt.steps[QUEUE] += work.waited_ms
+            attempt.steps[self._step] += work.busy_ms
+            self._meter.mj[self._unit.name] += work.energy_mj
+            attempt.request.energy_mj += work.energy_mj
+            attempt.advance()
+
+        number = attempt.request.number
+        self._unit.submit(Work(self._draw(), self._priority, done, self._label, number))
+
+
+class Screen:
+    """The app's drawing at every vsync: counts frames, and those not ready by the next vsync."""
+
+    def __init__(
+        self, env: simpy.Environment, unit: Unit, draw: Draw, refresh_hz: float, meter: Meter
+    ) -> None:
+        self._env = env
+        self._unit = unit
+        self._draw = draw
+        self._period_ms = 1000.0 / refresh_hz
+        self._meter = meter
+        self._drawing = False
+        self.frames = 0
+        self.late_frames = 0
+        env.process(self._vsync())
+
+    def _vsync(self) -> Iterator[Any]:
+        while True:
+            self.frames += 1
+            if self._drawing:
+                self.late_frames += 1  # the frame before is not ready: this vsync shows the old one
+            else:
+                self._drawing = True
+                self._unit.submit(Work(self._draw(), UI_PRIORITY, self._drawn, "draw", -1))
+            yield self._env.timeout(self._period_ms)
+
+    def _drawn(self, work: Work) -> None:
+        self._drawing = False
+        self._meter.mj["ui"] += work.energy_mj
