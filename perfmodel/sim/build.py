@@ -257,7 +257,7 @@ class Builder:
         return found
 
     def _counts(self) -> dict[str, float]:
-        """Return what happened how often, and how hot it got, where the scenario has such things."""
+        """Return what happened how often, and how hot it got, where the scenario has that."""
         counts: dict[str, float] = {}
         phones, spec = self._phones, self._scenario.device
         totals = {
@@ -274,7 +274,7 @@ class Builder:
         if spec.heat is not None:
             meters = [phone.thermometer for phone in phones if phone.thermometer]
             counts["hottest_c"] = max(thermometer.hottest_c for thermometer in meters)
-        if self._server is not None and self._scenario.server is not None:
-            if self._scenario.server.autoscale is not None:
-                counts["replicas_at_end"] = float(self._server.replicas)
+        server = self._scenario.server
+        if self._server is not None and server is not None and server.autoscale is not None:
+            counts["replicas_at_end"] = float(self._server.replicas)
         return counts

@@ -22,7 +22,7 @@ SERVER_WAIT_SMOOTHING = 0.3
 
 
 class Client:
-    """One task on one phone, `place` = (task, phone); `stages` are its plans made ready to run on that phone."""
+    """One task on one phone, `place` = (task, phone); `stages` are its plans made ready to run."""
 
     def __init__(
         self,

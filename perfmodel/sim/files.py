@@ -1,4 +1,4 @@
-"""Scenario files: TOML with cases to compare, overrides by dotted path, errors that name the file."""
+"""Scenario files: TOML with cases to compare, overrides by dotted path, errors with its name."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from perfmodel.sim.scenario import Heat
 
 
 class Thermometer:
-    """Temperature under piecewise constant power: relaxes to ambient + P R with time constant R C."""
+    """Temperature under piecewise constant power: goes to ambient + P R, time constant R C."""
 
     def __init__(self, heat: Heat) -> None:
         self._heat = heat
@@ -24,7 +24,7 @@ class Thermometer:
         self._power_w += power_mw / 1000.0
 
     def speed(self, now_ms: float) -> float:
-        """Return the clock share allowed now: 1 when cool, `slowest_speed` when hot, linear between."""
+        """Return the clock share allowed now: 1 cool, `slowest_speed` hot, linear between."""
         self._catch_up(now_ms)
         heat = self._heat
         span = heat.throttle_full_c - heat.throttle_from_c

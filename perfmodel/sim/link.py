@@ -47,7 +47,7 @@ class RadioPower:
         return woken_mj + self._spend(self._radio.base_mw * fresh_ms / 1000.0, bits, mw_per_mbps)
 
     def open(self, now_ms: float) -> float:
-        """Account the start of a transfer of unknown length; return the energy of waking up (mJ)."""
+        """Account the start of a transfer of unknown length; return the energy to wake (mJ)."""
         woken_mj = 0.0 if self._open else self._end_tail(now_ms)
         if not self._open:
             self._active_until_ms = max(self._active_until_ms, now_ms)

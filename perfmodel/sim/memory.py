@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.sim.request import LOAD, PAUSE, QUEUE, Attempt
@@ -50,7 +50,7 @@ class ModelMemory:
 
 def background_kills(
     env: simpy.Environment, memory: ModelMemory, spec: Memory, rng: np.random.Generator
-) -> Iterator[Any]:
+) -> Generator[Any, Any, None]:
     """Process: send the app to the background now and then; it may come back without its models."""
     assert spec.background_every_s is not None
     while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from perfmodel.errors import ScenarioError
 from perfmodel.sim.distributions import Distribution, constant
@@ -78,7 +79,7 @@ def _device_steps(task: Task, scenario: Scenario) -> tuple[PlanStep, ...]:
     )
     if may_load and plan.load_ms is None:
         raise ScenarioError(
-            f"task {task.name!r}: on_device.load_ms is missing, but the model may have to be loaded",
+            f"task {task.name!r}: on_device.load_ms is missing, but the model may need loading",
             "give load_ms, or load_ms_per_mb with weights_mb",
         )
     load = (PlanStep("load", "memory", plan.load_ms),) if may_load and plan.load_ms else ()
@@ -122,7 +123,7 @@ def mean_mbps(link: LinkSpec, upload: bool) -> float:
     rate = link.uplink if upload else link.downlink
     assert rate is not None, "resolve the scenario first"
     if rate.trace_mbps and rate.times_s:
-        steps = [b - a for a, b in zip(rate.times_s, rate.times_s[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(rate.times_s)]
         steps.append(sorted(steps)[len(steps) // 2] if steps else 1.0)
         bits = sum(m * s for m, s in zip(rate.trace_mbps, steps, strict=True))
         return bits / sum(steps) * rate.scale

@@ -44,7 +44,7 @@ def adaptive(client: Client, request: Request) -> None:
 
 
 def deadline(client: Client, request: Request) -> None:
-    """Ask the server; when the phone would just make the deadline, stop waiting and compute here."""
+    """Ask the server; when the phone would just make the deadline, compute here instead."""
     attempt = client.launch(request, CLOUD)
 
     def fall_back(_event: simpy.Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ChangingRate:
 
 def trace_segments(times_s: Sequence[float], mbps: Sequence[float]) -> Iterator[Segment]:
     """Repeat a trace for ever: each value holds until the next time, the last for a median step."""
-    steps = [later - sooner for sooner, later in zip(times_s, times_s[1:], strict=False)]
+    steps = [later - sooner for sooner, later in pairwise(times_s)]
     last = sorted(steps)[len(steps) // 2] if steps else 1.0
     durations = [1000.0 * step for step in [*steps, last]]
     return cycle(list(zip(durations, mbps, strict=True)))

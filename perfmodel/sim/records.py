@@ -129,7 +129,7 @@ class Sink:
         )
 
     def kept(self) -> np.ndarray | None:
-        """Return all records as an array (requests, COLUMNS), warm-up included; None if not kept."""
+        """Return all records (requests, COLUMNS), warm-up included; None if not kept."""
         self._fold()
         if not self._keep:
             return None

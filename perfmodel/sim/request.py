@@ -32,7 +32,7 @@ class Request:
 
 
 class Attempt:
-    """One way of answering a request: the stages of a plan, and the time spent in each step (ms)."""
+    """One way of answering a request: the stages of a plan, and the time (ms) in each step."""
 
     __slots__ = (
         "batch_size",

@@ -1,7 +1,7 @@
 """Tables of a scenario as frozen dataclasses that check themselves, from TOML or from Python.
 
 A field made with `number`, `whole`, `text`, `flag`, `law`, `subtable` or `subtables` knows how to
-read and refuse its value. `read_table` adds what only a file can get wrong: unknown and missing keys.
+read and refuse its value. `read_table` adds what only a file can get wrong: wrong keys.
 """
 
 from __future__ import annotations

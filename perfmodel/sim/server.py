@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from perfmodel.sim.scenario import Autoscale, ServerSpec
     from perfmodel.sim.service import Service
     from perfmodel.sim.tracing import Tracer
+
+LONGEST_MS = sys.float_info.max  # finite: a replica that never served (-inf) is still colder
 
 
 class WaitingLine(Protocol):
@@ -105,7 +108,7 @@ class PriorityLine:
 
 
 class Server:
-    """Equal replicas serve one queue; a replica takes a batch as soon as it is idle and one is due."""
+    """Equal replicas serve one queue; an idle replica takes a batch as soon as one is due."""
 
     def __init__(
         self,
@@ -120,7 +123,8 @@ class Server:
         self._patience_ms = spec.batching.timeout_ms if spec.batching else 0.0
         self._line: WaitingLine = PriorityLine() if spec.discipline == "priority" else FifoLine()
         self._draw_cold_start = draw_cold_start
-        self._keep_alive_ms = math.inf if spec.keep_alive_s is None else 1000.0 * spec.keep_alive_s
+        kept_s = spec.keep_alive_s
+        self._keep_alive_ms = LONGEST_MS if kept_s is None else 1000.0 * kept_s
         self._has_cold_starts = spec.cold_start_ms.mean > 0
         self._tracer = tracer
         last_used_ms = -math.inf if spec.starts_cold else 0.0
@@ -180,8 +184,6 @@ class Server:
         cold_ms = 0.0
         if self._has_cold_starts and now - last_used_ms > self._keep_alive_ms:
             cold_ms = self._draw_cold_start()
-        elif self._has_cold_starts and last_used_ms == -math.inf:
-            cold_ms = self._draw_cold_start()
         service_ms = batch[0].service.service_ms(len(batch))
         self.busy += 1
         self.batches += 1
@@ -214,7 +216,7 @@ class Server:
             attempt.advance()
 
     def scale_to(self, replicas: int, start_ms: float) -> None:
-        """Change the number of replicas: new ones serve after `start_ms`, spare ones stop when idle."""
+        """Change the number of replicas: new ones serve after `start_ms`, spare ones stop idle."""
         self._count_replicas()
         for number in range(self.replicas, replicas):
             ready = self._env.timeout(start_ms, (number, -math.inf))
@@ -243,8 +245,10 @@ class Server:
         return self.busy_ms / self._replica_ms if self._replica_ms else 0.0
 
 
-def autoscaler(env: simpy.Environment, server: Server, spec: Autoscale) -> Iterator[Any]:
-    """Process: keep the replicas at the demand over the target utilisation, within the bounds."""
+def autoscaler(
+    env: simpy.Environment, server: Server, spec: Autoscale
+) -> Generator[Any, Any, None]:
+    """Process: keep the replicas at demand over target utilisation, within the bounds."""
     seen_busy_ms = 0.0
     while True:
         yield env.timeout(1000.0 * spec.interval_s)

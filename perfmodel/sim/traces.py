@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from perfmodel.errors import ScenarioError
@@ -25,7 +26,7 @@ class Trace:
     @property
     def mean_mbps(self) -> float:
         """Time-weighted mean (Mbit/s), the last value held for the median step."""
-        steps = [b - a for a, b in zip(self.times_s, self.times_s[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(self.times_s)]
         steps.append(sorted(steps)[len(steps) // 2] if steps else 1.0)
         bits = math.fsum(m * s for m, s in zip(self.mbps, steps, strict=True))
         return bits / math.fsum(steps)
@@ -158,14 +159,14 @@ def _checked(path: Path, rows: list[Row]) -> Trace:
         times.append(time_s)
         rates.append([mbps])
         lines.append(line)
-    steps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    steps = [later - sooner for sooner, later in pairwise(times)]
     if steps:
         usual = sorted(steps)[len(steps) // 2]
         widest = max(range(len(steps)), key=steps.__getitem__)
         if steps[widest] > LONGEST_STEP * usual:
             raise ScenarioError(
-                f"{path}:{lines[widest + 1]}: a gap of {steps[widest]:g} s from {times[widest]:g} s "
-                f"on, where the usual step is {usual:g} s",
+                f"{path}:{lines[widest + 1]}: a gap of {steps[widest]:g} s from {times[widest]:g} "
+                f"s on, where the usual step is {usual:g} s",
                 "cut the trace there, or fill the gap with the rates that held",
             )
     mbps_means = tuple(math.fsum(group) / len(group) for group in rates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ class Screen:
         self.late_frames = 0
         env.process(self._vsync())
 
-    def _vsync(self) -> Iterator[Any]:
+    def _vsync(self) -> Generator[Any, Any, None]:
         while True:
             self.frames += 1
             if self._drawing:

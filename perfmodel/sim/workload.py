@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.sim.distributions import Draw, read_distribution
@@ -86,8 +86,8 @@ def open_arrivals(
     spec: Workload,
     submit: Submit,
     over: Callable[[], None],
-) -> Iterator[Any]:
-    """Process: submit requests whether or not earlier ones are answered; call `over()` at the end."""
+) -> Generator[Any, Any, None]:
+    """Process: submit requests, answered or not the ones before; call `over()` at the end."""
     left = math.inf if spec.requests is None else spec.requests
     end_ms = math.inf if spec.duration_s is None else 1000.0 * spec.duration_s
     timeout, group_size = env.timeout, spec.group_size
@@ -109,7 +109,7 @@ def closed_arrivals(
     submit: Submit,
     over: Callable[[], None],
     answered: Callable[[], simpy.Event],
-) -> Iterator[Any]:
+) -> Generator[Any, Any, None]:
     """Process: submit a group, wait until all of it is answered, think, and again."""
     left = math.inf if spec.requests is None else spec.requests
     end_ms = math.inf if spec.duration_s is None else 1000.0 * spec.duration_s
