@@ -239,6 +239,8 @@ def _mean(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
 
 
 def _add(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+    if len(o.inputs) == 1:
+        return epilogue(step, o.inputs[0], 0, o.weights[0], 0, o.output, variant)
     elements = math.prod(step.output_shape)
     v = variant.vector if elements % variant.vector == 0 else 1
     arguments = (*o.inputs, o.output, elements // v, ACTIVATION_CODES[step.activation])
@@ -261,6 +263,10 @@ def inner_elements(shape: Shape, variant: Variant) -> int:
 
 def _scale_shift(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return epilogue(step, o.inputs[0], o.weights[0], o.weights[1], 0, o.output, variant)
+
+
+def _mul(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+    return epilogue(step, o.inputs[0], o.weights[0], 0, 0, o.output, variant)
 
 
 def epilogue(
@@ -336,6 +342,7 @@ _BUILDERS = {
     "add": _add,
     "activation": _activation,
     "batch_norm": _scale_shift,
+    "mul": _mul,
     "concat": _concat,
     "softmax": _softmax,
     "lrn": _lrn,

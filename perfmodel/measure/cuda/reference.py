@@ -34,6 +34,8 @@ def random_weights(step: Step, rng: np.random.Generator) -> tuple[NDArray[np.flo
     shapes = step.weight_shapes
     if not shapes:
         return ()
+    if len(shapes) == 1:
+        return (rng.uniform(0.8, 1.2, shapes[0]).astype(np.float32),)
     if step.op == "batch_norm":
         scale = rng.uniform(0.8, 1.2, shapes[0])
         shift = rng.normal(0.0, 0.1, shapes[1])
@@ -85,7 +87,9 @@ def run_step(
     elif step.op == "reduce_mean":
         y = x.mean(axis=(1, 2)).reshape(step.output_shape)
     elif step.op == "add":
-        y = inputs[0] + inputs[1]
+        y = inputs[0] + (inputs[1] if len(inputs) == 2 else weights[0])
+    elif step.op == "mul":
+        y = x * weights[0]
     elif step.op == "concat":
         y = np.concatenate(list(inputs), axis=-1)
     elif step.op == "batch_norm":

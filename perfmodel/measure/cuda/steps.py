@@ -1,8 +1,10 @@
-"""From a graph to the steps a GPU runs: one step is one fused kernel with its operands.
+"""From a graph to the steps a GPU runs: one step is one kernel with its operands.
 
-The fusion is what a careful inference runner does: batch normalisation after a convolution is
-folded into its weights; bias, residual addition and activation go into the convolution; reshape,
-dropout and identity cost nothing. Shapes are NHWC whatever layout a backend stores.
+Two plans of one graph: `fused` is what a careful inference runner does (batch normalisation after
+a convolution folded into its weights; bias, residual addition and activation inside the
+convolution; multiply, add and activation of a lone normalisation as one), the other one runs every
+operator by itself as a plain framework does. Either way reshape, dropout and identity cost
+nothing. Shapes are NHWC whatever layout a backend stores.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ ACTIVATION_CODES: Mapping[str, int] = MappingProxyType(
 """Activations that can be fused, with the number the kernels know them by."""
 
 FREE = frozenset({"identity", "dropout", "reshape"})
-TAKES_ACTIVATION = frozenset({"conv2d", "fully_connected", "add", "batch_norm"})
+HOSTS = frozenset({"conv2d", "fully_connected", "add", "batch_norm"})
+"""Operators whose kernels can take over what follows them."""
 FOLDS_NORMALISATION = frozenset({"conv2d", "fully_connected"})
 
 
@@ -76,7 +79,7 @@ class Step:
 
     @property
     def weight_shapes(self) -> tuple[Shape, ...]:
-        """Shapes of the constants: (weights, bias), (scale, shift), or none."""
+        """Shapes of the constants: (weights, bias), (scale, shift), one of these two, or none."""
         if self.op == "conv2d":
             assert self.window is not None
             cin, cout = self.input_shapes[0][3], self.output_shape[3]
@@ -84,9 +87,11 @@ class Step:
         if self.op == "fully_connected":
             out = self.output_shape[-1]
             return ((out, self.matrix[2]), (out,))
+        channels = self.output_shape[-1]
         if self.op == "batch_norm":
-            channels = self.output_shape[-1]
             return ((channels,), (channels,))
+        if self.op == "mul" or (self.op == "add" and len(self.inputs) == 1):
+            return ((channels,),)
         return ()
 
     @property
@@ -171,16 +176,16 @@ def even_pads(window: Window, input_shape: Shape, output_shape: Shape) -> Window
     return even if tuple(sizes) == tuple(output_shape[1:3]) else window
 
 
-def plan_graph(graph: Graph) -> Plan:
+def plan_graph(graph: Graph, fused: bool = True) -> Plan:
     """The steps that run `graph`; raises `UncoveredOpError` on an operator no kernel is there for."""
-    return _Planner(graph).plan()
+    return _Planner(graph, fused).plan()
 
 
 class _Planner:
     """Walks a graph once, turning each op that is not yet fused into a step."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, fused: bool) -> None:
+        self.graph, self.fused = graph, fused
         self.consumers = graph.consumers()
         self.producers = graph.producers()
         self.alias: dict[str, str] = {}
@@ -198,7 +203,8 @@ class _Planner:
             elif op.kind == "pad":
                 self._pad(op)
             else:
-                steps.append(self._fuse(i, self._start(op)))
+                step = self._start(op)
+                steps += [self._fuse(i, step)] if self.fused else _unfused(step)
         shapes = {name: self.graph.tensor(name).shape for name in self.graph.inputs}
         shapes |= {step.output: step.output_shape for step in steps}
         outputs = tuple(self._real(name) for name in self.graph.outputs)
@@ -248,6 +254,8 @@ class _Planner:
             return step
         if op.kind == "add" and len(reads) == 2 and step.input_shapes[0] == step.input_shapes[1]:
             return step
+        if op.kind in ("add", "mul") and self._per_channel(op):
+            return replace(step, op="batch_norm") if self.fused else step
         if op.kind in ACTIVATION_CODES or (op.kind == "clip" and _is_relu6(op)):
             name = "relu6" if op.kind == "clip" else op.kind
             return replace(step, op="activation", activation=name)
@@ -283,7 +291,7 @@ class _Planner:
 
     def _fuse(self, index: int, step: Step) -> Step:
         """Take over the following ops as long as nobody else reads what lies between."""
-        while step.op in TAKES_ACTIVATION and step.output not in self.graph.outputs:
+        while step.op in HOSTS and step.output not in self.graph.outputs:
             readers = self.consumers.get(step.output, ())
             if len(readers) != 1:
                 return step
@@ -302,13 +310,21 @@ class _Planner:
             return None
         if op.kind in ACTIVATION_CODES or (op.kind == "clip" and _is_relu6(op)):
             return replace(merged, activation="relu6" if op.kind == "clip" else op.kind)
-        if op.kind in ("batch_norm", "scale") and step.op in FOLDS_NORMALISATION:
-            if step.residual or len(self.graph.activations_in(op)) != 1:
-                return None
-            return merged
+        if op.kind in ("batch_norm", "scale") or self._per_channel(op):
+            # a lone multiply takes the add after it: together they are a normalisation
+            takes = step.op in FOLDS_NORMALISATION or (step.op == "batch_norm" and op.kind == "add")
+            activation = self._known_activation(op, str(op.attrs.get("activation", "none")))
+            return replace(merged, activation=activation) if takes and not step.residual else None
         if op.kind == "add" and step.op == "conv2d" and not step.residual:
             return self._add_residual(index, merged, step, op)
         return None
+
+    def _per_channel(self, op: Op) -> bool:
+        """Whether this multiplies or adds one constant a channel."""
+        if op.kind not in ("add", "mul") or len(self.graph.activations_in(op)) != 1:
+            return False
+        channels = self.graph.tensor(op.outputs[0]).shape[-1:]
+        return [w.shape for w in self.graph.weights_of(op)] == [channels]
 
     def _add_residual(self, index: int, merged: Step, step: Step, op: Op) -> Step | None:
         """Fuse an addition whose other operand already exists when this step runs."""
@@ -327,17 +343,40 @@ class _Planner:
         return activation
 
 
+def _unfused(step: Step) -> list[Step]:
+    """The step, with an activation that the graph writes as its attribute as a step of its own."""
+    if step.activation == "none" or step.op == "activation":
+        return [step]
+    before = f"{step.output}/before_{step.activation}"
+    after = Step(
+        name=f"{step.name}/{step.activation}",
+        op="activation",
+        inputs=(before,),
+        output=step.output,
+        input_shapes=(step.output_shape,),
+        output_shape=step.output_shape,
+        activation=step.activation,
+    )
+    return [replace(step, output=before, activation="none"), after]
+
+
 def _is_relu6(op: Op) -> bool:
     return (op.attrs.get("min"), op.attrs.get("max")) == (0, 6)
 
 
 def _lrn_options(op: Op) -> dict[str, float]:
-    """Constants of y = x / (bias + alpha * sum of squares over `size` channels) ** beta."""
+    """Constants of y = x / (bias + alpha * sum of squares over `size` channels) ** beta.
+
+    Caffe's files give `size` and an alpha for the mean of squares, TensorFlow's a `radius` and an
+    alpha for their sum.
+    """
     attrs: Mapping[str, Any] = op.attrs
-    size = int(attrs.get("size", 2 * attrs["radius"] + 1 if "radius" in attrs else 5))
+    by_radius = "radius" in attrs
+    size = 2 * int(attrs["radius"]) + 1 if by_radius else int(attrs.get("size", 5))
+    alpha = float(attrs.get("alpha", 1e-4))
     return {
         "size": size,
-        "alpha": float(attrs.get("alpha", 1e-4)) / size,
+        "alpha": alpha if by_radius else alpha / size,
         "beta": float(attrs.get("beta", 0.75)),
         "bias": float(attrs.get("bias", 1.0)),
     }

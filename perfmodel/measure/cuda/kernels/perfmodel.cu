@@ -327,7 +327,8 @@ extern "C" __global__ void add(const real *a, const real *b, real *out, int pack
     ((Pack *)out)[i] = result;
 }
 
-// out = activation(x * scale[channel] + shift[channel] + residual); scale and residual may be null.
+// out = activation(x * scale[channel] + shift[channel] + residual); the last
+// three may be null.
 // A channel is constant over `inner` elements (1 in NHWC, height * width in NCHW).
 extern "C" __global__ void scale_shift(const real *x, const real *scale, const real *shift,
                                        const real *residual, real *out, int packs, int channels,
@@ -341,7 +342,9 @@ extern "C" __global__ void scale_shift(const real *x, const real *scale, const r
     Pack result;
     for (int j = 0; j < VEC; ++j) {
         const int c = NHWC ? first + j : first;
-        float value = load(&v.at[j]) * (scale ? load(scale + c) : 1.0f) + load(shift + c);
+        float value = load(&v.at[j]) * (scale ? load(scale + c) : 1.0f);
+        if (shift)
+            value += load(shift + c);
         if (residual)
             value += load(residual + (long long)i * VEC + j);
         store(&result.at[j], activate(value, activation));
