@@ -10,9 +10,16 @@ from perfmodel.graph.ir import Graph
 from perfmodel.graph.zoo import (
     classic,
     densenet,
+    detect,
+    efficientnet,
+    enhance,
     inception,
+    inception_more,
     mobilenet,
+    mobilenet_v3,
     resnet,
+    segment,
+    shufflenet,
     squeezenet,
 )
 from perfmodel.graph.zoo.registry import (
@@ -29,11 +36,18 @@ _ENTRIES: dict[str, ZooEntry] = {
     entry.name: entry
     for module in (
         mobilenet,
+        mobilenet_v3,
+        efficientnet,
+        shufflenet,
         inception,
+        inception_more,
         classic,
         squeezenet,
         resnet,
         densenet,
+        detect,
+        enhance,
+        segment,
     )
     for entry in module.ENTRIES
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.zoo.layers import ceil_pool, image
-from perfmodel.graph.zoo.registry import ZooEntry, image_parameters, printed, rows
+from perfmodel.graph.zoo.registry import Published, ZooEntry, image_parameters, printed, rows
 
+NIN = "https://gist.github.com/mavenlin/d802a5849de39225bcc6 (Caffe model zoo)"
 TORCHVISION = "https://pytorch.org/vision/stable/models.html"
 
 VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -136,12 +137,13 @@ ENTRIES = (
         "Network in Network (ImageNet)",
         "nin",
         "classification",
-        (227, 227, 3),
-        image_parameters(227, 1000),
+        (224, 224, 3),
+        image_parameters(224, 1000),
         nin,
-        (),
-        (),
+        (Published(NIN, params=29 * 2**20 / 4, params_rounding=2**20 / 4),),
+        rows(NIN, "imagenet_top1", "- float 59.36"),
         ("002",),
+        "The source prints the file size, 29 MB of float32; it prints no MACs.",
     ),
     ZooEntry(
         "vgg16",

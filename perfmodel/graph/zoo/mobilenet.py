@@ -82,11 +82,13 @@ def mobilenet_v2_features(
     width: float = 1.0,
     output_stride: int = 32,
     taps: dict[int, str] | None = None,
+    outputs: dict[int, str] | None = None,
 ) -> str:
     """The bottlenecks of MobileNet V2, up to 320 channels.
 
     Beyond `output_stride` (8, 16 or 32) strides become dilation of the depthwise convolutions.
-    `taps` gets the expanded tensor of each bottleneck (0 to 16), which SSD reads.
+    `taps` gets the expanded tensor of each bottleneck (0 to 16), which SSD reads; `outputs` its
+    result.
     """
     x = g.conv(x, make_divisible(32 * width), 3, 2, activation="relu6")
     reached, dilation, index = 2, 1, 0
@@ -100,6 +102,8 @@ def mobilenet_v2_features(
             x, expanded = inverted_residual(g, x, expansion, cout, stride, rate)
             if taps is not None:
                 taps[index] = expanded
+            if outputs is not None:
+                outputs[index] = x
             index += 1
     return x
 
