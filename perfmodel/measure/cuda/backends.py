@@ -252,7 +252,11 @@ class CudnnBackend:
         return work
 
     def _plain_convolution(
-        self, step: Step, descriptors: Sequence[cudnn.Descriptor], o: Operands, algorithm: int,
+        self,
+        step: Step,
+        descriptors: Sequence[cudnn.Descriptor],
+        o: Operands,
+        algorithm: int,
         size: int,
     ) -> Work:
         addresses = (o.inputs[0], o.weights[0], o.output)
@@ -273,8 +277,13 @@ class CudnnBackend:
             return []
         relu = step.activation == "relu"
         found = self._lt.linear(
-            step.matrix, self._variant.half, self.mode.precision == "tf32", relu, o.weights[1],
-            bool(o.residual), self._workspace_bytes,
+            step.matrix,
+            self._variant.half,
+            self.mode.precision == "tf32",
+            relu,
+            o.weights[1],
+            bool(o.residual),
+            self._workspace_bytes,
         )
         after: Work | None = None
         if step.activation not in ("none", "relu"):

@@ -45,12 +45,24 @@ PROTOTYPES: dict[str, tuple[type, ...]] = {
     "cublasLtMatmulPreferenceCreate": (c_void_p,),
     "cublasLtMatmulPreferenceDestroy": (c_void_p,),
     "cublasLtMatmulPreferenceSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
-    "cublasLtMatmulAlgoGetHeuristic": (
-        *[c_void_p] * 7, c_int, c_void_p, c_void_p
-    ),
+    "cublasLtMatmulAlgoGetHeuristic": (*[c_void_p] * 7, c_int, c_void_p, c_void_p),
     "cublasLtMatmul": (
-        c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p,
-        c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_size_t,
+        c_void_p,
     ),
 }
 
@@ -70,8 +82,8 @@ class CublasLt:
         self.version = int(self._lib.cublasLtGetVersion())
         if self.version < MINIMUM_VERSION:
             raise RunnerError(
-                f"cuBLASLt {self.version} is older than CUDA 11", "fully connected layers then "
-                "use the plain kernels"
+                f"cuBLASLt {self.version} is older than CUDA 11",
+                "fully connected layers then use the plain kernels",
             )
         self._stream = c_void_p(stream)
         self._handle = c_void_p()
@@ -87,8 +99,15 @@ class CublasLt:
         self._call("cublasLtDestroy", self._handle)
 
     def linear(
-        self, shape: tuple[int, int, int], half: bool, tf32: bool, relu: bool, bias: int,
-        residual: bool, workspace_bytes: int, count: int = 4,
+        self,
+        shape: tuple[int, int, int],
+        half: bool,
+        tf32: bool,
+        relu: bool,
+        bias: int,
+        residual: bool,
+        workspace_bytes: int,
+        count: int = 4,
     ) -> list[MatrixProduct]:
         """Up to `count` ways to compute out[m, n] = x[m, k] w[n, k]ᵀ + bias (+ residual), best first.
 
@@ -114,7 +133,10 @@ class CublasLt:
             (DESC_BIAS_POINTER, c_uint64(bias)),
         ):
             self._call(
-                "cublasLtMatmulDescSetAttribute", description, attribute, byref(value),
+                "cublasLtMatmulDescSetAttribute",
+                description,
+                attribute,
+                byref(value),
                 ctypes.sizeof(value),
             )
         return description
@@ -131,7 +153,10 @@ class CublasLt:
         self._call("cublasLtMatmulPreferenceCreate", byref(preference))
         limit = c_uint64(workspace_bytes)
         self._call(
-            "cublasLtMatmulPreferenceSetAttribute", preference, PREF_MAX_WORKSPACE, byref(limit),
+            "cublasLtMatmulPreferenceSetAttribute",
+            preference,
+            PREF_MAX_WORKSPACE,
+            byref(limit),
             ctypes.sizeof(limit),
         )
         results, returned = (Heuristic * count)(), c_int()
@@ -148,7 +173,11 @@ class MatrixProduct:
     """One algorithm for one product, ready to be enqueued."""
 
     def __init__(
-        self, lt: CublasLt, description: c_void_p, layouts: list[c_void_p], chosen: Heuristic,
+        self,
+        lt: CublasLt,
+        description: c_void_p,
+        layouts: list[c_void_p],
+        chosen: Heuristic,
         residual: bool,
     ) -> None:
         self._lt, self._description, self._layouts = lt, description, layouts
@@ -160,8 +189,21 @@ class MatrixProduct:
         """Compute out = epilogue(x wᵀ + residual); addresses of row-major matrices."""
         w_layout, x_layout, y_layout = self._layouts
         self._lt._call(
-            "cublasLtMatmul", self._lt._handle, self._description, byref(self._one),
-            w, w_layout, x, x_layout, byref(self._beta), residual or out, y_layout,
-            out, y_layout, byref(self._chosen), workspace, self._chosen.workspace_bytes,
+            "cublasLtMatmul",
+            self._lt._handle,
+            self._description,
+            byref(self._one),
+            w,
+            w_layout,
+            x,
+            x_layout,
+            byref(self._beta),
+            residual or out,
+            y_layout,
+            out,
+            y_layout,
+            byref(self._chosen),
+            workspace,
+            self._chosen.workspace_bytes,
             self._lt._stream,
         )

@@ -157,8 +157,14 @@ def convolution(window: Window, groups: int, math_type: int) -> Descriptor:
     made = Descriptor("Convolution")
     top, left = window.pads[0], window.pads[2]
     call(
-        "cudnnSetConvolution2dDescriptor", made.handle, top, left, *window.stride,
-        *window.dilation, CROSS_CORRELATION, FLOAT,
+        "cudnnSetConvolution2dDescriptor",
+        made.handle,
+        top,
+        left,
+        *window.stride,
+        *window.dilation,
+        CROSS_CORRELATION,
+        FLOAT,
     )
     call("cudnnSetConvolutionMathType", made.handle, math_type)
     call("cudnnSetConvolutionGroupCount", made.handle, groups)
@@ -169,7 +175,10 @@ def convolution_output(conv: Descriptor, x: Descriptor, w: Descriptor) -> Shape:
     """(n, h, w, c) that cuDNN would write; needs no GPU."""
     sizes = [c_int() for _ in range(4)]
     call(
-        "cudnnGetConvolution2dForwardOutputDim", conv.handle, x.handle, w.handle,
+        "cudnnGetConvolution2dForwardOutputDim",
+        conv.handle,
+        x.handle,
+        w.handle,
         *(byref(s) for s in sizes),
     )
     n, c, h, width = (s.value for s in sizes)
@@ -191,8 +200,14 @@ def pooling(window: Window, maximum: bool) -> Descriptor:
     made = Descriptor("Pooling")
     mode = POOLING_MAX if maximum else POOLING_AVERAGE_EXCLUDING_PADDING
     call(
-        "cudnnSetPooling2dDescriptor", made.handle, mode, 0, *window.kernel, window.pads[0],
-        window.pads[2], *window.stride,
+        "cudnnSetPooling2dDescriptor",
+        made.handle,
+        mode,
+        0,
+        *window.kernel,
+        window.pads[0],
+        window.pads[2],
+        *window.stride,
     )
     return made
 
@@ -229,20 +244,39 @@ class Handle:
         return None if code else int(size.value)
 
     def convolve(
-        self, descriptors: Sequence[Descriptor], addresses: Sequence[int], algorithm: int,
-        workspace: int, workspace_bytes: int,
+        self,
+        descriptors: Sequence[Descriptor],
+        addresses: Sequence[int],
+        algorithm: int,
+        workspace: int,
+        workspace_bytes: int,
     ) -> None:
         """y = conv(x, w): descriptors (x, w, conv, y), addresses (x, w, y)."""
         x, w, conv, y = (d.handle for d in descriptors)
         call(
-            "cudnnConvolutionForward", self._handle, byref(self._one), x, addresses[0], w,
-            addresses[1], conv, algorithm, workspace, workspace_bytes, byref(self._zero), y,
+            "cudnnConvolutionForward",
+            self._handle,
+            byref(self._one),
+            x,
+            addresses[0],
+            w,
+            addresses[1],
+            conv,
+            algorithm,
+            workspace,
+            workspace_bytes,
+            byref(self._zero),
+            y,
             addresses[2],
         )
 
     def convolve_fused(
-        self, descriptors: Sequence[Descriptor], addresses: Sequence[int], algorithm: int,
-        workspace: int, workspace_bytes: int,
+        self,
+        descriptors: Sequence[Descriptor],
+        addresses: Sequence[int],
+        algorithm: int,
+        workspace: int,
+        workspace_bytes: int,
     ) -> None:
         """y = act(conv(x, w) + z + bias).
 
@@ -252,16 +286,37 @@ class Handle:
         x_at, w_at, bias_at, z_at, y_at = addresses
         second = self._one if z_at else self._zero
         call(
-            "cudnnConvolutionBiasActivationForward", self._handle, byref(self._one), x, x_at, w,
-            w_at, conv, algorithm, workspace, workspace_bytes, byref(second), y, z_at or y_at,
-            bias, bias_at, act, y, y_at,
+            "cudnnConvolutionBiasActivationForward",
+            self._handle,
+            byref(self._one),
+            x,
+            x_at,
+            w,
+            w_at,
+            conv,
+            algorithm,
+            workspace,
+            workspace_bytes,
+            byref(second),
+            y,
+            z_at or y_at,
+            bias,
+            bias_at,
+            act,
+            y,
+            y_at,
         )
 
-    def pool(
-        self, pool: Descriptor, x: Descriptor, x_at: int, y: Descriptor, y_at: int
-    ) -> None:
+    def pool(self, pool: Descriptor, x: Descriptor, x_at: int, y: Descriptor, y_at: int) -> None:
         """y = pool(x)."""
         call(
-            "cudnnPoolingForward", self._handle, pool.handle, byref(self._one), x.handle, x_at,
-            byref(self._zero), y.handle, y_at,
+            "cudnnPoolingForward",
+            self._handle,
+            pool.handle,
+            byref(self._one),
+            x.handle,
+            x_at,
+            byref(self._zero),
+            y.handle,
+            y_at,
         )

@@ -158,7 +158,10 @@ def flat_grid(items: int) -> tuple[int, int, int]:
 
 
 def _launch(
-    kernel: str, variant: Variant, grid: tuple[int, int, int], block: tuple[int, int, int],
+    kernel: str,
+    variant: Variant,
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
     *arguments: int | float,
 ) -> tuple[Launch, ...]:
     if grid[1] > 65535:
@@ -283,8 +286,19 @@ def epilogue(
     packs = math.prod(shape) // v
     code = ACTIVATION_CODES[step.activation]
     return _launch(
-        "scale_shift", Variant(variant.half, nhwc, v), flat_grid(packs), (THREADS, 1, 1),
-        x, scale, shift, residual, output, packs, channels, inner, code,
+        "scale_shift",
+        Variant(variant.half, nhwc, v),
+        flat_grid(packs),
+        (THREADS, 1, 1),
+        x,
+        scale,
+        shift,
+        residual,
+        output,
+        packs,
+        channels,
+        inner,
+        code,
     )
 
 
@@ -302,8 +316,14 @@ def _concat(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
         pointers = list(o.inputs[i : i + CONCAT_INPUTS])
         missing = CONCAT_INPUTS - len(mine)
         arguments = (
-            *pointers, *[pointers[-1]] * missing, o.output, rows, *ends, *[ends[-1]] * missing,
-            sum(packs), sum(packs[:i]),
+            *pointers,
+            *[pointers[-1]] * missing,
+            o.output,
+            rows,
+            *ends,
+            *[ends[-1]] * missing,
+            sum(packs),
+            sum(packs[:i]),
         )
         grid = flat_grid(rows * ends[-1])
         result += _launch("concat", variant.vectorised(v), grid, (THREADS, 1, 1), *arguments)
@@ -316,9 +336,7 @@ def _softmax(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     if rows != step.output_shape[0] and not variant.nhwc:
         raise UncoveredOpError(f"step {step.name!r}: softmax over channels of an image in NCHW")
     scalar = variant.vectorised(1)
-    return _launch(
-        "softmax", scalar, (rows, 1, 1), (THREADS, 1, 1), o.inputs[0], o.output, columns
-    )
+    return _launch("softmax", scalar, (rows, 1, 1), (THREADS, 1, 1), o.inputs[0], o.output, columns)
 
 
 def _lrn(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
@@ -326,8 +344,15 @@ def _lrn(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     inner = inner_elements(step.output_shape, variant)
     options = step.options
     arguments = (
-        o.inputs[0], o.output, elements, step.output_shape[3], inner, int(options["size"]),
-        options["alpha"], options["beta"], options["bias"],
+        o.inputs[0],
+        o.output,
+        elements,
+        step.output_shape[3],
+        inner,
+        int(options["size"]),
+        options["alpha"],
+        options["beta"],
+        options["bias"],
     )
     grid = flat_grid(elements)
     return _launch("lrn", variant.vectorised(1), grid, (THREADS, 1, 1), *arguments)

@@ -105,9 +105,7 @@ def _compile(source: str, options: list[str]) -> bytes:
     lib = _nvrtc()
     program = ctypes.c_void_p()
     text = source.encode()
-    status = lib.nvrtcCreateProgram(
-        ctypes.byref(program), text, b"perfmodel.cu", 0, None, None
-    )
+    status = lib.nvrtcCreateProgram(ctypes.byref(program), text, b"perfmodel.cu", 0, None, None)
     if status:
         raise RunnerError(f"NVRTC could not start (code {status})")
     try:

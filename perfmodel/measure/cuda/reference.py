@@ -118,9 +118,7 @@ def _windows(x: Array, window: Window, output: Sequence[int], fill: float) -> Ar
     return view[:, ::sh, ::sw, :, ::dh, ::dw][:, : output[1], : output[2]]
 
 
-def convolve(
-    x: Array, weights: Array, window: Window, groups: int, output: Sequence[int]
-) -> Array:
+def convolve(x: Array, weights: Array, window: Window, groups: int, output: Sequence[int]) -> Array:
     """Convolution (cross-correlation) as one matrix product per group."""
     view = _windows(x, window, output, 0.0)
     cout, kh, kw, cin_group = weights.shape

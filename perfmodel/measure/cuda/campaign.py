@@ -1,0 +1,512 @@
+"""The GPU campaign: check, sweep of kernels, whole networks, eager PyTorch; everything on disk.
+
+    python -m perfmodel.measure.cuda.campaign --out RESULTS --budget 540
+
+Stages run in the order given and stop when the budget is spent; each writes its table as it goes,
+so that a run that is cut short keeps what it has. Nothing changes the GPU's clocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import PerfmodelError, RunnerError
+from perfmodel.graph import zoo
+from perfmodel.measure.cuda import tables
+from perfmodel.measure.cuda.backends import MODES, Backend, Mode, make_backend
+from perfmodel.measure.cuda.device import CudaDevice, query_clocks
+from perfmodel.measure.cuda.kernel_bench import KernelBench
+from perfmodel.measure.cuda.network import Network, make_weights
+from perfmodel.measure.cuda.reference import random_input, relative_error, run_plan
+from perfmodel.measure.cuda.steps import Plan, Step, plan_graph
+from perfmodel.measure.cuda.sweep import draw_sweep, unfused
+from perfmodel.measure.cuda.timing import Timing, layers_that_add_up, time_work
+
+STUDY = (
+    "alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v2", "squeezenet_1_1",
+    "inception_v3", "densenet121",
+)  # fmt: skip
+STAGES = ("check", "sweep", "networks", "eager")
+NETWORK_TOLERANCE = 3.0
+"""A whole network may be off by this many times one kernel's tolerance."""
+WRITE_EVERY_S = 20.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a campaign measures; `budget_s` covers all stages together."""
+
+    networks: tuple[str, ...] = STUDY
+    batches: tuple[int, ...] = (1, 32)
+    modes: tuple[str, ...] = tuple(MODES)
+    stages: tuple[str, ...] = STAGES
+    sweep_scale: float = 1.0
+    seed: int = 1
+    budget_s: float = 3600.0
+    device_index: int = 0
+    device_name: str = ""
+
+    def __post_init__(self) -> None:
+        unknown = [s for s in self.stages if s not in STAGES] or [
+            m for m in self.modes if m not in MODES
+        ]
+        if unknown:
+            raise RunnerError(
+                f"{unknown[0]!r} is no stage or mode of a campaign",
+                f"stages: {', '.join(STAGES)}; modes: {', '.join(MODES)}",
+            )
+        if any(not 1 <= b <= 64 for b in self.batches):
+            raise RunnerError(f"batches must lie between 1 and 64, got {self.batches}")
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """What a campaign wrote: files by table name, counts of rows, and what failed, in words."""
+
+    folder: Path
+    files: Mapping[str, Path]
+    rows: Mapping[str, int]
+    failures: tuple[str, ...]
+    finished: bool
+
+
+@dataclass
+class _State:
+    """A campaign in progress."""
+
+    device: CudaDevice
+    settings: Settings
+    folder: Path
+    name: str
+    started: float = field(default_factory=time.monotonic)
+    kernels: list[dict[str, Any]] = field(default_factory=list)
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    networks: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+    last_write: float = 0.0
+    cut_short: bool = False
+
+    @property
+    def build(self) -> str:
+        """Versions of what runs."""
+        return build_text(self.device)
+
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    def out_of_time(self) -> bool:
+        """Whether the budget is used up; remembers that something was left out."""
+        over = self.spent() > self.settings.budget_s
+        self.cut_short = self.cut_short or over
+        return over
+
+    def note_clocks(self, moment: str) -> None:
+        """Read clocks, heat and power."""
+        self.clocks.append({"moment": moment, "after_s": round(self.spent(), 1), **query_clocks()})
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Where each table goes."""
+        stem = self.name
+        return {
+            "kernels": self.folder / f"{stem}_kernels.csv.gz",
+            "layers": self.folder / f"{stem}_layers.csv.gz",
+            "networks": self.folder / f"{stem}_networks.csv",
+            "machine": self.folder / f"{stem}_machine.json",
+        }
+
+    def write(self, force: bool = False) -> None:
+        """Write all tables, at most every `WRITE_EVERY_S` unless forced."""
+        if not force and time.monotonic() - self.last_write < WRITE_EVERY_S:
+            return
+        self.last_write = time.monotonic()
+        files = self.files
+        for key, columns, rows in (
+            ("kernels", tables.KERNEL_COLUMNS, self.kernels),
+            ("layers", tables.LAYER_COLUMNS, self.layers),
+            ("networks", tables.NETWORK_COLUMNS, self.networks),
+        ):
+            if rows:
+                tables.write_table(files[key], columns, rows)
+        tables.write_json(files["machine"], self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """The machine, how it was measured, checks and failures."""
+        return {
+            "format": 1,
+            "device": self.name,
+            "gpu": asdict(self.device.facts),
+            "build": self.build,
+            "host": {"python": platform.python_version(), "machine": platform.machine()},
+            "settings": asdict(self.settings),
+            "method": METHOD,
+            "clocks": self.clocks,
+            "checks": self.checks,
+            "failures": self.failures,
+            "cut_short": self.cut_short,
+            "seconds": round(self.spent(), 1),
+        }
+
+
+METHOD = {
+    "statistic": "median of samples; one sample is the mean of replays that fill 2 ms",
+    "launch": "CUDA graph replays back to back; stream and eager rows say so",
+    "kernels": "inputs warm in L2; weights and outputs cold (rotating over twice the L2) or warm",
+    "layers": "event marks inside the network's graph, the marks' cost taken off so that the "
+    "layers add up to the network",
+    "data": "standard normal, never zeros; outputs poisoned with NaN before every check",
+    "clocks": "read with nvidia-smi, never set",
+}
+
+
+def build_text(device: CudaDevice) -> str:
+    """For example "cuDNN 92800, driver CUDA 13000"."""
+    from perfmodel.measure.cuda import cudnn
+
+    try:
+        library = f"cuDNN {cudnn.version()}"
+    except RunnerError:
+        library = "no cuDNN"
+    return f"{library}, driver CUDA {device.facts.driver_cuda}"
+
+
+def device_slug(name: str) -> str:
+    """ "NVIDIA H200" becomes "h200", "Tesla V100-PCIE-32GB" "tesla-v100-pcie-32gb"."""
+    text = re.sub(r"^nvidia\s+", "", name.strip().lower())
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "gpu"
+
+
+def run_campaign(
+    folder: Path, settings: Settings, log: Callable[[str], None] = print
+) -> CampaignResult:
+    """Run the stages on this machine's GPU and write the tables into `folder`.
+
+    Raises `RunnerError` where there is no GPU or no pycuda. A step that fails is noted and left
+    out; it does not end the campaign.
+    """
+    with CudaDevice(settings.device_index) as device:
+        name = settings.device_name or device_slug(device.facts.name)
+        state = _State(device, settings, folder, name)
+        log(f"{device.facts.name}, {state.build}")
+        runs = {"check": _check, "sweep": _sweep, "networks": _networks, "eager": _eager}
+        for stage in settings.stages:
+            state.note_clocks(f"before {stage}")
+            runs[stage](state, log)
+            state.note_clocks(f"after {stage}")
+            state.write(force=True)
+            log(f"{stage} done after {state.spent():.0f} s; {len(state.failures)} failures")
+        files = {k: p for k, p in state.files.items() if p.exists()}
+        rows = {
+            "kernels": len(state.kernels),
+            "layers": len(state.layers),
+            "networks": len(state.networks),
+        }
+        return CampaignResult(folder, files, rows, tuple(state.failures), not state.cut_short)
+
+
+@contextmanager
+def _backend(state: _State, mode: Mode) -> Iterator[Backend | None]:
+    """A backend, or None (noted) where its library is missing."""
+    try:
+        backend = make_backend(state.device, mode)
+    except RunnerError as error:
+        state.failures.append(f"{mode.name}: {error}")
+        yield None
+        return
+    try:
+        yield backend
+    finally:
+        backend.close()
+
+
+def _modes(state: _State) -> list[Mode]:
+    return [MODES[m] for m in state.settings.modes]
+
+
+# -- check: small steps and small networks of every mode against float64 on the CPU
+
+
+def _check(state: _State, log: Callable[[str], None]) -> None:
+    steps = [s for s in draw_sweep(state.settings.seed + 1, 0.1) if s.macs < 3e8]
+    for mode in _modes(state):
+        with _backend(state, mode) as backend:
+            if backend is None:
+                continue
+            worst = 0.0
+            for step in steps:
+                plan = _plan_of(step if mode.framework != "vanilla" else unfused(step))
+                worst = max(worst, _check_plan(state, backend, plan, 1.0))
+            for spec in state.settings.networks:
+                plan = plan_graph(zoo.build(spec), mode.framework != "vanilla")
+                _check_plan(state, backend, plan, NETWORK_TOLERANCE)
+            log(f"check {mode.name}: worst kernel error {worst:.2e}")
+
+
+def _plan_of(step: Step) -> Plan:
+    from perfmodel.measure.cuda.network import single_step_plan
+
+    return single_step_plan(step)
+
+
+def _check_plan(state: _State, backend: Backend, plan: Plan, allowance: float) -> float:
+    """Relative error of a plan on fresh random data against float64; noted, and a failure if large."""
+    mode = backend.mode
+    seed = state.settings.seed + len(state.checks)
+    rng = np.random.default_rng(seed)
+    dtype = mode.variant.dtype
+    try:
+        weights = {
+            n: tuple(w.astype(dtype).astype(np.float32) for w in ws)
+            for n, ws in make_weights(plan, seed).items()
+        }
+        inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
+        network = Network(state.device, backend, plan, weights)
+        try:
+            network.poison()
+            network.set_inputs(inputs)
+            network.run()
+            state.device.synchronize()
+            # softmax of random logits hides errors: compare what goes into it as well as it
+            expected = run_plan(plan, inputs, weights)
+            error = max(relative_error(network.read(n), expected[n]) for n in plan.outputs)
+        finally:
+            network.close()
+    except PerfmodelError as failure:
+        state.failures.append(f"check {mode.name} {plan.name}: {failure}")
+        return math.inf
+    algorithms = [s.algorithm for s in network.steps] if len(network.steps) == 1 else []
+    state.checks.append(
+        {"mode": mode.name, "plan": plan.name, "relative_error": error, "algorithm": algorithms}
+    )
+    if not error <= mode.tolerance * allowance:
+        state.failures.append(f"check {mode.name} {plan.name}: relative error {error:.2e}")
+    return error
+
+
+# -- sweep: single kernels for calibration
+
+
+def _sweep(state: _State, log: Callable[[str], None]) -> None:
+    steps = draw_sweep(state.settings.seed, state.settings.sweep_scale)
+    modes = _modes(state)
+    share = (state.settings.budget_s - state.spent()) / max(1, len(modes))
+    for position, mode in enumerate(modes):
+        end = state.spent() + share * (1 if "networks" not in state.settings.stages else 0.6)
+        with _backend(state, mode) as backend:
+            if backend is None:
+                continue
+            bench = KernelBench(state.device, backend, state.settings.seed)
+            for step in steps:
+                if state.out_of_time() or state.spent() > end:
+                    state.cut_short = True
+                    break
+                _sweep_one(state, bench, step if mode.framework != "vanilla" else unfused(step))
+            bench.close()
+        log(f"sweep {mode.name} ({position + 1}/{len(modes)}): {len(state.kernels)} rows")
+
+
+def _sweep_one(state: _State, bench: KernelBench, step: Step) -> None:
+    mode = bench.backend.mode
+    try:
+        results = bench.measure(step)
+    except PerfmodelError as error:
+        state.failures.append(f"sweep {mode.name} {step.name}: {error}")
+        return
+    for result in results:
+        if not result.relative_error <= mode.tolerance:
+            state.failures.append(
+                f"sweep {mode.name} {step.name} ({result.algorithm}): relative error "
+                f"{result.relative_error:.2e}"
+            )
+            return
+        batch = step.input_shapes[0][0]
+        runs = len(result.timing.values_us)
+        state.kernels.append(
+            tables.common_columns(state.name, mode, state.build, "", batch, runs)
+            | tables.shape_columns(step)
+            | tables.fused_columns(step)
+            | tables.timing_columns_us(result.timing)
+            | {
+                "algorithm": result.algorithm,
+                "weights_state": result.weights_state,
+                "relative_error": tables.significant(result.relative_error),
+            }
+        )
+    state.write()
+
+
+# -- networks: whole and layer by layer
+
+
+def _networks(state: _State, log: Callable[[str], None]) -> None:
+    for batch in state.settings.batches:
+        for mode in _modes(state):
+            with _backend(state, mode) as backend:
+                if backend is None:
+                    continue
+                for name in state.settings.networks:
+                    if state.out_of_time():
+                        return
+                    _network(state, backend, name, batch, log)
+
+
+def _network(
+    state: _State, backend: Backend, name: str, batch: int, log: Callable[[str], None]
+) -> None:
+    mode = backend.mode
+    try:
+        graph = zoo.build(f"{name}@batch={batch}")
+        plan = plan_graph(graph, mode.framework != "vanilla")
+        network = Network(state.device, backend, plan, make_weights(plan, state.settings.seed))
+    except PerfmodelError as error:
+        state.failures.append(f"network {mode.name} {name} batch {batch}: {error}")
+        return
+    try:
+        rng = np.random.default_rng(state.settings.seed)
+        network.set_inputs({n: random_input(plan.shapes[n], rng) for n in plan.inputs})
+        graph_timing = time_work(state.device, network.run, samples=21)
+        stream_timing = time_work(state.device, network.run, samples=11, as_graph=False)
+        for launch, timing in (("graph", graph_timing), ("stream", stream_timing)):
+            _network_row(state, mode, name, plan, timing, launch)
+        _layer_rows(state, network, name, graph_timing.median_us)
+        log(
+            f"{name} batch {batch} {mode.name}: {graph_timing.median_us / 1e3:.3f} ms as a graph, "
+            f"{stream_timing.median_us / 1e3:.3f} ms on the stream"
+        )
+    except PerfmodelError as error:
+        state.failures.append(f"network {mode.name} {name} batch {batch}: {error}")
+    finally:
+        network.close()
+        state.write()
+
+
+def _network_row(
+    state: _State, mode: Mode, name: str, plan: Plan, timing: Timing, launch: str
+) -> None:
+    runs = len(timing.values_us)
+    weights = sum(s.weight_elements for s in plan.steps) * mode.variant.dtype.itemsize
+    checked = [
+        c["relative_error"]
+        for c in state.checks
+        if c["mode"] == mode.name and c["plan"] == plan.name
+    ]
+    state.networks.append(
+        tables.common_columns(state.name, mode, state.build, name, plan.batch, runs)
+        | tables.timing_columns_ms(timing)
+        | {
+            "launch": launch if timing.graph or launch != "graph" else "stream",
+            "kernels": len(plan.steps),
+            "weights_bytes": weights,
+            "relative_error": tables.significant(checked[0]) if checked else "",
+        }
+    )
+    if not timing.stable:
+        state.failures.append(
+            f"{name} batch {plan.batch} {mode.name} ({launch}) is unstable: p90 "
+            f"{timing.p90_us / 1e3:.3f} ms against a median of {timing.median_us / 1e3:.3f} ms"
+        )
+
+
+def _layer_rows(state: _State, network: Network, name: str, whole_us: float) -> None:
+    passes = state.device.layer_times_ms([s.work for s in network.steps], runs=15)
+    times = layers_that_add_up([[t * 1e3 for t in one] for one in passes], whole_us)
+    mode, plan = network.backend.mode, network.plan
+    common = tables.common_columns(state.name, mode, state.build, name, plan.batch, len(passes))
+    for step, prepared, time_us in zip(plan.steps, network.steps, times, strict=True):
+        state.layers.append(
+            common
+            | tables.shape_columns(step)
+            | tables.fused_columns(step)
+            | {"latency_us": tables.significant(time_us), "algorithm": prepared.algorithm}
+        )
+
+
+# -- eager: the same layers in PyTorch, launched one by one
+
+
+def _eager(state: _State, log: Callable[[str], None]) -> None:
+    from perfmodel.measure.cuda import torch_eager
+
+    try:
+        eager = torch_eager.EagerTorch()
+    except RunnerError as error:
+        state.failures.append(f"eager: {error}")
+        return
+    for batch in state.settings.batches:
+        for precision in torch_eager.PRECISIONS:
+            for name in state.settings.networks:
+                if state.out_of_time():
+                    return
+                plan = plan_graph(zoo.build(f"{name}@batch={batch}"), fused=False)
+                try:
+                    timing = eager.time(plan, precision, state.settings.seed)
+                except RunnerError as error:
+                    state.failures.append(f"eager {precision} {name} batch {batch}: {error}")
+                    continue
+                layout = torch_eager.PRECISIONS[precision]
+                mode = Mode("pytorch", precision, layout)
+                state.networks.append(
+                    tables.common_columns(
+                        state.name, mode, eager.build, name, batch, len(timing.values_us)
+                    )
+                    | tables.timing_columns_ms(timing)
+                    | {"launch": "eager", "kernels": len(plan.steps)}
+                )
+                log(f"{name} batch {batch} pytorch {precision}: {timing.median_us / 1e3:.3f} ms")
+                state.write()
+
+
+def _arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
+    parser = argparse.ArgumentParser(
+        prog="python -m perfmodel.measure.cuda.campaign",
+        description="Measure kernels and networks on this machine's NVIDIA GPU.",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
+    parser.add_argument("--budget", type=float, default=3600.0, help="seconds for all stages")
+    parser.add_argument("--networks", nargs="+", default=list(STUDY), metavar="NAME")
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 32], metavar="N")
+    parser.add_argument("--modes", nargs="+", default=list(MODES), metavar="FRAMEWORK/PRECISION")
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), metavar="STAGE")
+    parser.add_argument("--sweep-scale", type=float, default=1.0, help="1 is about 520 shapes")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", type=int, default=0, help="index of the GPU")
+    parser.add_argument("--device-name", default="", help="name in the tables, such as jetson-tx2")
+    a = parser.parse_args(argv)
+    settings = Settings(
+        tuple(a.networks), tuple(a.batches), tuple(a.modes), tuple(a.stages), a.sweep_scale,
+        a.seed, a.budget, a.device, a.device_name,
+    )  # fmt: skip
+    return a.out, settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the campaign: exit code 0, 1 if something failed or was cut, 2 on bad input."""
+    try:
+        folder, settings = _arguments(sys.argv[1:] if argv is None else argv)
+        result = run_campaign(folder, settings)
+    except PerfmodelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"rows: {dict(result.rows)}; {len(result.failures)} failures")
+    for failure in result.failures[:40]:
+        print(f"  {failure}")
+    return 0 if result.finished and not result.failures else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
