@@ -8,6 +8,7 @@ int8 kernel.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,6 @@ class Emitter:
         self.file = TfliteFile()
         self.values: dict[str, dict[str, int]] = {}
         self._numbers: dict[tuple[str, Any], int] = {}
-        self._streams = {name: i for i, name in enumerate(graph.tensors)}
 
     def shape(self, index: int) -> Shape:
         """Shape of a tensor of the file."""
@@ -63,8 +63,8 @@ class Emitter:
         return self.file.tensors[index].dtype
 
     def stream(self, name: str) -> list[int]:
-        """The seed of a constant's values."""
-        return [self.seed, self._streams[name]]
+        """The seed of a constant's values: by name, so that pieces have the whole's weights."""
+        return [self.seed, zlib.crc32(name.encode())]
 
     def bind(self, name: str, index: int) -> None:
         """Let tensor `index` of the file stand for the graph's tensor `name`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from perfmodel.graph.tflite_format import DTYPES, IDENTIFIER, BufferSlot, ModelS
 MAX_FILE_BYTES = 2**31 - 1
 """The FlatBuffers verifier of the runtimes accepts no larger file."""
 _ALIGNMENT = 16
-_INLINE_BYTES = 256
+INLINE_BYTES = 256
+"""Constants up to this size are packed with the tables."""
 
 
 @dataclass(frozen=True)
@@ -137,35 +138,12 @@ class TfliteFile:
         """Write the file atomically; raises `GraphError` where it would pass 2 GiB."""
         self._subgraph.inputs = list(inputs)
         self._subgraph.outputs = list(outputs)
-        tables = self._pack()
-        positions, total = self._place(len(tables))
-        if total > MAX_FILE_BYTES:
-            raise GraphError(f"{path}: {total} bytes of weights; a .tflite file holds 2 GiB")
-        self._point(tables, positions)
-        target = Path(path)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as stream:
-            try:
-                stream.write(tables)
-                for index, position in positions.items():
-                    stream.write(b"\0" * (position - stream.tell()))
-                    data = self._streamed[index]
-                    stream.write(struct.pack("<I", data.size_bytes))
-                    for chunk in data.chunks():
-                        stream.write(chunk)
-                    assert stream.tell() == position + 4 + data.size_bytes
-                stream.close()
-                os.chmod(stream.name, 0o644)
-                os.replace(stream.name, target)
-            except BaseException:
-                os.unlink(stream.name)
-                raise
+        write_model(self._model, self._streamed, path)
 
     def _buffer(self, data: Data) -> int:
         buffer = self.schema.BufferT()
         index = len(self._model.buffers)
-        if data.size_bytes > _INLINE_BYTES:
+        if data.size_bytes > INLINE_BYTES:
             buffer.data = np.zeros(1, np.uint8)
             self._streamed[index] = data
         else:
@@ -190,29 +168,63 @@ class TfliteFile:
             self._model.operatorCodes.append(code)
         return self._codes[builtin, version]
 
-    def _pack(self) -> bytearray:
-        import flatbuffers
 
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._model.Pack(builder), IDENTIFIER)
-        return bytearray(builder.Output())
+def write_model(model: Any, streamed: Mapping[int, Data], path: Path | str) -> None:
+    """Write a model of the schema's object API atomically, with the data of some buffers streamed.
 
-    def _place(self, start: int) -> tuple[dict[int, int], int]:
-        """Byte position of each streamed constant's length word, and the size of the file."""
-        positions = {}
-        end = start
-        for index, data in self._streamed.items():
-            first_byte = -(-(end + 4) // _ALIGNMENT) * _ALIGNMENT
-            positions[index] = first_byte - 4
-            end = first_byte + data.size_bytes
-        return positions, end
+    `streamed` gives the data of buffers by index; in the model they hold one byte. Raises
+    `GraphError` where the file would pass 2 GiB.
+    """
+    tables = _pack(model)
+    positions, total = _place(len(tables), streamed)
+    if total > MAX_FILE_BYTES:
+        raise GraphError(f"{path}: {total} bytes of weights; a .tflite file holds 2 GiB")
+    _point(tables, positions)
+    target = Path(path)
+    with tempfile.NamedTemporaryFile(
+        dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as stream:
+        try:
+            stream.write(tables)
+            for index, position in positions.items():
+                stream.write(b"\0" * (position - stream.tell()))
+                stream.write(struct.pack("<I", streamed[index].size_bytes))
+                for chunk in streamed[index].chunks():
+                    stream.write(chunk)
+                assert stream.tell() == position + 4 + streamed[index].size_bytes
+            stream.close()
+            os.chmod(stream.name, 0o644)
+            os.replace(stream.name, target)
+        except BaseException:
+            os.unlink(stream.name)
+            raise
 
-    def _point(self, tables: bytearray, positions: dict[int, int]) -> None:
-        """Set the buffers' offsets to where their data will lie."""
-        buffers = FlatFile("new file", bytes(tables)).root().tables(ModelSlot.BUFFERS)
-        for index, position in positions.items():
-            field = buffers[index].field(BufferSlot.DATA)
-            struct.pack_into("<I", tables, field, position - field)
+
+def _pack(model: Any) -> bytearray:
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytearray(builder.Output())
+
+
+def _place(start: int, streamed: Mapping[int, Data]) -> tuple[dict[int, int], int]:
+    """Byte position of each streamed constant's length word, and the size of the file."""
+    positions = {}
+    end = start
+    for index, data in streamed.items():
+        first_byte = -(-(end + 4) // _ALIGNMENT) * _ALIGNMENT
+        positions[index] = first_byte - 4
+        end = first_byte + data.size_bytes
+    return positions, end
+
+
+def _point(tables: bytearray, positions: dict[int, int]) -> None:
+    """Set the buffers' offsets to where their data will lie."""
+    buffers = FlatFile("new file", bytes(tables)).root().tables(ModelSlot.BUFFERS)
+    for index, position in positions.items():
+        field = buffers[index].field(BufferSlot.DATA)
+        struct.pack_into("<I", tables, field, position - field)
 
 
 def chunked(size: int, chunk: int = 1 << 20) -> Iterator[int]:

@@ -43,8 +43,7 @@ def _weights_and_bias(
     bias_name = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] else f"{op.name}/no_bias"
     if e.dtype(x) != "int8":
         kernel = e.real_constant(name, shape, deviation)
-        stream = [e.seed, len(e.graph.tensors), *e.stream(name)]
-        data = weights.normal((channels,), 0.05, 0.0, stream)
+        data = weights.normal((channels,), 0.05, 0.0, e.stream(bias_name))
         return kernel, e.file.tensor(bias_name, (channels,), "float32", data=data)
     if per_channel:
         quant = weights.channel_quant(channels, deviation, axis, e.stream(name))

@@ -55,6 +55,26 @@ def read_tflite(path: Path | str) -> Graph:
     stored form. Operators without a counterpart get kind "custom" and keep their name. Raises
     `ModelFileError` for anything that is not a sound file.
     """
+    layouts = _read(path)
+    return replace(layouts[0].graph, subgraphs=tuple(layout.graph for layout in layouts[1:]))
+
+
+@dataclass(frozen=True)
+class FileLayout:
+    """Where a graph's parts are in its file: operator number of each op, name of each tensor."""
+
+    graph: Graph
+    operators: tuple[int, ...]
+    tensor_names: tuple[str, ...]
+
+
+def read_layout(path: Path | str) -> FileLayout:
+    """Read a file's first subgraph and remember which operator of the file each op is."""
+    layouts = _read(path)
+    return layouts[0]
+
+
+def _read(path: Path | str) -> list[FileLayout]:
     file = open_flat(path, IDENTIFIER)
     try:
         return _read_model(file, Path(path))
@@ -64,7 +84,7 @@ def read_tflite(path: Path | str) -> Graph:
         raise ModelFileError(path, "file", str(error)) from error
 
 
-def _read_model(file: FlatFile, path: Path) -> Graph:
+def _read_model(file: FlatFile, path: Path) -> list[FileLayout]:
     model = file.root()
     version = model.number(ModelSlot.VERSION, "I")
     if version != 3:
@@ -75,11 +95,10 @@ def _read_model(file: FlatFile, path: Path) -> Graph:
     if not tables:
         raise file.error("header", "no subgraph")
     _check_counts(file, tables)
-    graphs = [
+    return [
         _SubgraphReader(file, codes, buffers, table, index, path).read()
         for index, table in enumerate(tables)
     ]
-    return replace(graphs[0], subgraphs=tuple(graphs[1:]))
 
 
 def _check_counts(file: FlatFile, subgraphs: list[Table]) -> None:
@@ -125,12 +144,14 @@ class _SubgraphReader:
         self.name = path.stem if index == 0 else f"{path.stem}/{index}"
         self.used: dict[str, Tensor] = {}
         self.ops: list[Op] = []
+        self.numbers: list[int] = []
 
-    def read(self) -> Graph:
+    def read(self) -> FileLayout:
         names: set[str] = set()
         self.tensors = [
             self._tensor(i, t, names) for i, t in enumerate(self.table.tables(SubgraphSlot.TENSORS))
         ]
+        unique_names = tuple(item.tensor.name for item in self.tensors)
         inputs = self._indices(self.table, SubgraphSlot.INPUTS, self.where)
         outputs = self._indices(self.table, SubgraphSlot.OUTPUTS, self.where)
         operators = self.table.tables(SubgraphSlot.OPERATORS)
@@ -149,7 +170,7 @@ class _SubgraphReader:
             str(self.path),
             "tflite",
         )
-        return check_graph(graph)
+        return FileLayout(check_graph(graph), tuple(self.numbers), unique_names)
 
     def _tensor(self, index: int, table: Table, names: set[str]) -> _FileTensor:
         where = f"{self.where} tensor {index}"
@@ -253,6 +274,7 @@ class _SubgraphReader:
             raise self.file.error(where, error.message) from error
         self._settle_shapes(where, converted, outputs, shapes)
         self._append(converted, outputs)
+        self.numbers.append(index)
 
     def _fold(self, inputs: tuple[int, ...], outputs: list[int]) -> bool:
         """Let readers of an unpacked constant read the stored one; False if it is no constant."""
