@@ -1,0 +1,141 @@
+"""One way in: a network by file or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from perfmodel.errors import ModelFileError, UnknownModelError
+from perfmodel.graph.ir import Graph
+
+MAX_FILE_BYTES = 8 * 2**30
+"""Files beyond this size are refused: no mobile network comes near, and .onnx and .tflite files
+without external weights end at 2 GiB."""
+
+Reader = Callable[[Path, Mapping[str, int] | None], Graph]
+
+
+def _tflite(path: Path, dims: Mapping[str, int] | None) -> Graph:
+    from perfmodel.graph.tflite_reader import read_tflite
+
+    return read_tflite(path)
+
+
+def _onnx(path: Path, dims: Mapping[str, int] | None) -> Graph:
+    from perfmodel.graph.onnx_reader import read_onnx
+
+    return read_onnx(path, dims=dims)
+
+
+def _ncnn(path: Path, dims: Mapping[str, int] | None) -> Graph:
+    from perfmodel.graph.ncnn_reader import read_ncnn
+
+    return read_ncnn(path)
+
+
+def _caffe(path: Path, dims: Mapping[str, int] | None) -> Graph:
+    from perfmodel.graph.caffe_reader import read_caffe
+
+    return read_caffe(path)
+
+
+READERS: dict[str, Reader] = {
+    ".tflite": _tflite,
+    ".lite": _tflite,
+    ".onnx": _onnx,
+    ".param": _ncnn,
+    ".prototxt": _caffe,
+}
+"""Readers by file name ending."""
+
+
+def load(
+    path_or_name: Path | str,
+    *,
+    batch_size: int | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Graph:
+    """The network of a file (.tflite, .onnx, .param, .prototxt) or of the zoo.
+
+    A zoo name may carry parameters: `mobilenet_v2@width=0.5,resolution=160`. `batch_size` replaces
+    the network's own; `dims` gives sizes to the named dimensions of an .onnx file. Raises
+    `ModelFileError` for a bad file, `UnknownModelError` for a name that is neither, `GraphError`
+    where the batch cannot be changed.
+    """
+    text = str(path_or_name)
+    reader = READERS.get(Path(text).suffix.lower()) if "@" not in text else None
+    path = Path(text)
+    if isinstance(path_or_name, Path) or reader is not None or _is_file(path):
+        graph = _load_file(path, reader, dims)
+    else:
+        graph = _load_named(text)
+    if batch_size is None:
+        return graph
+    from perfmodel.graph.rebatch import rebatch
+
+    return rebatch(graph, batch_size)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False  # a text that no file could be called
+
+
+def _load_named(text: str) -> Graph:
+    from perfmodel.graph import zoo
+
+    if "/" in text or "\\" in text:
+        raise UnknownModelError(
+            f"{text}: no such file, and not a network's name",
+            "`perfmodel models` lists the networks by name",
+        )
+    return zoo.build(text)
+
+
+def _load_file(path: Path, reader: Reader | None, dims: Mapping[str, int] | None) -> Graph:
+    _check_file(path)
+    reader = reader or _reader_by_content(path)
+    if dims and reader is not _onnx:
+        raise ModelFileError(path, "dims", "only .onnx files have named dimensions")
+    return reader(path, dims)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise ModelFileError(path, "file", "this is a folder", "give a network's file")
+        if not path.is_file() and path.exists():
+            raise ModelFileError(path, "file", "this is a pipe or device, not a file")
+        size = path.stat().st_size
+    except FileNotFoundError:
+        hint = "check the path; `perfmodel models` lists the networks by name"
+        raise ModelFileError(path, "file", "no such file", hint) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelFileError(path, "file", reason) from error
+    if size == 0:
+        raise ModelFileError(path, "byte 0", "the file is empty")
+    if size > MAX_FILE_BYTES:
+        limit = MAX_FILE_BYTES // 2**30
+        raise ModelFileError(path, "file", f"{size} bytes, at most {limit} GiB are read")
+
+
+def _reader_by_content(path: Path) -> Reader:
+    """The reader for a file without a telling name, by its first bytes."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise ModelFileError(path, "file", error.strerror or str(error)) from error
+    if head[4:8] == b"TFL3":
+        return _tflite
+    if head.startswith(b"7767517"):
+        return _ncnn
+    raise ModelFileError(
+        path,
+        "byte 0",
+        f"unknown kind of file (it starts with {head!r})",
+        f"readable are {', '.join(sorted(READERS))}",
+    )
