@@ -21,6 +21,13 @@ MAX_DIM = 2**31 - 1
 MAX_ELEMENTS = 2**40
 MAX_NESTING = 32
 MAX_NAME = 2_000
+MAX_FIELDS = 1_000_000
+"""Fields of one protobuf file: a network of 20,000 nodes has about 800,000."""
+
+MAX_FOLDED_ELEMENTS = 1_024
+"""Longest constant whose numbers are looked at; shapes and axes are far shorter."""
+
+MAX_FOLDED_TOTAL = 2_000_000
 
 
 def check_shape(shape: Sequence[int]) -> None:

@@ -235,7 +235,9 @@ def _pool2d(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, .
     n, h, w, c = inputs[0]
     t, b, left, r = attrs["pads"]
     (kh, kw), (sh, sw) = attrs["kernel"], attrs["stride"]
-    return ((n, window_output(h, kh, sh, (t, b)), window_output(w, kw, sw, (left, r)), c),)
+    dh, dw = attrs.get("dilation", (1, 1))
+    out_h = window_output(h, kh, sh, (t, b), dh)
+    return ((n, out_h, window_output(w, kw, sw, (left, r), dw), c),)
 
 
 @_register("fully_connected")
