@@ -42,6 +42,7 @@ class Emitter:
         self.seed = seed
         self.file = TfliteFile()
         self.values: dict[str, dict[str, int]] = {}
+        self.consumers = graph.consumers()
         self._numbers: dict[tuple[str, Any], int] = {}
 
     def shape(self, index: int) -> Shape:

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfmodel.graph import tflite_weights as weights
 from perfmodel.graph.ir import Op
-from perfmodel.graph.ops import same_pads, window_output
+from perfmodel.graph.ops import UNARY, same_pads, window_output
 from perfmodel.graph.tflite_elementwise import arithmetic, emit_unary, reduce
 from perfmodel.graph.tflite_emit import LINEAR, SIGNED_UNIT, Emitter, Shape, emits
 from perfmodel.graph.tflite_file import Quant
@@ -16,9 +16,12 @@ from perfmodel.graph.tflite_file import Quant
 _SAME, _VALID = 0, 1
 
 
-def _gain(op: Op) -> float:
+def _gain(e: Emitter, op: Op) -> float:
     """Variance gain that makes up for what the activation cuts off (He et al. 2015)."""
-    return 1.0 if op.attrs.get("activation", "none") == "none" else 2.0
+    if op.attrs.get("activation", "none") != "none":
+        return 2.0
+    readers = e.consumers.get(op.outputs[0], ())
+    return 2.0 if any(e.graph.ops[i].kind in UNARY for i in readers) else 1.0
 
 
 def _weights_shape(e: Emitter, op: Op) -> Shape:
@@ -37,7 +40,7 @@ def _weights_and_bias(
     per_channel: bool = True,
 ) -> tuple[int, int]:
     """A layer's constants; runtimes insist on a bias, so one is written where none is given."""
-    deviation = math.sqrt(_gain(op) / max(1, fan_in))
+    deviation = math.sqrt(_gain(e, op) / max(1, fan_in))
     channels = shape[axis]
     name = op.inputs[1]
     bias_name = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] else f"{op.name}/no_bias"
