@@ -247,7 +247,7 @@ class Builder:
             for name, unit in phone.units.items():
                 slots = getattr(self._scenario.device, name).slots
                 found[name] = found.get(name, 0.0) + unit.busy_ms / (span_ms * slots * phones)
-            if phone.link is not None and self._cells is None:
+            if phone.link is not None and phone.link.in_turn:
                 for name, pipe in (("uplink", phone.link.up), ("downlink", phone.link.down)):
                     found[name] = found.get(name, 0.0) + pipe.busy_ms / (span_ms * phones)
         if self._cells is not None:

@@ -150,6 +150,7 @@ class Link:
         self.env = env
         self.up = up
         self.down = down
+        self.in_turn = spec.sharing == "own"
         self.rtt_ms = float(spec.rtt_ms or 0.0)
         self.handshake_ms = spec.handshake_round_trips * self.rtt_ms
         self.draw_jitter = draw_jitter

@@ -1,0 +1,202 @@
+"""`perfmodel simulate`: run a scenario, print the answer first, then where the time goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfmodel.errors import PerfmodelError, ScenarioError
+from perfmodel.sim import Tracer, simulate
+from perfmodel.sim.records import write_records
+
+if TYPE_CHECKING:
+    from perfmodel.sim.result import CaseResult, SimulationResult
+
+SHOWN_STEPS = ("load", "preprocess", "pause", "upload", "queue", "compute", "download", "abandoned")
+
+
+def simulate_command(
+    scenario: Path,
+    replications: int | None = None,
+    seed: int | None = None,
+    trace: Path | None = None,
+    records: Path | None = None,
+    as_json: bool = False,
+    workers: int = 1,
+) -> int:
+    """Simulate a scenario file and print the result; return the exit code (0, or 2 on bad input)."""
+    try:
+        if records is not None:
+            check_records_path(records)
+        tracer = Tracer() if trace is not None else None
+        result = simulate(
+            scenario,
+            replications=replications,
+            seed=seed,
+            workers=workers,
+            keep_records=records is not None,
+            tracer=tracer,
+        )
+        if records is not None:
+            write_records(result.records, records)
+        if tracer is not None and trace is not None:
+            tracer.write(trace)
+    except PerfmodelError as error:
+        _print_error(error, as_json)
+        return 2
+    if as_json:
+        print(json.dumps(result.to_json(), indent=2))
+    else:
+        print(render(result))
+        _print_files(records, trace, tracer)
+    return 0
+
+
+def check_records_path(path: Path) -> None:
+    """Refuse a records file that could not be written, before anything runs."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ScenarioError(f"{path}: records are written as .csv or .parquet", "change its name")
+    if path.suffix == ".parquet":
+        import importlib.util
+
+        if importlib.util.find_spec("pyarrow") is None:
+            raise ScenarioError(
+                f"{path}: writing Parquet needs pyarrow, which is not installed",
+                "pip install pyarrow, or name the file .csv",
+            )
+
+
+def _print_error(error: PerfmodelError, as_json: bool) -> None:
+    if as_json:
+        table = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": table}))
+    else:
+        import sys
+
+        print(f"error: {error}", file=sys.stderr)
+
+
+def _print_files(records: Path | None, trace: Path | None, tracer: Tracer | None) -> None:
+    if records is not None:
+        print(f"\nrecords: {records}")
+    if trace is not None and tracer is not None:
+        more = f" ({tracer.left_out} slices left out)" if tracer.left_out else ""
+        print(f"\ntrace: {trace}{more}; open it at https://ui.perfetto.dev")
+
+
+def render(result: SimulationResult) -> str:
+    """Return the result as text: answer, cases, steps, warnings."""
+    parts = [_headline(result)]
+    groups = dict.fromkeys(case.group for case in result.cases)
+    for group in groups:
+        cases = [case for case in result.cases if case.group == group]
+        parts.append(_table(group, cases, result.winners()[group]))
+    parts.append(_steps(result))
+    details = [line for case in result.cases for line in _details(case)]
+    if details:
+        parts.append("\n".join(dict.fromkeys(details)))
+    parts.append(
+        f"{sum(case.requests for case in result.cases)} requests, "
+        f"{result.replications} replication{'s' if result.replications > 1 else ''}, "
+        f"seed {result.seed}, {result.elapsed_s:.1f} s"
+    )
+    return "\n\n".join(parts)
+
+
+def _headline(result: SimulationResult) -> str:
+    lines = []
+    for group, case in result.winners().items():
+        rivals = [other for other in result.cases if other.group == group and other is not case]
+        name = case.name or case.policy
+        place = f"{group}: " if group else ""
+        if rivals:
+            second = min(rivals, key=lambda other: other.latency_ms["p95"])
+            ratio = second.latency_ms["p95"] / max(case.latency_ms["p95"], 1e-9)
+            lines.append(
+                f"{place}{name} wins: p95 {_ms(case.latency_ms['p95'])} against "
+                f"{_ms(second.latency_ms['p95'])} for {second.name or second.policy} ({ratio:.1f}x)"
+            )
+        else:
+            lines.append(f"{place}{_one(case)}")
+    return f"{result.scenario}\n" + "\n".join(lines)
+
+
+def _one(case: CaseResult) -> str:
+    latency = case.latency_ms
+    text = (
+        f"{case.policy}: p50 {_ms(latency['p50'])}, p95 {_ms(latency['p95'])}, "
+        f"p99 {_ms(latency['p99'])}; most of it is {case.bottleneck}"
+    )
+    if case.deadline_miss_rate is not None:
+        text += f"; {100 * case.deadline_miss_rate:.2f} % miss the deadline"
+    return text
+
+
+def _table(group: str, cases: list[CaseResult], winner: CaseResult) -> str:
+    rows = [["", "mean", "95 % CI", "p50", "p95", "p99", "late", "energy", "bottleneck"]]
+    for case in cases:
+        latency, interval = case.latency_ms, case.intervals.get("latency_mean_ms")
+        missed, energy = case.deadline_miss_rate, case.energy_mj
+        rows.append(
+            [
+                ("* " if case is winner and len(cases) > 1 else "  ") + (case.name or case.policy),
+                _ms(latency["mean"]),
+                f"{_ms(interval[0])} to {_ms(interval[1])}" if interval else "-",
+                _ms(latency["p50"]),
+                _ms(latency["p95"]),
+                _ms(latency["p99"]),
+                "-" if missed is None else f"{100 * missed:.1f} %",
+                "-" if energy is None else f"{energy['mean']:.4g} mJ",
+                case.bottleneck,
+            ]
+        )
+    return _aligned(group or "latency per request", rows)
+
+
+def _steps(result: SimulationResult) -> str:
+    """Return the step breakdown: one row per case, one column per step that took time anywhere."""
+    used = [step for step in SHOWN_STEPS if any(case.steps_ms[step] > 0 for case in result.cases)]
+    rows = [["", *used, "total"]]
+    for case in result.cases:
+        label = ", ".join(part for part in (case.group, case.name or case.policy) if part)
+        cells = [_ms(case.steps_ms[step]) for step in used]
+        rows.append([label, *cells, _ms(case.latency_ms["mean"])])
+    return _aligned("mean time per step", rows)
+
+
+def _details(case: CaseResult) -> list[str]:
+    label = ", ".join(part for part in (case.group, case.name or case.policy) if part)
+    lines = [f"warning: {label}: {text}" for text in case.warnings]
+    lines += [f"note: {label}: {text}" for text in case.notes]
+    if case.utilization:
+        busy = ", ".join(f"{name} {100 * share:.1f} %" for name, share in case.utilization.items())
+        lines.append(f"busy: {label}: {busy}")
+    if len(case.plans) > 1:
+        shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in case.plans.items())
+        lines.append(f"answered by: {label}: {shares}")
+    if case.energy_mj is not None and case.energy_mj["mean"]:
+        parts = case.energy_mj["by_component"].items()
+        lines.append(f"energy: {label}: " + ", ".join(f"{name} {mj:.4g} mJ" for name, mj in parts))
+    counted = {name: value for name, value in case.counts.items() if value}
+    if counted:
+        text = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in counted.items())
+        lines.append(f"counted: {label}: {text}")
+    return lines
+
+
+def _ms(value: float) -> str:
+    """Return a time with three or four significant digits."""
+    if value >= 10_000:
+        return f"{value / 1000:.4g} s"
+    return f"{value:.4g} ms" if value >= 0.01 or value == 0 else f"{1000 * value:.3g} us"
+
+
+def _aligned(title: str, rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        first = row[0].ljust(widths[0])
+        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([first, *rest]).rstrip())
+    return title + "\n" + "\n".join(lines)
