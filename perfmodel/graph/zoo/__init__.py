@@ -17,10 +17,14 @@ from perfmodel.graph.zoo import (
     inception_more,
     mobilenet,
     mobilenet_v3,
+    nasbench,
+    nasnet,
+    recurrent,
     resnet,
     segment,
     shufflenet,
     squeezenet,
+    transformer,
 )
 from perfmodel.graph.zoo.registry import (
     Accuracy,
@@ -48,6 +52,10 @@ _ENTRIES: dict[str, ZooEntry] = {
         detect,
         enhance,
         segment,
+        recurrent,
+        transformer,
+        nasbench,
+        nasnet,
     )
     for entry in module.ENTRIES
 }

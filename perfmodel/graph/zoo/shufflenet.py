@@ -35,13 +35,10 @@ V2_STAGES = {
 
 
 def shuffle(g: GraphBuilder, x: str, groups: int) -> str:
-    """Interleave the channels of `groups` groups: reshape, transpose, reshape."""
-    n, h, w, c = g.shape(x)
-    if c % groups:
-        raise GraphError(f"{c} channels do not divide into {groups} groups")
-    x = g.reshape(x, (n, h, w, groups, c // groups))
-    x = g.op("transpose", x, perm=(0, 1, 2, 4, 3))
-    return g.reshape(x, (n, h, w, c))
+    """Interleave the channels of `groups` groups."""
+    if channels_of(g, x) % groups:
+        raise GraphError(f"{channels_of(g, x)} channels do not divide into {groups} groups")
+    return g.op("channel_shuffle", x, groups=groups)
 
 
 def shufflenet_v1(
