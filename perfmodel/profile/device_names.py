@@ -65,7 +65,7 @@ def device_slug(device: str, soc: str = "") -> str:
     # Reference designs are all called "QRD"; the proxies of AI Hub stand for their chip.
     if slug(device) == "qrd":
         return f"{slug(soc)}-qrd"
-    named = slug(re.sub(r"\s*\(Proxy\)", "", device)) or slug(soc)
+    named = slug(device.replace("(Proxy)", "")) or slug(soc)
     return _ALIASES.get(named, named)
 
 

@@ -7,16 +7,21 @@ and resolution as zoo parameters. Everything else keeps its name; tables keep th
 
 from __future__ import annotations
 
+import functools
 import re
 
 _SAME = {
     "alexnet": "alexnet",
+    "alexnet_owt": "alexnet_owt",
+    "alexnet_one_weird_trick": "alexnet_owt",
     "squeezenet": "squeezenet_1_0",
     "squeezenet_1_0": "squeezenet_1_0",
     "squeezenet_v1_0": "squeezenet_1_0",
+    "squeezenetv1_0": "squeezenet_1_0",
     "squeezenet1_0": "squeezenet_1_0",
     "squeezenet1_1": "squeezenet_1_1",
     "squeezenet_v1_1": "squeezenet_1_1",
+    "squeezenetv1_1": "squeezenet_1_1",
     "vgg16": "vgg16",
     "vgg_16": "vgg16",
     "vgg19": "vgg19",
@@ -65,6 +70,7 @@ _SAME = {
     "mobilenet_v3_small": "mobilenet_v3_small",
     "mobilenetv3_small": "mobilenet_v3_small",
     "mnasnet": "mnasnet",
+    "proxylessnasnet": "proxylessnas",
     "shufflenet": "shufflenet_v1",
     "shufflenetv2": "shufflenet_v2",
     "shufflenet_v2": "shufflenet_v2",
@@ -74,18 +80,10 @@ _SAME = {
 }
 _SIZED = re.compile(
     r"(mobilenet_?v1|mobilenet_?v2|mobilenet_?v3_(?:large|small)|mnasnet)"
-    r"_(\d)[p_](\d{1,2})(?:_(\d{2,3}))?"
+    r"(?:_(\d)[p_](\d{1,2}))?(?:_(\d{2,3}))?(_minimalistic)?"
 )
 _TORCHVISION_WIDTH = re.compile(r"(shufflenet_v2_x|mnasnet)(\d)_(\d{1,2})")
 _MNASNET_05 = {"mnasnet05": ("mnasnet", 0.5)}
-
-_INCEPTION_SIZES = {
-    "inception_v3": 299,
-    "inception_v4": 299,
-    "inception_resnet_v2": 299,
-    "nasnet_large": 331,
-    "pnasnet_large": 331,
-}
 
 
 def model_name(source_model: str, resolution: int | None = None) -> str:
@@ -97,35 +95,46 @@ def model_name(source_model: str, resolution: int | None = None) -> str:
     plain = re.sub(r"\.(tflite|mnn|onnx|param|prototxt|engine|plan|pt)$", "", source_model)
     key = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
     key = re.sub(r"_(quant|quantized|int8|float|fp32|fp16)$", "", key)
-    name, width, size = _parts(key)
+    name, parameters = _parts(key)
     if name is None:
         return source_model
-    return with_parameters(name, width=width, resolution=size or resolution)
+    size = int(parameters.pop("resolution", 0)) or resolution
+    if size and size != _usual_resolution(name):
+        parameters["resolution"] = str(size)
+    stated = ",".join(f"{key}={value}" for key, value in parameters.items())
+    return f"{name}@{stated}" if stated else name
 
 
-def with_parameters(name: str, width: float = 1.0, resolution: int | None = None) -> str:
-    """A zoo name with those parameters that differ from the network's usual ones."""
-    parameters = []
-    if width != 1.0:
-        parameters.append(f"width={width:g}")
-    if resolution and resolution != _INCEPTION_SIZES.get(name, 224):
-        parameters.append(f"resolution={resolution}")
-    return f"{name}@{','.join(parameters)}" if parameters else name
+@functools.cache
+def _usual_resolution(name: str) -> int | None:
+    """The resolution that the zoo takes where none is given; None for what is not in the zoo."""
+    from perfmodel.graph import zoo
+
+    if name not in zoo.names():
+        return None
+    usual = {parameter.name: parameter.default for parameter in zoo.entry(name).parameters}
+    return int(usual["resolution"]) if "resolution" in usual else None
 
 
-def _parts(key: str) -> tuple[str | None, float, int | None]:
-    """Zoo name (None: not known), width multiplier and resolution of a normalised name."""
+def _parts(key: str) -> tuple[str | None, dict[str, str]]:
+    """Zoo name (None: not known) and parameters of a normalised name."""
     if key in _SAME:
-        return _SAME[key], 1.0, None
+        return _SAME[key], {}
     if key in _MNASNET_05:
         name, width = _MNASNET_05[key]
-        return name, width, None
+        return name, _width(width)
     sized = _SIZED.fullmatch(key)
     if sized:
-        stem, whole, fraction, size = sized.groups()
-        return _SAME[stem], float(f"{whole}.{fraction}"), int(size) if size else None
+        stem, whole, fraction, size, minimalistic = sized.groups()
+        parameters = _width(float(f"{whole}.{fraction}")) if whole else {}
+        parameters |= {"variant": "minimalistic"} if minimalistic else {}
+        return _SAME[stem], parameters | ({"resolution": size} if size else {})
     torchvision = _TORCHVISION_WIDTH.fullmatch(key)
     if torchvision:
         stem, whole, fraction = torchvision.groups()
-        return stem.removesuffix("_x"), float(f"{whole}.{fraction}"), None
-    return None, 1.0, None
+        return stem.removesuffix("_x"), _width(float(f"{whole}.{fraction}"))
+    return None, {}
+
+
+def _width(width: float) -> dict[str, str]:
+    return {} if width == 1.0 else {"width": f"{width:g}"}

@@ -62,7 +62,8 @@ def _text_faults(frame: pd.DataFrame) -> Iterator[Fault]:
     network = frame["latency_ms"].notna()
     for i in _positions(network & (frame["model"] == "")):
         yield i, "column model: empty"
-    for i in _positions(~network & (frame["op"] == "") & (frame["layer"] == "")):
+    kernel = frame["latency_us"].notna()
+    for i in _positions(kernel & (frame["op"] == "") & (frame["layer"] == "")):
         yield i, "column op: empty"
     for column in schema.COLUMNS:
         if not column.allowed:

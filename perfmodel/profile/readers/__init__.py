@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import MeasurementError
 from perfmodel.profile import schema
+from perfmodel.profile.model_names import model_name
 from perfmodel.profile.readers import (
     ai_hub,
     canonical,
@@ -167,6 +168,9 @@ def _completed(
         empty = frame[name] == "" if schema.COLUMN[name].dtype == "text" else frame[name].isna()
         frame[name] = frame[name].where(~empty, value)
     if result.is_log:
+        # A tool that does not print the model: the log is named after it.
+        stem = Path(result.frame["origin_file"].iloc[0]).name.split(".")[0] if len(frame) else ""
+        frame["model"] = frame["model"].where(frame["model"] != "", model_name(stem))
         unnumbered = frame["run"].isna()
         frame["run"] = frame["run"].where(~unnumbered, float(number))
     return frame

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.profile.model_names import model_name
 from perfmodel.profile.readers.results import ReadResult, distinct_layers, log_result, op_name
 from perfmodel.profile.readers.source_text import SourceText, json_lines, json_number
 from perfmodel.profile.table import BadRow, bad_input
@@ -57,7 +56,6 @@ def read(source: SourceText) -> ReadResult:
 def _base(source: SourceText) -> dict[str, Any]:
     return {
         "source": f"AI Hub profile {source.name}",
-        "model": model_name(source.name.split(".")[0]),
         "batch": 1.0,
         "kind": "steady",
     }

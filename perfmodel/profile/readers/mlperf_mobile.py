@@ -73,7 +73,7 @@ def read_result(source: SourceText) -> ReadResult:
 def _base(source: SourceText, name: str) -> dict[str, Any]:
     return {
         "source": f"MLPerf Mobile {source.name}",
-        "model": model_name(name),
+        "model": model_name(name) if name else "",
         "source_model": name,
         "batch": 1.0,
         "kind": "steady",
@@ -115,5 +115,5 @@ def read_summary(source: SourceText) -> ReadResult:
         raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
     latency_ms = found[f"{statistic}_ms"]
     found.pop("median_ms", None)
-    row = _base(source, source.name.split(".")[0]) | {"line": first_line, "statistic": statistic}
+    row = _base(source, "") | {"line": first_line, "statistic": statistic}
     return log_result([row | found | {"latency_ms": latency_ms}], source)

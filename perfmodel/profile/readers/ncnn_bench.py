@@ -25,6 +25,11 @@ _SETTING = re.compile(
 _GPU_NAME = re.compile(r"^\[(\d{1,3}) ([^\]]{1,80})\]  ?\w")
 _HEADING = re.compile(r"^#{1,6}\s+(\S.{0,200})$")
 _TITLE_END = re.compile(r"\s*[(,].*$")
+_ZOO = {
+    # The graphs of ncnn's benchmark folder, where their names alone would mislead.
+    "squeezenet": "squeezenet_1_1@resolution=227",
+    "mobilenet_v3": "mobilenet_v3_large",
+}
 _POWERSAVE = {0: "all", 1: "little", 2: "big"}
 
 
@@ -62,7 +67,7 @@ def read(source: SourceText) -> ReadResult:
             page.gpu_names[int(gpu.group(1))] = gpu.group(2)
         elif row:
             rows.append(_network(row, page, source, number))
-        elif " min = " in line and " avg = " in line:
+        elif " min = " in line:
             reason = "column min: a model's line needs its name, min, max and avg in ms"
             raise bad_input(source.path, number, reason)
     if not rows:
@@ -72,6 +77,7 @@ def read(source: SourceText) -> ReadResult:
 
 def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -> dict[str, Any]:
     name = row.group(1)
+    plain = re.sub(r"[_-]int8$", "", name)
     low, high, mean = (
         number_in(row.group(i), source.path, number, column)
         for i, column in ((2, "min"), (3, "max"), (4, "avg"))
@@ -85,11 +91,11 @@ def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -
         "soc": page.title,
         "unit": "gpu" if on_gpu else "cpu",
         "framework": "ncnn",
-        "precision": "int8" if name.endswith(("_int8", "-int8")) else "float",
+        "precision": "float" if plain == name else "int8",
         "threads": nan if on_gpu else page.settings.get("num_threads", nan),
         "affinity": "" if on_gpu else _POWERSAVE.get(int(page.settings.get("powersave", -1)), ""),
         "source": f"benchncnn {source.name}",
-        "model": model_name(name),
+        "model": _ZOO.get(plain) or model_name(plain),
         "source_model": name,
         "batch": 1.0,
         "kind": "steady",

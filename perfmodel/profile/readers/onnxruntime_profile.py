@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from perfmodel.profile.model_names import model_name
 from perfmodel.profile.readers.results import ReadResult, log_result, op_name
 from perfmodel.profile.readers.source_text import SourceText, json_lines, json_number
 from perfmodel.profile.table import bad_input
@@ -70,7 +69,6 @@ def _base(source: SourceText) -> dict[str, Any]:
     return {
         "framework": "onnxruntime",
         "source": f"onnxruntime profile {source.name}",
-        "model": model_name(source.name.split(".")[0]),
         "batch": 1.0,
     }
 

@@ -19,7 +19,7 @@ from perfmodel.profile.table import bad_input
 MAX_FILE_BYTES = 200 * 10**6
 """Of the file, and of what a compressed file expands to."""
 MAX_JSON_BYTES = 64 * 10**6
-MAX_LOG_LINE = 10**6
+MAX_LOG_LINE = 10**5
 """No tool prints a longer line; a CSV row or JSON file may be longer."""
 
 _JSON_START = re.compile(r"\s*(\{|\[\s*[\[\]{])")

@@ -240,7 +240,7 @@ def published(cells: CsvColumns) -> Columns:
         "device": device,
         "precision": _mapped(c["precision"], lambda p: _PRECISIONS.get(p, p)),
         "source_model": c["model"],
-        "model": _published_models(c["model"], c["input"]),
+        "model": _published_models(c["source"], c["model"], c["input"]),
         "kind": "steady",
         "statistic": "",
         "variant": np.where(mixed, "mixed_int16", "").astype(object),
@@ -256,11 +256,16 @@ def _published_reason(device: str, unit: str, batch: float, note: str) -> str:
     return "a network cut into partitions" if split else ""
 
 
-def _published_models(names: np.ndarray, inputs: np.ndarray) -> list[str]:
+def _published_models(sources: np.ndarray, names: np.ndarray, inputs: np.ndarray) -> list[str]:
     sizes = [_RESOLUTION.fullmatch(size) for size in inputs]
+    # torch2trt times torchvision's networks, whose alexnet is the one of "one weird trick".
+    own_names = [
+        "alexnet_owt" if name == "alexnet" and "torch2trt" in source else name
+        for source, name in zip(sources, names, strict=True)
+    ]
     return [
         model_name(name, int(size.group(1)) if size else None)
-        for name, size in zip(names, sizes, strict=True)
+        for name, size in zip(own_names, sizes, strict=True)
     ]
 
 

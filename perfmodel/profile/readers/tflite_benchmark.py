@@ -31,21 +31,22 @@ SIGNATURES = (
 )
 
 _LOGCAT = re.compile(
-    r"^(?:\d\d-\d\d\s+\d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+\s+)?"
-    r"[VDIWEF][ /][\w.-]+\s*(?:\(\s*\d+\))?\s*: ?"
+    r"^(?:\d\d-\d\d\s{1,9}\d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9}\s{1,9}\d{1,9}\s{1,9})?"
+    r"[VDIWEF][ /][\w.-]{1,99}\s{0,9}(?:\(\s{0,9}\d{1,9}\))?\s{0,9}: ?"
 )
 _LEVEL = re.compile(r"^(?:INFO|VERBOSE|STARTUP): ")
 _SUMMARY = re.compile(r"(Average inference|Inference) timings in us:\s*(.*)$")
 _MEMORY = re.compile(r"Peak memory footprint \(MB\):\s*(.*)$")
 _DELEGATE = re.compile(
-    r"Explicitly applied (\S+) delegate, and the model graph will be"
+    r"Explicitly applied (\S{1,40}) delegate, and the model graph will be"
     r" (completely|partially) executed"
 )
-_SPLIT = re.compile(r"(\d+) operations will run on the (\S+), and the remaining (\d+) operations")
+_SPLIT = re.compile(
+    r"\b(\d{1,9}) operations will run on the \S{1,20}, and the remaining (\d{1,9}) operations"
+)
 _GRAPH = re.compile(r"^Graph: \[(.+)\]\s*$")
 _THREADS = re.compile(r"^(?:#threads used for CPU inference|Num threads): \[(\d+)\]")
-_PAIR = re.compile(r"([A-Za-z0-9][A-Za-z0-9 ()]*?)\s*[:=]\s*([^,\s]+)")
-_SECTION = re.compile(r"^=+\s*([^=]*?)\s*=*$")
+_PAIR = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9][A-Za-z0-9 ()]{0,40}?)\s{0,9}[:=]\s{0,9}([^,\s]+)")
 
 _SECTIONS = ("Run Order", "Top by Computation Time", "Summary by node type")
 _DELEGATE_UNITS = {
@@ -95,8 +96,6 @@ def read(source: SourceText) -> ReadResult:
     names = [f"{kernel['model']}\n{kernel['layer']}" for kernel in log.kernels]
     for kernel, name in zip(log.kernels, distinct_layers(names), strict=True):
         kernel["layer"] = name.split("\n", 1)[1]
-    for row in log.rows:
-        row["model"] = row["model"] or model_name(source.name.split(".")[0])
     for row in (*log.rows, *log.kernels):
         row["source"] = f"benchmark_model {source.name}"
         row.setdefault("kind", "steady")
@@ -139,9 +138,8 @@ class _Log:
             self._memory(line, number)
 
     def _starts_section(self, line: str, number: int) -> bool:
-        title = _SECTION.match(line)
-        if title or line.strip() in _SECTIONS:
-            self.section = (title.group(1) if title else line.strip()) or self.section
+        if line.startswith("===") or line.strip() in _SECTIONS:
+            self.section = line.strip("= \t") or self.section
             self.header = []
         elif "node type" in line.lower() and ("%" in line or "avg" in line):
             self.header = _profile_header(line, self.path, number)
@@ -184,12 +182,13 @@ def _note_settings(line: str, run: _Run) -> None:
     delegate = _DELEGATE.search(line)
     if delegate:
         run.unit = _DELEGATE_UNITS.get(delegate.group(1).lower(), run.unit)
-        if delegate.group(2) == "partially":
+        if delegate.group(2) == "partially" and not run.variant:
             run.variant = "delegate=partial"
     split = _SPLIT.search(line)
-    if split and int(split.group(3)[:9]):
-        total = int(split.group(1)[:9]) + int(split.group(3)[:9])
-        run.variant = f"delegate=partial;delegated_ops={split.group(1)[:9]}/{total}"
+    if split and int(split.group(2)):
+        delegated = int(split.group(1))
+        total = delegated + int(split.group(2))
+        run.variant = f"delegate=partial;delegated_ops={delegated}/{total}"
 
 
 def _pairs(text: str, path: str, line: int) -> dict[str, float]:

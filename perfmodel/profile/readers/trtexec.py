@@ -65,7 +65,6 @@ def read_times(source: SourceText) -> ReadResult:
         times.append(time_ms)
     row = _common(source) | {
         "line": lines[0] if lines else 1,
-        "model": model_name(source.name.split(".")[0]),
         "runs": float(len(times)),
         "statistic": "median",
         "latency_ms": float(np.median(times)),
@@ -120,7 +119,6 @@ def _layer(entry: dict[str, Any], count: float, source: SourceText, line: int) -
         raise bad_input(source.path, line, "column timeMs: a total without a count of runs")
     return _common(source) | {
         "line": line,
-        "model": model_name(source.name.split(".")[0]),
         "layer": name,
         "op": "reformat" if _REFORMAT.search(name) else "",
         "runs": count if count >= 1 else float("nan"),
@@ -142,8 +140,6 @@ def read_text(source: SourceText) -> ReadResult:
         compute = _COMPUTE.search(line)
         if compute:
             rows.append(_common(source) | settings | _summary(compute.group(1), source, number))
-    for row in rows:
-        row["model"] = row.get("model") or model_name(source.name.split(".")[0])
     if not rows:
         reason = "the log ends without a line 'GPU Compute Time: min = ...'"
         raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
