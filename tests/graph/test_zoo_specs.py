@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -123,3 +124,9 @@ def test_importing_the_zoo_is_light() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+def test_every_network_of_a_family_module_is_listed() -> None:
+    for module, names in zoo._MODULES.items():
+        listed = import_module(f"perfmodel.graph.zoo.{module}").ENTRIES
+        assert names.split() == [entry.name for entry in listed]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from functools import cache
 
 from perfmodel.errors import GraphError
@@ -54,6 +53,8 @@ def arch_string(cell: Cell) -> str:
 @cache
 def _all_cells() -> tuple[Cell, ...]:
     """Every cell, in the order in which the benchmark numbers them: a seeded shuffle."""
+    import random
+
     cells: list[Cell] = [()]
     for node in (1, 2, 3):
         cells = [(*old, *new) for old in cells for new in _choices(node)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -207,6 +205,8 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
 
 def nearest(name: str, names: Sequence[str], count: int = 3) -> list[str]:
     """The names most like `name`, best first; letters and digits count, case and marks do not."""
+    import difflib
+
     plain = {_plain(n): n for n in names}
     key = _plain(name)
     close = difflib.get_close_matches(key, list(plain), n=count, cutoff=0.5)
@@ -215,7 +215,7 @@ def nearest(name: str, names: Sequence[str], count: int = 3) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
