@@ -19,7 +19,8 @@ def rebatch(graph: Graph, batch_size: int) -> Graph:
 
     The leading dimension of each graph input is its batch, where it equals the first input's.
     Shapes written in attributes follow: a reshape's target, slices that take the whole batch,
-    results made without input (an initial state, a class token) that lead with the batch.
+    results made without input (an initial state) that lead with the batch; a constant that is
+    joined to the batch (a class token) gets a tile op.
     Raises `GraphError` where the batch cannot be followed, for example behind a custom operator
     or where the network was written for one image only.
     """
@@ -46,7 +47,7 @@ class _Rebatch:
             if shape and shape[0] == self.old:
                 self._set(name, (self.new, *shape[1:]))
         try:
-            ops = tuple(self._op(op) for op in self.graph.ops)
+            ops = tuple(new for op in self.graph.ops for new in self._op(op))
         except GraphError as error:
             raise GraphError(
                 f"{self.graph.name}: cannot go from batch {self.old} to {self.new}: "
@@ -58,7 +59,10 @@ class _Rebatch:
     def _set(self, name: str, shape: Shape) -> None:
         self.tensors[name] = replace(self.tensors[name], shape=shape)
 
-    def _op(self, op: Op) -> Op:
+    def _op(self, op: Op) -> list[Op]:
+        tiles: list[Op] = []
+        if op.kind == "concat":
+            op, tiles = self._repeat_constants(op)
         attrs = dict(op.attrs)
         adapt = _ADAPT.get(op.kind)
         if adapt is None and "output_shapes" in attrs:
@@ -71,10 +75,34 @@ class _Rebatch:
         for name, shape in zip(op.outputs, shapes, strict=True):
             if name:
                 self._set(name, shape)
-        return replace(op, attrs=attrs)
+        return [*tiles, replace(op, attrs=attrs)]
+
+    def _repeat_constants(self, op: Op) -> tuple[Op, list[Op]]:
+        """Constants that join a batch (a class token) are repeated for each of its members."""
+        if not self.changed(op):
+            return op, []
+        names, tiles = list(op.inputs), []
+        for position, name in enumerate(op.inputs):
+            shape = self._old(name)
+            alone = self.graph.tensors[name].constant and op.attrs["axis"] % len(shape) != 0
+            if alone and shape[0] == self.old and self.new % self.old == 0:
+                repeated = f"{name}/batch_{self.new}"
+                multiples = (self.new // self.old, *[1] * (len(shape) - 1))
+                if repeated not in self.tensors:
+                    attrs = {"multiples": multiples}
+                    tiles.append(Op(repeated, "tile", (name,), (repeated,), attrs))
+                    self.tensors[repeated] = replace(
+                        self.tensors[name],
+                        name=repeated,
+                        shape=(self.new, *shape[1:]),
+                        constant=False,
+                    )
+                names[position] = repeated
+        return replace(op, inputs=tuple(names)), tiles
 
     def _old(self, name: str) -> Shape:
-        return self.graph.tensors[name].shape if name else ()
+        known = self.graph.tensors.get(name) or self.tensors.get(name)
+        return known.shape if known else ()
 
     def _new(self, name: str) -> Shape:
         return self.tensors[name].shape if name else ()
