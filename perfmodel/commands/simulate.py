@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfmodel.errors import PerfmodelError, ScenarioError
+from perfmodel.commands.output import print_json
+from perfmodel.errors import ScenarioError
+from perfmodel.report.text import table
 from perfmodel.sim import Tracer, simulate
 from perfmodel.sim.records import write_records
+from perfmodel.units import format_ms
 
 if TYPE_CHECKING:
     from perfmodel.sim.result import CaseResult, SimulationResult
@@ -25,31 +27,31 @@ def simulate_command(
     as_json: bool = False,
     workers: int = 1,
 ) -> int:
-    """Simulate a scenario file and print the result; return the exit code (0, or 2 on bad input)."""
-    try:
-        if records is not None:
-            check_records_path(records)
-        tracer = Tracer() if trace is not None else None
-        result = simulate(
-            scenario,
-            replications=replications,
-            seed=seed,
-            workers=workers,
-            keep_records=records is not None,
-            tracer=tracer,
-        )
-        if records is not None:
-            write_records(result.records, records)
-        if tracer is not None and trace is not None:
-            tracer.write(trace)
-    except PerfmodelError as error:
-        _print_error(error, as_json)
-        return 2
+    """Simulate a scenario file and print the result; return the exit code."""
+    if records is not None:
+        check_records_path(records)
+    tracer = Tracer() if trace is not None else None
+    result = simulate(
+        scenario,
+        replications=replications,
+        seed=seed,
+        workers=workers,
+        keep_records=records is not None,
+        tracer=tracer,
+    )
+    if records is not None:
+        write_records(result.records, records)
+    if tracer is not None and trace is not None:
+        tracer.write(trace)
     if as_json:
-        print(json.dumps(result.to_json(), indent=2))
-    else:
-        print(render(result))
-        _print_files(records, trace, tracer)
+        print_json(result.to_json())
+        return 0
+    print(render(result))
+    if records is not None:
+        print(f"\nrecords: {records}")
+    if trace is not None and tracer is not None:
+        more = f" ({tracer.left_out} slices left out)" if tracer.left_out else ""
+        print(f"\ntrace: {trace}{more}; open it at https://ui.perfetto.dev")
     return 0
 
 
@@ -65,24 +67,6 @@ def check_records_path(path: Path) -> None:
                 f"{path}: writing Parquet needs pyarrow, which is not installed",
                 "pip install pyarrow, or name the file .csv",
             )
-
-
-def _print_error(error: PerfmodelError, as_json: bool) -> None:
-    if as_json:
-        table = {"kind": error.kind, "message": error.message, "hint": error.hint}
-        print(json.dumps({"error": table}))
-    else:
-        import sys
-
-        print(f"error: {error}", file=sys.stderr)
-
-
-def _print_files(records: Path | None, trace: Path | None, tracer: Tracer | None) -> None:
-    if records is not None:
-        print(f"\nrecords: {records}")
-    if trace is not None and tracer is not None:
-        more = f" ({tracer.left_out} slices left out)" if tracer.left_out else ""
-        print(f"\ntrace: {trace}{more}; open it at https://ui.perfetto.dev")
 
 
 def render(result: SimulationResult) -> str:
@@ -113,9 +97,10 @@ def _headline(result: SimulationResult) -> str:
         if rivals:
             second = min(rivals, key=lambda other: other.latency_ms["p95"])
             ratio = second.latency_ms["p95"] / max(case.latency_ms["p95"], 1e-9)
+            mine, theirs = (format_ms(c.latency_ms["p95"]) for c in (case, second))
+            rival = second.name or second.policy
             lines.append(
-                f"{place}{name} wins: p95 {_ms(case.latency_ms['p95'])} against "
-                f"{_ms(second.latency_ms['p95'])} for {second.name or second.policy} ({ratio:.1f}x)"
+                f"{place}{name} wins: p95 {mine} against {theirs} for {rival} ({ratio:.1f}x)"
             )
         else:
             lines.append(f"{place}{_one(case)}")
@@ -125,8 +110,8 @@ def _headline(result: SimulationResult) -> str:
 def _one(case: CaseResult) -> str:
     latency = case.latency_ms
     text = (
-        f"{case.policy}: p50 {_ms(latency['p50'])}, p95 {_ms(latency['p95'])}, "
-        f"p99 {_ms(latency['p99'])}; most of it is {case.bottleneck}"
+        f"{case.policy}: p50 {format_ms(latency['p50'])}, p95 {format_ms(latency['p95'])}, "
+        f"p99 {format_ms(latency['p99'])}; most of it is {case.bottleneck}"
     )
     if case.deadline_miss_rate is not None:
         text += f"; {100 * case.deadline_miss_rate:.2f} % miss the deadline"
@@ -134,35 +119,36 @@ def _one(case: CaseResult) -> str:
 
 
 def _table(group: str, cases: list[CaseResult], winner: CaseResult) -> str:
-    rows = [["", "mean", "95 % CI", "p50", "p95", "p99", "late", "energy", "bottleneck"]]
+    headers = ["", "mean", "95 % CI", "p50", "p95", "p99", "late", "energy", "bottleneck"]
+    rows = []
     for case in cases:
         latency, interval = case.latency_ms, case.intervals.get("latency_mean_ms")
         missed, energy = case.deadline_miss_rate, case.energy_mj
         rows.append(
             [
                 ("* " if case is winner and len(cases) > 1 else "  ") + (case.name or case.policy),
-                _ms(latency["mean"]),
-                f"{_ms(interval[0])} to {_ms(interval[1])}" if interval else "-",
-                _ms(latency["p50"]),
-                _ms(latency["p95"]),
-                _ms(latency["p99"]),
+                format_ms(latency["mean"]),
+                f"{format_ms(interval[0])} to {format_ms(interval[1])}" if interval else "-",
+                format_ms(latency["p50"]),
+                format_ms(latency["p95"]),
+                format_ms(latency["p99"]),
                 "-" if missed is None else f"{100 * missed:.1f} %",
                 "-" if energy is None else f"{energy['mean']:.4g} mJ",
                 case.bottleneck,
             ]
         )
-    return _aligned(group or "latency per request", rows)
+    return f"{group or 'latency per request'}\n{table(headers, rows)}"
 
 
 def _steps(result: SimulationResult) -> str:
     """Return the step breakdown: one row per case, one column per step that took time anywhere."""
     used = [step for step in SHOWN_STEPS if any(case.steps_ms[step] > 0 for case in result.cases)]
-    rows = [["", *used, "total"]]
+    rows = []
     for case in result.cases:
         label = ", ".join(part for part in (case.group, case.name or case.policy) if part)
-        cells = [_ms(case.steps_ms[step]) for step in used]
-        rows.append([label, *cells, _ms(case.latency_ms["mean"])])
-    return _aligned("mean time per step", rows)
+        cells = [format_ms(case.steps_ms[step]) for step in used]
+        rows.append([label, *cells, format_ms(case.latency_ms["mean"])])
+    return "mean time per step\n" + table(["", *used, "total"], rows)
 
 
 def _details(case: CaseResult) -> list[str]:
@@ -180,23 +166,7 @@ def _details(case: CaseResult) -> list[str]:
         lines.append(f"energy: {label}: " + ", ".join(f"{name} {mj:.4g} mJ" for name, mj in parts))
     counted = {name: value for name, value in case.counts.items() if value}
     if counted:
-        text = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in counted.items())
+        words = ((name.replace("_", " "), value) for name, value in counted.items())
+        text = ", ".join(f"{name} {value:.6g}" for name, value in words)
         lines.append(f"counted: {label}: {text}")
     return lines
-
-
-def _ms(value: float) -> str:
-    """Return a time with three or four significant digits."""
-    if value >= 10_000:
-        return f"{value / 1000:.4g} s"
-    return f"{value:.4g} ms" if value >= 0.01 or value == 0 else f"{1000 * value:.3g} us"
-
-
-def _aligned(title: str, rows: list[list[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        first = row[0].ljust(widths[0])
-        rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([first, *rest]).rstrip())
-    return title + "\n" + "\n".join(lines)

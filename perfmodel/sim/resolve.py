@@ -105,4 +105,4 @@ def _predict(model: str, target: str | None, table: str, folder: Path, batch_siz
     import perfmodel
 
     name = str(folder / model) if (folder / model).is_file() else model
-    return perfmodel.predict(name, target=target, batch_size=batch_size)  # type: ignore[attr-defined, unused-ignore]
+    return perfmodel.predict(perfmodel.load(name), target, batch_size=batch_size)

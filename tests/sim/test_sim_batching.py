@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import simulate
 from perfmodel.sim.service import BatchService

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import simpy
+from scenarios import offload
+
 from perfmodel.sim import Scenario, simulate
 from perfmodel.sim.build import Builder
 from perfmodel.sim.energy import Meter
@@ -20,7 +22,6 @@ from perfmodel.sim.records import Sink
 from perfmodel.sim.run import Run
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.unit import Unit, Work
-from scenarios import offload
 
 
 def run_works(spec: UnitSpec, works: list[tuple[float, float, int]]) -> list[tuple[str, float]]:
@@ -173,7 +174,7 @@ def test_speed_falls_linearly_between_the_two_temperatures() -> None:
 
 
 def test_sustained_speed_is_the_fixed_point_of_heat_and_speed() -> None:
-    """Busy for ever at 3 W: T = 25 + 30 s^2 and s = 1 - 0.06 (T - 40); solved for s by bisection."""
+    """Busy for ever at 3 W: T = 25 + 30 s^2 and s = 1 - 0.06 (T - 40), solved by bisection."""
     tables = offload(
         task__policy="device",
         task__on_device={"compute_ms": 100.0},

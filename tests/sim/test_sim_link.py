@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simpy
+from scenarios import offload
+
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import simulate
 from perfmodel.sim.cell import Cell
@@ -21,7 +23,6 @@ from perfmodel.sim.rates import (
     trace_segments,
 )
 from perfmodel.sim.traces import read_arrivals, read_trace
-from scenarios import offload
 
 
 def steps() -> ChangingRate:
@@ -31,8 +32,16 @@ def steps() -> ChangingRate:
 
 @pytest.mark.parametrize(
     ("start_ms", "megabits", "finish_ms"),
-    [(0, 1.0, 500), (0, 2.0, 1000), (0, 2.8, 2100), (500, 1.8, 2100), (1500, 4.0, 2500)]
-    + [(0, 12.0, 4000), (2500, 4.0, 3000), (9000, 1.0, 9500)],
+    [
+        (0, 1.0, 500),
+        (0, 2.0, 1000),
+        (0, 2.8, 2100),
+        (500, 1.8, 2100),
+        (1500, 4.0, 2500),
+        (0, 12.0, 4000),
+        (2500, 4.0, 3000),
+        (9000, 1.0, 9500),
+    ],
 )
 def test_a_transfer_crosses_changes_of_the_rate(
     start_ms: float, megabits: float, finish_ms: float
@@ -208,5 +217,5 @@ def test_a_bad_trace_is_refused_with_its_line(tmp_path: Path, text: str, message
 def test_arrival_times_that_go_back_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "arrivals.csv"
     file.write_text("time_s\n0\n3\n2\n")
-    with pytest.raises(ScenarioError, match="arrivals.csv:4: time goes back"):
+    with pytest.raises(ScenarioError, match=r"arrivals\.csv:4: time goes back"):
         read_arrivals(file)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenarios import offload
+
 from perfmodel.sim import Scenario, simulate
 from perfmodel.sim.plan import plans_of, uncontended_ms
 from perfmodel.sim.request import STEPS
 from perfmodel.sim.resolve import resolve
 from perfmodel.sim.schema import read_table
-from scenarios import offload
 
 SPLIT = {
     "after": "pool5",

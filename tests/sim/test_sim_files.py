@@ -1,0 +1,247 @@
+"""Scenario files: what is refused and how, cases and overrides; same seed, same records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scenarios import offload
+
+from perfmodel.commands.simulate import render, simulate_command
+from perfmodel.errors import ScenarioError
+from perfmodel.sim import Tracer, simulate
+from perfmodel.sim.files import load_cases, set_path
+from perfmodel.sim.quantiles import Quantiles
+
+GOOD = """
+name = "test"
+seed = 5
+compare = ["device", "cloud"]
+
+[link]
+uplink_mbps = 10
+downlink_mbps = 20
+rtt_ms = 30
+
+[server]
+replicas = 1
+
+[task]
+deadline_ms = 80
+
+[task.workload]
+kind = "poisson"
+rate_per_s = 5
+requests = 300
+
+[task.on_device]
+compute_ms = 70
+
+[task.on_server]
+upload_bytes = 20000
+compute_ms = { kind = "exponential", mean = 10 }
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    file = tmp_path / "good.toml"
+    file.write_text(GOOD)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "message"),
+    [
+        ("uplink_mbps = 10", "uplink_mbps = -10", "link.uplink_mbps must be > 0, got -10"),
+        ("replicas = 1", "replicas = 0", "server.replicas must be >= 1, got 0"),
+        ("replicas = 1", "replicas = 1.5", "server.replicas must be a whole number"),
+        ("replicas = 1", "replicsa = 1", "did you mean 'replicas'?"),
+        ("rate_per_s = 5", "rate_per_s = nan", "task.workload.rate_per_s must be finite"),
+        ("rate_per_s = 5", 'rate_per_s = "5"', "task.workload.rate_per_s must be a number"),
+        ("rate_per_s = 5", "", "a poisson workload needs rate_per_s"),
+        ('kind = "poisson"', 'kind = "poison"', "did you mean 'poisson'?"),
+        ('kind = "poisson"', "", "[task.workload] kind is missing"),
+        ("compute_ms = 70", "compute_ms = -1", "task.on_device.compute_ms the value must be"),
+        ("mean = 10", "men = 10", "needs exactly mean"),
+        ("[link]", "[lnk]", "did you mean 'link'?"),
+        ("rtt_ms = 30", "loss = 0.9", "link.loss must be <= 0.5"),
+        ("rtt_ms = 30", "", "[link] rtt_ms is missing"),
+        ('compare = ["device", "cloud"]', 'compare = ["clod"]', "did you mean 'cloud'?"),
+        ("requests = 300", "", "say how long: requests or duration_s"),
+        (
+            "seed = 5",
+            "seed = 5\nwarmup_requests = 300",
+            "no request was answered after the warm-up",
+        ),
+        ("[task.on_device]", "[task.on_divice]", "did you mean 'on_device'?"),
+        ("[server]", "[server", "not a TOML file"),
+        ("compute_ms = 70", 'model = "alexnet"', "needs a target"),
+    ],
+)
+def test_bad_input_is_refused_by_name(
+    scenario: Path, line: str, instead: str, message: str
+) -> None:
+    scenario.write_text(GOOD.replace(line, instead))
+    with pytest.raises(ScenarioError) as error:
+        simulate(scenario)
+    assert message in str(error.value)
+
+
+def test_messages_name_the_file(scenario: Path) -> None:
+    scenario.write_text(GOOD.replace("replicas", "replicsa"))
+    with pytest.raises(ScenarioError, match=r"good\.toml: .*unknown key"):
+        load_cases(scenario)
+
+
+def test_compare_answers_who_wins(scenario: Path) -> None:
+    result = simulate(scenario)
+    assert [case.name for case in result.cases] == ["device", "cloud"]
+    assert result.best.name == "cloud"
+    assert result.deadline_miss_rate == result.best.deadline_miss_rate
+    text = render(result)
+    assert text.splitlines()[1].startswith("cloud wins: p95 ")
+
+
+def test_groups_times_cases(scenario: Path) -> None:
+    scenario.write_text(
+        GOOD
+        + """
+[[group]]
+name = "small"
+set = { "task.on_server.upload_bytes" = 1000 }
+[[group]]
+name = "large"
+[group.set]
+task.on_server.upload_bytes = 900000
+"""
+    )
+    result = simulate(scenario)
+    assert [(case.group, case.name) for case in result.cases] == [
+        ("small", "device"),
+        ("small", "cloud"),
+        ("large", "device"),
+        ("large", "cloud"),
+    ]
+    assert {group: case.name for group, case in result.winners().items()} == {
+        "small": "cloud",
+        "large": "device",
+    }
+
+
+def test_paths_reach_into_arrays_by_name() -> None:
+    tables: dict[str, Any] = {"task": [{"name": "a", "priority": 1}, {"name": "b"}]}
+    set_path(tables, "task.b.priority", 5)
+    set_path(tables, "task.policy", "cloud")
+    assert tables["task"] == [
+        {"name": "a", "priority": 1, "policy": "cloud"},
+        {"name": "b", "priority": 5, "policy": "cloud"},
+    ]
+
+
+def test_overrides_replace_values_of_the_file(scenario: Path) -> None:
+    result = simulate(scenario, overrides={"task.workload.requests": 7})
+    assert result.cases[0].requests == 7
+
+
+def test_same_seed_gives_the_same_records_with_any_number_of_workers(scenario: Path) -> None:
+    one = simulate(scenario, replications=3, keep_records=True)
+    two = simulate(scenario, replications=3, keep_records=True, workers=2)
+    assert one.records.equals(two.records)
+    assert one.to_json()["cases"] == two.to_json()["cases"]
+    other = simulate(scenario, replications=3, keep_records=True, seed=6)
+    assert not other.records.equals(one.records)
+
+
+def test_replications_differ_and_give_an_interval(scenario: Path) -> None:
+    result = simulate(scenario, replications=5, keep_records=True)
+    cloud = result.records[result.records.case == "cloud"]
+    assert cloud.groupby("replication").latency_ms.mean().nunique() == 5
+    low, high = result.intervals["latency_mean_ms"]
+    assert low < result.latency_ms["mean"] < high
+
+
+def test_statistics_are_those_of_the_records(scenario: Path) -> None:
+    result = simulate(scenario, keep_records=True)
+    cloud = result.records[result.records.case == "cloud"]
+    assert result.best.name == "cloud"
+    assert result.latency_ms["mean"] == pytest.approx(cloud.latency_ms.mean())
+    assert result.latency_ms["p95"] == pytest.approx(np.percentile(cloud.latency_ms, 95))
+    assert result.deadline_miss_rate == pytest.approx((cloud.latency_ms > 80).mean())
+    assert result.wait_ms["mean"] == pytest.approx(cloud.queue_ms.mean())
+
+
+def test_an_unstable_queue_says_how_fast_it_grows(scenario: Path) -> None:
+    scenario.write_text(GOOD.replace("rate_per_s = 5", "rate_per_s = 150"))
+    result = simulate(scenario)
+    cloud = result.cases[1]
+    # 150 per second come, 100 can be served; the uplink takes 16 ms each: 62.5 per second
+    assert any(
+        "server is offered 1.50" in text and "50 requests per" in text for text in cloud.warnings
+    )
+    assert any("uplink is offered 2.40" in text for text in cloud.warnings)
+
+
+def test_an_unstable_adaptive_run_is_noticed_by_its_backlog() -> None:
+    tables = offload(
+        task__policy="adaptive",
+        task__workload={"kind": "poisson", "rate_per_s": 200.0, "requests": 2000},
+    )
+    result = simulate(tables)
+    assert "backlog grew by about" in result.warnings[0]
+
+
+def test_a_stable_queue_does_not_warn(scenario: Path) -> None:
+    assert not any(case.warnings for case in simulate(scenario).cases)
+
+
+def test_json_has_the_promised_keys(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate_command(scenario, as_json=True) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["latency_ms"]) >= {"mean", "p50", "p95", "p99"}
+    steps = {"load", "preprocess", "upload", "queue", "compute", "download"}
+    assert set(answer["steps_ms"]) >= steps
+    keys = ["requests", "wait_ms", "deadline_miss_rate", "energy_mj", "utilization"]
+    for key in [*keys, "replications", "seed", "elapsed_s"]:
+        assert key in answer
+
+
+def test_records_and_trace_are_written(scenario: Path, tmp_path: Path, capsys: Any) -> None:
+    records, trace = tmp_path / "records.csv", tmp_path / "trace.json"
+    assert simulate_command(scenario, records=records, trace=trace) == 0
+    assert len(records.read_text().splitlines()) == 1 + 2 * 300
+    assert "records:" in capsys.readouterr().out
+    assert json.loads(trace.read_text())["traceEvents"]
+
+
+def test_records_of_an_unknown_kind_are_refused_before_the_run(scenario: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"\.csv or \.parquet"):
+        simulate_command(scenario, records=Path("records.xls"))
+
+
+def test_a_trace_joins_the_steps_of_a_request_by_a_flow() -> None:
+    tracer = Tracer()
+    simulate(offload(), tracer=tracer)
+    events = tracer.to_json()["traceEvents"]
+    slices = [event for event in events if event["ph"] == "X"]
+    assert [event["name"] for event in slices] == ["preprocess", "upload", "serve", "download"]
+    assert [(event["ts"], event["dur"]) for event in slices] == [
+        pytest.approx(pair) for pair in [(0, 5e3), (5e3, 20e3), (40e3, 12e3), (52e3, 400)]
+    ]
+    flow = [event["ph"] for event in events if event.get("cat") == "request"]
+    assert flow == ["s", "t", "t", "f"]
+    names = {e["args"]["name"] for e in events if e["ph"] == "M" and e["name"] == "thread_name"}
+    assert names == {"cpu", "uplink", "replica 0", "downlink"}
+
+
+def test_percentiles_stay_within_their_bins_when_the_stream_is_long() -> None:
+    values = np.random.default_rng(2).lognormal(3.0, 1.0, 300_000)
+    quantiles = Quantiles()
+    for chunk in np.array_split(values, 100):
+        quantiles.add(chunk)
+    for percent in (50, 95, 99):
+        expected = np.percentile(values, percent)
+        assert quantiles.percentile(percent) == pytest.approx(expected, rel=1.1e-3)
