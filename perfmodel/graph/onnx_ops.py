@@ -290,7 +290,9 @@ def weights(call: Call, w: Value, shape: Shape, perm: Shape) -> str:
     name = net.plain(w)
     if len(w.shape) == 3:
         name = net.builder.reshape(name, (*w.shape[:2], 1, w.shape[2]))
-    return net.builder.op("transpose", name, perm=perm)
+    name = net.builder.op("transpose", name, perm=perm)
+    # groups of a transposed convolution lie along the other axis
+    return name if net.builder.shape(name) == shape else net.builder.reshape(name, shape)
 
 
 @converts("ConvTranspose")
@@ -509,6 +511,36 @@ def _softmax(call: Call) -> list[Value]:
     if not x.shape:
         raise GraphError("a softmax of one number")
     return same_layout(call, kind, x, axis=axis_in(x, axis))
+
+
+@converts("QLinearAdd QLinearMul")
+def _quantised_binary(call: Call) -> list[Value]:
+    """onnxruntime's: each operand is followed by its scale and zero point."""
+    names, last = common_layout(call, [call.value(0), call.value(3)])
+    kind = "add" if call.node.op_type == "QLinearAdd" else "mul"
+    return call.emit(kind, names, {"activation": "none"}, last=last)
+
+
+@converts("QLinearSigmoid QLinearLeakyRelu QLinearSoftmax")
+def _quantised_unary(call: Call) -> list[Value]:
+    kinds = {"QLinearSigmoid": "sigmoid", "QLinearLeakyRelu": "leaky_relu"}
+    kind = kinds.get(call.node.op_type, "softmax")
+    attrs: dict[str, Any] = {}
+    if kind == "softmax":
+        attrs = {"axis": axis_in(call.value(0), -1)}
+    return same_layout(call, kind, call.value(0), **attrs)
+
+
+@converts("SkipLayerNormalization BiasGelu")
+def _fused_after_add(call: Call) -> list[Value]:
+    """onnxruntime's fusions of transformers: a sum, then a norm or an activation."""
+    x, other, *learned = call.given()
+    names, last = common_layout(call, [x, other])
+    total = call.emit("add", names, {"activation": "none"}, last=last, suffix="sum")[0]
+    if call.node.op_type == "BiasGelu":
+        return call.emit("gelu", [total.tensor], last=last)
+    constants = [call.net.plain(v) for v in learned[:2]]
+    return call.emit("layer_norm", [total.tensor, *constants], last=last)
 
 
 @converts("QuantizeLinear")

@@ -74,8 +74,8 @@ class _Reader:
         self.path = wire.path
         self.opset = max(1, model.opsets.get("", 1))
         self.net = OnnxNet(Path(self.path).stem, self.opset)
-        self.used_dims: set[str] = set()
         self.no_tensors: set[str] = set()
+        self.batch_names: set[int | str | None] = set()
         self.nodes_left = MAX_OPS
 
     def read(self) -> Graph:
@@ -83,10 +83,7 @@ class _Reader:
         graph = self.model.graph
         values: dict[str, Value] = {n: of_tensor(t) for n, t in graph.initializers.items()}
         images = _wanted_as_images(graph.nodes)
-        for info in graph.inputs:
-            if info.name not in values:
-                self._add_input(info, info.name in images, values)
-        unknown = sorted(set(self.dims) - self.used_dims)
+        unknown = sorted(set(self.dims) - self._free_names())
         if unknown:
             raise ModelFileError(
                 self.path,
@@ -94,6 +91,9 @@ class _Reader:
                 f"no size is called {unknown[0]!r}",
                 f"sizes that can be set: {shorten(', '.join(sorted(self._free_names())), 300)}",
             )
+        for info in graph.inputs:
+            if info.name not in values:
+                self._add_input(info, info.name in images, values)
         self.run(graph.nodes, values, graph.value_info, 0)
         outputs = [self._output(info.name, values) for info in graph.outputs]
         try:
@@ -105,7 +105,7 @@ class _Reader:
         if info.shape is None or not info.dtype:
             self.no_tensors.add(info.name)
             return
-        shape = self.resolve(info)
+        shape = self.resolve(info, of_input=True)
         last = image and len(shape) >= 3
         try:
             check_shape(shape)
@@ -114,35 +114,37 @@ class _Reader:
             raise ModelFileError(self.path, f"input {info.name!r}", error.message) from None
         values[info.name] = Value(info.name, shape, info.dtype, name, last)
 
-    def resolve(self, info: ValueInfo) -> Shape:
-        """The declared shape with symbols set."""
+    def resolve(self, info: ValueInfo, *, of_input: bool = False) -> Shape:
+        """The declared shape with symbols set; what an input calls its batch is 1 by default."""
         shape = []
         for axis, size in enumerate(info.shape or ()):
             place = f"{info.name}[{axis}]"
             keys = [k for k in (size, place) if isinstance(k, str) and k in self.dims]
-            self.used_dims.update(keys)
             if keys:
                 shape.append(self.dims[keys[0]])
             elif isinstance(size, int) and size >= 0:
                 shape.append(size)
-            elif axis == 0:
+            elif axis == 0 and (of_input or size in self.batch_names):
+                self.batch_names.add(size)
                 shape.append(1)
             else:
                 name = size if isinstance(size, str) and size else place
                 raise ModelFileError(
                     self.path,
-                    f"input {shorten(info.name)!r}",
+                    f"tensor {shorten(info.name)!r}",
                     f"size {shorten(name)!r} (axis {axis}) is not set",
                     f"give it with dims={{{shorten(name)!r}: N}}",
                 )
         return tuple(shape)
 
     def _free_names(self) -> set[str]:
+        """Names of the sizes that are not numbers; each also goes by its place."""
         names = set()
-        for info in self.model.graph.inputs:
+        for info in (*self.model.graph.inputs, *self.model.graph.value_info.values()):
             for axis, size in enumerate(info.shape or ()):
                 if not isinstance(size, int) or size < 0:
-                    names.add(size if isinstance(size, str) and size else f"{info.name}[{axis}]")
+                    names.add(f"{info.name}[{axis}]")
+                    names.update([size] if isinstance(size, str) and size else [])
         return names
 
     def _output(self, name: str, values: Mapping[str, Value]) -> str:

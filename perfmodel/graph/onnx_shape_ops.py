@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_letters
 from typing import Any
 
 from perfmodel.errors import GraphError
@@ -464,9 +465,17 @@ def _einsum(call: Call) -> list[Value]:
 
 
 def _equation(call: Call) -> tuple[list[str], str]:
+    """The terms of the inputs and of the result, a letter for each axis."""
     text = call.text("equation", "").replace(" ", "")
-    if "." in text or len(text) > 100:
-        raise GraphError(f"einsum {text[:60]!r}: ellipses are not read")
+    if len(text) > 100:
+        raise GraphError(f"einsum of {len(text)} letters")
+    spare = [c for c in ascii_letters if c not in text]
+    for term, value in zip(text.partition("->")[0].split(","), call.given(), strict=True):
+        if "..." in term:
+            missing = len(value.shape) - len(term) + 3
+            if not 0 <= missing <= len(spare):
+                raise GraphError(f"einsum term {term!r} for a tensor {value.shape}")
+            text = text.replace("...", "".join(spare[len(spare) - missing :]))
     left, arrow, result = text.partition("->")
     if not arrow:
         letters = left.replace(",", "")
