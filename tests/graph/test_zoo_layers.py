@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel.cost import macs, params
 from perfmodel.graph import Graph, zoo
 
 MEASURED = {
@@ -63,3 +64,49 @@ def test_nasbench201_indices_are_those_of_the_benchmark(data_dir: Path) -> None:
     for index, arch in table.itertuples(index=False, name=None):
         assert arch_string(parse_arch(str(index))) == arch
         assert parse_arch(arch) == parse_arch(str(index))
+
+
+NCNN = {
+    "alexnet": "alexnet",
+    "googlenet": "googlenet",
+    "vgg16": "vgg16",
+    "resnet50": "resnet50@version=1",
+    "mobilenet": "mobilenet_v1@classes=1000",
+    "mnasnet": "mnasnet",
+    "efficientnet_b0": "efficientnet_b0",
+    "shufflenet_v2": "shufflenet_v2",
+    "mobilenet_ssd": "ssd_mobilenet_v1@classes=21",
+    "yolov4-tiny": "yolo_v4_tiny",
+    "vision_transformer": "vit_b32@resolution=384",
+}
+"""The other graphs of that folder are variants of their networks (other strides or widths)."""
+
+
+@pytest.mark.parametrize("model", NCNN)
+def test_work_and_size_are_those_of_the_benchmarked_file(model: str, data_dir: Path) -> None:
+    from perfmodel.graph.ncnn_reader import read_ncnn
+
+    file, ours = read_ncnn(data_dir / "ncnn_models" / f"{model}.param"), zoo.build(NCNN[model])
+    assert macs(ours) == macs(file)
+    assert params(ours) == params(file)
+
+
+@pytest.mark.parametrize(
+    ("spec", "megabytes"),
+    [
+        # model sizes of TensorFlow Lite's hosted models (float32, hosted_models.md)
+        ("mobilenet_v1", 16.9),
+        ("mobilenet_v1@width=0.5", 5.3),
+        ("mobilenet_v1@width=0.25,resolution=128", 1.9),
+        ("mobilenet_v2", 14.0),
+        ("inception_v3", 95.3),
+        ("inception_v4", 170.7),
+        ("squeezenet_1_0", 5.0),
+        ("resnet101_v2", 178.3),
+        ("nasnet_large", 355.3),
+        # VGG16.tflite of the partitioning study on an Exynos 2200
+        ("vgg16", 553.4),
+    ],
+)
+def test_weights_fill_the_published_file(spec: str, megabytes: float) -> None:
+    assert 4 * params(zoo.build(spec)) / 1e6 == pytest.approx(megabytes, rel=0.01, abs=0.05)

@@ -11,6 +11,7 @@ import pytest
 from perfmodel.cost import macs
 from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.graph import zoo
+from perfmodel.graph.zoo.suites import AI_BENCHMARK
 
 NAMES = zoo.names()
 
@@ -130,3 +131,10 @@ def test_every_network_of_a_family_module_is_listed() -> None:
     for module, names in zoo._MODULES.items():
         listed = import_module(f"perfmodel.graph.zoo.{module}").ENTRIES
         assert names.split() == [entry.name for entry in listed]
+
+
+def test_the_suite_of_ai_benchmark_has_its_twelve_tests() -> None:
+    assert len(AI_BENCHMARK) == 12
+    for _, spec in AI_BENCHMARK:
+        assert "000" in zoo.entry(spec).seeds
+        assert zoo.build(spec).ops

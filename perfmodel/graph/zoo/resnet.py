@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.zoo.layers import affine, channels_of, classifier, image
-from perfmodel.graph.zoo.registry import ZooEntry, image_parameters, printed, rows
+from perfmodel.graph.zoo.registry import Parameter, ZooEntry, image_parameters, printed, rows
 
 TORCHVISION = "https://pytorch.org/vision/stable/models.html"
 KERAS = "https://keras.io/api/applications/ (parameters, with moving statistics)"
+PAPER = "https://arxiv.org/abs/1512.03385 (table 1)"
 SLIM = "https://github.com/tensorflow/models/tree/master/research/slim"
 
 STAGE_WIDTHS = (64, 128, 256, 512)
@@ -22,14 +23,14 @@ def resnet18(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     return classifier(g, x, classes)
 
 
-def resnet50(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
-    """ResNet-50 v1.5: bottleneck blocks with the stride in the 3x3 convolution."""
-    return _bottleneck_network(g, (3, 4, 6, 3), resolution, classes, batch)
+def resnet50(g: GraphBuilder, version: str, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-50: bottleneck blocks, strided in the 3x3 (v1.5) or first 1x1 convolution (v1)."""
+    return _bottleneck_network(g, (3, 4, 6, 3), version, resolution, classes, batch)
 
 
-def resnet101(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
-    """ResNet-101 v1.5: as ResNet-50 with 23 blocks in the third stage."""
-    return _bottleneck_network(g, (3, 4, 23, 3), resolution, classes, batch)
+def resnet101(g: GraphBuilder, version: str, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-101: as ResNet-50 with 23 blocks in the third stage."""
+    return _bottleneck_network(g, (3, 4, 23, 3), version, resolution, classes, batch)
 
 
 def resnet50_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
@@ -56,21 +57,28 @@ def _basic_block(g: GraphBuilder, x: str, width: int, stride: int) -> str:
 
 
 def _bottleneck_network(
-    g: GraphBuilder, depths: tuple[int, ...], resolution: int, classes: int, batch: int
+    g: GraphBuilder,
+    depths: tuple[int, ...],
+    version: str,
+    resolution: int,
+    classes: int,
+    batch: int,
 ) -> str:
     x = _stem(g, image(g, batch, resolution), "relu")
     for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True)):
         for block in range(depth):
-            x = _bottleneck(g, x, width, 2 if stage and not block else 1)
+            stride = 2 if stage and not block else 1
+            strides = (stride, 1) if version == "1" else (1, stride)
+            x = _bottleneck(g, x, width, strides)
     return classifier(g, x, classes)
 
 
-def _bottleneck(g: GraphBuilder, x: str, width: int, stride: int) -> str:
-    shortcut = x
+def _bottleneck(g: GraphBuilder, x: str, width: int, strides: tuple[int, int]) -> str:
+    shortcut, stride = x, max(strides)
     if stride > 1 or channels_of(g, x) != 4 * width:
         shortcut = g.conv(x, 4 * width, 1, stride)
-    y = g.conv(x, width, 1, activation="relu")
-    y = g.conv(y, width, 3, stride, activation="relu")
+    y = g.conv(x, width, 1, strides[0], activation="relu")
+    y = g.conv(y, width, 3, strides[1], activation="relu")
     return g.binary("add", g.conv(y, 4 * width, 1), shortcut, "relu")
 
 
@@ -96,6 +104,8 @@ def _v2_bottleneck(g: GraphBuilder, x: str, width: int, stride: int) -> str:
     return g.binary("add", g.conv(y, 4 * width, 1), shortcut)
 
 
+VERSION = Parameter("version", "1.5", choices=("1", "1.5"))
+
 ENTRIES = (
     ZooEntry(
         "resnet18",
@@ -106,30 +116,36 @@ ENTRIES = (
         image_parameters(224, 1000),
         resnet18,
         (printed(TORCHVISION, "1.81G", "11,689,512"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 69.758"),
+        rows(TORCHVISION, "imagenet_top1", "- float 69.758\n- int8 69.494"),
         ("001",),
     ),
     ZooEntry(
         "resnet50",
-        "ResNet-50 v1.5",
+        "ResNet-50",
         "resnet_bottleneck",
         "classification",
         (224, 224, 3),
-        image_parameters(224, 1000),
+        image_parameters(224, 1000, VERSION),
         resnet50,
-        (printed(TORCHVISION, "4.09G", "25,557,032"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 76.13"),
+        (
+            printed(TORCHVISION, "4.09G", "25,557,032"),
+            printed(PAPER, "3.8G", parameters="version=1"),
+        ),
+        rows(TORCHVISION, "imagenet_top1", "- float 76.13\n- int8 75.92"),
         ("001",),
     ),
     ZooEntry(
         "resnet101",
-        "ResNet-101 v1.5",
+        "ResNet-101",
         "resnet_bottleneck",
         "classification",
         (224, 224, 3),
-        image_parameters(224, 1000),
+        image_parameters(224, 1000, VERSION),
         resnet101,
-        (printed(TORCHVISION, "7.80G", "44,549,160"),),
+        (
+            printed(TORCHVISION, "7.80G", "44,549,160"),
+            printed(PAPER, "7.6G", parameters="version=1"),
+        ),
         rows(TORCHVISION, "imagenet_top1", "- float 77.374"),
         ("001",),
     ),

@@ -140,9 +140,11 @@ ENTRIES = (
             printed(TORCHVISION, "0.583G", "7,393,996", "width=2.0"),
         ),
         rows(
-            MEGVII,
+            TORCHVISION,
             "imagenet_top1",
-            "- float 69.4\nwidth=0.5 float 61.1\nwidth=1.5 float 72.6\nwidth=2.0 float 75.0",
+            "- float 69.362\nwidth=0.5 float 60.552\nwidth=1.5 float 72.996\n"
+            "width=2.0 float 76.23\n- int8 68.36\nwidth=0.5 int8 57.972\n"
+            "width=1.5 int8 72.052\nwidth=2.0 int8 75.354",
         ),
         ("001",),
     ),
