@@ -11,6 +11,8 @@ import ctypes
 import re
 import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfmodel.measure.cuda.device import Work
+from perfmodel.measure.cuda.device import GpuFacts, Work
 from perfmodel.measure.cuda.kernels import Launch, Variant, signatures
 from perfmodel.measure.cuda.nvrtc import kernel_source
 
 PRELUDE = r"""
 #define PERFMODEL_HOST 1
 #include <cmath>
+#include <csetjmp>
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
@@ -48,18 +51,42 @@ static unsigned short host_float_to_half(float v)
     return bits;
 }
 
+// One coroutine a thread, made once; _setjmp/_longjmp switch without a system call.
 static const int MOST_THREADS = 256, STACK = 64 * 1024;
-static ucontext_t scheduler, fibers[MOST_THREADS];
-static char *stacks = (char *)std::malloc((size_t)MOST_THREADS * STACK);
+static jmp_buf scheduler, fibers[MOST_THREADS];
+static ucontext_t starter, starting;
+static bool made[MOST_THREADS], finished[MOST_THREADS];
 static int running;
-static bool finished[MOST_THREADS];
 static void (*body)();
-static void __syncthreads() { swapcontext(&fibers[running], &scheduler); }
-static void enter()
+
+static void hand_over()
 {
-    body();
-    finished[running] = true;
-    swapcontext(&fibers[running], &scheduler);
+    if (!_setjmp(fibers[running]))
+        _longjmp(scheduler, 1);
+}
+static void __syncthreads() { hand_over(); }
+static void live()
+{
+    for (;;) {
+        body();
+        finished[running] = true;
+        hand_over();
+    }
+}
+
+static void resume()
+{
+    if (_setjmp(scheduler))
+        return;
+    if (made[running])
+        _longjmp(fibers[running], 1);
+    made[running] = true;
+    getcontext(&starting);
+    starting.uc_stack.ss_sp = std::malloc(STACK);
+    starting.uc_stack.ss_size = STACK;
+    starting.uc_link = nullptr;
+    makecontext(&starting, live, 0);
+    swapcontext(&starter, &starting);
 }
 
 static Index thread_at(int t)
@@ -77,20 +104,14 @@ static void run_block(bool barriers)
         }
         return;
     }
-    for (int t = 0; t < threads; ++t) {
-        getcontext(&fibers[t]);
-        fibers[t].uc_stack.ss_sp = stacks + (size_t)t * STACK;
-        fibers[t].uc_stack.ss_size = STACK;
-        fibers[t].uc_link = nullptr;
+    for (int t = 0; t < threads; ++t)
         finished[t] = false;
-        makecontext(&fibers[t], enter, 0);
-    }
     for (bool alive = true; alive;) {
         alive = false;
         for (running = 0; running < threads; ++running)
             if (!finished[running]) {
                 threadIdx = thread_at(running);
-                swapcontext(&scheduler, &fibers[running]);
+                resume();
                 alive = alive || !finished[running];
             }
     }
@@ -195,6 +216,10 @@ class HostDevice:
         """Set every byte."""
         ctypes.memset(address, byte, size_bytes)
 
+    def copy(self, to: int, source: int, size_bytes: int) -> None:
+        """Copy within memory."""
+        ctypes.memmove(to, source, size_bytes)
+
     def launch(self, launch: Launch) -> None:
         """Run one kernel to its end."""
         self.launched.append(launch)
@@ -215,3 +240,31 @@ class HostDevice:
         for _ in range(repeats):
             work()
         return (time.perf_counter() - start) * 1e3 / repeats
+
+
+class FakeGpu(HostDevice):
+    """A `HostDevice` that also stands in for `CudaDevice`: facts, graphs and events by the clock."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.facts = GpuFacts("NVIDIA Paper 9000", (9, 0), 2, 1 << 16, 1 << 32, 10**6, 10**6, 64, 13000)
+        self.stream_handle = 0
+
+    def __enter__(self) -> FakeGpu:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to leave."""
+
+    @contextmanager
+    def replayable(self, work: Work) -> Iterator[tuple[Work, bool]]:
+        """The work itself, said to be a graph."""
+        yield work, True
+
+    def elapsed_ms(self, work: Work) -> float:
+        """Wall time."""
+        return self.time_ms(work, 1)
+
+    def layer_times_ms(self, works: Sequence[Work], runs: int) -> list[list[float]]:
+        """Wall time of each."""
+        return [[self.time_ms(w, 1) for w in works] for _ in range(min(runs, 2))]

@@ -53,8 +53,9 @@ class Settings:
     modes: tuple[str, ...] = tuple(MODES)
     stages: tuple[str, ...] = STAGES
     sweep_scale: float = 1.0
-    seed: int = 1
+    seed: int = 4
     budget_s: float = 3600.0
+    samples: int = 21
     device_index: int = 0
     device_name: str = ""
 
@@ -138,7 +139,7 @@ class _State:
         files = self.files
         for key, columns, rows in (
             ("kernels", tables.KERNEL_COLUMNS, self.kernels),
-            ("layers", tables.LAYER_COLUMNS, self.layers),
+            ("layers", tables.KERNEL_COLUMNS, self.layers),
             ("networks", tables.NETWORK_COLUMNS, self.networks),
         ):
             if rows:
@@ -172,6 +173,11 @@ METHOD = {
     "data": "standard normal, never zeros; outputs poisoned with NaN before every check",
     "clocks": "read with nvidia-smi, never set",
 }
+
+
+def with_batch(spec: str, batch: int) -> str:
+    """A zoo spec with its batch size set."""
+    return f"{spec}{',' if '@' in spec else '@'}batch={batch}"
 
 
 def build_text(device: CudaDevice) -> str:
@@ -339,12 +345,13 @@ def _sweep_one(state: _State, bench: KernelBench, step: Step) -> None:
         state.kernels.append(
             tables.common_columns(state.name, mode, state.build, "", batch, runs)
             | tables.shape_columns(step)
-            | tables.fused_columns(step)
-            | tables.timing_columns_us(result.timing)
+            | tables.kernel_timing(
+                result.timing, relative_error=tables.significant(result.relative_error)
+            )
             | {
-                "algorithm": result.algorithm,
-                "weights_state": result.weights_state,
-                "relative_error": tables.significant(result.relative_error),
+                "variant": tables.kernel_variant(
+                    step, mode, result.algorithm, weights=result.weights_state
+                )
             }
         )
     state.write()
@@ -370,7 +377,7 @@ def _network(
 ) -> None:
     mode = backend.mode
     try:
-        graph = zoo.build(f"{name}@batch={batch}")
+        graph = zoo.build(with_batch(name, batch))
         plan = plan_graph(graph, mode.framework != "vanilla")
         network = Network(state.device, backend, plan, make_weights(plan, state.settings.seed))
     except PerfmodelError as error:
@@ -379,8 +386,10 @@ def _network(
     try:
         rng = np.random.default_rng(state.settings.seed)
         network.set_inputs({n: random_input(plan.shapes[n], rng) for n in plan.inputs})
-        graph_timing = time_work(state.device, network.run, samples=21)
-        stream_timing = time_work(state.device, network.run, samples=11, as_graph=False)
+        graph_timing = time_work(state.device, network.run, samples=state.settings.samples)
+        stream_timing = time_work(
+            state.device, network.run, samples=max(3, state.settings.samples // 2), as_graph=False
+        )
         for launch, timing in (("graph", graph_timing), ("stream", stream_timing)):
             _network_row(state, mode, name, plan, timing, launch)
         _layer_rows(state, network, name, graph_timing.median_us)
@@ -405,15 +414,14 @@ def _network_row(
         for c in state.checks
         if c["mode"] == mode.name and c["plan"] == plan.name
     ]
+    notes: dict[str, object] = {"kernels": len(plan.steps), "weights_bytes": weights}
+    if checked:
+        notes["relative_error"] = tables.significant(checked[0])
+    ran = launch if timing.graph or launch != "graph" else "stream"
     state.networks.append(
         tables.common_columns(state.name, mode, state.build, name, plan.batch, runs)
-        | tables.timing_columns_ms(timing)
-        | {
-            "launch": launch if timing.graph or launch != "graph" else "stream",
-            "kernels": len(plan.steps),
-            "weights_bytes": weights,
-            "relative_error": tables.significant(checked[0]) if checked else "",
-        }
+        | tables.network_timing(timing, **notes)
+        | {"variant": tables.variant_text(launch=ran, layout=mode.layout)}
     )
     if not timing.stable:
         state.failures.append(
@@ -431,8 +439,10 @@ def _layer_rows(state: _State, network: Network, name: str, whole_us: float) -> 
         state.layers.append(
             common
             | tables.shape_columns(step)
-            | tables.fused_columns(step)
-            | {"latency_us": tables.significant(time_us), "algorithm": prepared.algorithm}
+            | {
+                "latency_us": tables.significant(time_us),
+                "variant": tables.kernel_variant(step, mode, prepared.algorithm),
+            }
         )
 
 
@@ -452,7 +462,7 @@ def _eager(state: _State, log: Callable[[str], None]) -> None:
             for name in state.settings.networks:
                 if state.out_of_time():
                     return
-                plan = plan_graph(zoo.build(f"{name}@batch={batch}"), fused=False)
+                plan = plan_graph(zoo.build(with_batch(name, batch)), fused=False)
                 try:
                     timing = eager.time(plan, precision, state.settings.seed)
                 except RunnerError as error:
@@ -464,8 +474,8 @@ def _eager(state: _State, log: Callable[[str], None]) -> None:
                     tables.common_columns(
                         state.name, mode, eager.build, name, batch, len(timing.values_us)
                     )
-                    | tables.timing_columns_ms(timing)
-                    | {"launch": "eager", "kernels": len(plan.steps)}
+                    | tables.network_timing(timing, kernels=len(plan.steps))
+                    | {"variant": tables.variant_text(launch="eager", layout=layout)}
                 )
                 log(f"{name} batch {batch} pytorch {precision}: {timing.median_us / 1e3:.3f} ms")
                 state.write()
@@ -483,13 +493,13 @@ def _arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
     parser.add_argument("--modes", nargs="+", default=list(MODES), metavar="FRAMEWORK/PRECISION")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), metavar="STAGE")
     parser.add_argument("--sweep-scale", type=float, default=1.0, help="1 is about 520 shapes")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--device", type=int, default=0, help="index of the GPU")
     parser.add_argument("--device-name", default="", help="name in the tables, such as jetson-tx2")
     a = parser.parse_args(argv)
     settings = Settings(
         tuple(a.networks), tuple(a.batches), tuple(a.modes), tuple(a.stages), a.sweep_scale,
-        a.seed, a.budget, a.device, a.device_name,
+        a.seed, a.budget, device_index=a.device, device_name=a.device_name,
     )  # fmt: skip
     return a.out, settings
 

@@ -162,7 +162,10 @@ class KernelBench:
         return prepared, weights
 
     def _check(
-        self, step: Step, prepared: Prepared, weights: tuple[NDArray[np.float32], ...],
+        self,
+        step: Step,
+        prepared: Prepared,
+        weights: tuple[NDArray[np.float32], ...],
         held: list[int],
     ) -> float:
         """Error against our plain FP32 kernels on the same numbers (themselves checked in float64).

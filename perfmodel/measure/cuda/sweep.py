@@ -16,7 +16,7 @@ import numpy as np
 from perfmodel.measure.cuda.steps import Shape, Step, Window
 
 BATCHES = (1, 8, 32)
-MOST_MACS = 6e10
+MOST_MACS = 1e11
 MOST_ELEMENTS = 2.2e8
 COUNTS: Mapping[str, int] = MappingProxyType(
     {
@@ -104,8 +104,10 @@ def _same(kernel: tuple[int, int], stride: int) -> Window:
     return Window(kernel, (stride, stride), (up, up, left, left))
 
 
-def _conv(rng: Draw, kernel: tuple[int, int], widest: int, strided: float) -> Step:
-    side, stride = _side(rng), 2 if rng.random() < strided else 1
+def _conv(
+    rng: Draw, kernel: tuple[int, int], widest: int, strided: float, largest: int = 120
+) -> Step:
+    side, stride = _side(rng, 6, largest), 2 if rng.random() < strided else 1
     cin, cout = _channels(rng, 12, widest), _channels(rng, 12, widest)
     residual = stride == 1 and rng.random() < 0.2
     activation = str(rng.choice(["none", "relu", "relu6"], p=[0.3, 0.5, 0.2]))
@@ -215,8 +217,8 @@ def _lrn(rng: Draw) -> Step:
 
 FAMILIES: Mapping[str, Callable[[Draw], Step]] = MappingProxyType(
     {
-        "conv_1x1": lambda rng: _conv(rng, (1, 1), 2048, 0.1),
-        "conv_3x3": lambda rng: _conv(rng, (3, 3), 640, 0.2),
+        "conv_1x1": lambda rng: _conv(rng, (1, 1), 2200, 0.1),
+        "conv_3x3": lambda rng: _conv(rng, (3, 3), 640, 0.2, 240),
         "conv_5x5": lambda rng: _conv(rng, (5, 5), 320, 0.1),
         "conv_1xn": _conv_1xn,
         "conv_7x7": lambda rng: _conv(rng, (7, 7), 200, 0.2),

@@ -17,33 +17,32 @@ from perfmodel.measure.cuda.steps import Step
 from perfmodel.measure.cuda.timing import Timing
 
 COMMON = (
-    "device", "soc", "unit", "framework", "build", "precision", "threads", "affinity", "source",
-    "model", "batch", "kind", "runs",
+    "device", "unit", "framework", "build", "precision", "source", "model", "batch", "kind",
+    "runs", "statistic", "variant", "note",
 )  # fmt: skip
 SHAPE = (
     "layer", "op", "cin", "hin", "win", "cout", "hout", "wout", "kh", "kw", "sh", "sw", "groups",
     "m", "n", "k", "elements",
 )  # fmt: skip
-KERNEL_COLUMNS = (
-    *COMMON, *SHAPE, "latency_us", "min_us", "p90_us", "activation", "residual", "inputs",
-    "layout", "algorithm", "weights_state", "relative_error", "values_us",
-)  # fmt: skip
-"""`weights_state` is cold (not in the L2 cache) or warm; `inputs` counts the tensors read."""
-LAYER_COLUMNS = (
-    *COMMON,
-    *SHAPE,
-    "latency_us",
-    "activation",
-    "residual",
-    "inputs",
-    "layout",
-    "algorithm",
-)
-NETWORK_COLUMNS = (
-    *COMMON, "latency_ms", "statistic", "min_ms", "p90_ms", "layout", "launch", "kernels",
-    "weights_bytes", "relative_error", "values_ms",
-)  # fmt: skip
-"""`launch` is graph (one CUDA graph per run, the number that counts), stream, or eager."""
+KERNEL_COLUMNS = (*COMMON, *SHAPE, "latency_us")
+NETWORK_COLUMNS = (*COMMON, "latency_ms", "min_ms", "max_ms", "p90_ms")
+"""Columns of `perfmodel.profile.schema`; what has none there is in `variant` and `note`.
+
+`variant` tells rows apart: `layout` (nchw, nhwc), `activation` and `residual` (fused into the
+kernel), `inputs` (tensors read), `weights` (cold: not in the L2 cache, or warm), `algorithm` (what
+ran), and for networks `launch`: graph (one CUDA graph per run, the number that counts), stream
+or eager. `note` keeps the raw values and the error of the answer.
+"""
+
+
+def variant_text(**parts: object) -> str:
+    """ "key=value;..." of everything that tells two rows apart."""
+    return ";".join(f"{key}={value}" for key, value in parts.items())
+
+
+def parse_variant(text: str) -> dict[str, str]:
+    """The parts of a `variant` or `note` cell."""
+    return dict(part.split("=", 1) for part in text.split(";") if "=" in part)
 
 
 def shape_columns(step: Step) -> dict[str, int | str]:
@@ -80,46 +79,54 @@ def image_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
     return (shape[0], 1, 1, shape[-1])
 
 
-def fused_columns(step: Step) -> dict[str, int | str]:
-    """What rides along with the main operator."""
+def kernel_variant(step: Step, mode: Mode, algorithm: str, **more: object) -> str:
+    """The `variant` of a kernel: layout, what is fused, what ran."""
     activation = "none" if step.op == "activation" else step.activation
-    return {
-        "activation": activation,
-        "residual": int(bool(step.residual)),
-        "inputs": len(step.inputs),
-    }
+    return variant_text(
+        layout=mode.layout,
+        activation=activation,
+        residual=int(bool(step.residual)),
+        inputs=len(step.inputs),
+        **more,
+        algorithm=algorithm,
+    )
 
 
 def common_columns(
     device: str, mode: Mode, build: str, model: str, batch: int, runs: int
 ) -> dict[str, Any]:
-    """Columns that every row has; what does not apply to a GPU stays empty."""
+    """Columns that every row has."""
     return {
-        "device": device, "soc": "", "unit": "gpu", "framework": mode.framework, "build": build,
-        "precision": mode.precision, "threads": "", "affinity": "",
-        "source": "perfmodel cuda runner", "model": model, "batch": batch, "kind": "steady",
-        "runs": runs, "layout": mode.layout,
-    }  # fmt: skip
-
-
-def timing_columns_us(timing: Timing) -> dict[str, Any]:
-    """Statistics and raw values of a kernel."""
-    return {
-        "latency_us": significant(timing.median_us),
-        "min_us": significant(timing.minimum_us),
-        "p90_us": significant(timing.p90_us),
-        "values_us": " ".join(str(significant(v)) for v in timing.values_us),
+        "device": device,
+        "unit": "gpu",
+        "framework": mode.framework,
+        "build": build,
+        "precision": mode.precision,
+        "source": "perfmodel cuda runner",
+        "model": model,
+        "batch": batch,
+        "kind": "steady",
+        "runs": runs,
+        "statistic": "median",
     }
 
 
-def timing_columns_ms(timing: Timing) -> dict[str, Any]:
-    """Statistics and raw values of a network."""
+def kernel_timing(timing: Timing, **notes: object) -> dict[str, Any]:
+    """Median of a kernel, and its raw values as a note."""
+    values = " ".join(str(significant(v)) for v in timing.values_us)
+    note = variant_text(**notes, graph=int(timing.graph), values_us=values)
+    return {"latency_us": significant(timing.median_us), "note": note}
+
+
+def network_timing(timing: Timing, **notes: object) -> dict[str, Any]:
+    """Statistics of a network, and its raw values as a note."""
+    values = " ".join(str(significant(v / 1e3)) for v in timing.values_us)
     return {
         "latency_ms": significant(timing.median_us / 1e3),
-        "statistic": "median",
         "min_ms": significant(timing.minimum_us / 1e3),
+        "max_ms": significant(max(timing.values_us) / 1e3),
         "p90_ms": significant(timing.p90_us / 1e3),
-        "values_ms": " ".join(str(significant(v / 1e3)) for v in timing.values_us),
+        "note": variant_text(**notes, values_ms=values),
     }
 
 

@@ -41,8 +41,11 @@ class EagerTorch:
         return f"torch {self._torch.__version__}, cuDNN {self._torch.backends.cudnn.version()}"
 
     def run(
-        self, plan: Plan, inputs: Mapping[str, NDArray[Any]],
-        weights: Mapping[str, tuple[NDArray[np.float32], ...]], precision: str = "fp32",
+        self,
+        plan: Plan,
+        inputs: Mapping[str, NDArray[Any]],
+        weights: Mapping[str, tuple[NDArray[np.float32], ...]],
+        precision: str = "fp32",
     ) -> dict[str, NDArray[np.float64]]:
         """Outputs of a plan (NHWC), to check that this computes the same network."""
         torch = self._torch
@@ -131,8 +134,12 @@ class EagerTorch:
             assert step.window is not None
             x, pads = self._padded(x, step, 0.0)
             return functional.conv2d(
-                x, *constants, stride=step.window.stride, padding=pads,
-                dilation=step.window.dilation, groups=step.groups,
+                x,
+                *constants,
+                stride=step.window.stride,
+                padding=pads,
+                dilation=step.window.dilation,
+                groups=step.groups,
             )
         if step.op == "fully_connected":
             return functional.linear(x.reshape(step.matrix[0], -1), *constants)

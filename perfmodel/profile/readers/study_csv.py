@@ -50,6 +50,9 @@ class Study:
 def study_of(names: Iterable[str]) -> Study | None:
     """The study whose columns the header has, or None."""
     have = set(names)
+    if {"kind", "variant"} <= have:
+        # only the canonical table has these; it may well have all columns of a study
+        return None
     return next((study for study in STUDIES if study.columns <= have), None)
 
 
