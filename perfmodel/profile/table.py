@@ -119,7 +119,8 @@ def make_frame(columns: Mapping[str, Any], file: str, lines: Any) -> pd.DataFram
         data[name] = _as_column(columns.get(name), name, len(line_numbers))
     data["origin_file"] = np.full(len(line_numbers), file, dtype=object)
     data["origin_line"] = line_numbers
-    return pd.DataFrame(data)
+    # Series of a given type: pandas 3 would make its own string type of object arrays.
+    return pd.DataFrame({n: pd.Series(v, dtype=v.dtype, copy=False) for n, v in data.items()})
 
 
 def _as_column(values: Any, name: str, count: int) -> np.ndarray:
