@@ -113,7 +113,7 @@ def test_what_an_entry_says_of_its_variants_can_be_built() -> None:
 
 def test_every_figure_names_its_source() -> None:
     for entry in zoo.entries():
-        assert entry.published, f"{entry.name} has no published figure"
+        assert entry.published or entry.note, f"{entry.name} has no published figure"
         for row in (*entry.published, *entry.accuracy):
             assert "http" in row.source
 

@@ -34,6 +34,7 @@ _MODULES = {
     "densenet": "densenet121",
     "nasnet": "nasnet_mobile nasnet_large pnasnet_mobile pnasnet_large",
     "nasbench": "nasbench201",
+    "supernets": "fbnet once_for_all",
     "transformer": "vit_b16 vit_b32 mobilebert",
     "detect": "ssd_mobilenet_v1 ssdlite_mobilenet_v2 yolo_v3_tiny yolo_v4_tiny",
     "segment": "deeplab_v3plus deeplab_v3",

@@ -9,7 +9,7 @@ from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.zoo.layers import affine, channels_of, image
 from perfmodel.graph.zoo.registry import BATCH, Parameter, ZooEntry, printed
 
-PAPER_RANGE = "https://arxiv.org/abs/2001.00326 (the largest network of the space)"
+SPACE = "https://arxiv.org/abs/2001.00326 (the largest and the smallest network)"
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -69,19 +69,21 @@ def _choices(edges: int) -> list[Cell]:
     return made
 
 
-def nasbench201(g: GraphBuilder, arch: str, classes: int, batch: int) -> str:
+def nasbench201(g: GraphBuilder, arch: str, dead: str, classes: int, batch: int) -> str:
     """The CIFAR network of a cell: 15 cells in three stages of 16, 32 and 64 channels.
 
-    Edges of `none` and what hangs on them alone are left out, as converters do; a cell without a
-    path from its input gives zeros.
+    `dead=drop` leaves out edges of `none` and what cannot reach the output, as converters do (a
+    cell without a path from its input gives zeros); `dead=keep` runs them all, as PyTorch does:
+    `none` is then a multiplication by zero.
     """
+    make_cell = _whole_cell if dead == "keep" else _cell
     cell = parse_arch(arch)
     x = g.conv(image(g, batch, 32), 16, 3)
     for stage, channels in enumerate((16, 32, 64)):
         if stage:
             x = _reduction(g, x, channels)
         for _ in range(5):
-            x = _cell(g, x, cell)
+            x = make_cell(g, x, cell)
     x = affine(g, x, "relu")
     return g.op("softmax", g.fc(g.global_avg_pool(x, keep_dims=False), classes))
 
@@ -112,6 +114,14 @@ def _cell(g: GraphBuilder, x: str, cell: Cell) -> str:
     return g.binary("mul", x, g.constant((1,)))
 
 
+def _whole_cell(g: GraphBuilder, x: str, cell: Cell) -> str:
+    nodes = [x, "", "", ""]
+    for op, (src, dst) in zip(cell, EDGES, strict=True):
+        part = _edge(g, nodes[src], op, {})
+        nodes[dst] = g.binary("add", nodes[dst], part) if nodes[dst] else part
+    return nodes[3]
+
+
 def _needed(cell: Cell) -> set[int]:
     """The nodes from which the output node 3 can be reached."""
     wanted = {3}
@@ -124,6 +134,8 @@ def _needed(cell: Cell) -> set[int]:
 def _edge(g: GraphBuilder, x: str, op: str, active: dict[str, str]) -> str:
     if op == "skip_connect":
         return x
+    if op == "none":
+        return g.binary("mul", x, g.constant((1,)))
     if op == "avg_pool_3x3":
         return g.pool(x, "avg", 3, 1, "same")
     if x not in active:
@@ -140,11 +152,15 @@ ENTRIES = (
         (32, 32, 3),
         (
             Parameter("arch", "0"),
+            Parameter("dead", "drop", choices=("drop", "keep")),
             Parameter("classes", 10, 1, 100_000),
             BATCH,
         ),
         nasbench201,
-        (printed(PAPER_RANGE, "220.12M", "1.53M", f"arch={arch_string(('nor_conv_3x3',) * 6)}"),),
+        (
+            printed(SPACE, "220.12M", "1.53M", f"arch={arch_string(('nor_conv_3x3',) * 6)}"),
+            printed(SPACE, "7.78M", "0.073M", f"arch={arch_string(('none',) * 6)}"),
+        ),
         note="arch is the benchmark's index or an architecture string.",
     ),
 )
