@@ -124,7 +124,7 @@ def _export(answer: Prediction, path: Path) -> None:
 
     # operators fused into one kernel share its time; the first of them carries it
     values = {k.ops[0]: k.latency_ms for k in answer.kernels}
-    write_node_data(path, answer.model, values, title=f"{answer.target} (ms)")
+    write_node_data(path, values)
 
 
 def queries_command(

@@ -40,20 +40,26 @@ _NCNN_WITHOUT_FILE = ("mobilenet_yolov3",)
 
 @dataclass(frozen=True)
 class Study:
-    """A known file: columns that identify it, its text columns, its conversion."""
+    """A known file: its columns (those beside the devices' own, for a table of architectures),
+    its text columns, its conversion."""
 
     columns: frozenset[str]
     text: frozenset[str]
     convert: Callable[[CsvColumns], Columns]
 
+    def reads(self, names: set[str]) -> bool:
+        """Whether a file with these columns is of this study."""
+        devices = {name for name in names - self.columns if help_column(name)}
+        return names - devices == self.columns and (self.convert not in _WIDE or bool(devices))
+
 
 def study_of(names: Iterable[str]) -> Study | None:
-    """The study whose columns the header has, or None."""
+    """The study whose columns the header has, no more and no less; or None.
+
+    A canonical table may well have all columns of a study, and others: it is not one.
+    """
     have = set(names)
-    if {"kind", "variant"} <= have:
-        # only the canonical table has these; it may well have all columns of a study
-        return None
-    return next((study for study in STUDIES if study.columns <= have), None)
+    return next((study for study in STUDIES if study.reads(have)), None)
 
 
 def read(source: SourceText, study: Study) -> ReadResult:
@@ -340,42 +346,44 @@ def _study(columns: str, text: set[str], convert: Callable[[CsvColumns], Columns
     return Study(frozenset(columns.split(",")), frozenset(text), convert)
 
 
+_SHAPE = "cin,hin,win,cout,hout,wout,kh,kw,sh,sw,groups"
 STUDIES = (
     _study(
-        "device,device_title,kind,run,unit,powersave,loops,precision,model,min_ms,avg_ms,max_ms",
+        "device,device_title,kind,run,unit,gpu_name,threads,powersave,loops,precision,model"
+        ",min_ms,avg_ms,max_ms",
         {"device", "device_title", "kind", "unit", "gpu_name", "precision", "model"},
         ncnn_e2e,
     ),
     _study(
-        "source,device,unit,framework,threads,core_cluster,model,layer,op,latency_us",
+        "source,device,soc,unit,framework,precision,threads,core_cluster,model,layer,op,batch"
+        f",{_SHAPE},latency_us",
         {*_KERNEL_TEXT, "core_cluster", "model", "layer"},
         network_kernels,
     ),
     _study(
-        "source,device,unit,framework,core_cluster,model,sum_of_layers_us,network_us_median",
+        "source,device,soc,unit,framework,threads,core_cluster,model,layers_in_summary"
+        ",sum_of_layers_us,runs,network_us_median,network_us_min,network_us_max"
+        ",share_matching_raw",
         {"source", "device", "soc", "unit", "framework", "core_cluster", "model"},
         phone_networks,
     ),
     _study(
-        "source,device,framework,model,mode,seq_len,fused,parallel,latency_ms,forward_ms",
+        "source,device,framework,precision,model,mode,seq_len,batch,fused,parallel,num_gpus"
+        ",layers,hidden,heads,ffn,vocab,latency_ms,forward_ms,backward_ms",
         {"source", "device", "framework", "precision", "model", "mode", "parallel"},
         gpu_networks,
     ),
     _study(
         "source,device,soc,unit,framework,precision,threads,model,input,batch,latency_ms,note",
-        {
-            *("source", "device", "soc", "unit", "framework"),
-            *("precision", "model", "input", "note"),
-        },
+        {*(_KERNEL_TEXT - {"op"}), "model", "input", "note"},
         published,
     ),
     _study("arch_index,arch_string", {"arch_string"}, nasbench201),
     _study("arch_index,ops", {"ops"}, fbnet),
     _study("arch_index,ks,e,d,resolution", {"ks", "e", "d"}, once_for_all),
     _study(
-        "source,device,unit,framework,precision,op,batch,cin,m,n,k,elements,latency_us",
+        f"source,device,unit,framework,precision,op,batch,{_SHAPE},m,n,k,elements,latency_us",
         _KERNEL_TEXT,
         kernels,
     ),
 )
-"""In this order: a file is the first study whose columns it has all of."""
