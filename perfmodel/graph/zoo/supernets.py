@@ -37,7 +37,7 @@ OFA_STAGES = (
     (112, 1, "hard_swish", True),
     (160, 2, "hard_swish", True),
 )
-"""(channels, first stride, activation, squeeze-and-excite) of arXiv:1908.09791's MobileNet space."""
+"""(channels, first stride, activation, squeeze-and-excite) of arXiv:1908.09791 (MobileNet)."""
 
 OFA_SLOTS = 4
 """Block slots per stage; a stage of depth d uses its first d."""
