@@ -280,7 +280,9 @@ def _lstm(e: Emitter, op: Op) -> None:
             **common,
         )
     else:
-        merged = op.attrs["return_sequences"] and op.attrs.get("merge_outputs", True)
+        joined = op.attrs["return_sequences"] and op.attrs.get("merge_outputs", True)
+        # ai-edge-litert 2.3 merges wrongly from the second batch element on
+        merged = joined and batch == 1
         if merged:
             outs = [e.temporary((a, b, 2 * hidden), "float32")]
         e.file.operator(
@@ -291,6 +293,10 @@ def _lstm(e: Emitter, op: Op) -> None:
             mergeOutputs=merged,
             **common,
         )
+        if joined and not merged:
+            shape = (a, b, 2 * hidden)
+            options = "ConcatenationOptions"
+            outs = [e.emit("CONCATENATION", outs, shape, "float32", options, axis=2)]
     if not op.attrs["return_sequences"]:
         outs = [_last_step(e, op, outs)]
     for name, out in zip(op.outputs, outs, strict=False):
