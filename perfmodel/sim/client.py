@@ -44,6 +44,8 @@ class Client:
         self._policy = POLICY[task.policy]
         self._link = link
         self._base = base
+        if link is not None and self.task.policy == "adaptive":
+            link.observed = True
         self._marks: dict[int, float] = {}
         self._most_in_flight = task.workload.max_in_flight or math.inf
         self._in_flight = 0

@@ -160,10 +160,11 @@ def _stream(law: Distribution, rng: np.random.Generator) -> Iterator[float]:
     if law.kind == "replay":
         while True:
             yield from law.values
-    size = FIRST_CHUNK
+    drawn, size = 0, FIRST_CHUNK
     while True:
         yield from _chunk(law, rng, size).tolist()
-        size = min(2 * size, LARGEST_CHUNK)
+        drawn += size
+        size = min(max(drawn // 4, FIRST_CHUNK), LARGEST_CHUNK)
 
 
 def _chunk(law: Distribution, rng: np.random.Generator, size: int) -> np.ndarray:

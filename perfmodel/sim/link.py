@@ -6,6 +6,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING
 
+from perfmodel.sim.rates import ConstantRate, Rate
 from perfmodel.sim.request import DOWNLOAD, QUEUE, UPLOAD, Attempt
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from perfmodel.sim.cell import Cell
     from perfmodel.sim.distributions import Draw
     from perfmodel.sim.energy import Meter
-    from perfmodel.sim.rates import Rate
     from perfmodel.sim.scenario import LinkSpec, Radio
     from perfmodel.sim.tracing import Tracer
 
@@ -30,21 +30,32 @@ class RadioPower:
 
     def __init__(self, radio: Radio, meter: Meter) -> None:
         self._radio = radio
-        self._meter = meter
+        self._mj = meter.mj
+        self._tail_ms = 1000.0 * radio.tail_s
+        self._base_w = radio.base_mw / 1000.0
         self._active_until_ms = -math.inf
         self._open = 0
+        self.promotes = radio.promotion_ms > 0
 
     def wake_ms(self, now_ms: float) -> float:
         """Return the promotion delay a transfer that wants to start now must wait."""
-        asleep = now_ms > self._active_until_ms + 1000.0 * self._radio.tail_s
+        asleep = now_ms > self._active_until_ms + self._tail_ms
         return self._radio.promotion_ms if asleep and not self._open else 0.0
 
     def transfer(self, begin_ms: float, end_ms: float, bits: float, mw_per_mbps: float) -> float:
         """Account a transfer whose end is known; return its energy (mJ) without the tail."""
-        woken_mj = self._end_tail(begin_ms)
-        fresh_ms = max(0.0, end_ms - max(begin_ms, self._active_until_ms))
-        self._active_until_ms = max(end_ms, self._active_until_ms)
-        return woken_mj + self._spend(self._radio.base_mw * fresh_ms / 1000.0, bits, mw_per_mbps)
+        spent_mj = mw_per_mbps * bits / 1e6
+        until_ms = self._active_until_ms
+        woken_mj = 0.0
+        if begin_ms > until_ms:
+            woken_mj = self._end_tail(begin_ms)
+            until_ms = begin_ms
+        if end_ms > until_ms:
+            spent_mj += self._base_w * (end_ms - until_ms)
+            until_ms = end_ms
+        self._active_until_ms = until_ms
+        self._mj["radio"] += spent_mj
+        return woken_mj + spent_mj
 
     def open(self, now_ms: float) -> float:
         """Account the start of a transfer of unknown length; return the energy to wake (mJ)."""
@@ -59,28 +70,25 @@ class RadioPower:
         self._open -= 1
         fresh_ms = max(0.0, now_ms - self._active_until_ms)
         self._active_until_ms = max(now_ms, self._active_until_ms)
-        return self._spend(self._radio.base_mw * fresh_ms / 1000.0, bits, mw_per_mbps)
+        spent_mj = self._base_w * fresh_ms + mw_per_mbps * bits / 1e6
+        self._mj["radio"] += spent_mj
+        return spent_mj
 
     def finish(self) -> None:
         """Account the tail after the last transfer of the run."""
         if self._active_until_ms > -math.inf:
-            self._meter.mj["radio_tail"] += self._radio.tail_mw * self._radio.tail_s
-
-    def _spend(self, base_mj: float, bits: float, mw_per_mbps: float) -> float:
-        spent_mj = base_mj + mw_per_mbps * bits / 1e6
-        self._meter.mj["radio"] += spent_mj
-        return spent_mj
+            self._mj["radio_tail"] += self._radio.tail_mw * self._radio.tail_s
 
     def _end_tail(self, begin_ms: float) -> float:
         gap_s = (begin_ms - self._active_until_ms) / 1000.0
         if gap_s <= 0:
             return 0.0
-        if math.isfinite(gap_s):
-            self._meter.mj["radio_tail"] += self._radio.tail_mw * min(gap_s, self._radio.tail_s)
+        if math.isfinite(gap_s) and self._tail_ms:
+            self._mj["radio_tail"] += self._radio.tail_mw * min(gap_s, self._radio.tail_s)
         if gap_s <= self._radio.tail_s:
             return 0.0
         woken_mj = self._radio.promotion_mw * self._radio.promotion_ms / 1000.0
-        self._meter.mj["radio"] += woken_mj
+        self._mj["radio"] += woken_mj
         return woken_mj
 
 
@@ -89,14 +97,18 @@ class Pipe:
 
     def __init__(self, rate: Rate, one_after_the_other: bool = True) -> None:
         self._rate = rate
+        self._changes = not isinstance(rate, ConstantRate)
         self._one_after_the_other = one_after_the_other
         self._free_ms = 0.0
         self.busy_ms = 0.0
 
     def send(self, now_ms: float, ready_ms: float, bits: float) -> tuple[float, float]:
         """Return when a transfer handed over now and ready at `ready_ms` begins and ends."""
-        begin_ms = max(ready_ms, self._free_ms) if self._one_after_the_other else ready_ms
-        self._rate.forget_before(now_ms)
+        begin_ms = ready_ms
+        if self._one_after_the_other and self._free_ms > ready_ms:
+            begin_ms = self._free_ms
+        if self._changes:
+            self._rate.forget_before(now_ms)
         end_ms = self._rate.finish_ms(begin_ms, bits)
         self._free_ms = end_ms
         self.busy_ms += end_ms - begin_ms
@@ -152,14 +164,16 @@ class Link:
         self.down = down
         self.in_turn = spec.sharing == "own"
         self.rtt_ms = float(spec.rtt_ms or 0.0)
+        self.half_rtt_ms = self.rtt_ms / 2
         self.handshake_ms = spec.handshake_round_trips * self.rtt_ms
-        self.draw_jitter = draw_jitter
+        self.draw_jitter = draw_jitter if spec.jitter_ms.mean else None
         self.losses = losses
         self.radio = radio
         self.uplink_mw_per_mbps = spec.radio.uplink_mw_per_mbps if spec.radio else 0.0
         self.downlink_mw_per_mbps = spec.radio.downlink_mw_per_mbps if spec.radio else 0.0
         self.tracer = tracer
         self.track = track
+        self.observed = False  # switched on by a policy that looks at the bandwidth
         self._seen_ms_per_bit: deque[float] = deque(maxlen=OBSERVATIONS_KEPT)
         self.last_upload_ms = -math.inf
 
@@ -193,14 +207,16 @@ class TransferStage:
         link = self._link
         now = link.env.now
         setup_ms = link.handshake_ms if self._upload else 0.0
-        if link.radio is not None:
+        if link.radio is not None and link.radio.promotes:
             setup_ms += link.radio.wake_ms(now)
         size_bytes = self._draw_bytes()
-        bits, least_ms, late_ms = 8.0 * size_bytes, 0.0, 0.0
+        bits, least_ms, late_ms = 8.0 * size_bytes, 0.0, link.half_rtt_ms
         if link.losses is not None and size_bytes:
-            bits, least_ms, late_ms = link.losses.draw(size_bytes)
-        late_ms += link.rtt_ms / 2 + link.draw_jitter()
-        if isinstance(self._pipe, Pipe):
+            bits, least_ms, lost_ms = link.losses.draw(size_bytes)
+            late_ms += lost_ms
+        if link.draw_jitter is not None:
+            late_ms += link.draw_jitter()
+        if type(self._pipe) is Pipe:
             self._send_own(attempt, now, now + setup_ms, bits, least_ms, late_ms)
         else:
             self._send_cell(attempt, setup_ms, bits, least_ms, late_ms)
@@ -217,16 +233,17 @@ class TransferStage:
         link, pipe = self._link, self._pipe
         assert isinstance(pipe, Pipe)
         begin_ms, end_ms = pipe.send(now, ready_ms, bits)
-        if end_ms - begin_ms < least_ms:
+        if least_ms and end_ms - begin_ms < least_ms:
             end_ms = begin_ms + least_ms
             pipe.hold_until(end_ms)
         if link.radio is not None:
             attempt.request.energy_mj += link.radio.transfer(
                 begin_ms, end_ms, bits, self._mw_per_mbps
             )
-        attempt.steps[QUEUE] += begin_ms - ready_ms
-        attempt.steps[self._step] += (ready_ms - now) + (end_ms - begin_ms) + late_ms
-        if self._upload:
+        steps = attempt.steps
+        steps[QUEUE] += begin_ms - ready_ms
+        steps[self._step] += (ready_ms - now) + (end_ms - begin_ms) + late_ms
+        if self._upload and link.observed:
             link.observe_upload(bits, end_ms - begin_ms)
         if link.tracer is not None:
             number = attempt.request.number
@@ -251,7 +268,7 @@ class TransferStage:
             if link.radio is not None:
                 attempt.request.energy_mj += link.radio.close(now, bits, self._mw_per_mbps)
             attempt.steps[self._step] += now - started_ms + late
-            if self._upload:
+            if self._upload and link.observed:
                 link.observe_upload(bits, now - started_ms - setup_ms)
             if link.tracer is not None:
                 link.tracer.slice(

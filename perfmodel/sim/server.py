@@ -166,7 +166,9 @@ class Server:
     def _due(self) -> bool:
         """Return whether the head's batch may start: full, or its head has been patient enough."""
         head = self._line.head()
-        if head.expired or self._patience_ms == 0 or self._line.alike(self._most) == self._most:
+        if head.expired or self._patience_ms == 0:
+            return True
+        if len(self._line) >= self._most and self._line.alike(self._most) == self._most:
             return True
         if not head.timed:
             head.timed = True

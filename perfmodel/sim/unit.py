@@ -26,6 +26,7 @@ class Work:
     """A job on a unit: what is left of it, and the time it has waited and run."""
 
     __slots__ = (
+        "attempt",
         "busy_ms",
         "done",
         "energy_mj",
@@ -37,8 +38,15 @@ class Work:
     )
 
     def __init__(
-        self, work_ms: float, priority: int, done: Callable[[Work], None], label: str, request: int
+        self,
+        work_ms: float,
+        priority: int,
+        done: Callable[[Work], None],
+        label: str,
+        request: int,
+        attempt: Attempt | None = None,
     ) -> None:
+        self.attempt = attempt
         self.left_ms = work_ms
         self.priority = priority
         self.done = done
@@ -89,7 +97,9 @@ class Unit:
             heappush(self._queue, (work.priority, next(self._turns), self._env.now, work))
 
     def _run(self, work: Work) -> None:
-        piece_ms = min(work.left_ms, self._slice_ms)
+        piece_ms = work.left_ms
+        if piece_ms > self._slice_ms:
+            piece_ms = self._slice_ms
         duration_ms, power_mw = piece_ms, self._power_mw
         if self._thermometer is not None:
             speed = self._thermometer.speed(self._env.now)
@@ -138,15 +148,19 @@ class UnitStage:
         self._label = "preprocess" if step == PREPROCESS else "compute"
 
     def start(self, attempt: Attempt) -> None:
-        def done(work: Work) -> None:
-            attempt.steps[QUEUE] += work.waited_ms
-            attempt.steps[self._step] += work.busy_ms
+        number = attempt.request.number
+        work = Work(self._draw(), self._priority, self._done, self._label, number, attempt)
+        self._unit.submit(work)
+
+    def _done(self, work: Work) -> None:
+        attempt = work.attempt
+        assert attempt is not None
+        attempt.steps[QUEUE] += work.waited_ms
+        attempt.steps[self._step] += work.busy_ms
+        if work.energy_mj:
             self._meter.mj[self._unit.name] += work.energy_mj
             attempt.request.energy_mj += work.energy_mj
-            attempt.advance()
-
-        number = attempt.request.number
-        self._unit.submit(Work(self._draw(), self._priority, done, self._label, number))
+        attempt.advance()
 
 
 class Screen:

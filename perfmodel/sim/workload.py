@@ -37,9 +37,7 @@ def gaps_ms(
 
 
 def _drawn(law: Any, rng: np.random.Generator) -> Iterator[float]:
-    draw = law.draws(rng)
-    while True:
-        yield draw()
+    return iter(law.draws(rng), None)  # calls it for ever: a draw is never None
 
 
 def _trace_gaps(times_s: Sequence[float]) -> Iterator[float]:
