@@ -143,17 +143,19 @@ def host_source() -> str:
         name, parameters, text = match.groups()
         declared = [p.strip() for p in parameters.split(",")]
         names = [re.split(r"[\s*]+", p)[-1] for p in declared]
-        fields = " ".join(f"{p.replace('const ', '')};" for p in declared)
-        inside = "#if NHWC\n" if name == "depthwise_nhwc" else "#if 1\n"
-        launchers.append(
-            f"{inside}static struct {{ {fields} }} {name}_args;\n"
-            f"static void {name}_body() {{ auto &a = {name}_args; "
-            f"{name}({', '.join('a.' + n for n in names)}); }}\n"
-            f'extern "C" void host_{name}(const unsigned *sizes, {", ".join(declared)})\n'
-            f"{{ {name}_args = {{{', '.join(f'({_bare(p)}){n}' for p, n in zip(declared, names, strict=True))}}};"
-            f" body = {name}_body; run_grid(sizes, {str('__syncthreads' in text).lower()}); }}\n#endif\n"
-        )
-    return PRELUDE + source + "".join(launchers)
+        struct = " ".join(f"{p.replace('const ', '')};" for p in declared)
+        given = ", ".join(f"({_bare(p)}){n}" for p, n in zip(declared, names, strict=True))
+        used = ", ".join("a." + n for n in names)
+        barriers = str("__syncthreads" in text).lower()
+        launchers += [
+            "#if NHWC" if name == "depthwise_nhwc" else "#if 1",
+            f"static struct {{ {struct} }} {name}_args;",
+            f"static void {name}_body() {{ auto &a = {name}_args; {name}({used}); }}",
+            f'extern "C" void host_{name}(const unsigned *sizes, {", ".join(declared)})',
+            f"{{ {name}_args = {{{given}}}; body = {name}_body; run_grid(sizes, {barriers}); }}",
+            "#endif",
+        ]
+    return PRELUDE + source + "\n".join(launchers) + "\n"
 
 
 def _bare(parameter: str) -> str:
@@ -169,7 +171,18 @@ def build(variant: Variant, folder: Path) -> ctypes.CDLL:
     source, library = folder / f"{name}.cpp", folder / f"{name}.so"
     source.write_text(host_source(), encoding="utf-8")
     subprocess.run(
-        ["g++", "-O2", "-w", "-std=c++17", "-shared", "-fPIC", *variant.macros, str(source), "-o", str(library)],
+        [
+            "g++",
+            "-O2",
+            "-w",
+            "-std=c++17",
+            "-shared",
+            "-fPIC",
+            *variant.macros,
+            str(source),
+            "-o",
+            str(library),
+        ],
         check=True,
         capture_output=True,
         text=True,
@@ -243,11 +256,13 @@ class HostDevice:
 
 
 class FakeGpu(HostDevice):
-    """A `HostDevice` that also stands in for `CudaDevice`: facts, graphs and events by the clock."""
+    """A `HostDevice` in the place of `CudaDevice`: facts, graphs, events by the clock."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.facts = GpuFacts("NVIDIA Paper 9000", (9, 0), 2, 1 << 16, 1 << 32, 10**6, 10**6, 64, 13000)
+        self.facts = GpuFacts(
+            "NVIDIA Paper 9000", (9, 0), 2, 65536, 1 << 32, 10**6, 10**6, 64, 13000
+        )
         self.stream_handle = 0
 
     def __enter__(self) -> FakeGpu:

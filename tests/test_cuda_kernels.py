@@ -1,11 +1,10 @@
-"""Every CUDA kernel against the float64 reference, on the CPU; compiled for every Jetson by NVRTC."""
+"""Every CUDA kernel against float64, on the CPU; compiled for every Jetson by NVRTC."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,13 +44,26 @@ def conv(
     """A convolution step; its output size by the usual formula."""
     out = []
     for s, k, st, d, pads in zip(
-        size, window.kernel, window.stride, window.dilation, (window.pads[:2], window.pads[2:]), strict=True
+        size,
+        window.kernel,
+        window.stride,
+        window.dilation,
+        (window.pads[:2], window.pads[2:]),
+        strict=True,
     ):
         out.append((s + sum(pads) - d * (k - 1) - 1) // st + 1)
     return Step(
-        "conv", "conv2d", ("x",), "y", ((batch, *size, cin),), (batch, *out, cout), window, groups,
-        activation, "z" if residual else "",
-    )  # fmt: skip
+        "conv",
+        "conv2d",
+        ("x",),
+        "y",
+        ((batch, *size, cin),),
+        (batch, *out, cout),
+        window,
+        groups,
+        activation,
+        "z" if residual else "",
+    )
 
 
 def unary(op: str, shape: tuple[int, ...], out: tuple[int, ...], **fields: object) -> Step:
@@ -71,21 +83,38 @@ STEPS = {
     "conv residual relu6": conv(16, 8, (6, 6), Window((1, 1)), residual=True, activation="relu6"),
     "conv grouped": conv(12, 18, (7, 7), Window((3, 3), (1, 1), (1, 1, 1, 1)), groups=3),
     "conv depthwise": conv(16, 16, (9, 9), Window((3, 3), (2, 2), (1, 1, 1, 1)), groups=16),
-    "conv depthwise 5x5": conv(6, 6, (9, 8), Window((5, 5), (1, 1), (2, 2, 2, 2)), groups=6, activation="relu6"),
+    "conv depthwise 5x5": conv(
+        6, 6, (9, 8), Window((5, 5), (1, 1), (2, 2, 2, 2)), groups=6, activation="relu6"
+    ),
     "linear": unary("fully_connected", (3, 70), (3, 35), activation="relu"),
     "linear over an image": unary("fully_connected", (2, 3, 5, 8), (2, 21)),
-    "max pool": unary("max_pool2d", (2, 9, 11, 8), (2, 5, 6, 8), window=Window((3, 3), (2, 2), (1, 1, 1, 1))),
-    "avg pool": unary("avg_pool2d", (2, 7, 7, 12), (2, 7, 7, 12), window=Window((3, 3), (1, 1), (1, 1, 1, 1))),
-    "max pool odd channels": unary("max_pool2d", (1, 6, 6, 5), (1, 3, 3, 5), window=Window((2, 2), (2, 2))),
+    "max pool": unary(
+        "max_pool2d", (2, 9, 11, 8), (2, 5, 6, 8), window=Window((3, 3), (2, 2), (1, 1, 1, 1))
+    ),
+    "avg pool": unary(
+        "avg_pool2d", (2, 7, 7, 12), (2, 7, 7, 12), window=Window((3, 3), (1, 1), (1, 1, 1, 1))
+    ),
+    "max pool odd channels": unary(
+        "max_pool2d", (1, 6, 6, 5), (1, 3, 3, 5), window=Window((2, 2), (2, 2))
+    ),
     "mean": unary("reduce_mean", (2, 7, 7, 45), (2, 45)),
-    "add": Step("add", "add", ("x", "u"), "y", ((2, 5, 5, 8),) * 2, (2, 5, 5, 8), activation="relu"),
+    "add": Step(
+        "add", "add", ("x", "u"), "y", ((2, 5, 5, 8),) * 2, (2, 5, 5, 8), activation="relu"
+    ),
     "add odd": Step("add", "add", ("x", "u"), "y", ((1, 5, 5, 7),) * 2, (1, 5, 5, 7)),
     "batch norm": unary("batch_norm", (2, 4, 6, 16), (2, 4, 6, 16), activation="relu"),
     "batch norm odd": unary("batch_norm", (2, 3, 5, 9), (2, 3, 5, 9)),
     "batch norm of rows": unary("batch_norm", (3, 24), (3, 24)),
-    "concat two": Step("c", "concat", ("x", "u"), "y", ((2, 3, 4, 8), (2, 3, 4, 16)), (2, 3, 4, 24)),
+    "concat two": Step(
+        "c", "concat", ("x", "u"), "y", ((2, 3, 4, 8), (2, 3, 4, 16)), (2, 3, 4, 24)
+    ),
     "concat six": Step(
-        "c", "concat", tuple("abcdef"), "y", tuple((2, 3, 3, c) for c in (3, 8, 1, 16, 5, 7)), (2, 3, 3, 40)
+        "c",
+        "concat",
+        tuple("abcdef"),
+        "y",
+        tuple((2, 3, 3, c) for c in (3, 8, 1, 16, 5, 7)),
+        (2, 3, 3, 40),
     ),
     "softmax": unary("softmax", (3, 1001), (3, 1001)),
     "lrn": unary("lrn", (2, 5, 4, 13), (2, 5, 4, 13), options=LRN),
@@ -93,7 +122,7 @@ STEPS = {
         f"activation {name}": unary("activation", (2, 4, 4, 8), (2, 4, 4, 8), activation=name)
         for name in ("relu", "relu6", "sigmoid", "tanh", "hard_swish", "hard_sigmoid", "swish")
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +219,9 @@ def test_kernels_compile_for_every_board(architecture: str, variant: Variant) ->
     pytest.importorskip("nvidia.cuda_nvrtc", reason="nvidia-cuda-nvrtc-cu12 is not installed")
     cubin = nvrtc.compile_kernels(architecture, variant)
     assert cubin[:4] == b"\x7fELF"
-    present = set(kernels.signatures(nvrtc.kernel_source())) - ({"depthwise_nhwc"} if not variant.nhwc else set())
+    present = set(kernels.signatures(nvrtc.kernel_source())) - (
+        {"depthwise_nhwc"} if not variant.nhwc else set()
+    )
     assert all(name.encode() in cubin for name in present)
 
 
@@ -201,7 +232,7 @@ def test_unknown_architecture_is_refused() -> None:
 
 def test_compiler_errors_carry_the_log() -> None:
     pytest.importorskip("nvidia.cuda_nvrtc", reason="nvidia-cuda-nvrtc-cu12 is not installed")
-    with pytest.raises(RunnerError, match="sm_999|arch"):
+    with pytest.raises(RunnerError, match="sm_999"):
         nvrtc.compile_kernels("sm_999", VARIANTS[0])
 
 
@@ -209,11 +240,16 @@ def test_compiler_errors_carry_the_log() -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_launches_fit_the_signatures_in_the_source(variant: Variant, name: str) -> None:
     step = STEPS[name]
-    operands = Operands(tuple(range(1, len(step.inputs) + 1)), 100, (200, 201), 300 if step.residual else 0)
+    operands = Operands(
+        tuple(range(1, len(step.inputs) + 1)), 100, (200, 201), 300 if step.residual else 0
+    )
     for launch in launches(step, operands, variant):
         letters = kernels.signatures(nvrtc.kernel_source())[launch.kernel]
         assert len(letters) == len(launch.arguments)
-        assert all(isinstance(a, float) == (c == "f") for a, c in zip(launch.arguments, letters, strict=True))
+        assert all(
+            isinstance(a, float) == (c == "f")
+            for a, c in zip(launch.arguments, letters, strict=True)
+        )
         assert math.prod(launch.block) == 256
         assert all(g > 0 for g in launch.grid)
 

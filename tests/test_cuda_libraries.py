@@ -67,7 +67,9 @@ def test_cudnn_agrees_with_every_shape_of_the_study(real_cudnn: ctypes.CDLL, nam
 
 
 def test_prototypes_have_as_many_arguments_as_the_header(real_cudnn: ctypes.CDLL) -> None:
-    check_against_headers(Path(real_cudnn._name).parent.parent / "include", "cudnn*.h", cudnn.PROTOTYPES)
+    check_against_headers(
+        Path(real_cudnn._name).parent.parent / "include", "cudnn*.h", cudnn.PROTOTYPES
+    )
 
 
 def test_constants_are_those_of_the_header(real_cudnn: ctypes.CDLL) -> None:
@@ -84,9 +86,7 @@ def test_constants_are_those_of_the_header(real_cudnn: ctypes.CDLL) -> None:
         "CUDNN_ACTIVATION_IDENTITY": cudnn.ACTIVATION_IDENTITY,
         "CUDNN_POOLING_MAX": cudnn.POOLING_MAX,
         "CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING": cudnn.POOLING_AVERAGE_EXCLUDING_PADDING,
-    } | {
-        f"CUDNN_CONVOLUTION_FWD_ALGO_{name.upper()}": i for i, name in enumerate(cudnn.ALGORITHMS)
-    }
+    } | {f"CUDNN_CONVOLUTION_FWD_ALGO_{name.upper()}": i for i, name in enumerate(cudnn.ALGORITHMS)}
     for name, value in expected.items():
         found = re.search(rf"\b{name}\s*=\s*(\d+)", text)
         assert found is not None, name
@@ -143,7 +143,9 @@ def check_against_headers(
             if pointers.search(parameter) or "[]" in parameter:
                 assert kind is ctypes.c_void_p, (name, parameter)
             else:
-                expected = next((t for w, t in kinds.items() if w in parameter.split()), ctypes.c_int)
+                expected = next(
+                    (t for w, t in kinds.items() if w in parameter.split()), ctypes.c_int
+                )
                 assert kind is expected, (name, parameter)
 
 
@@ -196,7 +198,9 @@ class PaperHandle:
 
     def convolve_fused(self, descriptors, addresses, algorithm, workspace, size):  # type: ignore[no-untyped-def]
         x, w, conv, bias, relu, y = descriptors
-        assert relu or algorithm == cudnn.PRECOMP_GEMM, "cuDNN fuses the identity with one algorithm"
+        assert relu or algorithm == cudnn.PRECOMP_GEMM, (
+            "cuDNN fuses the identity with one algorithm"
+        )
         x_at, w_at, bias_at, z_at, y_at = addresses
         result = self._convolution(x, w, conv, x_at, w_at) + bias.read(bias_at).reshape(-1)
         if z_at:
@@ -258,7 +262,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
         "tensor": lambda s, half, nhwc: Memory(gpu, s, half, nhwc),
         "bias_tensor": lambda c, half: Memory(gpu, (1, 1, 1, c), half, False),
         "filters": lambda s, half, nhwc: Memory(gpu, s, half, nhwc),
-        "convolution": lambda window, groups, math: SimpleNamespace(window=window, groups=groups, math=math),
+        "convolution": lambda window, groups, math: SimpleNamespace(
+            window=window, groups=groups, math=math
+        ),
         "activation": lambda relu: relu,
         "pooling": lambda window, maximum: (window, maximum),
         "pooling_output": lambda p, x: pool_output(p[0], x.shape),
@@ -272,7 +278,8 @@ def paper(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 def pool_output(window: Window, shape: tuple[int, ...]) -> tuple[int, ...]:
     sizes = [
-        (shape[1 + a] + sum(window.pads[2 * a : 2 * a + 2]) - window.kernel[a]) // window.stride[a] + 1
+        (shape[1 + a] + sum(window.pads[2 * a : 2 * a + 2]) - window.kernel[a]) // window.stride[a]
+        + 1
         for a in (0, 1)
     ]
     return (shape[0], *sizes, shape[3])
@@ -308,7 +315,9 @@ def test_every_candidate_of_every_step_computes_the_same(paper: FakeGpu, mode: s
         counts.append(len(names))
         for name in names:
             backend._chosen[backends.choice_key(step)] = name
-            assert worst_error(paper, backend, single(step)) < (2e-3 if "16" in mode else 1e-5), name
+            assert worst_error(paper, backend, single(step)) < (2e-3 if "16" in mode else 1e-5), (
+                name
+            )
     assert max(counts) >= 6
     backend.close()
     assert paper.allocations == 0
@@ -321,7 +330,12 @@ def single(step: Step) -> Plan:
 
 
 def candidate_names(backend: CudnnBackend, step: Step) -> list[str]:
-    operands = backends.Operands(tuple(range(256, 256 * (len(step.inputs) + 1), 256)), 4096, (1, 2, 3), 512 if step.residual else 0)
+    operands = backends.Operands(
+        tuple(range(256, 256 * (len(step.inputs) + 1), 256)),
+        4096,
+        (1, 2, 3),
+        512 if step.residual else 0,
+    )
     return [c.algorithm for c in backend.candidates(step, operands)]
 
 
@@ -342,7 +356,9 @@ def test_modes_ask_for_the_arithmetic_they_are_named_after(
         seen: set[int] = set()
         original = cudnn.convolution
         monkeypatch.setattr(
-            cudnn, "convolution", lambda w, g, m, seen=seen, f=original: (seen.add(m), f(w, g, m))[1]
+            cudnn,
+            "convolution",
+            lambda w, g, m, seen=seen, f=original: (seen.add(m), f(w, g, m))[1],
         )
         backend = CudnnBackend(paper, MODES[name], 0, 1 << 20)
         for step in plan_graph(everything()).steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 
@@ -127,7 +128,10 @@ def test_unfused_plans_are_the_kernels_the_cost_floor_counts(name: str) -> None:
     from perfmodel.cost import fuse
 
     graph = zoo.build(name)
-    mine = [(s.activation if s.op == "activation" else s.op, s.macs) for s in plan_graph(graph, fused=False).steps]
+    mine = [
+        (s.activation if s.op == "activation" else s.op, s.macs)
+        for s in plan_graph(graph, fused=False).steps
+    ]
     assert mine == [(k.op, k.macs) for k in fuse(graph, "vanilla")]
 
 
@@ -138,8 +142,10 @@ def test_arena_never_lets_live_tensors_overlap(name: str) -> None:
     alive = set(plan.inputs)
     for i, step in enumerate(plan.steps):
         alive = {n for n in alive if last[n] >= i} | {step.output}
-        spans = sorted((arena.offsets[n], arena.offsets[n] + 4 * math.prod(plan.shapes[n])) for n in alive)
-        assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+        spans = sorted(
+            (arena.offsets[n], arena.offsets[n] + 4 * math.prod(plan.shapes[n])) for n in alive
+        )
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
         assert spans[-1][1] <= arena.size_bytes
     everything_at_once = sum(4 * math.prod(s) for s in plan.shapes.values())
     assert arena.size_bytes < everything_at_once
@@ -155,6 +161,11 @@ def test_one_sided_padding_becomes_even_where_the_size_allows() -> None:
 def test_operator_without_a_kernel_is_refused_by_name() -> None:
     g = GraphBuilder("recurrent")
     x = g.input((1, 5, 8))
-    y = g.add_op("lstm", [x], {"hidden": 4, "directions": 1, "return_sequences": True, "time_major": False}, "memory")
+    y = g.add_op(
+        "lstm",
+        [x],
+        {"hidden": 4, "directions": 1, "return_sequences": True, "time_major": False},
+        "memory",
+    )
     with pytest.raises(UncoveredOpError, match="memory"):
         plan_graph(g.build(*y))

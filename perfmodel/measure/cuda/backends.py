@@ -350,7 +350,7 @@ def choice_key(step: Step) -> object:
 
 
 def fastest(device: Device, candidates: Sequence[Prepared], repeats: int = 5) -> str:
-    """The algorithm that takes the least time; those that fail to run or to be captured drop out."""
+    """The algorithm that takes the least time; those that fail or cannot be captured drop out."""
     if len(candidates) == 1:
         return candidates[0].algorithm
     times: dict[str, float] = {}

@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import platform
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +21,16 @@ from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.graph import zoo
 from perfmodel.measure.cuda import tables
 from perfmodel.measure.cuda.backends import MODES, Backend, Mode, make_backend
-from perfmodel.measure.cuda.device import CudaDevice, query_clocks
+from perfmodel.measure.cuda.campaign_state import (
+    STAGES,
+    STUDY,
+    CampaignResult,
+    Settings,
+    State,
+    device_slug,
+    with_batch,
+)
+from perfmodel.measure.cuda.device import CudaDevice
 from perfmodel.measure.cuda.kernel_bench import KernelBench
 from perfmodel.measure.cuda.network import Network, make_weights
 from perfmodel.measure.cuda.reference import random_input, relative_error, run_plan
@@ -34,167 +38,8 @@ from perfmodel.measure.cuda.steps import Plan, Step, plan_graph
 from perfmodel.measure.cuda.sweep import draw_sweep, unfused
 from perfmodel.measure.cuda.timing import Timing, layers_that_add_up, time_work
 
-STUDY = (
-    "alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v2", "squeezenet_1_1",
-    "inception_v3", "densenet121",
-)  # fmt: skip
-STAGES = ("check", "sweep", "networks", "eager")
 NETWORK_TOLERANCE = 3.0
 """A whole network may be off by this many times one kernel's tolerance."""
-WRITE_EVERY_S = 20.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a campaign measures; `budget_s` covers all stages together."""
-
-    networks: tuple[str, ...] = STUDY
-    batches: tuple[int, ...] = (1, 32)
-    modes: tuple[str, ...] = tuple(MODES)
-    stages: tuple[str, ...] = STAGES
-    sweep_scale: float = 1.0
-    seed: int = 4
-    budget_s: float = 3600.0
-    samples: int = 21
-    device_index: int = 0
-    device_name: str = ""
-
-    def __post_init__(self) -> None:
-        unknown = [s for s in self.stages if s not in STAGES] or [
-            m for m in self.modes if m not in MODES
-        ]
-        if unknown:
-            raise RunnerError(
-                f"{unknown[0]!r} is no stage or mode of a campaign",
-                f"stages: {', '.join(STAGES)}; modes: {', '.join(MODES)}",
-            )
-        if any(not 1 <= b <= 64 for b in self.batches):
-            raise RunnerError(f"batches must lie between 1 and 64, got {self.batches}")
-
-
-@dataclass(frozen=True)
-class CampaignResult:
-    """What a campaign wrote: files by table name, counts of rows, and what failed, in words."""
-
-    folder: Path
-    files: Mapping[str, Path]
-    rows: Mapping[str, int]
-    failures: tuple[str, ...]
-    finished: bool
-
-
-@dataclass
-class _State:
-    """A campaign in progress."""
-
-    device: CudaDevice
-    settings: Settings
-    folder: Path
-    name: str
-    started: float = field(default_factory=time.monotonic)
-    kernels: list[dict[str, Any]] = field(default_factory=list)
-    layers: list[dict[str, Any]] = field(default_factory=list)
-    networks: list[dict[str, Any]] = field(default_factory=list)
-    checks: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    clocks: list[dict[str, Any]] = field(default_factory=list)
-    last_write: float = 0.0
-    cut_short: bool = False
-
-    @property
-    def build(self) -> str:
-        """Versions of what runs."""
-        return build_text(self.device)
-
-    def spent(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
-
-    def out_of_time(self) -> bool:
-        """Whether the budget is used up; remembers that something was left out."""
-        over = self.spent() > self.settings.budget_s
-        self.cut_short = self.cut_short or over
-        return over
-
-    def note_clocks(self, moment: str) -> None:
-        """Read clocks, heat and power."""
-        self.clocks.append({"moment": moment, "after_s": round(self.spent(), 1), **query_clocks()})
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """Where each table goes."""
-        stem = self.name
-        return {
-            "kernels": self.folder / f"{stem}_kernels.csv.gz",
-            "layers": self.folder / f"{stem}_layers.csv.gz",
-            "networks": self.folder / f"{stem}_networks.csv",
-            "machine": self.folder / f"{stem}_machine.json",
-        }
-
-    def write(self, force: bool = False) -> None:
-        """Write all tables, at most every `WRITE_EVERY_S` unless forced."""
-        if not force and time.monotonic() - self.last_write < WRITE_EVERY_S:
-            return
-        self.last_write = time.monotonic()
-        files = self.files
-        for key, columns, rows in (
-            ("kernels", tables.KERNEL_COLUMNS, self.kernels),
-            ("layers", tables.KERNEL_COLUMNS, self.layers),
-            ("networks", tables.NETWORK_COLUMNS, self.networks),
-        ):
-            if rows:
-                tables.write_table(files[key], columns, rows)
-        tables.write_json(files["machine"], self.describe())
-
-    def describe(self) -> dict[str, Any]:
-        """The machine, how it was measured, checks and failures."""
-        return {
-            "format": 1,
-            "device": self.name,
-            "gpu": asdict(self.device.facts),
-            "build": self.build,
-            "host": {"python": platform.python_version(), "machine": platform.machine()},
-            "settings": asdict(self.settings),
-            "method": METHOD,
-            "clocks": self.clocks,
-            "checks": self.checks,
-            "failures": self.failures,
-            "cut_short": self.cut_short,
-            "seconds": round(self.spent(), 1),
-        }
-
-
-METHOD = {
-    "statistic": "median of samples; one sample is the mean of replays that fill 2 ms",
-    "launch": "CUDA graph replays back to back; stream and eager rows say so",
-    "kernels": "inputs warm in L2; weights and outputs cold (rotating over twice the L2) or warm",
-    "layers": "event marks inside the network's graph, the marks' cost taken off so that the "
-    "layers add up to the network",
-    "data": "standard normal, never zeros; outputs poisoned with NaN before every check",
-    "clocks": "read with nvidia-smi, never set",
-}
-
-
-def with_batch(spec: str, batch: int) -> str:
-    """A zoo spec with its batch size set."""
-    return f"{spec}{',' if '@' in spec else '@'}batch={batch}"
-
-
-def build_text(device: CudaDevice) -> str:
-    """For example "cuDNN 92800, driver CUDA 13000"."""
-    from perfmodel.measure.cuda import cudnn
-
-    try:
-        library = f"cuDNN {cudnn.version()}"
-    except RunnerError:
-        library = "no cuDNN"
-    return f"{library}, driver CUDA {device.facts.driver_cuda}"
-
-
-def device_slug(name: str) -> str:
-    """ "NVIDIA H200" becomes "h200", "Tesla V100-PCIE-32GB" "tesla-v100-pcie-32gb"."""
-    text = re.sub(r"^nvidia\s+", "", name.strip().lower())
-    return re.sub(r"[^a-z0-9]+", "-", text).strip("-") or "gpu"
 
 
 def run_campaign(
@@ -207,7 +52,7 @@ def run_campaign(
     """
     with CudaDevice(settings.device_index) as device:
         name = settings.device_name or device_slug(device.facts.name)
-        state = _State(device, settings, folder, name)
+        state = State(device, settings, folder, name)
         log(f"{device.facts.name}, {state.build}")
         runs = {"check": _check, "sweep": _sweep, "networks": _networks, "eager": _eager}
         for stage in settings.stages:
@@ -226,12 +71,14 @@ def run_campaign(
 
 
 @contextmanager
-def _backend(state: _State, mode: Mode) -> Iterator[Backend | None]:
+def _backend(state: State, mode: Mode) -> Iterator[Backend | None]:
     """A backend, or None (noted) where its library is missing."""
     try:
         backend = make_backend(state.device, mode)
     except RunnerError as error:
-        state.failures.append(f"{mode.name}: {error}")
+        reason = f"{mode.name}: {error}"
+        if reason not in state.failures:
+            state.failures.append(reason)
         yield None
         return
     try:
@@ -240,14 +87,14 @@ def _backend(state: _State, mode: Mode) -> Iterator[Backend | None]:
         backend.close()
 
 
-def _modes(state: _State) -> list[Mode]:
+def _modes(state: State) -> list[Mode]:
     return [MODES[m] for m in state.settings.modes]
 
 
 # -- check: small steps and small networks of every mode against float64 on the CPU
 
 
-def _check(state: _State, log: Callable[[str], None]) -> None:
+def _check(state: State, log: Callable[[str], None]) -> None:
     steps = [s for s in draw_sweep(state.settings.seed + 1, 0.1) if s.macs < 3e8]
     for mode in _modes(state):
         with _backend(state, mode) as backend:
@@ -269,8 +116,8 @@ def _plan_of(step: Step) -> Plan:
     return single_step_plan(step)
 
 
-def _check_plan(state: _State, backend: Backend, plan: Plan, allowance: float) -> float:
-    """Relative error of a plan on fresh random data against float64; noted, and a failure if large."""
+def _check_plan(state: State, backend: Backend, plan: Plan, allowance: float) -> float:
+    """Relative error of a plan on fresh random data against float64; a failure if large."""
     mode = backend.mode
     seed = state.settings.seed + len(state.checks)
     rng = np.random.default_rng(seed)
@@ -307,7 +154,7 @@ def _check_plan(state: _State, backend: Backend, plan: Plan, allowance: float) -
 # -- sweep: single kernels for calibration
 
 
-def _sweep(state: _State, log: Callable[[str], None]) -> None:
+def _sweep(state: State, log: Callable[[str], None]) -> None:
     steps = draw_sweep(state.settings.seed, state.settings.sweep_scale)
     modes = _modes(state)
     share = (state.settings.budget_s - state.spent()) / max(1, len(modes))
@@ -326,7 +173,7 @@ def _sweep(state: _State, log: Callable[[str], None]) -> None:
         log(f"sweep {mode.name} ({position + 1}/{len(modes)}): {len(state.kernels)} rows")
 
 
-def _sweep_one(state: _State, bench: KernelBench, step: Step) -> None:
+def _sweep_one(state: State, bench: KernelBench, step: Step) -> None:
     mode = bench.backend.mode
     try:
         results = bench.measure(step)
@@ -360,7 +207,7 @@ def _sweep_one(state: _State, bench: KernelBench, step: Step) -> None:
 # -- networks: whole and layer by layer
 
 
-def _networks(state: _State, log: Callable[[str], None]) -> None:
+def _networks(state: State, log: Callable[[str], None]) -> None:
     for batch in state.settings.batches:
         for mode in _modes(state):
             with _backend(state, mode) as backend:
@@ -373,7 +220,7 @@ def _networks(state: _State, log: Callable[[str], None]) -> None:
 
 
 def _network(
-    state: _State, backend: Backend, name: str, batch: int, log: Callable[[str], None]
+    state: State, backend: Backend, name: str, batch: int, log: Callable[[str], None]
 ) -> None:
     mode = backend.mode
     try:
@@ -405,7 +252,7 @@ def _network(
 
 
 def _network_row(
-    state: _State, mode: Mode, name: str, plan: Plan, timing: Timing, launch: str
+    state: State, mode: Mode, name: str, plan: Plan, timing: Timing, launch: str
 ) -> None:
     runs = len(timing.values_us)
     weights = sum(s.weight_elements for s in plan.steps) * mode.variant.dtype.itemsize
@@ -430,7 +277,7 @@ def _network_row(
         )
 
 
-def _layer_rows(state: _State, network: Network, name: str, whole_us: float) -> None:
+def _layer_rows(state: State, network: Network, name: str, whole_us: float) -> None:
     passes = state.device.layer_times_ms([s.work for s in network.steps], runs=15)
     times = layers_that_add_up([[t * 1e3 for t in one] for one in passes], whole_us)
     mode, plan = network.backend.mode, network.plan
@@ -449,7 +296,7 @@ def _layer_rows(state: _State, network: Network, name: str, whole_us: float) -> 
 # -- eager: the same layers in PyTorch, launched one by one
 
 
-def _eager(state: _State, log: Callable[[str], None]) -> None:
+def _eager(state: State, log: Callable[[str], None]) -> None:
     from perfmodel.measure.cuda import torch_eager
 
     try:
@@ -505,7 +352,7 @@ def _arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line of the campaign: exit code 0, 1 if something failed or was cut, 2 on bad input."""
+    """Command line: exit code 0, 1 if something failed or was cut short, 2 on bad input."""
     try:
         folder, settings = _arguments(sys.argv[1:] if argv is None else argv)
         result = run_campaign(folder, settings)

@@ -109,7 +109,7 @@ class CublasLt:
         workspace_bytes: int,
         count: int = 4,
     ) -> list[MatrixProduct]:
-        """Up to `count` ways to compute out[m, n] = x[m, k] w[n, k]ᵀ + bias (+ residual), best first.
+        """Up to `count` ways to out[m, n] = x[m, k] w[n, k]ᵀ + bias (+ residual), best first.
 
         `shape` is (m, n, k); `bias` the address of n values.
         """

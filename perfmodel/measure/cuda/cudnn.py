@@ -38,35 +38,35 @@ ALGORITHMS = (
 """cudnnConvolutionFwdAlgo_t by number."""
 PRECOMP_GEMM = ALGORITHMS.index("implicit_precomp_gemm")
 
-P, I = c_void_p, c_int
+P, N = c_void_p, c_int
 PROTOTYPES: dict[str, tuple[type, ...]] = {
     "cudnnCreate": (P,),
     "cudnnDestroy": (P,),
     "cudnnSetStream": (P, P),
     "cudnnCreateTensorDescriptor": (P,),
     "cudnnDestroyTensorDescriptor": (P,),
-    "cudnnSetTensor4dDescriptor": (P, I, I, I, I, I, I),
+    "cudnnSetTensor4dDescriptor": (P, N, N, N, N, N, N),
     "cudnnCreateFilterDescriptor": (P,),
     "cudnnDestroyFilterDescriptor": (P,),
-    "cudnnSetFilter4dDescriptor": (P, I, I, I, I, I, I),
+    "cudnnSetFilter4dDescriptor": (P, N, N, N, N, N, N),
     "cudnnCreateConvolutionDescriptor": (P,),
     "cudnnDestroyConvolutionDescriptor": (P,),
-    "cudnnSetConvolution2dDescriptor": (P, I, I, I, I, I, I, I, I),
-    "cudnnSetConvolutionMathType": (P, I),
-    "cudnnSetConvolutionGroupCount": (P, I),
+    "cudnnSetConvolution2dDescriptor": (P, N, N, N, N, N, N, N, N),
+    "cudnnSetConvolutionMathType": (P, N),
+    "cudnnSetConvolutionGroupCount": (P, N),
     "cudnnGetConvolution2dForwardOutputDim": (P, P, P, P, P, P, P),
-    "cudnnGetConvolutionForwardWorkspaceSize": (P, P, P, P, P, I, P),
-    "cudnnConvolutionForward": (P, P, P, P, P, P, P, I, P, c_size_t, P, P, P),
+    "cudnnGetConvolutionForwardWorkspaceSize": (P, P, P, P, P, N, P),
+    "cudnnConvolutionForward": (P, P, P, P, P, P, P, N, P, c_size_t, P, P, P),
     "cudnnConvolutionBiasActivationForward": (
-        *(P, P, P, P, P, P, P, I, P, c_size_t),
+        *(P, P, P, P, P, P, P, N, P, c_size_t),
         *(P, P, P, P, P, P, P, P),
     ),
     "cudnnCreateActivationDescriptor": (P,),
     "cudnnDestroyActivationDescriptor": (P,),
-    "cudnnSetActivationDescriptor": (P, I, I, c_double),
+    "cudnnSetActivationDescriptor": (P, N, N, c_double),
     "cudnnCreatePoolingDescriptor": (P,),
     "cudnnDestroyPoolingDescriptor": (P,),
-    "cudnnSetPooling2dDescriptor": (P, I, I, I, I, I, I, I, I),
+    "cudnnSetPooling2dDescriptor": (P, N, N, N, N, N, N, N, N),
     "cudnnGetPooling2dForwardOutputDim": (P, P, P, P, P, P),
     "cudnnPoolingForward": (P, P, P, P, P, P, P, P),
 }

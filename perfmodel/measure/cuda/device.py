@@ -6,22 +6,20 @@ driver is too old for it (Jetson Nano's CUDA 10.2 lacks parts of it), launches g
 
 from __future__ import annotations
 
-import ctypes
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perfmodel.errors import RunnerError
+from perfmodel.measure.cuda.graphs import GraphApi, Work
 from perfmodel.measure.cuda.kernels import Launch, Variant, signatures
 from perfmodel.measure.cuda.nvrtc import compile_kernels, kernel_source
 
-Work = Callable[[], None]
 HINT = "run on a machine with an NVIDIA GPU and `pip install perfmodel[cuda]` (see docs/jetson.md)"
 
 
@@ -271,7 +269,7 @@ class CudaDevice:
                 for _ in range(runs + 1):
                     replay()
                     self.synchronize()
-                    pairs = zip(events, events[1:], strict=False)
+                    pairs = itertools.pairwise(events)
                     passes.append([graphs.elapsed_ms(a, b) for a, b in pairs])
         finally:
             graphs.destroy_events(events)
@@ -284,7 +282,7 @@ class CudaDevice:
             work()
             event.record(self.stream)
         self.synchronize()
-        pairs = zip(events, events[1:], strict=False)
+        pairs = itertools.pairwise(events)
         return [float(b.time_since(a)) for a, b in pairs]
 
 
@@ -309,128 +307,3 @@ def _facts(driver: Any, device: Any) -> GpuFacts:
         memory_bus_bits=read("GLOBAL_MEMORY_BUS_WIDTH"),
         driver_cuda=int(driver.get_driver_version()),
     )
-
-
-class GraphApi:
-    """Capture of a stream into a CUDA graph (driver API of CUDA 11.4 or later)."""
-
-    RELAXED = 2
-    NEEDED = (
-        "cuStreamBeginCapture_v2",
-        "cuStreamEndCapture",
-        "cuGraphInstantiateWithFlags",
-        "cuGraphLaunch",
-        "cuGraphExecDestroy",
-        "cuGraphDestroy",
-        "cuEventRecordWithFlags",
-    )
-
-    def __init__(self, lib: ctypes.CDLL) -> None:
-        self._lib = lib
-
-    @staticmethod
-    def load() -> GraphApi | None:
-        """The API of this machine's driver, or None where it is too old."""
-        try:
-            lib = ctypes.CDLL("libcuda.so.1")
-        except OSError:
-            return None
-        return GraphApi(lib) if all(hasattr(lib, name) for name in GraphApi.NEEDED) else None
-
-    def _call(self, name: str, *arguments: object) -> None:
-        code = getattr(self._lib, name)(*arguments)
-        if code:
-            raise RunnerError(f"{name} failed with CUDA driver code {code}")
-
-    def capture(self, stream: int, work: Work) -> ctypes.c_void_p:
-        """What `work` enqueues on `stream`, as an executable graph."""
-        graph, executable = ctypes.c_void_p(), ctypes.c_void_p()
-        handle = ctypes.c_void_p(stream)
-        self._call("cuStreamBeginCapture_v2", handle, ctypes.c_int(self.RELAXED))
-        try:
-            work()
-        finally:
-            # ends the capture also when `work` failed, or the stream stays unusable
-            code = self._lib.cuStreamEndCapture(handle, ctypes.byref(graph))
-        if code:
-            raise RunnerError(f"cuStreamEndCapture failed with CUDA driver code {code}")
-        try:
-            flags = ctypes.c_ulonglong(0)
-            self._call("cuGraphInstantiateWithFlags", ctypes.byref(executable), graph, flags)
-        finally:
-            self._lib.cuGraphDestroy(graph)
-        return executable
-
-    def record(self, event: ctypes.c_void_p, stream: int) -> None:
-        """Record an event that can be read after a graph with it ran (CUDA 11.1 or later)."""
-        external = 1
-        self._call("cuEventRecordWithFlags", event, ctypes.c_void_p(stream), external)
-
-    def events(self, count: int) -> list[ctypes.c_void_p]:
-        """New events with timing."""
-        made = [ctypes.c_void_p() for _ in range(count)]
-        for event in made:
-            self._call("cuEventCreate", ctypes.byref(event), 0)
-        return made
-
-    def elapsed_ms(self, start: ctypes.c_void_p, end: ctypes.c_void_p) -> float:
-        """Time between two recorded events."""
-        value = ctypes.c_float()
-        name = (
-            "cuEventElapsedTime_v2"
-            if hasattr(self._lib, "cuEventElapsedTime_v2")
-            else "cuEventElapsedTime"
-        )
-        self._call(name, ctypes.byref(value), start, end)
-        return float(value.value)
-
-    def destroy_events(self, events: list[ctypes.c_void_p]) -> None:
-        """Free events."""
-        for event in events:
-            self._call("cuEventDestroy_v2", event)
-
-    def launch(self, executable: ctypes.c_void_p, stream: int) -> None:
-        """Enqueue a graph."""
-        self._call("cuGraphLaunch", executable, ctypes.c_void_p(stream))
-
-    def destroy(self, executable: ctypes.c_void_p) -> None:
-        """Free a graph."""
-        self._call("cuGraphExecDestroy", executable)
-
-
-SMI_FIELDS = (
-    "clocks.sm",
-    "clocks.mem",
-    "clocks.max.sm",
-    "clocks.max.mem",
-    "temperature.gpu",
-    "power.draw",
-    "clocks_throttle_reasons.active",
-    "driver_version",
-)
-
-
-def query_clocks() -> dict[str, str]:
-    """Clocks, heat and power as nvidia-smi reads them, never set; on Jetson the GPU's devfreq.
-
-    Empty where neither is there.
-    """
-    command = ["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return _jetson_clocks()
-    first = done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
-    values = [v.strip() for v in first.split(",")]
-    return dict(zip(SMI_FIELDS, values, strict=False))
-
-
-def _jetson_clocks() -> dict[str, str]:
-    """Current GPU frequency of a Jetson in Hz, from sysfs."""
-    found = sorted(Path("/sys/class/devfreq").glob("*/cur_freq"))
-    gpus = [
-        p
-        for p in found
-        if any(word in p.parent.name for word in ("gpu", "gv11b", "gp10b", "gm20b", "ga10b"))
-    ]
-    return {f"{p.parent.name}.cur_freq_hz": p.read_text().strip() for p in gpus}

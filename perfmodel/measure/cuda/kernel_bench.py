@@ -43,7 +43,7 @@ class KernelResult:
 
 
 class RandomPool:
-    """A block of standard normal numbers on the device, from which buffers are filled by copying."""
+    """A block of standard normal numbers on the device; buffers are filled by copying it."""
 
     def __init__(self, device: Device, variant: Variant, seed: int) -> None:
         self._device = device
@@ -71,7 +71,7 @@ class RandomPool:
 
 
 def scaled_weights(step: Step, pool: RandomPool) -> tuple[NDArray[np.float32], ...]:
-    """Weights from the pool, scaled so that outputs are of order one and exact in half precision."""
+    """Weights from the pool, exact in half precision, scaled so that outputs are of order one."""
     arrays = [pool.array(shape, 7 + i) for i, shape in enumerate(step.weight_shapes)]
     if step.op in ("conv2d", "fully_connected"):
         # a power of two keeps the numbers exact

@@ -191,10 +191,7 @@ def _conv(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
         return _launch("conv_direct", scalar, grid, (THREADS, 1, 1), *head, *tail)
     pixels, filters, _ = step.matrix
     over_pixels, over_filters = -(-pixels // TILE), -(-filters // TILE)
-    if variant.nhwc:
-        grid = (over_filters, over_pixels, 1)
-    else:
-        grid = (over_pixels, over_filters, 1)
+    grid = (over_filters, over_pixels, 1) if variant.nhwc else (over_pixels, over_filters, 1)
     tail = (*_conv_shape(step), *_window(step), code)
     return _launch("conv_gemm", scalar, grid, (TILE, TILE, 1), *head, *tail)
 

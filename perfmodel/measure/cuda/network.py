@@ -32,7 +32,7 @@ class Arena:
 def plan_arena(plan: Plan, element_bytes: int) -> Arena:
     """Greedy reuse in execution order: a tensor takes the lowest gap among those alive with it."""
     last = plan.last_use()
-    first = {name: -1 for name in plan.inputs}
+    first = dict.fromkeys(plan.inputs, -1)
     first |= {step.output: i for i, step in enumerate(plan.steps)}
     placed: list[tuple[int, int, str]] = []
     offsets: dict[str, int] = {}

@@ -6,6 +6,7 @@ The library comes with the CUDA toolkit, JetPack, PyTorch, or the package nvidia
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -65,11 +66,16 @@ def load_library(stem: str, packages: Iterable[str], hint: str) -> ctypes.CDLL:
 
 @lru_cache(maxsize=1)
 def _nvrtc() -> ctypes.CDLL:
-    return load_library(
+    lib = load_library(
         "libnvrtc",
         ("nvidia.cuda_nvrtc", "nvidia.cu13"),
         "install the CUDA toolkit or `pip install nvidia-cuda-nvrtc-cu12`",
     )
+    # NVRTC opens this one by its bare name, which only works once it is loaded
+    for builtins in Path(lib._name).parent.glob("libnvrtc-builtins.so*"):
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(str(builtins))
+    return lib
 
 
 def nvrtc_version() -> tuple[int, int]:
@@ -89,6 +95,8 @@ def kernel_source() -> str:
 def compile_kernels(architecture: str, variant: Variant) -> bytes:
     """Machine code (cubin) of all kernels for an architecture such as "sm_87".
 
+    NVRTC before 11.1 (JetPack 4) makes no machine code: then it is PTX, which the driver compiles.
+
     Raises `RunnerError` with the compiler's log if the architecture is unknown to this NVRTC or
     the source does not compile.
     """
@@ -97,12 +105,15 @@ def compile_kernels(architecture: str, variant: Variant) -> bytes:
             f"architecture must look like sm_87, got {architecture!r}",
             f"this project names {', '.join(ARCHITECTURES)}",
         )
-    options = [f"--gpu-architecture={architecture}", "--std=c++14", *variant.macros]
-    return _compile(kernel_source(), options)
-
-
-def _compile(source: str, options: list[str]) -> bytes:
     lib = _nvrtc()
+    result = "nvrtcGetCUBIN"
+    if not hasattr(lib, result):
+        architecture, result = architecture.replace("sm_", "compute_"), "nvrtcGetPTX"
+    options = [f"--gpu-architecture={architecture}", "--std=c++14", *variant.macros]
+    return _compile(lib, kernel_source(), options, result)
+
+
+def _compile(lib: ctypes.CDLL, source: str, options: list[str], result: str) -> bytes:
     program = ctypes.c_void_p()
     text = source.encode()
     status = lib.nvrtcCreateProgram(ctypes.byref(program), text, b"perfmodel.cu", 0, None, None)
@@ -115,11 +126,12 @@ def _compile(source: str, options: list[str]) -> bytes:
         )
         if status:
             log = _read(lib, program, "nvrtcGetProgramLog").decode(errors="replace").strip("\0 \n")
+            dropped = "NVRTC 13 has dropped sm_53, sm_62, sm_70 and sm_72; use 12.x for those"
             raise RunnerError(
                 f"the CUDA kernels do not compile with {' '.join(options)}: {log or status}",
-                "NVRTC 13 has dropped sm_53, sm_62, sm_70 and sm_72; use 12.x for those",
+                dropped if "gpu-architecture" in log else "",
             )
-        return _read(lib, program, "nvrtcGetCUBIN")
+        return _read(lib, program, result)
     finally:
         lib.nvrtcDestroyProgram(ctypes.byref(program))
 

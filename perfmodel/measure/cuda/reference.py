@@ -121,7 +121,7 @@ def _windows(x: Array, window: Window, output: Sequence[int], fill: float) -> Ar
 def convolve(x: Array, weights: Array, window: Window, groups: int, output: Sequence[int]) -> Array:
     """Convolution (cross-correlation) as one matrix product per group."""
     view = _windows(x, window, output, 0.0)
-    cout, kh, kw, cin_group = weights.shape
+    cout, _kh, _kw, cin_group = weights.shape
     per_group = cout // groups
     n, hout, wout = output[:3]
     y = np.empty(tuple(output))
@@ -153,7 +153,9 @@ def local_response_norm(x: Array, options: Mapping[str, float]) -> Array:
 
 
 def run_plan(
-    plan: Plan, inputs: Mapping[str, Array], weights: Mapping[str, Sequence[Array]]
+    plan: Plan,
+    inputs: Mapping[str, NDArray[np.floating]],
+    weights: Mapping[str, Sequence[NDArray[np.floating]]],
 ) -> dict[str, Array]:
     """All tensors that are still alive at the end (the plan's outputs), in float64."""
     alive: dict[str, Array] = {name: np.asarray(x, np.float64) for name, x in inputs.items()}

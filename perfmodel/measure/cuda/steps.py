@@ -150,7 +150,7 @@ class Plan:
 
     def last_use(self) -> dict[str, int]:
         """Index of the last step that reads each tensor; outputs of the plan live to the end."""
-        last = {name: -1 for name in self.inputs}
+        last = dict.fromkeys(self.inputs, -1)
         for i, step in enumerate(self.steps):
             last.setdefault(step.output, i)
             for name in (*step.inputs, *([step.residual] if step.residual else [])):
@@ -177,7 +177,7 @@ def even_pads(window: Window, input_shape: Shape, output_shape: Shape) -> Window
 
 
 def plan_graph(graph: Graph, fused: bool = True) -> Plan:
-    """The steps that run `graph`; raises `UncoveredOpError` on an operator no kernel is there for."""
+    """The steps that run `graph`; raises `UncoveredOpError` on an operator without a kernel."""
     return _Planner(graph, fused).plan()
 
 
