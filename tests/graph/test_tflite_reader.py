@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -279,3 +280,16 @@ def test_reading_needs_neither_the_runtime_nor_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_half_a_gigabyte_is_read_in_time_and_memory() -> None:
+    """VGG16 in float32 is 553 MB; the benchmark reads it in a process of its own."""
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "read_speed.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["file_mb"] > 550
+    for way in ("read_cached", "read_cold"):
+        assert report[way]["process_s"] < 2
+        assert report[way]["peak_rss_mb"] < 200
+        assert report[way]["params"] == 138_357_544  # Simonyan and Zisserman 2014, table 2: 138 M
