@@ -45,7 +45,7 @@ def test_the_name_of_a_graph_builds_the_same_graph() -> None:
         ("MobileNet-V2", "mobilenet_v2"),
         ("resnet_50", "resnet50"),
         ("squeezenet", "squeezenet_1_0"),
-        ("densnet", "densenet121"),
+        ("densnet-121", "densenet121"),
     ],
 )
 def test_an_unknown_name_is_told_the_nearest(spec: str, nearest: str) -> None:

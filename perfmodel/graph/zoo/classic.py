@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.zoo.layers import ceil_pool, image
 from perfmodel.graph.zoo.registry import Published, ZooEntry, image_parameters, printed, rows
@@ -9,8 +11,8 @@ from perfmodel.graph.zoo.registry import Published, ZooEntry, image_parameters, 
 NIN = "https://gist.github.com/mavenlin/d802a5849de39225bcc6 (Caffe model zoo)"
 TORCHVISION = "https://pytorch.org/vision/stable/models.html"
 
-VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-"""3x3 convolutions per stage: configurations D and E of Simonyan & Zisserman 2015, table 1."""
+VGG_STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+"""3x3 convolutions per stage by depth: configurations A, B, D, E of arXiv:1409.1556, table 1."""
 
 
 def alexnet(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
@@ -51,21 +53,10 @@ def nin(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     return g.op("softmax", g.global_avg_pool(x, keep_dims=False))
 
 
-def vgg16(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
-    """VGG-16 (configuration D of Simonyan & Zisserman 2015)."""
-    return _vgg(g, VGG_STAGES["vgg16"], resolution, classes, batch)
-
-
-def vgg19(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
-    """VGG-19 (configuration E of Simonyan & Zisserman 2015)."""
-    return _vgg(g, VGG_STAGES["vgg19"], resolution, classes, batch)
-
-
-def _vgg(
-    g: GraphBuilder, stages: tuple[int, ...], resolution: int, classes: int, batch: int
-) -> str:
+def vgg(g: GraphBuilder, resolution: int, classes: int, batch: int, *, depth: int) -> str:
+    """VGG (Simonyan & Zisserman 2015, arXiv:1409.1556) of that depth."""
     x = image(g, batch, resolution)
-    for count, cout in zip(stages, (64, 128, 256, 512, 512), strict=True):
+    for count, cout in zip(VGG_STAGES[depth], (64, 128, 256, 512, 512), strict=True):
         for _ in range(count):
             x = g.conv(x, cout, 3, activation="relu")
         x = g.pool(x, "max", 2, 2)
@@ -94,6 +85,21 @@ def _mlpconv(
     for cout in channels[1:]:
         x = g.conv(x, cout, 1, activation="relu")
     return x
+
+
+def _vgg_entry(depth: int, published: Published, top1: str, *seeds: str) -> ZooEntry:
+    return ZooEntry(
+        f"vgg{depth}",
+        f"VGG-{depth}",
+        "vgg",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        partial(vgg, depth=depth),
+        (published,),
+        rows(TORCHVISION, "imagenet_top1", top1),
+        seeds,
+    )
 
 
 ENTRIES = (
@@ -145,28 +151,8 @@ ENTRIES = (
         ("002",),
         "The source prints the file size, 29 MB of float32; it prints no MACs.",
     ),
-    ZooEntry(
-        "vgg16",
-        "VGG-16",
-        "vgg",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        vgg16,
-        (printed(TORCHVISION, "15.47G", "138,357,544"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 71.592"),
-        ("001", "004"),
-    ),
-    ZooEntry(
-        "vgg19",
-        "VGG-19",
-        "vgg",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        vgg19,
-        (printed(TORCHVISION, "19.63G", "143,667,240"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 72.376"),
-        ("000",),
-    ),
+    _vgg_entry(11, printed(TORCHVISION, "7.61G", "132,863,336"), "- float 69.02"),
+    _vgg_entry(13, printed(TORCHVISION, "11.31G", "133,047,848"), "- float 69.928"),
+    _vgg_entry(16, printed(TORCHVISION, "15.47G", "138,357,544"), "- float 71.592", "001", "004"),
+    _vgg_entry(19, printed(TORCHVISION, "19.63G", "143,667,240"), "- float 72.376", "000"),
 )

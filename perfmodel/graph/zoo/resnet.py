@@ -16,11 +16,12 @@ STAGE_WIDTHS = (64, 128, 256, 512)
 
 def resnet18(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     """ResNet-18: basic blocks of two 3x3 convolutions."""
-    x = _stem(g, image(g, batch, resolution), "relu")
-    for stage, width in enumerate(STAGE_WIDTHS):
-        for block in range(2):
-            x = _basic_block(g, x, width, 2 if stage and not block else 1)
-    return classifier(g, x, classes)
+    return _basic_network(g, (2, 2, 2, 2), resolution, classes, batch)
+
+
+def resnet34(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-34: as ResNet-18 with 3, 4, 6 and 3 blocks."""
+    return _basic_network(g, (3, 4, 6, 3), resolution, classes, batch)
 
 
 def resnet50(g: GraphBuilder, version: str, resolution: int, classes: int, batch: int) -> str:
@@ -31,6 +32,11 @@ def resnet50(g: GraphBuilder, version: str, resolution: int, classes: int, batch
 def resnet101(g: GraphBuilder, version: str, resolution: int, classes: int, batch: int) -> str:
     """ResNet-101: as ResNet-50 with 23 blocks in the third stage."""
     return _bottleneck_network(g, (3, 4, 23, 3), version, resolution, classes, batch)
+
+
+def resnet152(g: GraphBuilder, version: str, resolution: int, classes: int, batch: int) -> str:
+    """ResNet-152: as ResNet-50 with 8 and 36 blocks in the second and third stage."""
+    return _bottleneck_network(g, (3, 8, 36, 3), version, resolution, classes, batch)
 
 
 def resnet50_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
@@ -46,6 +52,16 @@ def resnet101_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> 
 def _stem(g: GraphBuilder, x: str, activation: str) -> str:
     x = g.conv(x, 64, 7, 2, activation=activation)
     return g.pool(x, "max", 3, 2, "same")
+
+
+def _basic_network(
+    g: GraphBuilder, depths: tuple[int, ...], resolution: int, classes: int, batch: int
+) -> str:
+    x = _stem(g, image(g, batch, resolution), "relu")
+    for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True)):
+        for block in range(depth):
+            x = _basic_block(g, x, width, 2 if stage and not block else 1)
+    return classifier(g, x, classes)
 
 
 def _basic_block(g: GraphBuilder, x: str, width: int, stride: int) -> str:
@@ -120,6 +136,17 @@ ENTRIES = (
         ("001",),
     ),
     ZooEntry(
+        "resnet34",
+        "ResNet-34",
+        "resnet_basic",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        resnet34,
+        (printed(TORCHVISION, "3.66G", "21,797,672"),),
+        rows(TORCHVISION, "imagenet_top1", "- float 73.314"),
+    ),
+    ZooEntry(
         "resnet50",
         "ResNet-50",
         "resnet_bottleneck",
@@ -148,6 +175,20 @@ ENTRIES = (
         ),
         rows(TORCHVISION, "imagenet_top1", "- float 77.374"),
         ("001",),
+    ),
+    ZooEntry(
+        "resnet152",
+        "ResNet-152",
+        "resnet_bottleneck",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000, VERSION),
+        resnet152,
+        (
+            printed(TORCHVISION, "11.51G", "60,192,808"),
+            printed(PAPER, "11.3G", parameters="version=1"),
+        ),
+        rows(TORCHVISION, "imagenet_top1", "- float 78.312"),
     ),
     ZooEntry(
         "resnet50_v2",
