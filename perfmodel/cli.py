@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional, cast
 
 import typer
 
@@ -156,7 +156,7 @@ def run(arguments: list[str]) -> int:
     except UsageProblem as error:
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else ""
-        return _report("usage", error.format_message(), hint, as_json)
+        return _report("usage", str(cast(Any, error).format_message()), hint, as_json)
     except BrokenPipeError:
         # the reader of our output (head, less) went away: that is no error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,8 @@ from typing import Any
 
 from perfmodel.commands.output import parse_sizes, print_json
 from perfmodel.cost import (
+    OpCost,
+    covered_part,
     macs,
     op_costs,
     params,
@@ -14,10 +16,12 @@ from perfmodel.cost import (
     uncovered_ops,
     weights_bytes,
 )
-from perfmodel.graph.ir import Graph
+from perfmodel.graph.ir import Graph, Op
 from perfmodel.profile.predict import load_at_batch
 from perfmodel.report.text import table
 from perfmodel.units import format_bytes, format_count
+
+_MOVED = ("input", "weight", "output")
 
 
 def inspect_command(
@@ -36,19 +40,9 @@ def inspect_command(
 
 def inspection(graph: Graph) -> dict[str, Any]:
     """Totals and rows of a graph as plain data."""
-    rows = [
-        {
-            "name": cost.name,
-            "op": cost.kind,
-            "macs": cost.macs,
-            "params": cost.params,
-            "input_bytes": cost.input_bytes,
-            "weight_bytes": cost.weight_bytes,
-            "output_bytes": cost.output_bytes,
-            "output_shapes": [list(t.shape) for t in graph.outputs_of(op)],
-        }
-        for op, cost in zip(graph.ops, op_costs(graph), strict=True)
-    ]
+    covered = covered_part(graph)
+    costs = {cost.name: cost for cost in op_costs(covered)}
+    rows = [_row(graph, op, costs.get(op.name)) for op in graph.ops]
     return {
         "model": graph.name,
         "format": graph.format,
@@ -57,7 +51,7 @@ def inspection(graph: Graph) -> dict[str, Any]:
         "inputs": [_tensor(graph, n) for n in graph.inputs],
         "outputs": [_tensor(graph, n) for n in graph.outputs],
         "op_count": len(graph.ops),
-        "macs": macs(graph),
+        "macs": macs(covered),
         "params": params(graph),
         "weights_bytes": weights_bytes(graph),
         "peak_activation_bytes": peak_activation_bytes(graph),
@@ -67,6 +61,17 @@ def inspection(graph: Graph) -> dict[str, Any]:
         ],
         "subgraphs": len(graph.subgraphs),
         "ops": rows,
+    }
+
+
+def _row(graph: Graph, op: Op, cost: OpCost | None) -> dict[str, Any]:
+    """One operator; figures of an uncovered one are null, never zero."""
+    figures = ("macs", "params", "input_bytes", "weight_bytes", "output_bytes")
+    return {
+        "name": op.name,
+        "op": str(op.attrs.get("custom_name", op.kind)),
+        **{f: None if cost is None else getattr(cost, f) for f in figures},
+        "output_shapes": [list(t.shape) for t in graph.outputs_of(op)],
     }
 
 
@@ -96,11 +101,8 @@ def inspection_text(graph: Graph) -> str:
             r["name"][:48],
             r["op"],
             " ".join("x".join(map(str, s)) for s in r["output_shapes"])[:28],
-            format_count(r["macs"]),
-            format_count(r["params"]),
-            format_bytes(r["input_bytes"]),
-            format_bytes(r["weight_bytes"]),
-            format_bytes(r["output_bytes"]),
+            *("?" if r[f] is None else format_count(r[f]) for f in ("macs", "params")),
+            *("?" if r[f"{f}_bytes"] is None else format_bytes(r[f"{f}_bytes"]) for f in _MOVED),
         )
         for r in data["ops"]
     ]

@@ -7,6 +7,7 @@ from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.cost.memory import MemoryPlan, peak_activation_bytes, plan_memory
 from perfmodel.cost.opcosts import (
     OpCost,
+    covered_part,
     macs,
     op_costs,
     params,
@@ -24,6 +25,7 @@ __all__ = [
     "KernelTable",
     "MemoryPlan",
     "OpCost",
+    "covered_part",
     "feature_matrix",
     "fuse",
     "kernel_class",

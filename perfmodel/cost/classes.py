@@ -55,7 +55,7 @@ CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(_CHEAP_UNARY.split(), "elementwise"),
     **dict.fromkeys(("pow", "atan2"), "transcendental"),
     **dict.fromkeys(_DATA_MOVEMENT.split(), "data_movement"),
-    **dict.fromkeys((*REDUCE, "arg_max", "arg_min"), "reduce"),
+    **dict.fromkeys((*REDUCE, "reduce_layer", "arg_max", "arg_min"), "reduce"),
     **dict.fromkeys(("softmax", "log_softmax"), "softmax"),
     **dict.fromkeys(_NORMS.split(), "norm"),
     **dict.fromkeys(("resize", "resize_to"), "resize"),

@@ -16,7 +16,7 @@ from perfmodel.cost.kernel import Kernel
 from perfmodel.cost.opcosts import MACS, op_macs
 from perfmodel.errors import TargetError
 from perfmodel.graph.ir import Graph, Op, Tensor
-from perfmodel.graph.ops import BINARY, UNARY
+from perfmodel.graph.ops import BINARY, REDUCE, UNARY
 
 _CONV = frozenset({"conv2d", "transpose_conv2d"})
 _DENSE = _CONV | {"fully_connected"}
@@ -287,7 +287,7 @@ def _kernel(graph: Graph, group: _Group) -> Kernel:
         fused=tuple(op.name for op in group.ops),
         elements=output_elements,
         macs=sum(op_macs(graph, op) for op in group.ops),
-        input_elements=sum(t.elements for t in read.values()),
+        input_elements=0 if op_name == "prior_box" else sum(t.elements for t in read.values()),
         weight_elements=sum(t.elements for t in weights.values()),
         output_elements=output_elements,
         residual=group.residual,
@@ -316,6 +316,9 @@ def _plain(graph: Graph, op: Op) -> dict[str, int | str]:
         cin = sum(_image(t)[3] for t in inputs)
     sizes: dict[str, int | str] = {"batch": batch, "cin": cin, "hin": hin, "win": win}
     sizes |= {"cout": cout, "hout": hout, "wout": wout}
+    if op.kind in REDUCE and graph.format == "ncnn" and op.attrs["keep_dims"]:
+        # ncnn's Reduction, which has no GPU form; its global pooling drops the dimensions
+        sizes["op"] = "reduce_layer"
     return sizes
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
@@ -133,6 +133,11 @@ WEIGHTED = frozenset(_WEIGHTED.split())
 def uncovered_ops(graph: Graph) -> tuple[Op, ...]:
     """The operators of `graph` that have no cost here; a prediction without them is too low."""
     return tuple(op for op in graph.ops if op.kind not in MACS)
+
+
+def covered_part(graph: Graph) -> Graph:
+    """The graph without its uncovered operators, for costs that leave them out openly."""
+    return replace(graph, ops=tuple(op for op in graph.ops if op.kind in MACS))
 
 
 def op_macs(graph: Graph, op: Op) -> int:

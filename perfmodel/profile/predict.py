@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from perfmodel.cost import fuse, macs, params, peak_activation_bytes, uncovered_ops, weights_bytes
+from perfmodel.cost import (
+    covered_part,
+    fuse,
+    macs,
+    params,
+    peak_activation_bytes,
+    uncovered_ops,
+    weights_bytes,
+)
 from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import Graph
@@ -100,7 +108,7 @@ def workload(graph: Graph, framework: str, *, allow_uncovered: bool = False) -> 
         framework,
         kernels,
         KernelTable.from_kernels(kernels),
-        macs(graph),
+        macs(covered_part(graph)),
         params(graph),
         weights_bytes(graph),
         peak_activation_bytes(graph),

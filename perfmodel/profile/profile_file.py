@@ -19,6 +19,7 @@ from perfmodel.errors import ProfileError
 from perfmodel.profile.model_kinds import predictor_from_dict, predictor_to_dict
 from perfmodel.profile.predictor import Predictor
 from perfmodel.profile.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
+from perfmodel.profile.traits import Traits, traits_from_dict, traits_to_dict
 
 FORMAT = "perfmodel-profile"
 VERSION = 1
@@ -102,6 +103,7 @@ class DeviceProfile:
     soc: str = ""
     year: int | None = None
     hardware: Mapping[str, Fact] = field(default_factory=dict)
+    traits: Traits = Traits()
 
 
 def read_profile(path: Path) -> DeviceProfile:
@@ -212,7 +214,10 @@ def _short(value: object) -> str:
 def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
     """Check plain data and make the profile; `where` names it in errors."""
     c = Checker(data, where)
-    c.only("format", "version", "device", "title", "kind", "soc", "year", "hardware", "targets")
+    c.only(
+        *("format", "version", "device", "title", "kind", "soc", "year", "hardware"),
+        *("targets", "traits"),
+    )
     c.text("format", choices=[FORMAT])
     version = c.whole("version")
     if version != VERSION:
@@ -236,6 +241,7 @@ def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
         c.text("soc", ""),
         None if c.data.get("year") is None else c.whole("year", low=1970),
         _facts(c),
+        traits_from_dict(c.data.get("traits", {}), f"{where}.traits"),
     )
 
 
@@ -308,6 +314,7 @@ def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
         "hardware": {
             k: {"value": f.value, "source": f.source} for k, f in profile.hardware.items()
         },
+        "traits": traits_to_dict(profile.traits),
         "targets": [_target_to_dict(t) for t in profile.targets],
     }
 
