@@ -21,7 +21,7 @@ THREADS = 256
 TILE = 16
 INT_LIMIT = 2**31 - 1
 CONCAT_INPUTS = 4
-"""Inputs one launch of the concat kernel takes; the values above are those of perfmodel.cu."""
+"""Inputs one launch of the concat kernel takes; the values above are those of kernels.cu."""
 
 
 @dataclass(frozen=True)

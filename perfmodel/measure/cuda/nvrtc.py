@@ -88,8 +88,8 @@ def nvrtc_version() -> tuple[int, int]:
 @lru_cache(maxsize=1)
 def kernel_source() -> str:
     """The CUDA C source of all our kernels."""
-    folder = resources.files("perfmodel.measure.cuda") / "kernels"
-    return (folder / "perfmodel.cu").read_text(encoding="utf-8")
+    file = resources.files("perfmodel.measure.cuda") / "kernels.cu"
+    return file.read_text(encoding="utf-8")
 
 
 def compile_kernels(architecture: str, variant: Variant) -> bytes:
@@ -116,7 +116,7 @@ def compile_kernels(architecture: str, variant: Variant) -> bytes:
 def _compile(lib: ctypes.CDLL, source: str, options: list[str], result: str) -> bytes:
     program = ctypes.c_void_p()
     text = source.encode()
-    status = lib.nvrtcCreateProgram(ctypes.byref(program), text, b"perfmodel.cu", 0, None, None)
+    status = lib.nvrtcCreateProgram(ctypes.byref(program), text, b"kernels.cu", 0, None, None)
     if status:
         raise RunnerError(f"NVRTC could not start (code {status})")
     try:
