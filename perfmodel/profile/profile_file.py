@@ -103,7 +103,7 @@ class DeviceProfile:
     soc: str = ""
     year: int | None = None
     hardware: Mapping[str, Fact] = field(default_factory=dict)
-    traits: Traits = Traits()
+    traits: Traits = field(default_factory=Traits)
 
 
 def read_profile(path: Path) -> DeviceProfile:
