@@ -169,7 +169,8 @@ def read_measurements(
     The format of each file is recognised by its content. `device` names the device where a file
     does not (tool logs), and selects its rows where a file has several. `defaults` fills other
     columns that a file leaves empty (`{"precision": "int8", "threads": 4}`). `network_macs`
-    gives the multiply-accumulates of a model, for a stricter check of network rows.
+    gives the multiply-accumulates of a model, with which the times of networks are checked; left
+    out, those of the zoo's networks are known.
 
     Returns the table and the rows that are not in it. Damaged or implausible rows raise
     MeasurementError (file, line, reason) unless `skip_bad`; rows that are sound but no

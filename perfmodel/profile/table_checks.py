@@ -6,10 +6,12 @@ what the rest of the table implies about the speed of the device (`check_plausib
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.errors import PerfmodelError
 from perfmodel.profile import schema
 
 if TYPE_CHECKING:
@@ -223,6 +225,23 @@ def check_plausible(
             *_network_outliers(frame),
         ]
     )
+
+
+@functools.cache
+def zoo_macs(model: str) -> float | None:
+    """Multiply-accumulates of a network of the zoo, by its name; None for any other model.
+
+    Files are not opened: a table may come from a stranger.
+    """
+    from perfmodel.cost.opcosts import macs
+    from perfmodel.graph import zoo
+
+    if len(model) > 100 or model.split("@")[0] not in zoo.names():
+        return None
+    try:
+        return float(macs(zoo.build(model)))
+    except (PerfmodelError, ValueError, OverflowError):
+        return None
 
 
 def _unit_slip(log_ratio: float, unit: str, other: str) -> str:

@@ -129,14 +129,10 @@ def test_skip_bad_lists_and_drops(changed: Changed) -> None:
 
 def test_network_times_are_checked_against_their_macs(changed: Changed) -> None:
     path = changed("canonical.csv", (",17.3,16.9,18.1", ",17300,16900,18100"))
-    giga = {"mobilenet_v1": 0.57, "mobilenet_v2": 0.30, "squeezenet_1_0": 0.82}
-    giga |= {"resnet50": 4.1, "inception_v3": 5.7}
     with pytest.raises(MeasurementError, match=r"line 3: column latency_ms: .*us for ms"):
-        read_measurements(path, network_macs=giga.get)
-    sound, _ = read_measurements(
-        changed("canonical.csv", ("device", "device")), network_macs=giga.get
-    )
-    assert len(sound) == 5
+        read_measurements(path)
+    table, _ = read_measurements(path, network_macs=lambda model: None)
+    assert len(table) == 5, "nothing to compare with"
 
 
 def test_network_times_are_checked_against_other_targets(tmp_path: Path, sample: Sample) -> None:
@@ -145,6 +141,7 @@ def test_network_times_are_checked_against_other_targets(tmp_path: Path, sample:
     for threads in (1, 2, 4):
         rows += [line.replace(",4,big", f",{threads},big") for line in lines[1:]]
     rows[7] = rows[7].replace("17.3,16.9,18.1", "0.0173,0.0169,0.0181")
+    rows = [row.replace("mobilenet_v2", "my_net") for row in rows]
     path = tmp_path / "three.csv"
     path.write_text("\n".join(rows))
     with pytest.raises(MeasurementError, match=r"line 8: column latency_ms: 1e.03 times faster"):
