@@ -1,6 +1,6 @@
 """From TFLite's builtin operators to ours: kind, inputs and attributes of each.
 
-`convert(view)` looks the builtin's name up in `CONVERTERS`. An operator without an entry, or one
+`convert(view)` looks the builtin's name up in `CONVERTERS`, which `tflite_shape_ops` completes. An operator without an entry, or one
 whose attributes are only known at run time, becomes kind "custom" under its own name, so that it
 is listed as not covered instead of guessed.
 """
@@ -90,7 +90,7 @@ def convert(view: OpView) -> Converted:
     return Converted("custom", view.inputs, {"custom_name": view.name, "output_shapes": shapes})
 
 
-def _converts(*names: str) -> Callable[[Converter], Converter]:
+def converts(*names: str) -> Callable[[Converter], Converter]:
     def add(converter: Converter) -> Converter:
         CONVERTERS.update(dict.fromkeys(names, converter))
         return converter
@@ -98,7 +98,7 @@ def _converts(*names: str) -> Callable[[Converter], Converter]:
     return add
 
 
-def _activation(code: int) -> str:
+def fused_activation(code: int) -> str:
     if not 0 <= code < len(FUSED_ACTIVATIONS):
         raise ValueError(f"fused activation {code}")
     return FUSED_ACTIVATIONS[code]
@@ -125,7 +125,7 @@ def _window_pads(
     return (*rows, *columns)
 
 
-@_converts("CONV_2D")
+@converts("CONV_2D")
 def _conv(view: OpView) -> Converted:
     x, weights = view.input(0), view.input(1)
     _, height, width, channels = x.shape
@@ -141,12 +141,12 @@ def _conv(view: OpView) -> Converted:
             "dilation": dilation,
             "pads": _window_pads(view, (height, width), (kh, kw), stride, dilation),
             "groups": channels // channels_in_group,
-            "activation": _activation(view.flag(3)),
+            "activation": fused_activation(view.flag(3)),
         },
     )
 
 
-@_converts("DEPTHWISE_CONV_2D")
+@converts("DEPTHWISE_CONV_2D")
 def _depthwise(view: OpView) -> Converted:
     x, weights = view.input(0), view.input(1)
     _, height, width, channels = x.shape
@@ -162,12 +162,12 @@ def _depthwise(view: OpView) -> Converted:
             "dilation": dilation,
             "pads": _window_pads(view, (height, width), (kh, kw), stride, dilation),
             "groups": channels,
-            "activation": _activation(view.flag(4)),
+            "activation": fused_activation(view.flag(4)),
         },
     )
 
 
-@_converts("TRANSPOSE_CONV")
+@converts("TRANSPOSE_CONV")
 def _transpose_conv(view: OpView) -> Converted:
     weights, x = view.input(1), view.input(2)
     stride = (view.option(2), view.option(1))
@@ -183,13 +183,13 @@ def _transpose_conv(view: OpView) -> Converted:
             "stride": stride,
             "pads": (cut[0] // 2, cut[0] - cut[0] // 2, cut[1] // 2, cut[1] - cut[1] // 2),
             "groups": 1,
-            "activation": _activation(view.flag(3)),
+            "activation": fused_activation(view.flag(3)),
             "output_padding": tuple(max(0, size - f) for f, size in zip(full, sizes, strict=True)),
         },
     )
 
 
-@_converts("MAX_POOL_2D", "AVERAGE_POOL_2D")
+@converts("MAX_POOL_2D", "AVERAGE_POOL_2D")
 def _pool(view: OpView) -> Converted:
     _, height, width, _ = view.input(0).shape
     stride, kernel = (view.option(2), view.option(1)), (view.option(4), view.option(3))
@@ -197,36 +197,36 @@ def _pool(view: OpView) -> Converted:
         "kernel": kernel,
         "stride": stride,
         "pads": _window_pads(view, (height, width), kernel, stride),
-        "activation": _activation(view.flag(5)),
+        "activation": fused_activation(view.flag(5)),
     }
     kind = "max_pool2d" if view.name == "MAX_POOL_2D" else "avg_pool2d"
     return Converted(kind, view.inputs[:1], attrs)
 
 
-@_converts("FULLY_CONNECTED")
+@converts("FULLY_CONNECTED")
 def _fully_connected(view: OpView) -> Converted:
     if len(view.input(1).shape) != 2:
         raise ValueError(f"weights {view.input(1).shape}")
-    attrs = {"activation": _activation(view.flag(0)), "keep_dims": bool(view.flag(2))}
+    attrs = {"activation": fused_activation(view.flag(0)), "keep_dims": bool(view.flag(2))}
     return Converted("fully_connected", view.inputs, attrs)
 
 
-@_converts("BATCH_MATMUL")
+@converts("BATCH_MATMUL")
 def _matmul(view: OpView) -> Converted:
     attrs = {"transpose_a": bool(view.flag(0)), "transpose_b": bool(view.flag(1))}
     return Converted("matmul", view.inputs, attrs)
 
 
-@_converts("CONCATENATION")
+@converts("CONCATENATION")
 def _concat(view: OpView) -> Converted:
     rank = len(view.input(0).shape)
-    attrs = {"axis": view.option(0) % rank, "activation": _activation(view.flag(1))}
+    attrs = {"axis": view.option(0) % rank, "activation": fused_activation(view.flag(1))}
     return Converted("concat", view.inputs, attrs)
 
 
 def _fused_binary(kind: str) -> Converter:
     def converter(view: OpView) -> Converted:
-        return Converted(kind, view.inputs, {"activation": _activation(view.flag(0))})
+        return Converted(kind, view.inputs, {"activation": fused_activation(view.flag(0))})
 
     return converter
 
@@ -272,30 +272,22 @@ CONVERTERS["SHAPE"] = _same_inputs("shape")
 CONVERTERS["GATHER_ND"] = _same_inputs("gather_nd")
 
 
-@_converts("REVERSE_V2")
-def _reverse(view: OpView) -> Converted:
-    rank = max(1, len(view.input(0).shape))
-    axes = view.constant_ints(1)
-    attrs = {} if axes is None else {"axes": tuple(a % rank for a in axes)}
-    return Converted("reverse", view.inputs[:1], attrs)
-
-
-@_converts("SOFTMAX")
+@converts("SOFTMAX")
 def _softmax(view: OpView) -> Converted:
     return Converted("softmax", view.inputs, {"axis": -1, "beta": view.real(0)})
 
 
-@_converts("GELU")
+@converts("GELU")
 def _gelu(view: OpView) -> Converted:
     return Converted("gelu", view.inputs, {"approximate": bool(view.flag(0))})
 
 
-@_converts("LEAKY_RELU")
+@converts("LEAKY_RELU")
 def _leaky_relu(view: OpView) -> Converted:
     return Converted("leaky_relu", view.inputs, {"alpha": view.real(0)})
 
 
-@_converts("LOCAL_RESPONSE_NORMALIZATION")
+@converts("LOCAL_RESPONSE_NORMALIZATION")
 def _lrn(view: OpView) -> Converted:
     """TFLite's alpha multiplies the sum of squares, ours (as Caffe's and ONNX's) their mean."""
     size = 2 * view.option(0) + 1
@@ -308,7 +300,7 @@ def _lrn(view: OpView) -> Converted:
     return Converted("lrn", view.inputs, attrs)
 
 
-@_converts("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
+@converts("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
 def _reduce(view: OpView) -> Converted:
     rank = len(view.input(0).shape)
     axes = sorted({axis % rank for axis in view.known_ints(1)}) if rank else []
@@ -317,148 +309,34 @@ def _reduce(view: OpView) -> Converted:
     return Converted(kind, view.inputs[:1], attrs)
 
 
-@_converts("ARG_MAX", "ARG_MIN")
+@converts("ARG_MAX", "ARG_MIN")
 def _arg(view: OpView) -> Converted:
     (axis,) = view.known_ints(1)
     attrs = {"axis": axis % len(view.input(0).shape), "keep_dims": False}
     return Converted(view.name.lower(), view.inputs[:1], attrs)
 
 
-@_converts("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-def _reshape(view: OpView) -> Converted:
-    target: tuple[int, ...] = view.outputs[0].shape
-    inputs = view.inputs[:1]
-    if view.name == "RESHAPE" and len(view.inputs) > 1:
-        written = view.constant_ints(1)
-        if written is None:
-            inputs = view.inputs[:2]
-        elif len(view.input(1).shape) == 1:
-            target = written
-    return Converted("reshape", inputs, {"shape": target})
-
-
-@_converts("TRANSPOSE")
-def _transpose(view: OpView) -> Converted:
-    return Converted("transpose", view.inputs[:1], {"perm": view.known_ints(1)})
-
-
-@_converts("PAD", "PADV2")
-def _pad(view: OpView) -> Converted:
-    flat = view.known_ints(1)
-    pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Converted("pad", view.inputs[:1], {"paddings": pairs})
-
-
-@_converts("MIRROR_PAD")
-def _mirror_pad(view: OpView) -> Converted:
-    flat = view.known_ints(1)
-    attrs = {
-        "paddings": tuple(zip(flat[::2], flat[1::2], strict=True)),
-        "mode": "symmetric" if view.flag(0) else "reflect",
-        "output_shapes": (view.outputs[0].shape,),
-    }
-    return Converted("mirror_pad", view.inputs[:1], attrs)
-
-
-@_converts("SPLIT", "SPLIT_V")
-def _split(view: OpView) -> Converted:
-    data, axis_input = (1, 0) if view.name == "SPLIT" else (0, 2)
-    (axis,) = view.known_ints(axis_input)
-    axis %= len(view.input(data).shape)
-    sizes = tuple(t.shape[axis] for t in view.outputs)
-    return Converted("split", (view.input(data),), {"axis": axis, "sizes": sizes})
-
-
-@_converts("SLICE")
-def _slice(view: OpView) -> Converted:
-    attrs: dict[str, Any] = {"size": view.outputs[0].shape}
-    begin = view.constant_ints(1)
-    if begin is not None:
-        attrs["begin"] = begin
-    return Converted("slice", view.inputs[:1], attrs)
-
-
-@_converts("STRIDED_SLICE")
-def _strided_slice(view: OpView) -> Converted:
-    attrs: dict[str, Any] = {"output_shape": view.outputs[0].shape}
-    for index, key in enumerate(("begin", "end", "strides"), start=1):
-        values = view.constant_ints(index)
-        if values is not None:
-            attrs[key] = values
-    masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    attrs.update({mask: view.option(slot) for slot, mask in enumerate(masks)})
-    return Converted("strided_slice", view.inputs[:1], attrs)
-
-
-@_converts("GATHER")
-def _gather(view: OpView) -> Converted:
-    attrs = {"axis": view.option(0), "batch_dims": view.option(1)}
-    return Converted("gather", view.inputs, attrs)
-
-
-@_converts("EMBEDDING_LOOKUP")
-def _embedding(view: OpView) -> Converted:
-    return Converted("gather", (view.input(1), view.input(0)), {"axis": 0, "batch_dims": 0})
-
-
-@_converts("TILE")
-def _tile(view: OpView) -> Converted:
-    return Converted("tile", view.inputs[:1], {"multiples": view.known_ints(1)})
-
-
-@_converts("BROADCAST_TO", "FILL", "RANGE", "ONE_HOT")
-def _made(view: OpView) -> Converted:
-    # a fill's first input is the shape, which the attribute already tells
-    inputs = view.inputs[1:2] if view.name == "FILL" else view.inputs[:1]
-    return Converted(view.name.lower(), inputs, {"output_shape": view.outputs[0].shape})
-
-
-@_converts("PACK", "UNPACK")
-def _pack(view: OpView) -> Converted:
-    return Converted(view.name.lower(), view.inputs, {"axis": view.option(1)})
-
-
-@_converts("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
-def _resize(view: OpView) -> Converted:
-    _, height, width, _ = view.outputs[0].shape
-    size = view.constant_ints(1) or (height, width)
-    attrs = {
-        "size": tuple(size),
-        "method": "bilinear" if view.name == "RESIZE_BILINEAR" else "nearest",
-        "align_corners": bool(view.flag(0)),
-        "half_pixel_centers": bool(view.flag(1)),
-    }
-    return Converted("resize", view.inputs[:1], attrs)
-
-
-@_converts("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
-def _blocks(view: OpView) -> Converted:
-    if view.option(0) < 1:
-        raise ValueError(f"block size {view.option(0)}")
-    return Converted(view.name.lower(), view.inputs, {"block": view.option(0)})
-
-
-@_converts("UNIDIRECTIONAL_SEQUENCE_LSTM")
+@converts("UNIDIRECTIONAL_SEQUENCE_LSTM")
 def _lstm(view: OpView) -> Converted:
     attrs = _recurrent_attrs(view.input(8), 1, bool(view.flag(3)))
     return Converted("lstm", _weights_only(view), attrs)
 
 
-@_converts("BIDIRECTIONAL_SEQUENCE_LSTM")
+@converts("BIDIRECTIONAL_SEQUENCE_LSTM")
 def _bidirectional_lstm(view: OpView) -> Converted:
     attrs = _recurrent_attrs(view.input(8), 2, bool(view.flag(4)))
     attrs["merge_outputs"] = bool(view.flag(3))
     return Converted("lstm", _weights_only(view), attrs)
 
 
-@_converts("UNIDIRECTIONAL_SEQUENCE_RNN")
+@converts("UNIDIRECTIONAL_SEQUENCE_RNN")
 def _rnn(view: OpView) -> Converted:
     return Converted(
         "rnn", _weights_only(view), _recurrent_attrs(view.input(2), 1, bool(view.flag(0)))
     )
 
 
-@_converts("BIDIRECTIONAL_SEQUENCE_RNN")
+@converts("BIDIRECTIONAL_SEQUENCE_RNN")
 def _bidirectional_rnn(view: OpView) -> Converted:
     attrs = _recurrent_attrs(view.input(2), 2, bool(view.flag(0)))
     attrs["merge_outputs"] = bool(view.flag(2))
@@ -482,53 +360,3 @@ def _recurrent_attrs(recurrent: Tensor, directions: int, time_major: bool) -> di
 def _weights_only(view: OpView) -> Slots:
     """The sequence and the constants: TFLite keeps states and omitted gates as inputs too."""
     return (view.input(0), *(t for t in view.inputs[1:] if t is not None))
-
-
-_LISTED = {
-    "SVDF": "svdf",
-    "TOPK_V2": "top_k",
-    "NON_MAX_SUPPRESSION_V4": "non_max_suppression",
-    "NON_MAX_SUPPRESSION_V5": "non_max_suppression",
-    "SPACE_TO_BATCH_ND": "space_to_batch",
-    "BATCH_TO_SPACE_ND": "batch_to_space",
-    "SPARSE_TO_DENSE": "scatter",
-    "SCATTER_ND": "scatter",
-    "DYNAMIC_UPDATE_SLICE": "scatter",
-    "RFFT2D": "spectral",
-    "REAL": "spectral",
-    "IMAG": "spectral",
-    "COMPLEX_ABS": "spectral",
-    "VAR_HANDLE": "variable",
-    "READ_VARIABLE": "variable",
-    "ASSIGN_VARIABLE": "variable",
-}
-_CUSTOM = {"TFLite_Detection_PostProcess": "detection_postprocess"}
-"""Custom operators that TensorFlow itself defines (lite/kernels/detection_postprocess.cc)."""
-
-
-@_converts(*_LISTED)
-def _listed(view: OpView) -> Converted:
-    attrs: dict[str, Any] = {"output_shapes": tuple(t.shape for t in view.outputs)}
-    if view.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
-        attrs["block"] = view.known_ints(1)
-        return Converted(_LISTED[view.name], view.inputs[:1], attrs)
-    return Converted(_LISTED[view.name], view.inputs, attrs)
-
-
-@_converts("IF", "WHILE", "CALL_ONCE")
-def _control_flow(view: OpView) -> Converted:
-    """`bodies` are the file's subgraph numbers: then/else, condition/body, or the initialiser."""
-    count = 1 if view.name == "CALL_ONCE" else 2
-    attrs = {
-        "bodies": tuple(view.option(slot) for slot in range(count)),
-        "output_shapes": tuple(t.shape for t in view.outputs),
-        "custom_name": view.name,
-    }
-    return Converted("control_flow", view.inputs, attrs)
-
-
-@_converts("CUSTOM")
-def _custom(view: OpView) -> Converted:
-    shapes = tuple(t.shape for t in view.outputs)
-    kind = _CUSTOM.get(view.name, "custom")
-    return Converted(kind, view.inputs, {"custom_name": view.name, "output_shapes": shapes})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError
+from perfmodel.graph import tflite_shape_ops
 from perfmodel.graph.flat import FlatFile, Table, open_flat
 from perfmodel.graph.ir import OPAQUE_DTYPES, Graph, Op, Tensor, check_graph
 from perfmodel.graph.ops import infer_shapes
@@ -33,6 +34,8 @@ MAX_OPS = 25_000
 MAX_TENSOR_BYTES = 1 << 40
 """No network comes near these; a file that passes them is damaged or hostile."""
 _LONGEST_SHAPE_CONSTANT = 4096
+_REGISTERS = (tflite_shape_ops,)
+"""Modules that complete the table of operators when imported."""
 _FOLDED = frozenset({"DEQUANTIZE", "DENSIFY"})
 """Unpacking of stored weights, which runtimes do once while loading."""
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from perfmodel.errors import GraphError
-from perfmodel.graph import tflite_elementwise, tflite_layers, tflite_movement
+from perfmodel.graph import (
+    tflite_elementwise,
+    tflite_layers,
+    tflite_movement,
+    tflite_norm,
+    tflite_recurrent,
+)
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.tflite_emit import EMITTERS, Emitter
 
 PRECISIONS = ("float32", "int8")
-_REGISTERS = (tflite_elementwise, tflite_layers, tflite_movement)
+_REGISTERS = (
+    tflite_elementwise,
+    tflite_layers,
+    tflite_movement,
+    tflite_norm,
+    tflite_recurrent,
+)
 """Modules that fill `EMITTERS` when imported."""
 
 
