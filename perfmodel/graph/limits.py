@@ -14,7 +14,13 @@ MAX_TEXT_BYTES = 4 * 2**20
 """Largest text format file (.param, .prototxt); structure only, so real ones are below 1 MB."""
 
 MAX_LINE_BYTES = 2**18
+MAX_TOKENS = 400_000
+"""Words and marks of one text file; a network of 1,000 layers has about 40,000."""
+
 MAX_OPS = 20_000
+MAX_FAN_IN = 1_000
+"""Most operands of one element-wise layer, each of which becomes an operator."""
+
 MAX_TENSORS = 200_000
 MAX_RANK = 16
 MAX_DIM = 2**31 - 1
@@ -24,8 +30,17 @@ MAX_NAME = 2_000
 MAX_FIELDS = 1_000_000
 """Fields of one protobuf file: a network of 20,000 nodes has about 800,000."""
 
+MAX_NUMBERS = 500_000
+"""Integers and reals decoded from one protobuf file, all lists together."""
+
+MAX_TEXT_TOTAL = 2**25
+"""Bytes of all names in one protobuf file."""
+
+MAX_FOLDED_REALS = 64
+"""Longest constant of reals whose numbers are looked at: scales and bounds, never weights."""
+
 MAX_FOLDED_ELEMENTS = 1_024
-"""Longest constant whose numbers are looked at; shapes and axes are far shorter."""
+"""Longest constant of integers whose numbers are looked at; shapes and axes are far shorter."""
 
 MAX_FOLDED_TOTAL = 2_000_000
 

@@ -67,6 +67,8 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None
             for blob, tensor in zip(layer.tops, tops, strict=True):
                 check_shape(net.builder.shape(tensor))
                 net.define(blob, tensor)
+            if len(net.builder.ops) > MAX_OPS:
+                raise GraphError(f"more than {MAX_OPS} operators")
         except GraphError as error:
             raise _at(path, layer, error) from None
     try:

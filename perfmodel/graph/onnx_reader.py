@@ -166,7 +166,7 @@ class _Reader:
         for node in nodes:
             self.nodes_left -= 1
             try:
-                if self.nodes_left < 0:
+                if self.nodes_left < 0 or len(self.net.builder.ops) > MAX_OPS:
                     raise GraphError(f"more than {MAX_OPS} nodes")
                 results = self._node(node, values, known, depth)
                 self._store(node, results, values)

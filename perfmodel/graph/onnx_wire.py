@@ -20,10 +20,13 @@ from perfmodel.errors import ModelFileError
 from perfmodel.graph.limits import (
     MAX_FIELDS,
     MAX_FOLDED_ELEMENTS,
+    MAX_FOLDED_REALS,
     MAX_NAME,
     MAX_NESTING,
+    MAX_NUMBERS,
     MAX_OPS,
     MAX_RANK,
+    MAX_TEXT_TOTAL,
 )
 
 Span: TypeAlias = tuple[int, int]
@@ -171,6 +174,8 @@ class Wire:
         self.path = path
         self.buffer = buffer
         self.fields_left = MAX_FIELDS
+        self.numbers_left = MAX_NUMBERS
+        self.text_left = MAX_TEXT_TOTAL
 
     def error(self, position: int, reason: str) -> ModelFileError:
         """The error for a byte position."""
@@ -221,6 +226,9 @@ class Wire:
         """A short UTF-8 string."""
         if end - start > MAX_NAME:
             raise self.error(start, f"a name longer than {MAX_NAME} bytes")
+        self.text_left -= end - start
+        if self.text_left < 0:
+            raise self.error(start, f"more than {MAX_TEXT_TOTAL} bytes of names")
         try:
             return bytes(self.buffer[start:end]).decode("utf-8")
         except UnicodeDecodeError:
@@ -228,6 +236,7 @@ class Wire:
 
     def packed(self, kind: int, first: int, second: int, into: list[int], most: int) -> None:
         """Append a repeated integer field, packed or not; at most `most` in all."""
+        before = len(into)
         if kind == VARINT:
             into.append(signed(first))
         elif kind == BYTES:
@@ -239,6 +248,13 @@ class Wire:
                 into.append(signed(value))
         if len(into) > most:
             raise self.error(first, f"a list of more than {most} integers")
+        self.spend(first, len(into) - before)
+
+    def spend(self, position: int, numbers: int) -> None:
+        """Count decoded numbers; no real network lists as many as the limit."""
+        self.numbers_left -= numbers
+        if self.numbers_left < 0:
+            raise self.error(position, f"more than {MAX_NUMBERS} numbers in lists")
 
     def floats(self, kind: int, start: int, end: int) -> list[float]:
         """A repeated float field, packed or not."""
@@ -246,6 +262,7 @@ class Wire:
             raise self.error(start, "a broken list of numbers")
         if end - start > 4 * MAX_FOLDED_ELEMENTS:
             raise self.error(start, f"a list of more than {MAX_FOLDED_ELEMENTS} numbers")
+        self.spend(start, (end - start) // 4)
         return list(struct.unpack(f"<{(end - start) // 4}f", self.buffer[start:end]))
 
 
@@ -376,6 +393,7 @@ def _attribute(wire: Wire, span: Span) -> tuple[str, Attribute]:
             value = signed(a)
         elif (number, kind) == (4, BYTES):
             if b - a <= MAX_NAME:  # longer ones are descriptions, never settings
+                wire.spend(a, (b - a) // 8)
                 value = bytes(wire.buffer[a:b])
         elif (number, kind) == (5, BYTES):
             value = read_tensor(wire, (a, b))
@@ -386,7 +404,7 @@ def _attribute(wire: Wire, span: Span) -> tuple[str, Attribute]:
         elif number == 8:
             wire.packed(kind, a, b, ints, MAX_FOLDED_ELEMENTS)
         elif (number, kind) == (9, BYTES):
-            strings.append(bytes(wire.buffer[a : min(b, a + MAX_NAME)]))
+            strings.append(wire.text(a, min(b, a + MAX_NAME)).encode())
         elif (number, kind) == (21, BYTES):
             value = ReferencedAttribute(wire.text(a, b))
         elif (number, kind) == (20, VARINT) and value is None:
@@ -427,7 +445,7 @@ def read_tensor(wire: Wire, span: Span) -> TensorData:
         elif (number, kind) == (9, BYTES):
             raw = (a, b)
         elif number in (4, 5, 7, 10, 11):
-            if len(packed) <= MAX_FOLDED_ELEMENTS:
+            if len(packed) < MAX_FOLDED_ELEMENTS:
                 packed.append((number, kind, a, b))
         elif (number, kind) == (14, VARINT):
             external = a == 1
@@ -440,7 +458,8 @@ def read_tensor(wire: Wire, span: Span) -> TensorData:
     for size in shape:
         count *= size
     value = None
-    if not external and code in _NUMPY and count <= MAX_FOLDED_ELEMENTS:
+    most = MAX_FOLDED_REALS if code in (1, 10, 11) else MAX_FOLDED_ELEMENTS
+    if not external and code in _NUMPY and count <= most:
         value = _decode(wire, span, code, shape, count, raw, packed)
     return TensorData(name, shape, DTYPES[code], value)
 
@@ -469,6 +488,7 @@ def _decode(
         elif number == 10:
             if (b - a) % 8 or b - a > 8 * MAX_FOLDED_ELEMENTS:
                 raise wire.error(a, "a broken list of numbers")
+            wire.spend(a, (b - a) // 8)
             reals += struct.unpack(f"<{(b - a) // 8}d", wire.buffer[a:b])
         else:
             wire.packed(kind, a, b, integers, MAX_FOLDED_ELEMENTS)
