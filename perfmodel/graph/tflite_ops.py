@@ -1,8 +1,8 @@
 """From TFLite's builtin operators to ours: kind, inputs and attributes of each.
 
-`convert(view)` looks the builtin's name up in `CONVERTERS`, which `tflite_shape_ops` completes. An operator without an entry, or one
-whose attributes are only known at run time, becomes kind "custom" under its own name, so that it
-is listed as not covered instead of guessed.
+`convert(view)` looks the builtin's name up in `CONVERTERS`, which `tflite_shape_ops` completes. An
+operator without an entry, or one whose attributes are only known at run time, becomes kind
+"custom" under its own name, so that it is listed as not covered instead of guessed.
 """
 
 from __future__ import annotations
