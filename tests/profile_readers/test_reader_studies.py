@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,51 @@ from perfmodel.profile import schema
 from perfmodel.profile.readers.canonical import write_measurements
 from perfmodel.profile.table import MeasurementTable, read_measurements
 from perfmodel.profile.table_checks import kernel_macs
+
+Sample = Callable[[str], Path]
+
+
+def test_shape_of_a_benchncnn_table(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_ncnn.csv"))
+    assert list(table.column("latency_ms")) == [95.1, 80.2, 640, 2100.5]
+    assert list(table.column("affinity")) == ["big", "big", "all", "all"]
+    assert table.column("model")[2] == "ncnn_models/mobilenet_ssd.param"
+    assert table.column("processor")[3] == "Mali-T000, driver 1"
+
+
+def test_shape_of_a_table_of_phone_kernels(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_layers_phones.csv"))
+    assert table.single("device") == "phone-x1"
+    assert table.single("model") == "mobilenet_v1"
+    assert list(table.where(unit="cpu").column("threads")) == [1, 1, 1]
+    assert table.where(unit="gpu").column("threads")[0] != 1, "GPU rows have no CPU threads"
+
+
+def test_shape_of_a_table_of_published_networks(sample: Sample) -> None:
+    table, listed = read_measurements(sample("study_published.csv"))
+    assert list(table.column("device")) == ["phone-x-plus", "phone-x-plus", "chip-8"]
+    assert table.column("model")[0] == "mobilenet_v1@width=0.25,resolution=128"
+    assert list(table.column("precision")) == ["fp32", "fp16", "int8"]
+    assert [(row.line, row.reason) for row in listed] == [
+        (4, "left out: a network cut into partitions"),
+        (6, "left out: the source does not state the unit"),
+    ]
+
+
+def test_shape_of_a_table_of_architectures(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_nasbench201.csv"))
+    assert len(table) == 3 * 4
+    assert table.where(device="gtx-1080-ti").values("batch") == (1, 256)
+    assert table.where(device="pixel-3").column("latency_ms")[2] == 0.05, "a dead cell is kept"
+    assert table.column("model")[2] == "nasbench201@cell=|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # fmt: skip  # noqa: E501
+    assert table.column("source_model")[2] == "nasbench201:2"
+
+
+def test_shape_of_a_table_of_gpu_networks(sample: Sample) -> None:
+    table, listed = read_measurements(sample("study_gpu_networks.csv"))
+    assert list(table.column("variant")) == ["", "fused=torch.compile"]
+    assert table.single("model") == "bert_large@seq_len=512"
+    assert [row.line for row in listed] == [4]
 
 
 def lines_of(path: Path) -> list[dict[str, str]]:
