@@ -78,6 +78,7 @@ NCNN = {
     "mobilenet_ssd": "ssd_mobilenet_v1@classes=21",
     "yolov4-tiny": "yolo_v4_tiny",
     "vision_transformer": "vit_b32@resolution=384",
+    "regnety_400m": "regnet_y_400mf",
 }
 """The other graphs of that folder are variants of their networks (other strides or widths)."""
 

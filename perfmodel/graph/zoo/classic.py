@@ -41,6 +41,18 @@ def alexnet_owt(g: GraphBuilder, resolution: int, classes: int, batch: int) -> s
     return _dense_head(g, g.pool(x, "max", 3, 2), classes)
 
 
+def overfeat(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """OverFeat, fast model (Sermanet et al. 2014, arXiv:1312.6229, table 1)."""
+    x = g.conv(image(g, batch, resolution), 96, 11, 4, "valid", activation="relu")
+    x = g.pool(x, "max", 2, 2)
+    x = g.pool(g.conv(x, 256, 5, padding="valid", activation="relu"), "max", 2, 2)
+    for cout in (512, 1024, 1024):
+        x = g.conv(x, cout, 3, activation="relu")
+    x = g.fc(g.pool(x, "max", 2, 2), 3072, activation="relu")
+    x = g.fc(x, 4096, activation="relu")
+    return g.op("softmax", g.fc(x, classes))
+
+
 def nin(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     """Network in Network for ImageNet (Lin et al. 2014), as in the Caffe model zoo."""
     x = image(g, batch, resolution)
@@ -137,6 +149,16 @@ ENTRIES = (
         (printed(TORCHVISION, "0.71G", "61,100,840"),),
         rows(TORCHVISION, "imagenet_top1", "- float 56.522"),
         ("001",),
+    ),
+    ZooEntry(
+        "overfeat",
+        "OverFeat (fast)",
+        "overfeat",
+        "classification",
+        (231, 231, 3),
+        image_parameters(231, 1000),
+        overfeat,
+        (printed("https://arxiv.org/abs/1312.6229 (table 4)", "2810M", "145M"),),
     ),
     ZooEntry(
         "nin",

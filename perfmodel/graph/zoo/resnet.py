@@ -39,6 +39,11 @@ def resnet152(g: GraphBuilder, version: str, resolution: int, classes: int, batc
     return _bottleneck_network(g, (3, 8, 36, 3), version, resolution, classes, batch)
 
 
+def wide_resnet50_2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """Wide ResNet-50-2 (arXiv:1605.07146): ResNet-50 v1.5 with bottlenecks twice as wide."""
+    return _bottleneck_network(g, (3, 4, 6, 3), "1.5", resolution, classes, batch, widen=2)
+
+
 def resnet50_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     """ResNet-50 v2: pre-activation bottlenecks, stride in the last block of a stage (TF-slim)."""
     return _v2_network(g, (3, 4, 6, 3), resolution, classes, batch)
@@ -79,23 +84,24 @@ def _bottleneck_network(
     resolution: int,
     classes: int,
     batch: int,
+    widen: int = 1,
 ) -> str:
     x = _stem(g, image(g, batch, resolution), "relu")
     for stage, (width, depth) in enumerate(zip(STAGE_WIDTHS, depths, strict=True)):
         for block in range(depth):
             stride = 2 if stage and not block else 1
             strides = (stride, 1) if version == "1" else (1, stride)
-            x = _bottleneck(g, x, width, strides)
+            x = _bottleneck(g, x, (widen * width, 4 * width), strides)
     return classifier(g, x, classes)
 
 
-def _bottleneck(g: GraphBuilder, x: str, width: int, strides: tuple[int, int]) -> str:
-    shortcut, stride = x, max(strides)
-    if stride > 1 or channels_of(g, x) != 4 * width:
-        shortcut = g.conv(x, 4 * width, 1, stride)
+def _bottleneck(g: GraphBuilder, x: str, widths: tuple[int, int], strides: tuple[int, int]) -> str:
+    shortcut, stride, (width, cout) = x, max(strides), widths
+    if stride > 1 or channels_of(g, x) != cout:
+        shortcut = g.conv(x, cout, 1, stride)
     y = g.conv(x, width, 1, strides[0], activation="relu")
     y = g.conv(y, width, 3, strides[1], activation="relu")
-    return g.binary("add", g.conv(y, 4 * width, 1), shortcut, "relu")
+    return g.binary("add", g.conv(y, cout, 1), shortcut, "relu")
 
 
 def _v2_network(
@@ -189,6 +195,17 @@ ENTRIES = (
             printed(PAPER, "11.3G", parameters="version=1"),
         ),
         rows(TORCHVISION, "imagenet_top1", "- float 78.312"),
+    ),
+    ZooEntry(
+        "wide_resnet50_2",
+        "Wide ResNet-50-2",
+        "wide_resnet",
+        "classification",
+        (224, 224, 3),
+        image_parameters(224, 1000),
+        wide_resnet50_2,
+        (printed(TORCHVISION, "11.40G", "68,883,240"),),
+        rows(TORCHVISION, "imagenet_top1", "- float 78.468"),
     ),
     ZooEntry(
         "resnet50_v2",
