@@ -14,7 +14,7 @@ from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
-from perfmodel.graph.limits import MAX_DIM, MAX_FAN_IN, check_shape, shorten
+from perfmodel.graph.limits import MAX_DIM, MAX_FAN, check_shape, shorten
 from perfmodel.graph.ops import Shape
 from perfmodel.graph.prototxt import Message
 
@@ -378,7 +378,7 @@ def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
     kinds = {"PROD": "mul", "SUM": "add", "MAX": "maximum", "0": "mul", "1": "add", "2": "maximum"}
     operation = layer.message.message("eltwise_param").text("operation", "SUM")
     kind = kinds.get(operation)
-    if kind is None or not 2 <= len(layer.bottoms) <= MAX_FAN_IN:
+    if kind is None or not 2 <= len(layer.bottoms) <= MAX_FAN:
         raise GraphError(f"{shorten(operation)!r} of {len(layer.bottoms)} bottoms")
     result, *others = [net.tensor(b) for b in layer.bottoms]
     for other in others[:-1]:

@@ -17,9 +17,9 @@ MAX_LINE_BYTES = 2**18
 MAX_TOKENS = 400_000
 """Words and marks of one text file; a network of 1,000 layers has about 40,000."""
 
-MAX_OPS = 20_000
-MAX_FAN_IN = 1_000
-"""Most operands of one element-wise layer, each of which becomes an operator."""
+MAX_OPS = 10_000
+MAX_FAN = 1_000
+"""Most operands of one element-wise layer, each of which becomes an operator, and most results."""
 
 MAX_TENSORS = 200_000
 MAX_RANK = 16
@@ -27,8 +27,8 @@ MAX_DIM = 2**31 - 1
 MAX_ELEMENTS = 2**40
 MAX_NESTING = 32
 MAX_NAME = 2_000
-MAX_FIELDS = 1_000_000
-"""Fields of one protobuf file: a network of 20,000 nodes has about 800,000."""
+MAX_FIELDS = 500_000
+"""Fields of one protobuf file: a network of 10,000 nodes has about 400,000."""
 
 MAX_NUMBERS = 500_000
 """Integers and reals decoded from one protobuf file, all lists together."""

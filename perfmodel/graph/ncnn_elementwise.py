@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfmodel.errors import GraphError
-from perfmodel.graph.limits import MAX_FAN_IN
+from perfmodel.graph.limits import MAX_FAN
 from perfmodel.graph.ncnn_net import (
     Layer,
     Net,
@@ -173,7 +173,7 @@ def _broadcast_outer(net: Net, layer: Layer, inputs: list[str]) -> list[str]:
 def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
     kinds = ("mul", "add", "maximum")
     kind = layer.integer(0, 0)
-    if not 0 <= kind < len(kinds) or not 2 <= len(layer.bottoms) <= MAX_FAN_IN:
+    if not 0 <= kind < len(kinds) or not 2 <= len(layer.bottoms) <= MAX_FAN:
         raise GraphError(f"op_type {kind} of {len(layer.bottoms)} inputs")
     result, *others = [net.tensor(b) for b in layer.bottoms]
     for i, other in enumerate(others[:-1]):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from perfmodel.errors import GraphError
-from perfmodel.graph.limits import MAX_FAN_IN
+from perfmodel.graph.limits import MAX_FAN
 from perfmodel.graph.onnx_net import (
     Call,
     Value,
@@ -158,8 +158,8 @@ def _variadic(call: Call) -> list[Value]:
     values, kind = call.given(), VARIADIC[call.node.op_type]
     if len(values) == 1:
         return same_layout(call, "identity", values[0])
-    if len(values) > MAX_FAN_IN:
-        raise GraphError(f"{len(values)} operands; at most {MAX_FAN_IN} are read")
+    if len(values) > MAX_FAN:
+        raise GraphError(f"{len(values)} operands; at most {MAX_FAN} are read")
     names, last = common_layout(call, values)
     result = names[0]
     for i, other in enumerate(names[1:-1]):

@@ -11,7 +11,7 @@ from pathlib import Path
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.graph import onnx_ops
 from perfmodel.graph.ir import Graph
-from perfmodel.graph.limits import MAX_NESTING, MAX_OPS, check_shape, shorten
+from perfmodel.graph.limits import MAX_FAN, MAX_NESTING, MAX_OPS, check_shape, shorten
 from perfmodel.graph.onnx_fold import fold
 from perfmodel.graph.onnx_net import CONVERTERS, Call, OnnxNet, Value, of_tensor, stored
 from perfmodel.graph.onnx_ops import UncoveredRankError
@@ -168,6 +168,8 @@ class _Reader:
             try:
                 if self.nodes_left < 0 or len(self.net.builder.ops) > MAX_OPS:
                     raise GraphError(f"more than {MAX_OPS} nodes")
+                if len(node.outputs) > MAX_FAN:
+                    raise GraphError(f"more than {MAX_FAN} outputs")
                 results = self._node(node, values, known, depth)
                 self._store(node, results, values)
             except GraphError as error:

@@ -299,8 +299,8 @@ def test_damaged_files_are_read_or_refused_quickly(tmp_path: Path, param_files: 
 
 def test_the_largest_network_allowed_is_read_within_limits(tmp_path: Path) -> None:
     layers = ["Input d 0 1 b0 0=8 1=8 2=3"]
-    layers += [f"Convolution c{i} 1 1 b{i} b{i + 1} 0=3 1=1 5=1 6=9" for i in range(19_999)]
-    path = write(tmp_path, *layers, blobs=20_000)
+    layers += [f"Convolution c{i} 1 1 b{i} b{i + 1} 0=3 1=1 5=1 6=9" for i in range(9_999)]
+    path = write(tmp_path, *layers, blobs=10_000)
     start = time.perf_counter()
-    assert len(read_ncnn(path).ops) == 19_999
-    assert time.perf_counter() - start < 5.0  # 1 s on a free machine
+    assert len(read_ncnn(path).ops) == 9_999
+    assert time.perf_counter() - start < 3.0  # 0.4 s on a free machine
