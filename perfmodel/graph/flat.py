@@ -19,8 +19,10 @@ _U32 = struct.Struct("<I")
 _FORMATS = {code: struct.Struct("<" + code) for code in "bBhHiIqQf"}
 
 MAX_STRING_BYTES = 1 << 16
-MAX_DECODED_ITEMS = 4_000_000
-"""String bytes and vector elements read from one file, all together (shared ones count again)."""
+MAX_ITEMS = 600_000
+MAX_CHARACTERS = 1 << 23
+"""List elements and string bytes read from one file, all together (shared ones count again)."""
+_ITEMS_OF_A_TABLE = 4
 
 
 class FlatFile:
@@ -30,7 +32,8 @@ class FlatFile:
         self.path = path
         self.buffer = buffer
         self.size = len(buffer)
-        self._decoded = 0
+        self._items = 0
+        self._characters = 0
 
     def error(self, position: int | str, reason: str) -> ModelFileError:
         """The error for a byte position (or a place described in words)."""
@@ -42,11 +45,14 @@ class FlatFile:
         if position < 0 or position + size > self.size:
             raise self.error(position, f"{size} bytes wanted, the file ends at byte {self.size}")
 
-    def spend(self, position: int, items: int) -> None:
-        """Count decoded items; raise where a file asks for more than any real network holds."""
-        self._decoded += items
-        if self._decoded > MAX_DECODED_ITEMS:
-            raise self.error(position, f"more than {MAX_DECODED_ITEMS} list items and characters")
+    def spend(self, position: int, items: int = 0, characters: int = 0) -> None:
+        """Count what is decoded; raise where a file asks for more than any real network holds."""
+        self._items += items
+        self._characters += characters
+        if self._items > MAX_ITEMS:
+            raise self.error(position, f"more than {MAX_ITEMS} list items in all")
+        if self._characters > MAX_CHARACTERS:
+            raise self.error(position, f"more than {MAX_CHARACTERS} characters of names in all")
 
     def u16(self, position: int) -> int:
         """Unsigned 16-bit integer at `position`."""
@@ -135,7 +141,7 @@ class Table:
     def tables(self, slot: int) -> list[Table]:
         """A vector of tables."""
         start, length = self.vector(slot, 4)
-        self.file.spend(start, 16 * length)
+        self.file.spend(start, _ITEMS_OF_A_TABLE * length)
         offsets = struct.unpack_from(f"<{length}I", self.file.buffer, start)
         return [Table(self.file, start + 4 * i + o) for i, o in enumerate(offsets)]
 
@@ -144,7 +150,7 @@ class Table:
         start, length = self.vector(slot, 1)
         if length > MAX_STRING_BYTES:
             raise self.file.error(start, f"a name of {length} bytes")
-        self.file.spend(start, length)
+        self.file.spend(start, characters=length)
         return bytes(self.file.buffer[start : start + length]).decode("utf-8", "replace")
 
 

@@ -14,6 +14,7 @@ from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.graph import tflite_shape_ops
 from perfmodel.graph.flat import FlatFile, Table, open_flat
 from perfmodel.graph.ir import OPAQUE_DTYPES, Graph, Op, Tensor, check_graph
+from perfmodel.graph.limits import MAX_ELEMENTS, MAX_OPS, MAX_RANK
 from perfmodel.graph.ops import infer_shapes
 from perfmodel.graph.tflite_format import (
     BUILTINS,
@@ -28,11 +29,8 @@ from perfmodel.graph.tflite_format import (
 )
 from perfmodel.graph.tflite_ops import Converted, OpView, convert
 
-MAX_RANK = 16
-MAX_TENSORS = 50_000
-MAX_OPS = 25_000
-MAX_TENSOR_BYTES = 1 << 40
-"""No network comes near these; a file that passes them is damaged or hostile."""
+MAX_TENSORS = 4 * MAX_OPS
+"""Of all subgraphs; with `MAX_OPS` operators the longest that a hostile file may take to read."""
 _LONGEST_SHAPE_CONSTANT = 4096
 _REGISTERS = (tflite_shape_ops,)
 """Modules that complete the table of operators when imported."""
@@ -188,7 +186,7 @@ class _SubgraphReader:
             name = f"{name}#{index}"
         names.add(name)
         tensor = Tensor(name, shape, DTYPES[code])
-        if tensor.elements > MAX_TENSOR_BYTES or tensor.size_bytes > MAX_TENSOR_BYTES:
+        if tensor.elements > MAX_ELEMENTS:
             raise self.file.error(where, f"shape {shape} of {tensor.dtype} is beyond any memory")
         start, size = self._data(table.number(TensorSlot.BUFFER, "I"), where)
         stored_elsewhere = table.number(TensorSlot.EXTERNAL_BUFFER, "I") > 0
