@@ -1,0 +1,158 @@
+"""The CUDA validation: hand-worked roofline, comparison with measured tables, published boards."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perfmodel.errors import MeasurementError, TargetError
+from perfmodel.graph import zoo
+from perfmodel.measure.cuda import tables
+from perfmodel.measure.cuda.backends import MODES, Mode
+from perfmodel.measure.cuda.steps import Step, Window, plan_graph
+from perfmodel.measure.cuda.sweep import conv_step, draw_sweep
+from perfmodel.measure.cuda.timing import Timing
+from validation import cuda, gpu_roofline
+from validation.gpu_roofline import Assumptions, GpuSpec, gpu_spec, step_seconds
+
+IDEAL = Assumptions(1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 1)
+TEN_SM = GpuSpec("paper", 10, 1e12, 0.0, 8e12, True, 1e11, "made up for hand arithmetic")
+
+
+def test_memory_bound_kernel_by_hand() -> None:
+    # add: 3 tensors of 1e6 floats = 12e6 bytes at 1e11 bytes/s = 120 us
+    shape = (1, 100, 100, 100)
+    step = Step("add", "add", ("a", "b"), "y", (shape, shape), shape)
+    assert step_seconds(step, TEN_SM, MODES["vanilla/fp32"], IDEAL) == pytest.approx(120e-6)
+    # half precision moves half the bytes
+    assert step_seconds(step, TEN_SM, MODES["cudnn/fp16"], IDEAL) == pytest.approx(60e-6)
+
+
+def test_wave_quantisation_by_hand() -> None:
+    # 1x1 conv, 64 filters: tiles of 128 pixels. 1280 pixels = 10 tiles = 1 wave on 10 SMs;
+    # one pixel more is 2 waves. A tile is 2 * 128 * 64 * 512 = 8388608 FLOP at 1e11 FLOP/s an SM
+    one = conv_step(1, 512, (1280, 1), 64, Window((1, 1)))
+    two = conv_step(1, 512, (1281, 1), 64, Window((1, 1)))
+    wide = replace(TEN_SM, bandwidth_bytes_per_s=1e15)
+    mode = Mode("cudnn", "fp32", "nhwc")
+    assert step_seconds(one, wide, mode, IDEAL) == pytest.approx(8388608 / 1e11)
+    assert step_seconds(two, wide, mode, IDEAL) == pytest.approx(2 * 8388608 / 1e11)
+
+
+def test_more_of_anything_never_makes_a_kernel_slower() -> None:
+    better = replace(
+        TEN_SM, fp32_flops_per_s=2e12, fp16_flops_per_s=16e12, bandwidth_bytes_per_s=2e11
+    )
+    for step in draw_sweep(1, 0.2):
+        for mode in MODES.values():
+            assert step_seconds(step, better, mode) <= step_seconds(step, TEN_SM, mode)
+
+
+def test_unknown_gpu_names_the_known_ones() -> None:
+    with pytest.raises(TargetError, match="h200"):
+        gpu_spec("voodoo-2")
+
+
+def test_every_data_sheet_has_a_source() -> None:
+    assert all(len(s.source) > 20 for s in gpu_roofline.SPECS.values())
+
+
+def test_committed_prediction_is_what_the_code_predicts() -> None:
+    """The file was written before any measurement; the code that wrote it has not moved since."""
+    committed = cuda.read_prediction(cuda.RESULTS / "h200_spec_prediction.json")
+    fresh = json.loads(json.dumps(cuda.spec_prediction("h200")))
+    assert committed == fresh
+
+
+def network_row(model: str, framework: str, launch: str, latency_ms: float) -> dict[str, object]:
+    mode = Mode(framework, "fp32", "nchw")
+    timing = Timing((latency_ms * 1e3,), (), launch == "graph")
+    row = tables.common_columns("paper", mode, "", model, 1, 1) | tables.network_timing(timing)
+    return row | {"variant": tables.variant_text(launch=launch, layout="nchw")}
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    rows = [
+        network_row("vgg16", "cudnn", "graph", 2.0),
+        network_row("vgg16", "cudnn", "stream", 9.0),
+        network_row("vgg16", "pytorch", "eager", 3.0),
+        network_row("alexnet", "cudnn", "graph", 1.0),
+        network_row("alexnet", "pytorch", "eager", 0.5),
+        network_row("resnet50", "cudnn", "graph", 4.0),
+    ]
+    path = tmp_path / "paper_networks.csv"
+    tables.write_table(path, tables.NETWORK_COLUMNS, rows)
+    return path
+
+
+def test_comparison_by_hand(measured: Path) -> None:
+    known = {"vgg16": (2.2, 1.0, 3.0), "alexnet": (0.7, 0.6, 0.8)}
+    result = cuda.validate_cuda(measured, lambda model, batch, target: known[model])
+    assert result.mape == pytest.approx((0.1 + 0.3) / 2)
+    assert result.within(0.11) == 0.5
+    assert result.coverage == 0.5
+    assert result.spearman == pytest.approx(1.0)
+    assert result.eager_compared == 2
+    assert len(result.slower_than_eager) == 1
+    assert "alexnet" in result.slower_than_eager[0]
+    keys = {"cases", "mape", "within_10", "within_20", "spearman", "coverage", "machine"}
+    assert keys <= set(result.to_json())
+
+
+def test_nothing_to_compare_is_an_error(measured: Path, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="no measured network"):
+        cuda.validate_cuda(measured, lambda model, batch, target: {}[model])
+    with pytest.raises(MeasurementError, match="measure first"):
+        cuda.validate_cuda(tmp_path / "absent.csv", lambda model, batch, target: (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"format": 2}', '{"format": 1, "predictions": [{}]}', "[1]"]
+)
+def test_damaged_prediction_file_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "prediction.json"
+    path.write_text(text)
+    with pytest.raises(MeasurementError, match="no prediction file"):
+        cuda.read_prediction(path)
+
+
+def test_commands(tmp_path: Path, measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "prediction.json"
+    assert cuda.main(["predict", "-o", str(out)]) == 0
+    arguments = [
+        "validate",
+        "--device",
+        "paper",
+        "--results",
+        str(tmp_path),
+        "--prediction",
+        str(out),
+    ]
+    assert cuda.main(arguments) == 0
+    assert "3 networks" in capsys.readouterr().out
+    assert cuda.main(["validate", "--device", "none", "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_data_sheets_are_about_right_for_published_boards(data_dir: Path) -> None:
+    """Nothing was fitted to these boards: half within 1.6 times, all but a few within 3."""
+    rows = cuda.published_jetson_rows(data_dir)
+    off = sorted(abs(math.log(float(r["ratio"]))) for r in rows)
+    assert len(rows) >= 20
+    assert off[len(off) // 2] < math.log(1.6)
+    assert sum(o > math.log(3) for o in off) <= 5
+
+
+def test_relative_speed_is_vanilla_over_mode() -> None:
+    speed = cuda.relative_speed({"vanilla/fp32": 100.0, "cudnn/fp32": 20.0, "cudnn/fp16": 4.0})
+    assert speed == {"vanilla/fp32": 1.0, "cudnn/fp32": 5.0, "cudnn/fp16": 25.0}
+
+
+def test_plans_of_the_prediction_cover_the_network() -> None:
+    plan = plan_graph(zoo.build("resnet50"))
+    assert gpu_roofline.plan_seconds(plan, gpu_spec("h200"), MODES["cudnn/fp16"]) > 0

@@ -1,0 +1,154 @@
+"""A GPU from its data sheet alone: what a kernel should take, before anything is measured.
+
+Roofline with wave quantisation (Williams et al. 2009; tiles as in cuBLAS): the larger of arithmetic
+and memory time plus a fixed cost per kernel. Its few constants are typical of cuDNN on other GPUs
+(published DeepBench and NeuSight rows, see `docs/cudnn-study.md`), none comes from the GPU
+predicted. This is the baseline that a fitted profile must beat.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from perfmodel.errors import TargetError
+from perfmodel.measure.cuda.backends import Mode
+from perfmodel.measure.cuda.steps import Plan, Step
+
+TILE_M, TILE_N = 128, 64
+"""Output tile of one thread block of a library's matrix kernel."""
+
+
+@dataclass(frozen=True)
+class GpuSpec:
+    """Data sheet: peaks in FLOP/s of dense arithmetic, bandwidth in bytes/s; `source` names it.
+
+    A peak of 0 means that the GPU has no such unit: fp32 units then do the work.
+    """
+
+    name: str
+    multiprocessors: int
+    fp32_flops_per_s: float
+    tf32_flops_per_s: float
+    fp16_flops_per_s: float
+    tensor_cores: bool
+    bandwidth_bytes_per_s: float
+    source: str
+
+
+SPECS: Mapping[str, GpuSpec] = MappingProxyType(
+    {
+        s.name: s
+        for s in (
+            GpuSpec(
+                "h200", 132, 66.9e12, 494.7e12, 989.4e12, True, 4.8e12,
+                "NVIDIA H200 data sheet (SXM, dense); 132 SMs and 1980 MHz as the H100 SXM row "
+                "of gpu_specs.csv",
+            ),
+            GpuSpec(
+                "titan-v", 80, 14.9e12, 0.0, 119.2e12, True, 652.8e9,
+                "NVIDIA TITAN V: 5120 cores, 640 tensor cores, 1455 MHz boost, 653 GB/s",
+            ),
+            GpuSpec(
+                "jetson-tx2", 2, 0.665e12, 0.0, 1.33e12, False, 59.7e9,
+                "NVIDIA Jetson TX2 module data sheet: 256 Pascal cores at 1.30 GHz, fp16 at twice "
+                "the fp32 rate, 128-bit LPDDR4 59.7 GB/s",
+            ),
+            GpuSpec(
+                "jetson-nano", 1, 0.236e12, 0.0, 0.472e12, False, 25.6e9,
+                "NVIDIA Jetson Nano module data sheet: 128 Maxwell cores at 921.6 MHz, 25.6 GB/s",
+            ),
+            GpuSpec(
+                "jetson-agx-xavier", 8, 1.41e12, 0.0, 11.3e12, True, 136.5e9,
+                "NVIDIA Jetson AGX Xavier data sheet: 512 Volta cores and 64 tensor cores at "
+                "1377 MHz, 136.5 GB/s",
+            ),
+            GpuSpec(
+                "tesla-v100-pcie-32gb", 80, 14.03e12, 0.0, 112.0e12, True, 900e9,
+                "gpu_specs.csv; tensor cores 112 TFLOP/s by the V100 PCIe data sheet",
+            ),
+        )
+    }
+)  # fmt: skip
+"""GPUs of the study. Constants of another GPU: add a row with its source."""
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What share of its peaks a library reaches, and what a kernel costs before it works.
+
+    `tensor_share` is of a tensor-core peak; `winograd` the factor by which 3x3 stride-1 fp32
+    convolutions beat their direct count; `vanilla_share` the share of the fp32 peak that one
+    multiply-add per two shared-memory loads leaves.
+    """
+
+    fp32_share: float = 0.7
+    tensor_share: float = 0.5
+    memory_share: float = 0.75
+    winograd: float = 1.6
+    vanilla_share: float = 0.045
+    kernel_s: float = 3.0e-6
+    most_split: int = 4
+
+
+def peak_flops(spec: GpuSpec, mode: Mode) -> tuple[float, bool]:
+    """(peak FLOP/s, whether tensor cores give it) of a mode's products."""
+    if mode.precision == "fp16" and spec.fp16_flops_per_s:
+        return spec.fp16_flops_per_s, spec.tensor_cores
+    if mode.precision == "tf32" and spec.tf32_flops_per_s:
+        return spec.tf32_flops_per_s, True
+    return spec.fp32_flops_per_s, False
+
+
+def step_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
+    """Time of one kernel."""
+    assume = assume or Assumptions()
+    item = mode.variant.dtype.itemsize
+    moved = (step.activation_elements + step.weight_elements) * item
+    memory = moved / (spec.bandwidth_bytes_per_s * assume.memory_share)
+    return assume.kernel_s + max(memory, _arithmetic_seconds(step, spec, mode, assume))
+
+
+def _arithmetic_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions) -> float:
+    if not step.macs:
+        return 0.0
+    flops = 2 * step.macs
+    if mode.framework == "vanilla":
+        return flops / (spec.fp32_flops_per_s * assume.vanilla_share)
+    if step.groups > 8:
+        # depthwise: no matrix product, ordinary cores
+        return flops / (spec.fp32_flops_per_s * assume.fp32_share * 0.5)
+    peak, tensor = peak_flops(spec, mode)
+    share = assume.tensor_share if tensor else assume.fp32_share
+    if _winograd(step) and not tensor:
+        share *= assume.winograd
+    m, n, k = step.matrix
+    # few rows (a fully connected layer at batch 1): libraries have flat tiles, down to one row
+    height = min(TILE_M, max(16 if tensor else 1, 2 ** math.ceil(math.log2(m))))
+    tiles = math.ceil(m / height) * math.ceil(n / TILE_N) * step.groups
+    split = max(1, min(assume.most_split, spec.multiprocessors // tiles, k // 64 or 1))
+    waves = math.ceil(tiles * split / spec.multiprocessors)
+    tile_flops = 2 * height * TILE_N * k / split
+    return waves * tile_flops / (peak / spec.multiprocessors * share)
+
+
+def _winograd(step: Step) -> bool:
+    w = step.window
+    return (
+        step.op == "conv2d" and w is not None and w.kernel == (3, 3) and w.stride == (1, 1)
+        and step.groups == 1 and step.input_shapes[0][3] >= 16
+    )  # fmt: skip
+
+
+def plan_seconds(plan: Plan, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
+    """Time of a whole network: the sum of its kernels."""
+    return sum(step_seconds(step, spec, mode, assume) for step in plan.steps)
+
+
+def gpu_spec(name: str) -> GpuSpec:
+    """A GPU of `SPECS`; raises `TargetError` with the known names."""
+    if name not in SPECS:
+        raise TargetError(f"no data sheet for {name!r}", f"known: {', '.join(SPECS)}")
+    return SPECS[name]
