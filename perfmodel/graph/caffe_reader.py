@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError
+from perfmodel.graph import caffe_layers  # noqa: F401 (it fills LAYERS)
 from perfmodel.graph.builder import GraphBuilder
-from perfmodel.graph.caffe_layers import LAYERS, Layer, Net, dims_of
+from perfmodel.graph.caffe_net import LAYERS, Layer, Net, dims_of
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.limits import MAX_OPS, check_shape, shorten
 from perfmodel.graph.ops import Shape

@@ -10,15 +10,14 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.limits import MAX_FOLDED_ELEMENTS, check_shape
-from perfmodel.graph.onnx_net import Call, Value, of_tensor
+from perfmodel.graph.onnx_file import TensorData
+from perfmodel.graph.onnx_net import Call, Value, normal_axis, of_tensor
 from perfmodel.graph.onnx_shape_ops import (
-    normal_axis,
     resolve_shape,
     slice_settings,
     squeezed,
     unsqueezed,
 )
-from perfmodel.graph.onnx_wire import TensorData
 from perfmodel.graph.ops import broadcast
 
 NUMPY_DTYPES = {

@@ -17,7 +17,7 @@ import numpy as np
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.limits import MAX_FOLDED_ELEMENTS, MAX_FOLDED_TOTAL, check_shape, shorten
-from perfmodel.graph.onnx_wire import Node, TensorData
+from perfmodel.graph.onnx_file import Node, TensorData
 from perfmodel.graph.ops import Shape
 
 
@@ -293,3 +293,20 @@ def common_layout(call: Call, values: Sequence[Value]) -> tuple[list[str], bool]
             name = net.fresh(f"{call.op_name}/aligned")
             names.append(net.builder.reshape(net.plain(value), shape, name))
     return names, True
+
+
+def same_layout(call: Call, kind: str, x: Value, dtype: str = "", **attrs: Any) -> list[Value]:
+    """An operator of one input that does not care for the layout."""
+    name = call.net.image(x) if x.last else call.net.plain(x)
+    return call.emit(kind, [name], attrs, last=x.last, dtype=dtype)
+
+
+def normal_axis(axis: int, rank: int) -> int:
+    """A non-negative axis."""
+    if not -rank <= axis < rank:
+        raise GraphError(f"axis {axis} of a tensor of {rank} axes")
+    return axis % rank
+
+
+class UncoveredRankError(GraphError):
+    """An operator we know, on a rank we do not: it becomes a custom operator."""

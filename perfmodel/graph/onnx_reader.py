@@ -9,13 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.graph import onnx_ops
+from perfmodel.graph import (  # noqa: F401 (they fill CONVERTERS)
+    onnx_conv,
+    onnx_elementwise,
+    onnx_products,
+    onnx_select_ops,
+    onnx_shape_ops,
+)
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.limits import MAX_FAN, MAX_NESTING, MAX_OPS, check_shape, shorten
-from perfmodel.graph.onnx_fold import fold
-from perfmodel.graph.onnx_net import CONVERTERS, Call, OnnxNet, Value, of_tensor, stored
-from perfmodel.graph.onnx_ops import UncoveredRankError
-from perfmodel.graph.onnx_wire import (
+from perfmodel.graph.onnx_file import (
     FunctionData,
     GraphData,
     GraphSpan,
@@ -23,11 +26,20 @@ from perfmodel.graph.onnx_wire import (
     Node,
     ReferencedAttribute,
     ValueInfo,
-    Wire,
-    open_onnx,
     read_graph,
     read_model,
 )
+from perfmodel.graph.onnx_fold import fold
+from perfmodel.graph.onnx_net import (
+    CONVERTERS,
+    Call,
+    OnnxNet,
+    UncoveredRankError,
+    Value,
+    of_tensor,
+    stored,
+)
+from perfmodel.graph.onnx_wire import Wire, open_onnx
 from perfmodel.graph.ops import Shape
 
 IMAGE_OPS = frozenset(
@@ -42,7 +54,7 @@ IMAGE_OPS = frozenset(
 
 ANY_LAYOUT = frozenset(
     [
-        *(*onnx_ops.UNARY, *onnx_ops.BINARY, *onnx_ops.VARIADIC),
+        *(*onnx_elementwise.UNARY, *onnx_elementwise.BINARY, *onnx_elementwise.VARIADIC),
         *("BatchNormalization", "Cast", "Clip", "Concat", "DequantizeLinear", "Dropout"),
         *("Identity", "PRelu", "Pad", "QuantizeLinear", "Slice", "Split", "Where"),
     ]

@@ -1,9 +1,11 @@
-"""ONNX operators that move, pick, reduce or make data."""
+"""ONNX operators that move data: shapes, slices, gathers, padding, resizing.
+
+Semantics by operator and operator set version: docs/Operators.md in github onnx/onnx.
+"""
 
 from __future__ import annotations
 
 import math
-from string import ascii_letters
 from typing import Any
 
 from perfmodel.errors import GraphError
@@ -11,11 +13,11 @@ from perfmodel.graph.onnx_net import (
     Call,
     Value,
     axis_in,
-    common_layout,
     converts,
+    normal_axis,
+    same_layout,
     stored,
 )
-from perfmodel.graph.onnx_ops import same_layout
 from perfmodel.graph.ops import Shape, broadcast
 
 
@@ -76,13 +78,6 @@ def squeezed(shape: Shape, axes: tuple[int, ...] | None) -> Shape:
     if drop is not None and any(shape[a] != 1 for a in drop):
         raise GraphError(f"cannot squeeze axes {axes} of {shape}")
     return tuple(s for i, s in enumerate(shape) if (s != 1 if drop is None else i not in drop))
-
-
-def normal_axis(axis: int, rank: int) -> int:
-    """A non-negative axis."""
-    if not -rank <= axis < rank:
-        raise GraphError(f"axis {axis} of a tensor of {rank} axes")
-    return axis % rank
 
 
 @converts("Unsqueeze")
@@ -326,209 +321,3 @@ def _depth_space(call: Call) -> list[Value]:
     if block < 1:
         raise GraphError(f"blocksize {block}")
     return call.emit(kind, [call.net.image(call.value(0))], {"block": block}, last=True)
-
-
-REDUCTIONS = {
-    "ReduceL1": "reduce_sum",
-    "ReduceL2": "reduce_sum",
-    "ReduceLogSum": "reduce_sum",
-    "ReduceLogSumExp": "reduce_sum",
-    "ReduceMax": "reduce_max",
-    "ReduceMean": "reduce_mean",
-    "ReduceMin": "reduce_min",
-    "ReduceProd": "reduce_prod",
-    "ReduceSum": "reduce_sum",
-    "ReduceSumSquare": "reduce_sum",
-}
-
-
-@converts(" ".join(REDUCTIONS))
-def _reduce(call: Call) -> list[Value]:
-    x, axes = call.value(0), call.setting("axes", 1)
-    if not axes and call.integer("noop_with_empty_axes", 0):
-        return same_layout(call, "identity", x)
-    rank, keep = len(x.shape), bool(call.integer("keepdims", 1))
-    axes = tuple(normal_axis(a, rank) for a in axes) if axes else tuple(range(rank))
-    places = tuple(sorted(axis_in(x, a) for a in axes)) if x.shape else ()
-    attrs = {"axes": places, "keep_dims": keep}
-    kind = REDUCTIONS[call.node.op_type]
-    name = call.net.image(x) if x.last else call.net.plain(x)
-    if keep or not x.last:
-        return call.emit(kind, [name], attrs, last=x.last)
-    wanted = tuple(s for i, s in enumerate(x.shape) if i not in axes)
-    left = tuple(s for i, s in enumerate(stored(x.shape, True)) if i not in places)
-    if wanted == left:
-        return call.emit(kind, [name], attrs)
-    inner = call.emit(kind, [name], attrs, suffix="reduced")[0]
-    return call.emit("reshape", [inner.tensor], {"shape": wanted})
-
-
-@converts("ArgMax ArgMin")
-def _arg(call: Call) -> list[Value]:
-    x = call.value(0)
-    kind = "arg_max" if call.node.op_type == "ArgMax" else "arg_min"
-    attrs = {
-        "axis": normal_axis(call.integer("axis", 0), len(x.shape)),
-        "keep_dims": bool(call.integer("keepdims", 1)),
-    }
-    return call.emit(kind, [call.net.plain(x)], attrs, dtype="int64")
-
-
-@converts("TopK")
-def _top_k(call: Call) -> list[Value]:
-    x = call.value(0)
-    axis = normal_axis(call.integer("axis", -1), len(x.shape))
-    found = call.setting("k", 1)
-    k = found[0] if found else call.integer("k", -1)
-    if not 0 <= k <= x.shape[axis]:
-        raise GraphError(f"the {k} largest of {x.shape[axis]}")
-    shape = (*x.shape[:axis], k, *x.shape[axis + 1 :])
-    return call.emit("top_k", [call.net.plain(x)], {"output_shapes": (shape,) * 2}, outputs=2)
-
-
-@converts("NonMaxSuppression")
-def _non_max_suppression(call: Call) -> list[Value]:
-    """At most max_output_boxes_per_class rows (batch, class, box) each; an image may give fewer."""
-    boxes, scores = call.value(0), call.value(1)
-    if len(boxes.shape) != 3 or len(scores.shape) != 3:
-        raise GraphError(f"boxes {boxes.shape}, scores {scores.shape}")
-    limit = call.optional(2)
-    most = call.known(limit)[0] if limit else 0
-    rows = scores.shape[0] * scores.shape[1] * min(max(most, 0), boxes.shape[1])
-    names = [call.net.plain(boxes), call.net.plain(scores)]
-    attrs = {"output_shapes": ((rows, 3),)}
-    return call.emit("non_max_suppression", names, attrs, dtype="int64")
-
-
-@converts("OneHot")
-def _one_hot(call: Call) -> list[Value]:
-    x, values = call.value(0), call.value(2)
-    depth, axis = call.known(call.value(1))[0], call.integer("axis", -1)
-    place = normal_axis(axis, len(x.shape) + 1)
-    if depth < 1:
-        raise GraphError(f"depth {depth}")
-    shape = (*x.shape[:place], depth, *x.shape[place:])
-    attrs = {"output_shape": shape}
-    return call.emit("one_hot", [call.net.plain(x)], attrs, dtype=values.dtype)
-
-
-@converts("ReverseSequence")
-def _reverse(call: Call) -> list[Value]:
-    return same_layout(call, "reverse", call.value(0))
-
-
-@converts("RandomNormal RandomUniform")
-def _random(call: Call) -> list[Value]:
-    shape = call.integers("shape")
-    if shape is None or min(shape, default=0) < 0:
-        raise GraphError(f"shape {shape}")
-    return call.emit("fill", [], {"output_shape": shape})
-
-
-@converts("RandomNormalLike RandomUniformLike Bernoulli EyeLike")
-def _random_like(call: Call) -> list[Value]:
-    x = call.value(0)
-    return call.emit("fill", [call.net.plain(x)], {"output_shape": x.shape})
-
-
-@converts("Einsum")
-def _einsum(call: Call) -> list[Value]:
-    """A sum of products of two tensors as transposes, one matrix product and a transpose."""
-    terms, result = _equation(call)
-    values = call.given()
-    if len(terms) != len(values) or len(terms) > 2:
-        raise GraphError(f"einsum of {len(values)} inputs")
-    sizes: dict[str, int] = {}
-    for term, value in zip(terms, values, strict=True):
-        if len(term) != len(value.shape) or len(set(term)) != len(term):
-            raise GraphError(f"einsum term {term!r} for a tensor {value.shape}")
-        for letter, size in zip(term, value.shape, strict=True):
-            sizes[letter] = max(size, sizes.get(letter, 1))
-    if len(terms) == 1:
-        return _einsum_one(call, values[0], terms[0], result)
-    a, b = terms
-    batch = [x for x in a if x in b and x in result]
-    inner = [x for x in a if x in b and x not in result]
-    rows = [x for x in a if x not in b]
-    columns = [x for x in b if x not in a]
-    if set(rows + columns) - set(result) or set(result) - set(a + b):
-        raise GraphError(f"einsum {','.join(terms)}->{result} is no matrix product")
-    left = _folded(call, values[0], a, [batch, rows, inner], sizes, "left")
-    right = _folded(call, values[1], b, [batch, inner, columns], sizes, "right")
-    made = call.emit("matmul", [left, right], suffix="product")[0].tensor
-    order = [*batch, *rows, *columns]
-    builder, shape = call.net.builder, tuple(sizes[x] for x in order)
-    if "".join(order) == result:
-        return call.emit("reshape", [made], {"shape": shape})
-    name = builder.reshape(made, shape, call.net.fresh(f"{call.op_name}/unfolded"))
-    return call.emit("transpose", [name], {"perm": tuple(order.index(x) for x in result)})
-
-
-def _equation(call: Call) -> tuple[list[str], str]:
-    """The terms of the inputs and of the result, a letter for each axis."""
-    text = call.text("equation", "").replace(" ", "")
-    if len(text) > 100:
-        raise GraphError(f"einsum of {len(text)} letters")
-    spare = [c for c in ascii_letters if c not in text]
-    for term, value in zip(text.partition("->")[0].split(","), call.given(), strict=True):
-        if "..." in term:
-            missing = len(value.shape) - len(term) + 3
-            if not 0 <= missing <= len(spare):
-                raise GraphError(f"einsum term {term!r} for a tensor {value.shape}")
-            text = text.replace("...", "".join(spare[len(spare) - missing :]))
-    left, arrow, result = text.partition("->")
-    if not arrow:
-        letters = left.replace(",", "")
-        result = "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
-    return left.split(","), result
-
-
-def _einsum_one(call: Call, value: Value, term: str, result: str) -> list[Value]:
-    name = call.net.plain(value)
-    gone = tuple(i for i, letter in enumerate(term) if letter not in result)
-    rest = [letter for letter in term if letter in result]
-    if sorted(rest) != sorted(result):
-        raise GraphError(f"einsum {term}->{result}")
-    if gone:
-        attrs = {"axes": gone, "keep_dims": False}
-        made = call.emit("reduce_sum", [name], attrs, suffix="sum")[0]
-        name = made.tensor
-    return call.emit("transpose", [name], {"perm": tuple(rest.index(x) for x in result)})
-
-
-def _folded(
-    call: Call,
-    value: Value,
-    term: str,
-    groups: list[list[str]],
-    sizes: dict[str, int],
-    suffix: str,
-) -> str:
-    """An operand as (batch, rows, columns)."""
-    net, name = call.net, call.net.plain(value)
-    order = [letter for group in groups for letter in group]
-    if order != list(term):
-        perm = tuple(term.index(letter) for letter in order)
-        name = net.builder.op(
-            "transpose", name, name=net.fresh(f"{call.op_name}/{suffix}"), perm=perm
-        )
-    shape = tuple(math.prod(sizes[x] for x in group) for group in groups)
-    return net.builder.reshape(name, shape, net.fresh(f"{call.op_name}/{suffix}_folded"))
-
-
-@converts("GridSample RoiAlign MaxRoiPool")
-def _sampled(call: Call) -> list[Value]:
-    """Interpolation at given places; a custom operator, as no runtime model has its cost."""
-    x, places = call.value(0), call.value(1)
-    kind = call.node.op_type
-    if kind == "GridSample":
-        shape: Shape = (*x.shape[:2], *places.shape[1:-1])
-    else:
-        pooled = call.integers("pooled_shape") or (
-            call.integer("output_height", 1),
-            call.integer("output_width", 1),
-        )
-        shape = (places.shape[0], x.shape[1], *pooled)
-    names, _ = common_layout(call, [x]) if len(x.shape) == 4 else ([call.net.plain(x)], False)
-    attrs = {"custom_name": kind, "output_shapes": (stored(shape, True),)}
-    return call.emit("custom", [*names, call.net.plain(places)], attrs, last=True)
