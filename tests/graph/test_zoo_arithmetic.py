@@ -60,6 +60,35 @@ def test_pynet_does_work_in_proportion_to_the_area() -> None:
     assert large.tensors[large.outputs[0]].shape == (1, 896, 896, 3)
 
 
+def test_pynet_has_the_parameters_of_its_levels() -> None:
+    def block(cin: int, largest: int, maps: int, norm: bool = True) -> int:
+        """Two convolutions with bias per kernel size, each with scale and shift if normalised."""
+        sizes = [k * k for k in range(3, largest + 1, 2)]
+        extra = (3 if norm else 1) * maps
+        return sum(k * cin * maps + k * maps * maps + 2 * extra for k in sizes)
+
+    def up(cin: int, maps: int) -> int:
+        return 9 * cin * maps
+
+    down = block(4, 3, 32, False) + block(32, 3, 64) + block(64, 3, 128) + block(128, 3, 256)
+    five = block(256, 3, 512) + 3 * block(512, 3, 512)
+    four = 2 * up(512, 256) + 2 * block(512, 3, 256) + 3 * block(256, 3, 256)
+    three = 2 * up(256, 128) + 4 * block(256, 5, 128) + block(512, 3, 128)
+    two = 2 * up(128, 64) + block(128, 5, 64) + 4 * block(192, 7, 64)
+    two += block(256, 5, 64) + block(192, 3, 64)
+    one = 2 * up(64, 32) + block(64, 5, 32, False) + block(96, 7, 32, False)
+    one += block(96, 9, 32, False) + 3 * block(128, 9, 32, False) + block(128, 7, 32, False)
+    one += block(128, 5, 32, False) + block(128, 3, 32, False)
+    image = up(32, 8) + 9 * 8 * 3 + 3 + 2  # the last two scale and shift the result
+    assert params(zoo.build("pynet")) == down + five + four + three + two + one + image
+
+
+def test_dped_has_the_parameters_of_its_layers() -> None:
+    convolutions = 81 * 3 * 64 + 64 + 10 * (9 * 64 * 64 + 64) + 81 * 64 * 3 + 3
+    norms = 8 * 2 * 64
+    assert params(zoo.build("dped")) == convolutions + norms + 2
+
+
 def test_resnet_v2_has_the_trainable_parameters_of_keras_less_one_per_folded_channel() -> None:
     # Keras ResNet50V2: 25,613,800 in all, 45,440 of them moving statistics; each bottleneck
     # folds the normalisation of two convolutions as wide as the bottleneck

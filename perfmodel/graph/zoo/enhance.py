@@ -8,11 +8,7 @@ from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.zoo.layers import channels_of, image
 from perfmodel.graph.zoo.registry import BATCH, Parameter, ZooEntry, printed
 
-AI_BENCHMARK = "https://ai-benchmark.com/tests.html"
 CARN = "https://arxiv.org/abs/1803.08664 (table 1, for a 1280 x 720 result)"
-DPED = "https://arxiv.org/abs/1704.02470, https://github.com/aiff22/DPED"
-PYNET_SIZE = "https://arxiv.org/abs/2211.06770 (MicroISP, comparison table)"
-PYNET = "https://arxiv.org/abs/2002.05509, https://github.com/aiff22/PyNET"
 
 
 def sized(height: int, width: int, *more: Parameter) -> tuple[Parameter, ...]:
@@ -220,9 +216,9 @@ ENTRIES: Sequence[ZooEntry] = (
         (128, 192, 3),
         sized(128, 192),
         dped,
-        (printed(f"{DPED}; AI-Benchmark 2019, arXiv:1910.06663", params="400K"),),
         seeds=("000",),
-        note="128 x 192 is AI-Benchmark's size. MACs are not published; the test counts by hand.",
+        note="Layers as in https://github.com/aiff22/DPED (arXiv:1704.02470), which prints no "
+        "totals; 128 x 192 is the size of AI-Benchmark's test.",
     ),
     ZooEntry(
         "pynet",
@@ -232,9 +228,9 @@ ENTRIES: Sequence[ZooEntry] = (
         (224, 224, 4),
         sized(224, 224),
         pynet,
-        (printed(PYNET_SIZE, params="47.5M"),),
         seeds=("000",),
-        note="224 x 224 raw is the paper's training patch. MACs are not published.",
+        note="Layers as in https://github.com/aiff22/PyNET (arXiv:2002.05509), which prints no "
+        "totals; 224 x 224 raw is its training patch.",
     ),
     ZooEntry(
         "unet",

@@ -137,6 +137,10 @@ ENTRIES = (
             partial(vit, patch=patch),
             published,
             rows(TORCHVISION, "imagenet_top1", top1),
+            note="The accuracy at 384 is of weights trained on billions of other images (SWAG, "
+            "arXiv:2201.08371) first; do not compare it with the rest."
+            if patch == 16
+            else "",
         )
         for patch, published, top1 in (
             (
