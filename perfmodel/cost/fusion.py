@@ -31,8 +31,9 @@ class FusionRules:
     """What one framework folds into the kernel before it, and what costs nothing.
 
     `activations` fold into `hosts`; `batch_norm` (and scale, and adding or multiplying a constant)
-    into convolutions; a two-tensor add into a convolution if `residual`; an explicit pad into the
-    convolution after it if `pad`; any element-wise operator into any kernel if `pointwise`.
+    into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
+    add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
+    any element-wise operator into any kernel if `pointwise`.
     `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
     """
 
@@ -40,6 +41,7 @@ class FusionRules:
     activations: frozenset[str]
     free: frozenset[str]
     batch_norm: bool = False
+    affine: bool = False
     residual: bool = False
     pad: bool = False
     pointwise: bool = False
@@ -100,12 +102,14 @@ FUSION: Mapping[str, FusionRules] = {
         "concatenation is elided, its inputs are written in place",
     ),
     "cudnn": FusionRules(
-        hosts=_CONV,
+        hosts=_DENSE | {"add", "mul"},
         activations=frozenset({"relu", "relu6", "clip"}),
         free=_VIEWS,
         batch_norm=True,
+        affine=True,
         residual=True,
-        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU",
+        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; cuBLASLt "
+        "epilogues; one kernel for a lone normalisation, as perfmodel.measure.cuda runs them",
     ),
     "onnxruntime": FusionRules(
         hosts=_DENSE,
@@ -225,8 +229,8 @@ class _Fuser:
                 self.group_of.update(dict.fromkeys(op.outputs, host))
                 if op.kind in UNARY:
                     host.activation = op.kind
-                elif len(self.graph.activations_in(op)) == 2:
-                    host.residual = True
+                elif op.kind in BINARY:
+                    host.residual |= len(self.graph.activations_in(op)) == 2
                     host.activation = op.attrs.get("activation", "none")
                 return True
         return False
@@ -242,6 +246,9 @@ class _Fuser:
             return False
         if rules.pointwise and (op.kind in _ANY_UNARY or op.kind in BINARY):
             return True
+        if rules.affine and op.kind == "add" and constants_only and host.main.kind == "mul":
+            # multiply and add by constants: together a normalisation
+            return host.activation == "none" and len(host.ops) == 1
         if op.kind in ("batch_norm", "scale") or (op.kind in ("add", "mul") and constants_only):
             plain = host.activation == "none" and not host.residual
             return rules.batch_norm and host.main.kind in _CONV and plain
