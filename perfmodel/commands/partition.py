@@ -1,0 +1,154 @@
+"""`perfmodel partition`: cut a network, predict the pieces, find the best plan, write it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from perfmodel.commands.output import plain, print_json
+from perfmodel.errors import PerfmodelError
+from perfmodel.graph.ir import Graph
+from perfmodel.partition.plan import Link, PartitionResult, partition
+from perfmodel.report.text import bar, table
+from perfmodel.units import format_bytes, format_ms
+
+
+def partition_command(
+    model: str,
+    on: str,
+    *,
+    units: str,
+    k: int | None,
+    by: str,
+    server: str,
+    link: str,
+    objective: str,
+    batch_size: int | None,
+    emit: Path | None,
+    plot: Path | None,
+    profiles: Sequence[Path],
+    as_json: bool,
+) -> int:
+    """Partition and print; returns the exit code."""
+    from perfmodel.graph.load import load
+
+    graph = load(model)
+    result = partition(
+        graph,
+        on,
+        units=[u.strip() for u in units.split(",") if u.strip()],
+        k=k,
+        by=by,
+        server=server or None,
+        link=named_link(link) if link else None,
+        objective=objective,
+        batch_size=batch_size,
+        profiles=profiles,
+    )
+    written = emit_segments(graph, model, result, emit) if emit is not None else []
+    if plot is not None:
+        from perfmodel.report.partition_plot import write_plan_plot
+
+        write_plan_plot(result, plot)
+    if as_json:
+        print_json(partition_json(result) | ({"emitted": written} if emit else {}))
+    else:
+        print(partition_text(result))
+        for path in written:
+            print(f"wrote {path}")
+    return 0
+
+
+def named_link(name: str) -> Link:
+    """A link by name (lte, wifi, ...) or as UP/DOWN/RTT in Mbit/s, Mbit/s and ms."""
+    parts = name.split("/")
+    if len(parts) == 3:
+        try:
+            up, down, rtt = (float(p) for p in parts)
+        except ValueError:
+            up = -1.0
+        if up <= 0 or down <= 0 or rtt < 0:
+            raise PerfmodelError(
+                f"link {name!r}: rates must be above 0 and the round trip at least 0",
+                "write UPLINK_MBPS/DOWNLINK_MBPS/RTT_MS, for example 5/20/50",
+            )
+        return Link(name, up, down, rtt)
+    from perfmodel.sim.links import link_summary
+
+    uplink_mbps, downlink_mbps, rtt_ms = link_summary(name)
+    return Link(name, uplink_mbps, downlink_mbps, rtt_ms)
+
+
+def partition_json(result: PartitionResult) -> dict[str, Any]:
+    """The JSON contract of `partition`."""
+    data: dict[str, Any] = plain(result)
+    data.pop("op_order")
+    data["speedup"] = result.speedup
+    return data
+
+
+def partition_text(result: PartitionResult) -> str:
+    """The plan for people: the answer first."""
+    better = result.unpartitioned_ms / result.latency_ms
+    verdict = (
+        f"{better:.2f} times as fast as in one piece"
+        if better > 1.005
+        else "no faster than in one piece"
+        if better > 0.995
+        else f"{1 / better:.2f} times the time in one piece"
+    )
+    lines = [
+        f"{result.model} in {result.k} piece{'s' if result.k > 1 else ''} ({result.criterion}) takes "
+        f"{format_ms(result.latency_ms)}: {verdict} ({format_ms(result.unpartitioned_ms)} on "
+        f"{result.unpartitioned_target})",
+        f"  best among {result.exact_over}"
+        if result.criterion == "optimal"
+        else f"  pieces by {result.criterion}",
+        *(f"  {note}" for note in result.notes),
+    ]
+    longest = max(s.latency_ms for s in result.segments)
+    rows = [
+        (
+            f"{s.first_op}-{s.last_op}",
+            f"{s.first_name[:24]} .. {s.last_name[:24]}",
+            s.target,
+            format_bytes(s.weights_bytes),
+            f"{s.latency_ms:.3f}",
+            bar(s.latency_ms / longest, 20),
+        )
+        for s in result.segments
+    ]
+    lines += ["", table(("ops", "from .. to", "target", "weights", "ms", ""), rows)]
+    if result.boundaries:
+        rows = [
+            (b.after_op, b.tensors, format_bytes(b.bytes), f"{b.latency_ms:.3f}")
+            for b in result.boundaries
+        ]
+        lines += ["", table(("cut after op", "tensors", "bytes", "moving ms"), rows)]
+    if result.energy_mj is not None:
+        lines.append(f"energy {result.energy_mj:.3g} mJ")
+    return "\n".join(lines)
+
+
+def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Path) -> list[str]:
+    """Write each segment as its own .tflite; a real .tflite is cut, another network is written with
+    seeded random weights."""
+    from dataclasses import replace
+
+    from perfmodel.graph.cut import cut, cut_tflite
+    from perfmodel.graph.tflite_writer import write_tflite
+
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {op.name: op for op in graph.ops}
+    ordered = replace(graph, ops=tuple(places[name] for name in result.op_order))
+    real = Path(model).suffix == ".tflite" and ordered.ops == graph.ops
+    written = []
+    for number, segment in enumerate(result.segments, 1):
+        path = folder / f"{Path(graph.name).stem}_{number}_of_{result.k}.tflite"
+        if real:
+            cut_tflite(Path(model), segment.first_op, segment.last_op + 1, path)
+        else:
+            write_tflite(cut(ordered, segment.first_op, segment.last_op + 1), path)
+        written.append(str(path))
+    return written

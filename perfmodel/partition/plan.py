@@ -1,0 +1,403 @@
+"""Plans from profiles: which segments of a network run where, what that takes, and what one pays.
+
+`partition` is the front door: it asks the profiles for layer times and transfer costs, cuts by the
+criterion and tells the plan's latency beside the unpartitioned one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from perfmodel.cost import fuse
+from perfmodel.cost.kernel import Kernel, KernelTable
+from perfmodel.errors import PartitionError
+from perfmodel.graph.ir import Graph
+from perfmodel.partition.criteria import CRITERIA, cuts
+from perfmodel.partition.layers import LayerGraph, layer_graph
+from perfmodel.partition.optimal import Path as PlanPath
+from perfmodel.partition.optimal import best_path, least_energy_path, path_through
+from perfmodel.partition.segments import (
+    SegmentCosts,
+    States,
+    all_states,
+    prefix_states,
+    segment_costs,
+)
+from perfmodel.partition.system import NO_TRANSFER, CoResidency, Transfer, Unit
+from perfmodel.profile.predict import fusion_rules, load_at_batch
+from perfmodel.profile.registry import ProfileFolder, Resolved
+from perfmodel.profile.traits import Traits, TransferFact
+
+MAX_STATES = 400
+"""Networks with more states than this are cut along one order only; the answer says so."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A network between a device and a server; rates in megabits (1e6 bits) a second."""
+
+    name: str
+    uplink_mbps: float
+    downlink_mbps: float
+    rtt_ms: float
+
+    def transfer(self, upward: bool) -> Transfer:
+        """Half a round trip a tensor, and its bytes over the rate."""
+        mbps = self.uplink_mbps if upward else self.downlink_mbps
+        return Transfer(self.rtt_ms / 2, mbps * 1e6 / 8 / 1e3)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Operators that run together; indices are into the plan's `op_order`."""
+
+    first_op: int
+    last_op: int
+    first_name: str
+    last_name: str
+    target: str
+    latency_ms: float
+    weights_bytes: int
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Between two segments: what crosses, and the part of both segments' time that moving takes."""
+
+    after_op: int
+    tensors: int
+    bytes: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """A plan: segments in order, what crosses between them, and the time without cutting.
+
+    `exact_over` says among which plans an optimal one is the best; `notes` name assumptions and
+    fall-backs (operators that a unit cannot run, costs taken from another device).
+    """
+
+    model: str
+    criterion: str
+    k: int
+    objective: str
+    latency_ms: float
+    energy_mj: float | None
+    segments: tuple[Segment, ...]
+    boundaries: tuple[Boundary, ...]
+    unpartitioned_ms: float
+    unpartitioned_target: str
+    exact_over: str
+    notes: tuple[str, ...]
+    op_order: tuple[str, ...] = field(repr=False, default=())
+
+    @property
+    def speedup(self) -> float:
+        """Unpartitioned time over that of the plan."""
+        return self.unpartitioned_ms / self.latency_ms
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network and the units it may run on, the home unit's transfers included."""
+
+    layers: LayerGraph
+    units: tuple[Unit, ...]
+    notes: tuple[str, ...]
+
+
+def problem(
+    graph: Graph,
+    resolved: Sequence[Resolved],
+    *,
+    home: str = "cpu",
+    server: Resolved | None = None,
+    link: Link | None = None,
+) -> Problem:
+    """Layer times of `graph` on each target, and what it costs to reach it from the home unit.
+
+    The first target's fusion defines the layers. Raises `PartitionError` if a server has no link.
+    """
+    layers = layer_graph(graph, fuse(graph, fusion_rules(resolved[0])))
+    notes: list[str] = []
+    units = [_unit(layers, r, home, notes) for r in resolved]
+    if server is not None:
+        if link is None:
+            raise PartitionError("a server needs a link", "add --link, for example --link lte")
+        remote = _unit(layers, server, server.target.target.unit, notes)
+        inward, outward = link.transfer(upward=True), link.transfer(upward=False)
+        units.append(replace(remote, name="cloud", inward=inward, outward=outward))
+    return Problem(layers, tuple(units), tuple(dict.fromkeys(notes)))
+
+
+def _unit(layers: LayerGraph, resolved: Resolved, home: str, notes: list[str]) -> Unit:
+    target, traits = resolved.target.target, resolved.device.traits
+    dispatch = next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0)
+    power = next((p.active_mw for p in traits.power if p.unit == target.unit), None)
+    storage = next((s for s in traits.storage if s.unit == target.unit), None)
+    times = layer_times(layers, resolved)
+    inward, outward = NO_TRANSFER, NO_TRANSFER
+    if target.unit != home:
+        inward = _transfer(traits, home, target.unit, resolved.device.device, notes)
+        outward = _transfer(traits, target.unit, home, resolved.device.device, notes)
+    return Unit(
+        target.unit,
+        str(target),
+        times,
+        None if power is None else times * power / 1e3,
+        dispatch + resolved.target.predictor.overhead_ms,
+        inward=inward,
+        outward=outward,
+        co_residency=CoResidency(storage.weight_limit_bytes, storage.slowdown) if storage else None,
+    )
+
+
+def layer_times(layers: LayerGraph, resolved: Resolved) -> np.ndarray:
+    """Milliseconds of each layer on a target, shape (layers,), by the target's own fusion."""
+    kernels = fuse(layers.graph, fusion_rules(resolved))
+    times = resolved.target.predictor.parts_ms(KernelTable.from_kernels(kernels)).sum(axis=1)
+    return times_by_layer(layers, kernels, times)
+
+
+def times_by_layer(layers: LayerGraph, kernels: Sequence[Kernel], times: np.ndarray) -> np.ndarray:
+    """Sum of kernel times by the layer that holds the kernel's first operator."""
+    index_of = {op.name: i for i, op in enumerate(layers.graph.ops)}
+    layer_of = {op: n for n, layer in enumerate(layers.layers) for op in layer.ops}
+    owner = [layer_of[index_of[k.fused[0]]] for k in kernels]
+    return (
+        np.bincount(owner, weights=times, minlength=len(layers))
+        if kernels
+        else np.zeros(len(layers))
+    )
+
+
+def _transfer(traits: Traits, a: str, b: str, device: str, notes: list[str]) -> Transfer:
+    fact = traits.transfer(a, b)
+    if fact is None:
+        fact = _typical_transfer(a, b)
+        if fact is None:
+            raise PartitionError(
+                f"{device}: what it costs to move a tensor from {a} to {b} is not known",
+                "add a transfer to the device's profile (traits.transfers)",
+            )
+        notes.append(f"{device} has no measured {a} to {b} transfer: {fact.source}")
+    return Transfer(fact.fixed_ms, fact.bytes_per_ms)
+
+
+def _typical_transfer(a: str, b: str) -> TransferFact | None:
+    """The median of the devices whose profiles know this transfer."""
+    folder = ProfileFolder()
+    known = [
+        fact
+        for name in folder.paths()
+        if (fact := folder.device(name).traits.transfer(a, b)) is not None
+    ]
+    if not known:
+        return None
+    return TransferFact(
+        a,
+        b,
+        float(np.median([f.fixed_ms for f in known])),
+        float(np.median([f.bytes_per_ms for f in known])),
+        f"median of {len(known)} measured devices",
+    )
+
+
+def partition(
+    model: Graph | str,
+    target: str,
+    *,
+    units: Sequence[str] = (),
+    k: int | None = None,
+    by: str = "optimal",
+    server: str | None = None,
+    link: Link | None = None,
+    objective: str = "latency",
+    batch_size: int | None = None,
+    profiles: Sequence[Path] = (),
+) -> PartitionResult:
+    """Cut a network by a criterion, or find the best plan, and predict what it takes.
+
+    `target` runs what is not moved; `units` are further units of the same device ("cpu", "gpu",
+    "dla") or full targets; `server` and `link` add the cloud. `objective` is latency, energy or
+    deadline=MS (least energy within it). Raises `PartitionError` with what does not fit.
+    """
+    if by not in CRITERIA:
+        raise PartitionError(f"unknown criterion {by!r}", f"criteria: {', '.join(CRITERIA)}")
+    graph = load_at_batch(model, batch_size)
+    folder = ProfileFolder(tuple(profiles))
+    resolved = _resolve(folder, target, units)
+    home = home_unit([r.target.target.unit for r in resolved])
+    far = folder.resolve(server) if server else None
+    made = problem(graph, resolved, home=home, server=far, link=link)
+    return solve(made, by=by, k=k, objective=objective)
+
+
+def _resolve(folder: ProfileFolder, target: str, units: Sequence[str]) -> list[Resolved]:
+    first = folder.resolve(target)
+    found = [first]
+    for name in units:
+        wanted = name if "/" in name else f"{first.device.device}/{name}"
+        other = folder.resolve(wanted)
+        if str(other.target.target) not in [str(f.target.target) for f in found]:
+            same_unit = other.target.target.unit == first.target.target.unit and "/" not in name
+            if not same_unit:
+                found.append(other)
+    return found
+
+
+def home_unit(units: Sequence[str]) -> str:
+    """Where input and output live: the CPU, or the GPU of a device that pairs it with a DLA."""
+    return "gpu" if "dla" in units and "cpu" not in units else "cpu"
+
+
+def solve(
+    made: Problem, *, by: str = "optimal", k: int | None = None, objective: str = "latency"
+) -> PartitionResult:
+    """The plan of a prepared problem."""
+    layers, units = made.layers, made.units
+    states = _states(layers, by)
+    costs = segment_costs(layers, states, units)
+    limit = k if k is not None else min(4, len(layers))
+    exact_over = "the given cuts"
+    if by == "optimal":
+        if not 1 <= limit <= len(layers):
+            raise PartitionError(
+                f"{layers.graph.name} has {len(layers)} layers and cannot be cut into {limit}",
+                f"choose -k from 1 to {len(layers)}",
+            )
+        found = _optimal(costs, limit, objective, units)
+        exact_over = (
+            f"all plans of at most {limit} segments"
+            if states.exhaustive
+            else f"all plans of at most {limit} segments along one order of the layers"
+        )
+    else:
+        places = (0, *cuts(layers, by, k), len(layers))
+        best_unit = np.stack(costs.latency_ms).argmin(axis=0)
+        found = path_through(costs, places, best_unit)
+        if not np.isfinite(found.latency_ms):
+            raise PartitionError(f"{by}: a segment has an operator that no unit runs")
+    return _result(made, states, costs, found, by, objective, exact_over)
+
+
+def _states(layers: LayerGraph, by: str) -> States:
+    states = prefix_states(layers)
+    if by == "optimal" and not states.exhaustive:
+        return all_states(layers, MAX_STATES) or states
+    return states
+
+
+def _optimal(costs: SegmentCosts, limit: int, objective: str, units: Sequence[Unit]) -> PlanPath:
+    if objective == "latency":
+        return best_path(costs, limit)
+    missing = [u.target for u in units if u.layer_mj is None]
+    if missing:
+        raise PartitionError(
+            f"the energy of {missing[0]} is not known", "add traits.power to its profile"
+        )
+    if objective == "energy":
+        return least_energy_path(costs, limit, float("inf"))
+    name, _, value = objective.partition("=")
+    try:
+        deadline_ms = float(value)
+    except ValueError:
+        deadline_ms = -1.0
+    if name != "deadline" or not 0 < deadline_ms < float("inf"):
+        raise PartitionError(
+            f"objective {objective!r} is none of latency, energy, deadline=MS",
+            "for example --objective deadline=30",
+        )
+    return least_energy_path(costs, limit, deadline_ms)
+
+
+def _result(
+    made: Problem,
+    states: States,
+    costs: SegmentCosts,
+    found: PlanPath,
+    by: str,
+    objective: str,
+    exact_over: str,
+) -> PartitionResult:
+    order = [
+        layer
+        for a, b in zip(found.states, found.states[1:], strict=False)
+        for layer in np.flatnonzero(states.member[b] & ~states.member[a])
+    ]
+    layers = made.layers.reordered([int(n) for n in order])
+    sizes = [int(states.member[s].sum()) for s in found.states]
+    steps = list(zip(zip(found.states, found.states[1:], strict=False), found.units, strict=True))
+    milliseconds = [float(costs.latency_ms[u][a, b]) for (a, b), u in steps]
+    ops = layers.ordered_graph().ops
+    segments, boundaries = [], []
+    for n, u in enumerate(found.units):
+        first, last = layers.op_range(sizes[n], sizes[n + 1] - 1)
+        weights = sum(layers.weights_bytes[sizes[n] : sizes[n + 1]])
+        names = ops[first].name, ops[last - 1].name
+        segments.append(
+            Segment(first, last - 1, *names, made.units[u].target, milliseconds[n], weights)
+        )
+        if n:
+            boundaries.append(_boundary(layers, made.units, found.units, sizes, n, first - 1))
+    whole = [float(ms[0, -1]) for ms in costs.latency_ms]
+    best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
+    known = all(made.units[u].layer_mj is not None for u in found.units)
+    return PartitionResult(
+        layers.graph.name,
+        by,
+        len(segments),
+        objective,
+        found.latency_ms,
+        found.energy_mj if known else None,
+        tuple(segments),
+        tuple(boundaries),
+        whole[best],
+        made.units[best].target,
+        exact_over,
+        made.notes,
+        tuple(op.name for op in ops),
+    )
+
+
+def _boundary(
+    layers: LayerGraph,
+    units: Sequence[Unit],
+    chosen: Sequence[int],
+    sizes: Sequence[int],
+    n: int,
+    after_op: int,
+) -> Boundary:
+    """Tensors made before the cut and read after it; time is what the units at the cut pay."""
+    cut = sizes[n]
+    crossing = [c for c in layers.crossings if c.maker < cut <= c.readers[-1] and c.maker >= 0]
+    taken = [c for c in crossing if any(cut <= r < sizes[n + 1] for r in c.readers)]
+    handed = [c for c in crossing if c.maker >= sizes[n - 1]]
+    before, after = units[chosen[n - 1]], units[chosen[n]]
+    outward = before.outward.latency_ms(len(handed), sum(c.size_bytes for c in handed))
+    inward = after.inward.latency_ms(len(taken), sum(c.size_bytes for c in taken))
+    total = sum(c.size_bytes for c in crossing)
+    return Boundary(after_op, len(crossing), total, float(outward + inward))
+
+
+def cut_curve(made: Problem, first: int = 0, second: int = 0) -> Mapping[str, np.ndarray]:
+    """Latency of every two-segment plan along the order: cut after 0..n layers, by part.
+
+    Keys: `total_ms`, `first_ms`, `second_ms`, `moved_bytes`, each of shape (layers + 1,); at the
+    ends one unit runs everything.
+    """
+    layers = made.layers
+    n = len(layers)
+    costs = segment_costs(layers, prefix_states(layers), made.units)
+    head = np.array([0.0, *costs.latency_ms[first][0, 1:]])
+    tail = np.array([*costs.latency_ms[second][:-1, n], 0.0])
+    moved = np.zeros(n + 1)
+    for crossing in layers.crossings:
+        if crossing.maker >= 0:
+            moved[crossing.maker + 1 : min(crossing.readers[-1], n) + 1] += crossing.size_bytes
+    return {"total_ms": head + tail, "first_ms": head, "second_ms": tail, "moved_bytes": moved}
