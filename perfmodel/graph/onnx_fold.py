@@ -183,7 +183,9 @@ def _slice(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarra
 def _range(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
     start, limit, step = (a.reshape(-1)[0] for a in arrays)
     count = max(0, math.ceil((float(limit) - float(start)) / float(step)))
-    _small((count,))
+    if count > MAX_FOLDED_ELEMENTS:
+        check_shape((count,))
+        return np.broadcast_to(x.reshape(-1)[:1], (count,))  # no memory; numbers are not kept
     return (start + step * np.arange(count)).astype(x.dtype)
 
 

@@ -172,7 +172,7 @@ class Call:
     def numbers(self, value: Value) -> tuple[float, ...]:
         """The numbers in a constant, which the shapes depend on."""
         if value.value is None:
-            raise GraphError(
+            raise UnknownShapeError(
                 f"{shorten(value.name)!r} decides the shape but is not a constant in the file"
             )
         numbers = value.value.reshape(-1)
@@ -306,6 +306,10 @@ def normal_axis(axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
         raise GraphError(f"axis {axis} of a tensor of {rank} axes")
     return axis % rank
+
+
+class UnknownShapeError(GraphError):
+    """A result whose shape depends on the data: only the file's own declaration can tell it."""
 
 
 class UncoveredRankError(GraphError):

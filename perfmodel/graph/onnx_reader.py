@@ -35,6 +35,7 @@ from perfmodel.graph.onnx_net import (
     Call,
     OnnxNet,
     UncoveredRankError,
+    UnknownShapeError,
     Value,
     of_tensor,
     stored,
@@ -60,6 +61,13 @@ ANY_LAYOUT = frozenset(
     ]
 )
 """Operators that work in either layout, so that they pass on what their readers want."""
+
+DECLARED_SHAPES = {
+    "Expand": ("broadcast_to", "output_shape"),
+    "Reshape": ("reshape", "shape"),
+    "Slice": ("strided_slice", "output_shape"),
+}
+"""Operators that are known but for their shape, and the attribute that holds it."""
 
 DOMAINS = frozenset(["", "com.microsoft"])
 """Whose operators the converters describe; others are custom."""
@@ -234,6 +242,20 @@ class _Reader:
             return CONVERTERS[node.op_type](call)
         except UncoveredRankError:
             return self._custom(call, known)
+        except UnknownShapeError:
+            infos = [known.get(name) for name in node.outputs if name]
+            if any(info is None or info.shape is None for info in infos):
+                raise
+            return self._declared_result(call, known)
+
+    def _declared_result(self, call: Call, known: Mapping[str, ValueInfo]) -> Sequence[Value]:
+        """A result whose shape depends on data, in the shape that the file declares."""
+        found = DECLARED_SHAPES.get(call.node.op_type)
+        if found is None:
+            return self._custom(call, known)
+        shape = self.resolve(known[call.node.outputs[0]])
+        name = self.net.plain(call.value(0))
+        return call.emit(found[0], [name], {found[1]: shape}, dtype=call.value(0).dtype)
 
     def _lookup(self, name: str, values: Mapping[str, Value]) -> Value:
         if name in self.no_tensors:

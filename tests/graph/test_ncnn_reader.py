@@ -304,3 +304,15 @@ def test_the_largest_network_allowed_is_read_within_limits(tmp_path: Path) -> No
     start = time.perf_counter()
     assert len(read_ncnn(path).ops) == 9_999
     assert time.perf_counter() - start < 3.0  # 0.4 s on a free machine
+
+
+def test_the_costliest_files_are_refused_quickly(tmp_path: Path) -> None:
+    layers = ["Input d 0 1 d 0=64 1=10"]
+    layers += [f"MultiHeadAttention m{i} 1 1 d m{i} 0=64 1=4 2=4096" for i in range(9_000)]
+    start = time.process_time()
+    with pytest.raises(ModelFileError, match="more than 10000 operators"):
+        read_ncnn(write(tmp_path, *layers))
+    layers = ["Input d 0 1 d 0=64 1=10", f"Eltwise e 9000 1 {'d ' * 9000} e 0=1"]
+    with pytest.raises(ModelFileError, match="line 4"):
+        read_ncnn(write(tmp_path, *layers))
+    assert time.process_time() - start < 2.0  # 0.3 s on a free machine

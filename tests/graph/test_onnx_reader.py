@@ -439,6 +439,54 @@ def test_bad_networks_are_refused_with_the_node(
         read_onnx(path)
 
 
+def test_a_shape_that_depends_on_data_is_the_declared_one(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Reshape", ["x", "target"], ["y"])]
+    path = model(tmp_path, nodes, {"x": [1, 12]}, ["y"])
+    proto = onnx.load(path)
+    proto.graph.input.append(helper.make_tensor_value_info("target", TensorProto.INT64, [2]))
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelFileError, match="'target' decides the shape"):
+        read_onnx(path)
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [3, 4]))
+    path.write_bytes(proto.SerializeToString())
+    graph = read_onnx(path)
+    assert (graph.ops[0].kind, graph.tensors["y"].shape) == ("reshape", (3, 4))
+
+
+def test_long_ranges_are_known_by_their_length(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Range", ["zero", "end", "one"], ["positions"]),
+        helper.make_node("Gather", ["table", "positions"], ["y"]),
+        helper.make_node("Add", ["x", "y"], ["z"]),
+    ]
+    constants = {n: np.array(v, np.int64) for n, v in (("zero", 0), ("end", 5000), ("one", 1))}
+    constants["table"] = floats(6000, 4)
+    graph = read_onnx(model(tmp_path, nodes, {"x": [5000, 4]}, ["z"], constants))
+    assert [op.kind for op in graph.ops] == ["add"]
+    assert graph.tensors["z"].shape == (5000, 4)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("Sum", ["x"] * 1000, [f"y{i}"]) for i in range(400)],
+        [helper.make_node("Split", ["x"], [f"y{i}" for i in range(200_000)])],
+        [helper.make_node("Relu", ["x"], ["n" * 1900 + str(i)]) for i in range(20_000)],
+        [
+            helper.make_node("Einsum", ["x", "x"], [f"y{i}"], equation="abcd,abce->abde")
+            for i in range(9_000)
+        ],
+    ],
+    ids=["operands", "results", "names", "expanding"],
+)
+def test_the_costliest_files_are_refused_quickly(tmp_path: Path, nodes: list[Any]) -> None:
+    path = model(tmp_path, nodes, {"x": [1, 3, 8, 8]}, ["y"])
+    start = time.process_time()
+    with pytest.raises(ModelFileError, match=r"more than|at most"):
+        read_onnx(path)
+    assert time.process_time() - start < 2.0  # 0.5 s on a free machine
+
+
 def test_functions_that_call_themselves_are_refused(tmp_path: Path) -> None:
     body = [helper.make_node("F", ["a"], ["out"], domain="mine")]
     imports = [helper.make_opsetid("mine", 1)]
