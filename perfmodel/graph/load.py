@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from perfmodel.errors import ModelFileError, UnknownModelError
+from perfmodel.errors import GraphError, ModelFileError, UnknownModelError
 from perfmodel.graph.ir import Graph
 
 MAX_FILE_BYTES = 8 * 2**30
 """Files beyond this size are refused: no mobile network comes near, and .onnx and .tflite files
 without external weights end at 2 GiB."""
 
-Reader = Callable[[Path, Mapping[str, int] | None], Graph]
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes that a file leaves open, as the caller gives them."""
+
+    dims: Mapping[str, int] | None
+    input_shape: Sequence[int] | None
+
+    def refuse(self, path: Path, *names: str) -> None:
+        """Raise where a size is given that this kind of file has no use for."""
+        reasons = {
+            "dims": "only .onnx files have named dimensions",
+            "input_shape": "only .param and .prototxt files leave the input's shape open",
+        }
+        for name in names:
+            if getattr(self, name):
+                raise ModelFileError(path, name, reasons[name])
 
 
-def _tflite(path: Path, dims: Mapping[str, int] | None) -> Graph:
+Reader = Callable[[Path, Sizes], Graph]
+
+
+def _tflite(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.graph.tflite_reader import read_tflite
 
+    sizes.refuse(path, "dims", "input_shape")
     return read_tflite(path)
 
 
-def _onnx(path: Path, dims: Mapping[str, int] | None) -> Graph:
+def _onnx(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.graph.onnx_reader import read_onnx
 
-    return read_onnx(path, dims=dims)
+    sizes.refuse(path, "input_shape")
+    return read_onnx(path, dims=sizes.dims)
 
 
-def _ncnn(path: Path, dims: Mapping[str, int] | None) -> Graph:
+def _ncnn(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.graph.ncnn_reader import read_ncnn
 
-    return read_ncnn(path)
+    sizes.refuse(path, "dims")
+    return read_ncnn(path, input_shape=sizes.input_shape)
 
 
-def _caffe(path: Path, dims: Mapping[str, int] | None) -> Graph:
+def _caffe(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.graph.caffe_reader import read_caffe
 
-    return read_caffe(path)
+    sizes.refuse(path, "dims")
+    return read_caffe(path, input_shape=sizes.input_shape)
 
 
 READERS: dict[str, Reader] = {
@@ -54,11 +78,13 @@ def load(
     *,
     batch_size: int | None = None,
     dims: Mapping[str, int] | None = None,
+    input_shape: Sequence[int] | None = None,
 ) -> Graph:
     """The network of a file (.tflite, .onnx, .param, .prototxt) or of the zoo.
 
     A zoo name may carry parameters: `mobilenet_v2@width=0.5,resolution=160`. `batch_size` replaces
-    the network's own; `dims` gives sizes to the named dimensions of an .onnx file. Raises
+    the network's own; `dims` gives sizes to the named dimensions of an .onnx file, `input_shape`
+    (batch, height, width, channels) to the input of a .param or .prototxt file. Raises
     `ModelFileError` for a bad file, `UnknownModelError` for a name that is neither, `GraphError`
     where the batch cannot be changed.
     """
@@ -66,8 +92,13 @@ def load(
     reader = READERS.get(Path(text).suffix.lower()) if "@" not in text else None
     path = Path(text)
     if isinstance(path_or_name, Path) or reader is not None or _is_file(path):
-        graph = _load_file(path, reader, dims)
+        graph = _load_file(path, reader, Sizes(dims, input_shape))
     else:
+        if dims or input_shape:
+            raise GraphError(
+                f"{text}: dims and input_shape are for files",
+                "sizes of a network by name are its parameters, as in NAME@resolution=160",
+            )
         graph = _load_named(text)
     if batch_size is None:
         return graph
@@ -94,12 +125,10 @@ def _load_named(text: str) -> Graph:
     return zoo.build(text)
 
 
-def _load_file(path: Path, reader: Reader | None, dims: Mapping[str, int] | None) -> Graph:
+def _load_file(path: Path, reader: Reader | None, sizes: Sizes) -> Graph:
     _check_file(path)
     reader = reader or _reader_by_content(path)
-    if dims and reader is not _onnx:
-        raise ModelFileError(path, "dims", "only .onnx files have named dimensions")
-    return reader(path, dims)
+    return reader(path, sizes)
 
 
 def _check_file(path: Path) -> None:

@@ -170,7 +170,7 @@ class Emitter:
         if tensor.dtype not in REAL_DTYPES:
             key = (name, tensor.shape)
             if key not in self._numbers:
-                data = weights.integers(tensor.shape, 1, tensor.dtype, self.stream(name))
+                data = Data.of(np.ones(tensor.shape, tensor.dtype))  # zeros could be divisors
                 self._numbers[key] = self.file.tensor(name, tensor.shape, tensor.dtype, data=data)
             return self._numbers[key]
         if dtype == "int8":

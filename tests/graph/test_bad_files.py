@@ -198,7 +198,6 @@ class TestMutatedFiles:
         assert outcomes["refused"] > 100
 
     def test_caffe(self, tmp_path: Path) -> None:
-        pytest.importorskip("perfmodel.graph.caffe_reader")
         outcomes = campaign(tmp_path, ".prototxt", [PROTOTXT.encode()], mutate_text, 300)
         assert outcomes["refused"] > 100
 
@@ -375,7 +374,7 @@ class TestFilesThatAreNone:
         with pytest.raises(ModelFileError, match="at most 8 GiB"):
             load(path)
 
-    @pytest.mark.parametrize("suffix", [s for s in sorted(READERS) if s != ".prototxt"])
+    @pytest.mark.parametrize("suffix", sorted(READERS))
     def test_a_file_of_zeros(self, tmp_path: Path, suffix: str) -> None:
         path = tmp_path / f"zeros{suffix}"
         path.write_bytes(bytes(100_000))

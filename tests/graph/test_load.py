@@ -56,3 +56,16 @@ def test_named_dimensions_are_for_onnx_only(tmp_path: Path) -> None:
     write_tflite(load("nin"), path)
     with pytest.raises(ModelFileError, match=r"only \.onnx"):
         load(path, dims={"batch": 2})
+
+
+def test_an_open_input_gets_its_shape(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "data" type: "Data" top: "data" }\n'
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"\n'
+        "  convolution_param { num_output: 4 kernel_size: 3 } }\n"
+    )
+    with pytest.raises(ModelFileError):
+        load(path)
+    graph = load(path, input_shape=(2, 9, 11, 3))
+    assert graph.tensors[graph.outputs[0]].shape == (2, 7, 9, 4)  # 9 - 3 + 1, 11 - 3 + 1
