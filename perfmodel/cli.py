@@ -137,6 +137,92 @@ def predict(
     )
 
 
+@app.command()
+def partition(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    on: Annotated[str, typer.Option("--on", help=TARGET_HELP)],
+    units: Annotated[
+        str, typer.Option(help="Further units of the device, or full targets, by comma.")
+    ] = "",
+    k: Annotated[Optional[int], typer.Option("-k", help="Number of segments.")] = None,  # noqa: UP045
+    by: Annotated[
+        str,
+        typer.Option(help="layer-count, layer-type, param-count, each-layer or optimal."),
+    ] = "optimal",
+    server: Annotated[str, typer.Option(help="Target of a server for device/cloud plans.")] = "",
+    link: Annotated[
+        str,
+        typer.Option(help="A named link (lte, wifi, ...) or UPLINK/DOWNLINK/RTT in Mbit/s, ms."),
+    ] = "",
+    objective: Annotated[str, typer.Option(help="latency, energy or deadline=MS.")] = "latency",
+    batch_size: Annotated[Optional[int], typer.Option(min=1, max=65536)] = None,  # noqa: UP045
+    emit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write each segment as its own .tflite into this folder."),
+    ] = None,
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Latency over the cut point, in parts, as .html, .svg or .png."),
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """Cut a network into segments, or find the best plan over units and the cloud.
+
+    Example: perfmodel partition vgg16 --on huawei-p40/gpu --units cpu -k 3
+    """
+    from perfmodel.commands.partition import partition_command
+
+    return partition_command(
+        model,
+        on,
+        units=units,
+        k=k,
+        by=by,
+        server=server,
+        link=link,
+        objective=objective,
+        batch_size=batch_size,
+        emit=emit,
+        plot=plot,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[Path, typer.Argument(help="A scenario file (TOML).")],
+    replications: Annotated[Optional[int], typer.Option(min=1, max=10_000)] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(min=0)] = None,  # noqa: UP045
+    trace: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write a Perfetto trace of the first replication."),
+    ] = None,
+    records: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write one row a request (.csv or .parquet)."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
+    as_json: Json = False,
+) -> int:
+    """Simulate a scenario: device, link, server, load and policy.
+
+    Example: perfmodel simulate examples/mm1.toml
+    """
+    from perfmodel.commands.simulate import simulate_command
+
+    return simulate_command(
+        scenario,
+        replications=replications,
+        seed=seed,
+        trace=trace,
+        records=records,
+        as_json=as_json,
+        workers=workers,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -74,10 +74,12 @@ def named_link(name: str) -> Link:
                 "write UPLINK_MBPS/DOWNLINK_MBPS/RTT_MS, for example 5/20/50",
             )
         return Link(name, up, down, rtt)
-    from perfmodel.sim.links import link_summary
+    from perfmodel.sim.links import named_link as typical_link
 
-    uplink_mbps, downlink_mbps, rtt_ms = link_summary(name)
-    return Link(name, uplink_mbps, downlink_mbps, rtt_ms)
+    spec = typical_link(name)
+    if spec.uplink_mbps is None or spec.downlink_mbps is None or spec.rtt_ms is None:
+        raise PerfmodelError(f"link {name!r} does not say both rates and its round trip")
+    return Link(name, spec.uplink_mbps, spec.downlink_mbps, spec.rtt_ms)
 
 
 def partition_json(result: PartitionResult) -> dict[str, Any]:
@@ -98,8 +100,9 @@ def partition_text(result: PartitionResult) -> str:
         if better > 0.995
         else f"{1 / better:.2f} times the time in one piece"
     )
+    pieces = "1 piece" if result.k == 1 else f"{result.k} pieces"
     lines = [
-        f"{result.model} in {result.k} piece{'s' if result.k > 1 else ''} ({result.criterion}) takes "
+        f"{result.model} in {pieces} ({result.criterion}) takes "
         f"{format_ms(result.latency_ms)}: {verdict} ({format_ms(result.unpartitioned_ms)} on "
         f"{result.unpartitioned_target})",
         f"  best among {result.exact_over}"
@@ -121,11 +124,11 @@ def partition_text(result: PartitionResult) -> str:
     ]
     lines += ["", table(("ops", "from .. to", "target", "weights", "ms", ""), rows)]
     if result.boundaries:
-        rows = [
+        moved = [
             (b.after_op, b.tensors, format_bytes(b.bytes), f"{b.latency_ms:.3f}")
             for b in result.boundaries
         ]
-        lines += ["", table(("cut after op", "tensors", "bytes", "moving ms"), rows)]
+        lines += ["", table(("cut after op", "tensors", "bytes", "moving ms"), moved)]
     if result.energy_mj is not None:
         lines.append(f"energy {result.energy_mj:.3g} mJ")
     return "\n".join(lines)

@@ -77,15 +77,13 @@ def render(result: SimulationResult) -> str:
         cases = [case for case in result.cases if case.group == group]
         parts.append(_table(group, cases, result.winners()[group]))
     parts.append(_steps(result))
-    details = [line for case in result.cases for line in _details(case)]
-    if details:
-        parts.append("\n".join(dict.fromkeys(details)))
+    parts.append(_details(result))
     parts.append(
         f"{sum(case.requests for case in result.cases)} requests, "
         f"{result.replications} replication{'s' if result.replications > 1 else ''}, "
         f"seed {result.seed}, {result.elapsed_s:.1f} s"
     )
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _headline(result: SimulationResult) -> str:
@@ -145,28 +143,39 @@ def _steps(result: SimulationResult) -> str:
     used = [step for step in SHOWN_STEPS if any(case.steps_ms[step] > 0 for case in result.cases)]
     rows = []
     for case in result.cases:
-        label = ", ".join(part for part in (case.group, case.name or case.policy) if part)
+        label = _label(case)
         cells = [format_ms(case.steps_ms[step]) for step in used]
         rows.append([label, *cells, format_ms(case.latency_ms["mean"])])
     return "mean time per step\n" + table(["", *used, "total"], rows)
 
 
-def _details(case: CaseResult) -> list[str]:
-    label = ", ".join(part for part in (case.group, case.name or case.policy) if part)
-    lines = [f"warning: {label}: {text}" for text in case.warnings]
-    lines += [f"note: {label}: {text}" for text in case.notes]
-    if case.utilization:
-        busy = ", ".join(f"{name} {100 * share:.1f} %" for name, share in case.utilization.items())
-        lines.append(f"busy: {label}: {busy}")
+def _details(result: SimulationResult) -> str:
+    """Return warnings of every case, and of the winners what was busy, spent and counted."""
+    lines = [f"warning: {_label(case)}: {text}" for case in result.cases for text in case.warnings]
+    lines += dict.fromkeys(f"note: {text}" for case in result.cases for text in case.notes)
+    for case in result.winners().values():
+        lines += _circumstances(case)
+    return "\n".join(lines)
+
+
+def _label(case: CaseResult) -> str:
+    return ", ".join(part for part in (case.group, case.name or case.policy) if part)
+
+
+def _circumstances(case: CaseResult) -> list[str]:
+    label, lines = _label(case), []
+    busy = {name: share for name, share in case.utilization.items() if share}
+    if busy:
+        text = ", ".join(f"{name} {100 * share:.1f} %" for name, share in busy.items())
+        lines.append(f"busy: {label}: {text}")
     if len(case.plans) > 1:
         shares = ", ".join(f"{name} {100 * share:.1f} %" for name, share in case.plans.items())
         lines.append(f"answered by: {label}: {shares}")
     if case.energy_mj is not None and case.energy_mj["mean"]:
         parts = case.energy_mj["by_component"].items()
         lines.append(f"energy: {label}: " + ", ".join(f"{name} {mj:.4g} mJ" for name, mj in parts))
-    counted = {name: value for name, value in case.counts.items() if value}
-    if counted:
-        words = ((name.replace("_", " "), value) for name, value in counted.items())
-        text = ", ".join(f"{name} {value:.6g}" for name, value in words)
-        lines.append(f"counted: {label}: {text}")
+    words = [(name.replace("_", " "), value) for name, value in case.counts.items() if value]
+    if words:
+        counted = ", ".join(f"{name} {value:.6g}" for name, value in words)
+        lines.append(f"counted: {label}: {counted}")
     return lines
