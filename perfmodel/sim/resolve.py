@@ -25,6 +25,9 @@ from perfmodel.sim.traces import read_arrivals, read_trace
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 BYTES_PER_MB = 1e6
+BYTES_PER_FP32 = 4
+MACS_PER_GMAC = 1e9
+MS_PER_S = 1000.0
 
 
 def resolve(scenario: Scenario, folder: Path) -> Scenario:
@@ -72,6 +75,10 @@ def _rate(rate: RateSpec, column: str, folder: Path) -> RateSpec:
 
 
 def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
+    if plan.compute_ms is None and plan.gmacs_per_s is not None:
+        plan = replace(plan, compute_ms=constant(_rated_ms(plan, "task.on_device", folder)))
+        if plan.weights_mb is None and plan.model is not None:
+            plan = replace(plan, weights_mb=_weights_mb(plan.model, folder))
     if plan.model is not None and plan.compute_ms is None:
         prediction = _predict(plan.model, plan.target, "task.on_device", folder)
         plan = replace(plan, compute_ms=constant(prediction.latency_ms))
@@ -85,7 +92,11 @@ def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
 
 
 def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:
-    if plan.model is None or plan.compute_ms is not None or plan.batch_ms is not None:
+    if plan.compute_ms is not None or plan.batch_ms is not None:
+        return plan
+    if plan.gmacs_per_s is not None:
+        return replace(plan, compute_ms=constant(_rated_ms(plan, "task.on_server", folder)))
+    if plan.model is None:
         return plan
     sizes = [size for size in BATCH_SIZES if size < most] + [most]
     times = [
@@ -97,12 +108,37 @@ def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:
     return replace(plan, batch_sizes=tuple(map(float, sizes)), batch_ms=tuple(times))
 
 
+def _rated_ms(plan: OnDevice | OnServer, table: str, folder: Path) -> float:
+    """Return work over effective rate, in ms; the work is counted from the graph if not given."""
+    assert plan.gmacs_per_s is not None
+    gmacs = plan.gmacs
+    if gmacs is None:
+        if plan.model is None:
+            raise ScenarioError(f"[{table}] gmacs_per_s needs gmacs or model")
+        from perfmodel.cost import macs
+
+        gmacs = macs(_graph(plan.model, folder)) / MACS_PER_GMAC
+    return MS_PER_S * gmacs / plan.gmacs_per_s
+
+
+def _weights_mb(model: str, folder: Path) -> float:
+    """Return the size of the weights as fp32, in MB."""
+    from perfmodel.cost import params
+
+    return BYTES_PER_FP32 * params(_graph(model, folder)) / BYTES_PER_MB
+
+
+def _graph(model: str, folder: Path) -> Any:
+    import perfmodel
+
+    return perfmodel.load(str(folder / model) if (folder / model).is_file() else model)
+
+
 def _predict(model: str, target: str | None, table: str, folder: Path, batch_size: int = 1) -> Any:
     if target is None:
         raise ScenarioError(
-            f"[{table}] model {model!r} needs a target", "give target or compute_ms"
+            f"[{table}] model {model!r} needs a target", "give target, gmacs_per_s or compute_ms"
         )
     import perfmodel
 
-    name = str(folder / model) if (folder / model).is_file() else model
-    return perfmodel.predict(perfmodel.load(name), target, batch_size=batch_size)
+    return perfmodel.predict(_graph(model, folder), target, batch_size=batch_size)

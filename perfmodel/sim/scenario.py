@@ -98,8 +98,9 @@ class Workload(Table):
 class OnDevice(Table):
     """An inference on the phone: preprocess on the CPU, compute on `unit`.
 
-    Either `compute_ms`, or `model` and `target`. `resident` says whether the model is in memory
-    at the start; a model that is not pays `load_ms` (or `load_ms_per_mb` of its weights).
+    Either `compute_ms`, or `model` with a `target`, or `model` (or its `gmacs`) with the effective
+    rate `gmacs_per_s` of a processor of which no more is known. `resident` says whether the model
+    is in memory at the start; one that is not pays `load_ms` (or `load_ms_per_mb` of its weights).
     """
 
     table: ClassVar[str] = "task.on_device"
@@ -107,6 +108,8 @@ class OnDevice(Table):
     compute_ms: Distribution | None = law(None)
     model: str | None = text(None)
     target: str | None = text(None)
+    gmacs: float | None = number(None, above=0)
+    gmacs_per_s: float | None = number(None, above=0)
     preprocess_ms: Distribution = law(NONE)
     load_ms: Distribution | None = law(None)
     load_ms_per_mb: float | None = number(None, at_least=0)
@@ -119,7 +122,8 @@ class OnDevice(Table):
 class OnServer(Table):
     """An inference on the server: preprocess on the phone, upload, compute there, download.
 
-    Service time: `compute_ms`, or `batch_sizes` with `batch_ms`, or `model` and `target`.
+    Service time: `compute_ms`, or `batch_sizes` with `batch_ms`, or `model` with `target`, or
+    `model` (or its `gmacs`) with `gmacs_per_s`.
     """
 
     table: ClassVar[str] = "task.on_server"
@@ -128,6 +132,8 @@ class OnServer(Table):
     batch_ms: tuple[float, ...] | None = numbers(None, above=0)
     model: str | None = text(None)
     target: str | None = text(None)
+    gmacs: float | None = number(None, above=0)
+    gmacs_per_s: float | None = number(None, above=0)
     preprocess_ms: Distribution = law(NONE)
     upload_bytes: Distribution = law(NONE)
     download_bytes: Distribution = law(NONE)
