@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,31 @@ def test_network_times_are_checked_against_their_macs(changed: Changed) -> None:
     assert len(table) == 5, "nothing to compare with"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        # 128 x 128 x 56 x 56 multiply-accumulates in 4.3 us on one thread.
+        ("canonical_kernels.csv", r"line 7: column latency_us: 11\.9 TMAC/s is beyond any cpu; ms"),
+        # ResNet-50, 4.1 G, in 0.17 ms on four threads.
+        ("canonical.csv", r"column latency_ms: .* TMAC/s is beyond any cpu; s for ms"),
+    ],
+)
+def test_a_file_all_in_another_unit_is_faster_than_processors_are(
+    tmp_path: Path, sample: Sample, name: str, message: str
+) -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(sample(name))
+    for column in frame.columns.intersection(["latency_us", "latency_ms", "min_ms", "max_ms"]):
+        frame[column] /= 1000
+    path = tmp_path / name
+    frame.to_csv(path, index=False)
+    with pytest.raises(MeasurementError) as caught:
+        read_measurements(path, skip_bad=False)
+    _, bad = read_measurements(path, skip_bad=True)
+    assert any(re.search(message, str(row)) for row in bad), str(caught.value)
+
+
 def test_network_times_are_checked_against_other_targets(tmp_path: Path, sample: Sample) -> None:
     lines = sample("canonical.csv").read_text().splitlines()
     rows = [lines[0]]
@@ -162,6 +188,22 @@ def test_a_whole_file_in_another_unit_is_refused(tmp_path: Path, sample: Sample)
         read_measurements([sample("canonical.csv"), other])
     table, bad = read_measurements([sample("canonical.csv"), other], skip_bad=True)
     assert (len(table), len(bad)) == (5, 3)
+
+
+def test_a_network_far_off_the_sum_of_its_kernels_is_refused(
+    tmp_path: Path, sample: Sample
+) -> None:
+    header, *rows = sample("canonical_kernels.csv").read_text().splitlines()
+    kernels = tmp_path / "kernels.csv"
+    kernels.write_text("\n".join([f"model,{header}", *(f"my_net,{row}" for row in rows)]))
+    network = tmp_path / "network.csv"
+    header = "device,unit,framework,precision,threads,model,latency_ms"
+    # The kernels take 20.4 ms together.
+    network.write_text(f"{header}\nmy-phone,cpu,tflite,fp32,1,my_net,20.9\n")
+    assert len(read_measurements([kernels, network])[0]) == 13
+    network.write_text(f"{header}\nmy-phone,cpu,tflite,fp32,1,my_net,20900\n")
+    with pytest.raises(MeasurementError, match=r"network\.csv: line 2: whole file: 1\.02e\+03 tim"):
+        read_measurements([kernels, network])
 
 
 def test_the_same_row_in_two_files_is_refused(tmp_path: Path, sample: Sample) -> None:

@@ -14,7 +14,7 @@ from perfmodel.errors import MeasurementError
 from perfmodel.profile import schema
 from perfmodel.profile.readers.canonical import write_measurements
 from perfmodel.profile.table import MeasurementTable, read_measurements
-from perfmodel.profile.table_checks import kernel_macs
+from perfmodel.profile.table_speeds import kernel_macs
 
 Sample = Callable[[str], Path]
 

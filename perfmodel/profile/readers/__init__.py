@@ -27,14 +27,8 @@ from perfmodel.profile.readers import (
 from perfmodel.profile.readers.results import ReadResult
 from perfmodel.profile.readers.source_text import SourceText, decode, load_bytes
 from perfmodel.profile.table import BadRow, MeasurementTable, bad_input, concatenate
-from perfmodel.profile.table_checks import (
-    Fault,
-    check_duplicates,
-    check_files_agree,
-    check_plausible,
-    check_rows,
-    zoo_macs,
-)
+from perfmodel.profile.table_checks import Fault, check_duplicates, check_rows
+from perfmodel.profile.table_speeds import check_files_agree, check_plausible, zoo_macs
 
 if TYPE_CHECKING:
     import pandas as pd
