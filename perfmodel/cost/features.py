@@ -246,7 +246,13 @@ FEATURES: tuple[Feature, ...] = (
         "",
         lambda c: c.ops(*OFF_DEVICE_OPS) * c.moved * 48,
     ),
-    Feature("conv_starts", "kernel", "overhead", "start", lambda c: c.of(*_ANY_CONV) * _K),
+    Feature(
+        "conv_starts",
+        "kernel",
+        "overhead",
+        "start",
+        lambda c: c.of(*_ANY_CONV) * (1 - c.vector) * _K,
+    ),
     Feature(
         "dense_starts",
         "kernel",
