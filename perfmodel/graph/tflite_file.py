@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import GraphError
+from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.graph.flat import FlatFile
 from perfmodel.graph.tflite_format import DTYPES, IDENTIFIER, BufferSlot, ModelSlot
 
@@ -173,14 +173,22 @@ def write_model(model: Any, streamed: Mapping[int, Data], path: Path | str) -> N
     """Write a model of the schema's object API atomically, with the data of some buffers streamed.
 
     `streamed` gives the data of buffers by index; in the model they hold one byte. Raises
-    `GraphError` where the file would pass 2 GiB.
+    `GraphError` where the file would pass 2 GiB, `ModelFileError` where it cannot be written.
     """
     tables = _pack(model)
     positions, total = _place(len(tables), streamed)
     if total > MAX_FILE_BYTES:
         raise GraphError(f"{path}: {total} bytes of weights; a .tflite file holds 2 GiB")
     _point(tables, positions)
-    target = Path(path)
+    try:
+        _write_atomically(Path(path), tables, positions, streamed)
+    except OSError as error:
+        raise ModelFileError(path, "file", error.strerror or str(error)) from error
+
+
+def _write_atomically(
+    target: Path, tables: bytearray, positions: Mapping[int, int], streamed: Mapping[int, Data]
+) -> None:
     with tempfile.NamedTemporaryFile(
         dir=target.parent, prefix=f".{target.name}.", delete=False
     ) as stream:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfmodel.errors import GraphError
+from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.graph import Graph, GraphBuilder, zoo
 from perfmodel.graph.tflite_reader import read_tflite
 from perfmodel.graph.tflite_writer import write_tflite
@@ -456,6 +456,10 @@ class TestFiles:
         with pytest.raises(GraphError, match="2 GiB"):
             write_tflite(g.build(g.fc(x, 10_000)), tmp_path / "huge.tflite")
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelFileError, match="nowhere"):
+            write_tflite(one_op(CONVS["same"]), tmp_path / "nowhere" / "f.tflite")
 
     def test_an_operator_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         graph = one_op(lambda g, x: g.op("erf", x, name="the_erf"))
