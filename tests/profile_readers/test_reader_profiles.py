@@ -11,6 +11,7 @@ import pytest
 
 from perfmodel.errors import MeasurementError
 from perfmodel.profile.table import MeasurementTable, read_measurements
+from perfmodel.profile.table_speeds import kernel_macs
 
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]
@@ -56,8 +57,13 @@ def test_onnxruntime_leaves_the_first_run_apart(sample: Sample) -> None:
     # 1058 us x (1.01, 1.02, 1.03, 1.04), cut to whole us.
     assert conv["latency_us"] == median([1068, 1079, 1089, 1100])
     assert (conv["op"], conv["layer"], conv["precision"]) == ("conv2d", "conv1_Relu", "fp32")
-    shape = conv[["cin", "hin", "win", "cout", "hout", "wout", "kh", "kw", "groups"]]
-    assert list(shape) == [3, 224, 224, 64, 112, 112, 7, 7, 1]
+    shape = conv[["cin", "hin", "win", "cout", "hout", "wout", "kh", "kw", "sh", "sw", "groups"]]
+    assert list(shape) == [3, 224, 224, 64, 112, 112, 7, 7, 2, 2, 1]
+    fully_connected = table.kernels.frame.iloc[3]
+    assert list(fully_connected[["cin", "cout", "hin", "batch"]]) == [512, 1000, 1, 1]
+    # 3 x 64 x 7 x 7 x 112 x 112; pooling; 64 x 64 x 3 x 3 x 56 x 56; 512 x 1000.
+    macs = [118013952, 0, 115605504, 512000]
+    assert list(kernel_macs(table.kernels.frame)) == macs
     first = table.where(kind="first").frame.iloc[0]
     steady = table.networks.where(kind="steady").frame.iloc[0]
     assert steady["load_ms"] == pytest.approx(2.114 + 14.880)
@@ -147,3 +153,36 @@ def test_truncated_json_names_the_line(sample: Sample, tmp_path: Path, name: str
     cut.write_text(text[: int(len(text) * 0.7)])
     with pytest.raises(MeasurementError, match=rf"{name}: line \d+: column \d+: not JSON"):
         read(cut)
+
+
+def test_a_profile_that_onnxruntime_writes_now(tmp_path: Path) -> None:
+    import numpy as np
+
+    # 32 channels: onnxruntime pads odd counts to its blocks and then states those.
+    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    weights = onnx.numpy_helper.from_array(np.ones((32, 3, 3, 3), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv", strides=[2, 2], pads=[1] * 4)],
+        "one_convolution",
+        [helper.make_tensor_value_info("x", floats, (1, 3, 64, 64))],
+        [helper.make_tensor_value_info("y", floats, (1, 32, 32, 32))],
+        [weights],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(tmp_path / "one_convolution")
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    for _ in range(4):
+        session.run(None, {"x": np.zeros((1, 3, 64, 64), np.float32)})
+    table, _ = read_measurements(session.end_profiling(), device="this-machine")
+    convolution = table.kernels.where(op="conv2d").frame.iloc[0]
+    sizes = ["cin", "hin", "cout", "hout", "kh", "sh", "groups", "runs"]
+    assert list(convolution[sizes]) == [3, 64, 32, 32, 3, 2, 1, 3]
+    steady = table.networks.where(kind="steady").frame.iloc[0]
+    assert 0 < convolution["latency_us"] / 1e3 < steady["latency_ms"]
+    assert steady["load_ms"] > 0

@@ -144,22 +144,32 @@ def _first_shape(value: Any) -> tuple[str, list[int]] | None:
 
 
 def _shape(op: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Channels and sizes of image tensors (NCHW) and of matrix products, where they are stated."""
+    """Sizes of image tensors (NCHW) and of fully connected layers, where they are stated."""
     inputs = _first_shape(arguments.get("input_type_shape"))
     outputs = _first_shape(arguments.get("output_type_shape"))
-    found: dict[str, Any] = {}
-    if inputs:
-        found["precision"] = _SHAPES.get(inputs[0], "")
-    if inputs and outputs and len(inputs[1]) == len(outputs[1]) == 4:
+    found: dict[str, Any] = {"precision": _SHAPES.get(inputs[0], "")} if inputs else {}
+    if not inputs or not outputs:
+        return found
+    if len(inputs[1]) == len(outputs[1]) == 4:
         _, cin, hin, win = inputs[1]
         batch, cout, hout, wout = outputs[1]
-        sizes = {"batch": batch, "cin": cin, "hin": hin, "win": win}
-        sizes |= {"cout": cout, "hout": hout, "wout": wout}
-        found |= {name: float(size) for name, size in sizes.items()}
         weights = arguments.get("input_type_shape")
         if op == "conv2d" and isinstance(weights, list) and len(weights) > 1:
             found |= _kernel_sizes(weights[1:2], cin)
-    return found
+            # The profile does not state strides; with the sizes they are not in doubt.
+            found |= {"sh": _stride(hin, hout), "sw": _stride(win, wout)}
+    elif op == "fully_connected" and len(inputs[1]) == len(outputs[1]) == 2:
+        batch, cin, cout = outputs[1][0], inputs[1][1], outputs[1][1]
+        hin = win = hout = wout = 1
+    else:
+        return found
+    sizes = {"batch": batch, "cin": cin, "hin": hin, "win": win}
+    sizes |= {"cout": cout, "hout": hout, "wout": wout}
+    return found | {name: float(size) for name, size in sizes.items()}
+
+
+def _stride(size_in: int, size_out: int) -> float:
+    return float(max(1, round(size_in / size_out))) if size_out > 1 else 1.0
 
 
 def _kernel_sizes(weights: Any, cin: int) -> dict[str, float]:
