@@ -14,7 +14,7 @@ import pytest
 
 from perfmodel.errors import RunnerError
 from perfmodel.graph import zoo
-from perfmodel.measure.cuda import campaign, kernel_bench, sweep, tables, timing
+from perfmodel.measure.cuda import campaign, clocks, kernel_bench, sweep, tables, timing
 from perfmodel.measure.cuda.backends import VanillaBackend
 from perfmodel.measure.cuda.campaign import Settings, device_slug, main, run_campaign
 from perfmodel.measure.cuda.device import CudaDevice
@@ -326,3 +326,41 @@ def test_short_campaign_on_this_gpu(tmp_path: Path) -> None:
     )
     result = run_campaign(tmp_path, settings)
     assert [f for f in result.failures if "unstable" not in f] == []
+
+
+def fake_program(folder: Path, name: str, script: str) -> None:
+    """A program on the search path that answers as the real one does."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_clocks_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that knows only the old name of the throttling field."""
+    answer = "1980 MHz, 3201 MHz, 1980 MHz, 3201 MHz, 31, 75.10 W, 700.00 W, 580.159.04"
+    script = f"""case "$1" in
+    *clocks_event*) exit 2 ;;
+    *clocks_throttle*) echo 0x0000000000000001 ;;
+    *) echo "{answer}" ;;
+    esac"""
+    fake_program(tmp_path, "nvidia-smi", script)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = clocks.query_clocks()
+    assert found["clocks.sm"] == "1980 MHz"
+    assert found["driver_version"] == "580.159.04"
+    assert found["clocks_throttle_reasons.active"] == "0x0000000000000001"
+
+
+def test_clocks_of_a_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "17000000.gp10b").mkdir()
+    (tmp_path / "17000000.gp10b" / "cur_freq").write_text("1300500000\n")
+    (tmp_path / "emc").mkdir()
+    (tmp_path / "emc" / "cur_freq").write_text("1\n")
+    fake_program(tmp_path, "nvidia-smi", "exit 1")
+    fake_program(tmp_path, "nvpmodel", 'printf "NV Power Mode: MAXN\\n0\\n"')
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(clocks, "DEVFREQ", tmp_path)
+    assert clocks.query_clocks() == {
+        "17000000.gp10b.cur_freq_hz": "1300500000",
+        "nvpmodel": "NV Power Mode: MAXN 0",
+    }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perfmodel.measure.cuda.backends import Backend, Mode, Prepared, run_launches
 from perfmodel.measure.cuda.device import Device
 from perfmodel.measure.cuda.kernels import Operands, Variant, launches, stored_weights
-from perfmodel.measure.cuda.network import NAN_BYTE
+from perfmodel.measure.cuda.network import ALIGNMENT, NAN_BYTE
 from perfmodel.measure.cuda.reference import relative_error
 from perfmodel.measure.cuda.steps import Shape, Step
 from perfmodel.measure.cuda.timing import Timing, time_work
@@ -40,6 +40,47 @@ class KernelResult:
     weights_state: str
     timing: Timing
     relative_error: float
+
+
+class Scratch:
+    """Device memory that is handed out piece by piece and taken back all at once.
+
+    Asking the driver for each of hundreds of buffers would take longer than measuring.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self._block_bytes = min(256 << 20, device.facts.memory_bytes // 32)
+        self._blocks: list[tuple[int, int]] = []
+        self._current, self._used = 0, 0
+
+    def take(self, size_bytes: int) -> int:
+        """Address of a piece, aligned to 256 bytes."""
+        size = max(-(-size_bytes // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+        while self._current < len(self._blocks):
+            address, capacity = self._blocks[self._current]
+            if self._used + size <= capacity:
+                self._used += size
+                return address + self._used - size
+            self._current, self._used = self._current + 1, 0
+        capacity = max(size, self._block_bytes)
+        address = self._device.allocate(capacity)
+        self._blocks.append((address, capacity))
+        self._used = size
+        return int(address)
+
+    def take_back(self) -> None:
+        """Every piece is free again; memory beyond an eighth of the device's is given back."""
+        self._device.synchronize()
+        self._current, self._used = 0, 0
+        if sum(capacity for _, capacity in self._blocks) > self._device.facts.memory_bytes // 8:
+            self.close()
+
+    def close(self) -> None:
+        """Give everything back to the device."""
+        for address, _ in self._blocks:
+            self._device.free(address)
+        self._blocks.clear()
 
 
 class RandomPool:
@@ -88,24 +129,26 @@ class KernelBench:
         self._pool = RandomPool(device, self._variant, seed)
         self._reference_variant = Variant(False, self._variant.nhwc, 1)
         self._reference_pool = RandomPool(device, self._reference_variant, seed)
+        self._scratch = Scratch(device)
+        self._outputs: list[int] = []
 
     def close(self) -> None:
         """Free everything."""
         self._pool.close()
         self._reference_pool.close()
+        self._scratch.close()
 
     def measure(self, step: Step, states: tuple[str, ...] = ("cold", "warm")) -> list[KernelResult]:
         """Check the step's answer, then time it in each cache state.
 
         Raises `RunnerError` if no kernel runs it. A step without weights has one state, "cold".
         """
-        held: list[int] = []
         try:
             if not step.weight_shapes:
                 states = ("cold",)
             sets = self._sets(step) if "cold" in states else 1
-            prepared, weights = self._prepare(step, sets, held)
-            error = self._check(step, prepared[0], weights, held)
+            prepared, weights = self._prepare(step, sets)
+            error = self._check(step, prepared[0], weights)
             results = []
             for state in states:
                 used = prepared if state == "cold" else prepared[:1]
@@ -116,46 +159,49 @@ class KernelBench:
                 results.append(found)
             return results
         finally:
-            self.device.synchronize()
-            for address in held:
-                self.device.free(address)
+            self._scratch.take_back()
 
     def _sets(self, step: Step) -> int:
         """How many sets of weights and outputs exceed twice the L2 cache."""
         item = self._variant.dtype.itemsize
         size = (step.weight_elements + math.prod(step.output_shape)) * item
         wanted = math.ceil(2 * self.device.facts.l2_bytes / size)
-        return max(2, min(wanted, MOST_SETS, MOST_SET_BYTES // size))
+        room = min(MOST_SET_BYTES, self.device.facts.memory_bytes // 8)
+        return max(2, min(wanted, MOST_SETS, room // size))
 
-    def _allocate(self, size_bytes: int, held: list[int]) -> int:
-        address: int = self.device.allocate(size_bytes)
-        held.append(address)
-        return address
-
-    def _filled(self, pool: RandomPool, elements: int, item: int, held: list[int]) -> int:
-        address = self._allocate(elements * item, held)
+    def _filled(self, pool: RandomPool, elements: int, item: int) -> int:
+        address = self._scratch.take(elements * item)
         pool.fill(address, elements)
         return address
 
+    def _uploaded(self, array: NDArray[Any]) -> int:
+        address = self._scratch.take(array.nbytes)
+        self.device.upload(address, array)
+        return address
+
+    def _copies(self, addresses: list[int], arrays: tuple[NDArray[Any], ...]) -> list[int]:
+        """Another set of the same weights."""
+        made = []
+        for address, array in zip(addresses, arrays, strict=True):
+            made.append(self._scratch.take(array.nbytes))
+            self.device.copy(made[-1], address, array.nbytes)
+        return made
+
     def _prepare(
-        self, step: Step, sets: int, held: list[int]
+        self, step: Step, sets: int
     ) -> tuple[list[Prepared], tuple[NDArray[np.float32], ...]]:
         item = self._variant.dtype.itemsize
-        inputs = tuple(
-            self._filled(self._pool, math.prod(s), item, held) for s in step.input_shapes
-        )
+        inputs = tuple(self._filled(self._pool, math.prod(s), item) for s in step.input_shapes)
         outputs = math.prod(step.output_shape)
-        residual = self._filled(self._pool, outputs, item, held) if step.residual else 0
+        residual = self._filled(self._pool, outputs, item) if step.residual else 0
         weights = scaled_weights(step, self._pool)
         stored = self.backend.constants(step, weights)
+        first = [self._uploaded(array) for array in stored]
         prepared = []
-        self._outputs: list[int] = []
-        for _ in range(sets):
-            addresses = []
-            for array in stored:
-                addresses.append(self._allocate(array.nbytes, held))
-                self.device.upload(addresses[-1], array)
-            output = self._allocate(outputs * item, held)
+        self._outputs = []
+        for number in range(sets):
+            addresses = first if number == 0 else self._copies(first, stored)
+            output = self._scratch.take(outputs * item)
             self._outputs.append(output)
             operands = Operands(inputs, output, tuple(addresses), residual)
             prepared.append(self.backend.prepare(step, operands))
@@ -166,7 +212,6 @@ class KernelBench:
         step: Step,
         prepared: Prepared,
         weights: tuple[NDArray[np.float32], ...],
-        held: list[int],
     ) -> float:
         """Error against our plain FP32 kernels on the same numbers (themselves checked in float64).
 
@@ -177,13 +222,10 @@ class KernelBench:
         self.device.fill(self._outputs[0], NAN_BYTE, elements * item)
         prepared.work()
         variant, pool = self._reference_variant, self._reference_pool
-        inputs = tuple(self._filled(pool, math.prod(s), 4, held) for s in step.input_shapes)
-        residual = self._filled(pool, elements, 4, held) if step.residual else 0
-        addresses = []
-        for array in stored_weights(step, weights, variant):
-            addresses.append(self._allocate(array.nbytes, held))
-            self.device.upload(addresses[-1], array)
-        output = self._allocate(elements * 4, held)
+        inputs = tuple(self._filled(pool, math.prod(s), 4) for s in step.input_shapes)
+        residual = self._filled(pool, elements, 4) if step.residual else 0
+        addresses = [self._uploaded(a) for a in stored_weights(step, weights, variant)]
+        output = self._scratch.take(elements * 4)
         operands = Operands(inputs, output, tuple(addresses), residual)
         run_launches(self.device, launches(step, operands, variant))()
         self.device.synchronize()

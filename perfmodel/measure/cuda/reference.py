@@ -41,14 +41,16 @@ def random_weights(step: Step, rng: np.random.Generator) -> tuple[NDArray[np.flo
         shift = rng.normal(0.0, 0.1, shapes[1])
         return scale.astype(np.float32), shift.astype(np.float32)
     fan_in = math.prod(shapes[0][1:])
-    weights = rng.normal(0.0, math.sqrt(2.0 / fan_in), shapes[0])
-    bias = rng.normal(0.0, 0.1, shapes[1])
-    return weights.astype(np.float32), bias.astype(np.float32)
+    # drawn in single precision: a small board has no room for twice the weights of a VGG
+    weights = rng.standard_normal(shapes[0], dtype=np.float32)
+    weights *= np.float32(math.sqrt(2.0 / fan_in))
+    bias = rng.standard_normal(shapes[1], dtype=np.float32) * np.float32(0.1)
+    return weights, bias
 
 
 def random_input(shape: Sequence[int], rng: np.random.Generator) -> NDArray[np.float32]:
     """Standard normal data of that shape; never zeros, which hide errors and can run faster."""
-    return rng.standard_normal(tuple(shape)).astype(np.float32)
+    return rng.standard_normal(tuple(shape), dtype=np.float32)
 
 
 def activate(x: Array, activation: str) -> Array:
