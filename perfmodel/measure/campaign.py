@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.measure.journal import Journal
+from perfmodel.measure.machine import load_1min
 from perfmodel.measure.runner import Job, Prepared, RawRuns, Runner, machine_to_dict
 
 REFERENCE_DRIFT = 0.05
@@ -64,6 +65,11 @@ class SetResult:
         before = statistics.median(self.reference_before_ms)
         return abs(statistics.median(self.reference_after_ms) / before - 1)
 
+    @property
+    def moved(self) -> bool:
+        """Whether the reference moved too far for this set to be trusted."""
+        return self.drift > REFERENCE_DRIFT
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -85,8 +91,7 @@ class JobResult:
     @property
     def unstable(self) -> bool:
         """Whether most sets saw the reference move by more than `REFERENCE_DRIFT`."""
-        moved = sum(s.drift > REFERENCE_DRIFT for s in self.sets)
-        return 2 * moved > len(self.sets)
+        return 2 * sum(s.moved for s in self.sets) > len(self.sets)
 
 
 @dataclass(frozen=True)
@@ -136,22 +141,22 @@ def run_campaign(
                 on_progress(
                     Progress(len(jobs) - len(todo) + number, len(jobs), job.key, elapsed, left)
                 )
-            journal.add(job.key, _measure(runner, job, anchor, discipline))
+            journal.add(job.key, measure_job(runner, job, anchor, discipline))
         anchor.close()
         entries = dict(journal.entries)
     return tuple(result_from_entry(job.key, entries[job.key]) for job in jobs if job.key in entries)
 
 
-def _measure(
+def measure_job(
     runner: Runner, job: Job, anchor: Prepared, discipline: Discipline
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
+    """Load a job, time its sets between sets of the loaded reference; the entry of a journal."""
     prepared = runner.prepare(job)
     try:
         sets = [asdict(s) for s in _sets(prepared, anchor, discipline)]
     finally:
         prepared.close()
-    facts = machine_to_dict(runner.describe())["facts"]
-    return {"sets": sets, "load_1min": facts.get("load_1min", "")}
+    return {"sets": sets, "load_1min": load_1min()}
 
 
 def _sets(prepared: Prepared, anchor: Prepared, discipline: Discipline) -> Iterator[SetResult]:

@@ -31,11 +31,16 @@ def host_facts() -> dict[str, str]:
         "cores": str(os.cpu_count() or "unknown"),
         "instruction_sets": " ".join(f for f in _INTERESTING_FLAGS if f in flags) or "unknown",
         "governor": _read(_GOVERNOR) or "not exposed",
-        "load_1min": f"{os.getloadavg()[0]:.2f}",
+        "load_1min": load_1min(),
         "memory": memory,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def load_1min() -> str:
+    """Processes that wanted to run, mean of the last minute; "unknown" where not told."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def _fields(path: Path) -> Mapping[str, str]:

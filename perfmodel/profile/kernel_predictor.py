@@ -205,7 +205,7 @@ def _ranges(table: dict[str, Any]) -> dict[str, tuple[tuple[float, ...], tuple[f
 
 
 def _machine(data: dict[str, Any]) -> Machine:
-    for name, choices in (("winograd", ("best", "acl")), ("overlap", OVERLAPS)):
+    for name, choices in (("winograd", ("best", "acl", "none")), ("overlap", OVERLAPS)):
         if data.get(name) not in choices:
             raise ProfileError(f"machine.{name}: must be one of {', '.join(choices)}")
     precision = data.get("precision")

@@ -204,11 +204,13 @@ def winograd_work(
 
     `rules` "best" takes, for square kernels of stride 1, the tile with the best ratio of direct to
     Winograd cost, less a penalty for the numeric range, as MNN does
-    (ConvolutionWinograd::bestWinogradUnit); "acl" the fixed choices of the Arm Compute Library.
-    Where libraries differ in detail the learned correction sees it.
+    (ConvolutionWinograd::bestWinogradUnit); "acl" the fixed choices of the Arm Compute Library;
+    "none" never, as in XNNPACK. Where libraries differ in detail the learned correction sees it.
     """
     kind = table["kernel_class"]
     able = ((kind == "conv3x3") | (kind == "convkxk")) & (table["sh"] == 1) & (table["sw"] == 1)
+    if rules == "none":
+        able = np.zeros(len(able), dtype=bool)
     return _arm_winograd(table, able) if rules == "acl" else _best_winograd(table, able)
 
 

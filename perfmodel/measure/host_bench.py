@@ -1,0 +1,137 @@
+"""Measuring whole networks and their kernels on this machine, bracketed by a reference network.
+
+A `HostBench` writes a graph as a .tflite file, drops it from the page cache, loads it, and times
+the whole and every operator in sets that alternate with a small reference network of the same
+precision and threads: drift of the machine cancels in the ratio.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from perfmodel.errors import RunnerError
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ir import Graph
+from perfmodel.measure.campaign import Discipline, measure_job
+from perfmodel.measure.runner import Job, Prepared
+from perfmodel.measure.tflite_host import TfliteRunner
+
+FILE_PRECISIONS: Mapping[str, str] = {"fp32": "float32", "int8": "int8"}
+"""Precision of a target -> that of the .tflite writer."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a network is run: precision and threads."""
+
+    precision: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.precision}/t{self.threads}"
+
+    @staticmethod
+    def parse(text: str) -> Setup:
+        """The setup that `str` wrote, such as "int8/t2"."""
+        precision, _, threads = text.partition("/t")
+        if precision not in FILE_PRECISIONS or not threads.isdigit():
+            raise RunnerError(f"{text!r} is no way to run a network", "for example fp32/t1")
+        return Setup(precision, int(threads))
+
+
+IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=4)
+"""Sets for calibration: many networks a little each, rather than few at length."""
+
+
+def reference_graph() -> Graph:
+    """A fixed small network (about 110 M MACs, 2.6 M weights) with the field's main kernels.
+
+    Products that stay in the caches, a depthwise convolution, an addition and a large fully
+    connected layer: it slows down with the clock and with the memory, as networks do.
+    """
+    g = GraphBuilder("reference")
+    x = g.input((1, 56, 56, 32))
+    y = g.conv(x, 96, 1, activation="relu6")
+    y = g.depthwise(y, 3, activation="relu6")
+    x = g.binary("add", x, g.conv(y, 32, 1))
+    x = g.conv(x, 96, 3, 2, activation="relu")
+    x = g.conv(x, 64, 3, activation="relu")
+    x = g.pool(x, "max", 2, 2, "same")
+    x = g.global_avg_pool(g.conv(x, 1024, 1, activation="relu"))
+    x = g.fc(x, 2048, activation="relu")
+    return g.build(g.fc(x, 100), source="reference", format="zoo")
+
+
+class HostBench:
+    """References kept loaded, and a folder for the files of the networks being measured."""
+
+    def __init__(self, *, profile: bool = True, seed: int = 0) -> None:
+        self.runner = TfliteRunner(seed=seed, profile=profile)
+        self._plain = TfliteRunner(seed=seed, profile=False)
+        self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
+        self.folder = Path(self._folder.name)
+        self._anchors: dict[Setup, Prepared] = {}
+
+    def __enter__(self) -> HostBench:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for anchor in self._anchors.values():
+            anchor.close()
+        self._folder.cleanup()
+
+    def anchor(self, setup: Setup) -> Prepared:
+        """The loaded reference of a setup."""
+        if setup not in self._anchors:
+            path = self.write(reference_graph(), setup.precision)
+            job = Job(f"reference/{setup}", path, setup.threads, setup.precision)
+            self._anchors[setup] = self._plain.prepare(job)
+            self._anchors[setup].run_set(5, 5)
+        return self._anchors[setup]
+
+    def write(self, graph: Graph, precision: str) -> Path:
+        """The graph as a file of seeded random weights in the bench's folder."""
+        from perfmodel.graph.tflite_writer import write_tflite
+
+        path = self.folder / f"{graph.name}_{precision}.tflite"
+        if not path.exists():
+            write_tflite(graph, path, precision=FILE_PRECISIONS[precision])
+        return path
+
+    def measure(
+        self, key: str, path: Path, setup: Setup, discipline: Discipline = IN_SITU
+    ) -> dict[str, Any]:
+        """Journal entry of one file: its sets, and whether it was cold at its first load."""
+        anchor = self.anchor(setup)
+        cold = drop_from_cache(path)
+        job = Job(key, path, setup.threads, setup.precision)
+        entry = measure_job(self.runner, job, anchor, discipline)
+        return {**entry, "cold": cold, "file_bytes": path.stat().st_size}
+
+
+def drop_from_cache(path: Path) -> bool:
+    """Ask the system to forget a file's pages; False where it has no such call.
+
+    The file is flushed first, because pages that are not yet on disk stay.
+    """
+    if not hasattr(os, "posix_fadvise") or sys.platform == "darwin":
+        return False
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+    return True

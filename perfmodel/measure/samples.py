@@ -1,0 +1,137 @@
+"""From journal entries to samples: kernel times inside a network, its whole time, its first run.
+
+All times are in units of the reference network of the same setup, times `nominal_ms`: drift of the
+machine between a set and the whole campaign cancels.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.cost import fuse, weights_bytes
+from perfmodel.cost.kernel import KernelTable
+from perfmodel.errors import RunnerError
+from perfmodel.graph.ir import Graph
+from perfmodel.measure.align import align
+from perfmodel.measure.campaign import JobResult, SetResult, result_from_entry
+from perfmodel.measure.host_bench import Setup
+
+BYTES_OF: Mapping[str, int] = {"fp32": 4, "int8": 1}
+SHORTEST_US = 0.05
+"""Kernels are never given less than this: the profiler counts whole us and may see none."""
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """Making a network ready and running it once: ms, what it holds, and whether it was on disk.
+
+    `first_ms` counts opening the file, preparing its operators and the first inference.
+    """
+
+    first_ms: float
+    steady_ms: float
+    weights_bytes: int
+    kernels: int
+    cold: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One network measured in one setup; `kernel_us` has shape (kernels,), nominal microseconds.
+
+    `whole_ms` is the inference as a user sees it, `operators` what the runtime listed; `stable`
+    is false where the reference moved in most sets.
+    """
+
+    key: str
+    setup: Setup
+    table: KernelTable
+    kernel_us: np.ndarray
+    whole_ms: float
+    operators: int
+    first: FirstRun
+    stable: bool
+
+
+def set_scale(one: SetResult, nominal_ms: float) -> float:
+    """What turns a time of this set into nominal time."""
+    return nominal_ms / one.reference_ms
+
+
+def steady_sets(result: JobResult) -> tuple[SetResult, ...]:
+    """The sets whose reference stood still; all of them where none did."""
+    still = tuple(s for s in result.sets if not s.moved)
+    return still or result.sets
+
+
+def whole_ms(result: JobResult, nominal_ms: float) -> float:
+    """Nominal time of a whole inference: median over the steady sets of the ratio, in ms."""
+    return statistics.median(s.ratio for s in steady_sets(result)) * nominal_ms
+
+
+def operator_us(result: JobResult, nominal_ms: float) -> dict[str, tuple[float, ...]]:
+    """Nominal time of each listed operator in us, one undisturbed mean a set."""
+    times: dict[str, list[float]] = {}
+    for one in steady_sets(result):
+        for name, values in one.raw.per_op_us.items():
+            times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, nominal_ms))
+    return {name: (statistics.median(values),) for name, values in times.items()}
+
+
+def undisturbed_mean(values: Sequence[float]) -> float:
+    """Mean of the runs that nothing interrupted: at most 15 % and 2 us above the lower quartile.
+
+    Not a median: times are cut to whole microseconds and only their mean is right.
+    """
+    runs = np.asarray(values, dtype=float)
+    limit = 1.15 * np.quantile(runs, 0.25) + 2.0
+    return float(runs[runs <= limit].mean())
+
+
+def sample(
+    key: str, graph: Graph, setup: Setup, entry: Mapping[str, Any], nominal_ms: float
+) -> Sample:
+    """A journal entry of `graph` as a sample; raises `RunnerError` where its profile cannot be
+    split into kernels."""
+    result = result_from_entry(key, entry)
+    per_op = operator_us(result, nominal_ms)
+    if not per_op:
+        raise RunnerError(f"{key}: the runtime gave no times of operators")
+    kernels = fuse(graph, "tflite-cpu")
+    times = align(graph, kernels, per_op)
+    return Sample(
+        key,
+        setup,
+        KernelTable.from_kernels(kernels),
+        np.maximum(times, SHORTEST_US),
+        whole_ms(result, nominal_ms),
+        len(per_op),
+        first_run(graph, setup, result, entry, nominal_ms),
+        not result.unstable,
+    )
+
+
+def first_run(
+    graph: Graph,
+    setup: Setup,
+    result: JobResult,
+    entry: Mapping[str, Any],
+    nominal_ms: float,
+) -> FirstRun:
+    """Load and first inference of an entry, at the reference's speed of its first set."""
+    raw = result.sets[0].raw
+    if raw.load_ms is None or raw.first_ms is None:
+        raise RunnerError(f"{result.key}: the first set has no times of loading")
+    scale = set_scale(result.sets[0], nominal_ms)
+    return FirstRun(
+        (raw.load_ms + raw.first_ms) * scale,
+        whole_ms(result, nominal_ms),
+        weights_bytes(graph) // 4 * BYTES_OF[setup.precision],
+        len(fuse(graph, "tflite-cpu")),
+        bool(entry.get("cold", False)),
+    )
