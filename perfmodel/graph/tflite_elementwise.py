@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from perfmodel.graph.ir import Op
 from perfmodel.graph.ops import BINARY, REDUCE, UNARY, broadcast
@@ -236,12 +237,13 @@ def _binary(e: Emitter, op: Op) -> None:
         raise e.refuse(op, f"{len(names)} input")
     tensors = [e.read(name, dtype) for name in names]
     total = tensors[0]
+    plain = replace(op, attrs={**op.attrs, "activation": "none"})
     for term in tensors[1:-1]:  # sums of several terms are chains
-        total = arithmetic(e, op.kind.upper(), total, term)
-    e.bind(op.outputs[0], _last_binary(e, op, total, tensors[-1]))
+        total = _pair(e, plain, total, term)
+    e.bind(op.outputs[0], _pair(e, op, total, tensors[-1]))
 
 
-def _last_binary(e: Emitter, op: Op, a: int, b: int) -> int:
+def _pair(e: Emitter, op: Op, a: int, b: int) -> int:
     shape = broadcast([e.shape(a), e.shape(b)])
     dtype = "bool" if op.kind in _COMPARISONS else e.dtype(a)
     version = 2 if dtype == "int8" else 1

@@ -240,6 +240,14 @@ MOVES: dict[str, tuple[Build, Callable[[np.ndarray], np.ndarray]]] = {
             ** 0.75
         ),
     ),
+    "maximum of three": (
+        lambda g, x: g.op("maximum", x, g.op("neg", x), g.op("sin", x)),
+        lambda x: np.maximum(np.abs(x), np.sin(x)),
+    ),
+    "sum of three, rectified": (
+        lambda g, x: g.op("add", x, x, g.op("square", x), activation="relu"),
+        lambda x: np.maximum(2 * x + x**2, 0),
+    ),
     "clip": (lambda g, x: g.op("clip", x, min=-0.5, max=0.25), lambda x: np.clip(x, -0.5, 0.25)),
     "arg_max": (lambda g, x: g.op("arg_max", x, axis=3), lambda x: x.argmax(3)),
     "nearest resize": (
