@@ -1,0 +1,190 @@
+"""Write docs/guo2018.md and its figures: run `python docs/generate_guo2018.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from perfmodel.report.text import table
+from perfmodel.sim import simulate
+from perfmodel.units import format_ms
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "img"
+THEN, TODAY = ROOT / "examples" / "guo2018.toml", ROOT / "examples" / "guo_today.toml"
+STEPS = ("load", "preprocess", "upload", "compute", "download")
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+MIDDLE = " 1080x1920"
+TEXT = ROOT / "docs" / "guo2018.in.md"
+
+
+def case_rows(result: Any) -> list[dict[str, Any]]:
+    """One row per case and step, in seconds."""
+    return [
+        {
+            "group": case.group,
+            "case": case.name,
+            "step": step,
+            "place": STEPS.index(step),
+            "seconds": case.steps_ms[step] / 1e3,
+        }
+        for case in result.cases
+        for step in STEPS
+    ]
+
+
+def breakdown(result: Any, title: str) -> alt.FacetChart:
+    """Stacked bars of the steps for the middle picture size, one panel per network."""
+    rows = pd.DataFrame([row for row in case_rows(result) if row["group"].endswith(MIDDLE)])
+    rows["network"] = rows.group.str.removesuffix(MIDDLE)
+    order = list(dict.fromkeys(rows.case))
+    bars = (
+        alt.Chart(rows)
+        .mark_bar()
+        .encode(
+            x=alt.X("sum(seconds):Q", title="response time (s)"),
+            y=alt.Y("case:N", sort=order, title=None),
+            color=alt.Color("step:N", sort=list(STEPS), title="step"),
+            order=alt.Order("place:Q"),
+        )
+    )
+    return (
+        bars.properties(width=220, height=110)
+        .facet(alt.Facet("network:N", title=None), columns=3, title=title)
+        .resolve_scale(x="independent")
+    )
+
+
+def ratios() -> pd.DataFrame:
+    """Response time on the phone's CPU over the cloud's, by the phone's effective rate."""
+    rows = []
+    for rate in RATES:
+        result = at_rate(rate)
+        by_name = {(case.group, case.name): case.latency_ms["mean"] for case in result.cases}
+        for (group, name), latency_ms in by_name.items():
+            if name == "phone CPU" and group.endswith(MIDDLE):
+                network = group.removesuffix(MIDDLE)
+                cloud_ms = by_name[group, "cloud"]
+                rows.append({"network": network, "rate": rate, "ratio": latency_ms / cloud_ms})
+    return pd.DataFrame(rows)
+
+
+def at_rate(rate: float) -> Any:
+    """The nine cases with another rate of the phone's CPU."""
+    from perfmodel.sim.toml import read_toml
+
+    tables = read_toml(THEN)
+    for case in tables["case"]:
+        if case["name"] == "phone CPU":
+            case["set"]["task"]["on_device"]["gmacs_per_s"] = rate
+    return simulate(tables)
+
+
+def ratio_chart(rows: pd.DataFrame) -> alt.LayerChart:
+    """The ratio over the rate, with the published 10x to 100x as a band."""
+    band = alt.Chart(pd.DataFrame([{"low": 10, "high": 100}])).mark_rect(opacity=0.15)
+    lines = (
+        alt.Chart(rows)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X(
+                "rate:Q",
+                scale=alt.Scale(type="log"),
+                title="effective rate of the phone's CPU (GMAC/s)",
+            ),
+            y=alt.Y(
+                "ratio:Q", scale=alt.Scale(type="log"), title="phone CPU / cloud, response time"
+            ),
+            color=alt.Color("network:N", title=None),
+        )
+    )
+    return (band.encode(y="low:Q", y2="high:Q") + lines).properties(
+        width=420, height=260, title="How slow must the phone's CPU path be for 10x to 100x?"
+    )
+
+
+def step_table(result: Any) -> str:
+    """The steps of every case, as Guo's Table 3 has them."""
+    rows = []
+    for case in result.cases:
+        cells = [format_ms(case.steps_ms[step]) if case.steps_ms[step] else "-" for step in STEPS]
+        energy = "-" if case.energy_mj is None else f"{case.energy_mj['mean'] / 1e3:.3g} J"
+        rows.append([case.group, case.name, *cells, format_ms(case.latency_ms["mean"]), energy])
+    return "```\n" + table(["picture", "where", *STEPS, "total", "energy"], rows) + "\n```"
+
+
+def ratio_table(rows: pd.DataFrame) -> str:
+    """The ratio for every rate and network, as Markdown."""
+    wide = rows.pivot(index="rate", columns="network", values="ratio")
+    lines = [
+        "| GMAC/s | " + " | ".join(wide.columns) + " |",
+        "|---:" * (len(wide.columns) + 1) + "|",
+    ]
+    for rate, row in wide.iterrows():
+        lines.append(f"| {rate:g} | " + " | ".join(f"{value:.3g}x" for value in row) + " |")
+    return "\n".join(lines)
+
+
+def findings(then: Any, today: Any) -> dict[str, str]:
+    """The figures that the text quotes."""
+    old = {(case.group, case.name): case for case in then.cases}
+    new = {(case.group, case.name): case for case in today.cases}
+
+    def ratio(cases: dict[Any, Any], one: str, other: str) -> list[float]:
+        groups = dict.fromkeys(group for group, _ in cases)
+        return [
+            cases[g, one].latency_ms["mean"] / cases[g, other].latency_ms["mean"] for g in groups
+        ]
+
+    def span(values: list[float]) -> str:
+        return f"{min(values):.3g}x to {max(values):.3g}x"
+
+    def energy(cases: dict[Any, Any], one: str, other: str) -> list[float]:
+        groups = dict.fromkeys(group for group, _ in cases)
+        return [cases[g, one].energy_mj["mean"] / cases[g, other].energy_mj["mean"] for g in groups]
+
+    cpu = [case for (_, name), case in old.items() if name == "phone CPU"]
+    share = [
+        (case.steps_ms["load"] + case.steps_ms["compute"]) / case.latency_ms["mean"] for case in cpu
+    ]
+    flips = sum(case.name.startswith("phone") for case in today.winners().values())
+    return {
+        "CPU_RATIO": span(ratio(old, "phone CPU", "cloud")),
+        "GPU_FIRST_RATIO": span(ratio(old, "phone GPU, first start", "cloud")),
+        "GPU_WARM_RATIO": span(ratio(old, "phone GPU, warm", "cloud")),
+        "FIRST_LOAD": format_ms(
+            old["AlexNet 2160x3840", "phone GPU, first start"].steps_ms["load"]
+        ),
+        "LOAD_COMPUTE_SHARE": f"{100 * min(share):.0f} % to {100 * max(share):.0f} %",
+        "CPU_ENERGY": span(energy(old, "phone CPU", "cloud")),
+        "GPU_CPU_ENERGY": span(energy(old, "phone GPU, first start", "phone CPU")),
+        "TODAY_WHOLE": span(ratio(new, "cloud, whole picture", "phone, warm")),
+        "TODAY_SHRUNK": span(ratio(new, "cloud, shrunk first", "phone, warm")),
+        "FLIPS": f"{flips} of {len(today.winners())}",
+    }
+
+
+def main() -> None:
+    """Run the scenarios, draw, and fill in the text."""
+    then, today, rows = simulate(THEN), simulate(TODAY), ratios()
+    IMAGES.mkdir(exist_ok=True)
+    breakdown(then, "then: phone or cloud, 1080x1920").save(IMAGES / "guo2018_then.svg")
+    breakdown(today, "today: phone or cloud, 1080x1920").save(IMAGES / "guo2018_today.svg")
+    ratio_chart(rows).save(IMAGES / "guo2018_ratio.svg")
+    text = TEXT.read_text(encoding="utf-8")
+    filled = {
+        **findings(then, today),
+        "THEN_TABLE": step_table(then),
+        "TODAY_TABLE": step_table(today),
+        "RATIO_TABLE": ratio_table(rows),
+    }
+    for key, value in filled.items():
+        text = text.replace("{{" + key + "}}", value)
+    (ROOT / "docs" / "guo2018.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
