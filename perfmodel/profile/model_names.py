@@ -47,8 +47,8 @@ _SAME = {
     "densenet121": "densenet121",
     "densenet169": "densenet169",
     "densenet201": "densenet201",
-    "googlenet": "inception_v1",
-    "googlenet_v1": "inception_v1",
+    "googlenet": "googlenet",
+    "googlenet_v1": "googlenet",
     "inception_v1": "inception_v1",
     "inception_v2": "inception_v2",
     "inception_v3": "inception_v3",
@@ -75,11 +75,19 @@ _SAME = {
     "shufflenetv2": "shufflenet_v2",
     "shufflenet_v2": "shufflenet_v2",
     "efficientnet_b0": "efficientnet_b0",
-    "yolov4_tiny": "yolov4_tiny",
+    "yolov3_tiny": "yolo_v3_tiny",
+    "yolov4_tiny": "yolo_v4_tiny",
+    "ssd_mobilenet_v1_coco": "ssd_mobilenet_v1",
+    "overfeat_fast": "overfeat",
+    "vgg_a_oxfordnet_model_a": "vgg11",
+    "vgg11": "vgg11",
+    "vgg13": "vgg13",
+    "wideresnet50": "wide_resnet50_2",
+    "densenet161": "densenet161",
     "mobilebert": "mobilebert",
 }
 _SIZED = re.compile(
-    r"(mobilenet_?v1|mobilenet_?v2|mobilenet_?v3_(?:large|small)|mnasnet)"
+    r"(mobilenet_?v1|mobilenet_?v2|mobilenet_?v3_(?:large|small)|mnasnet|yolov[34]_tiny)"
     r"(?:_(\d)[p_](\d{1,2}))?(?:_(\d{2,3}))?(_minimalistic)?"
 )
 _TORCHVISION_WIDTH = re.compile(r"(shufflenet_v2_x|mnasnet)(\d)_(\d{1,2})")

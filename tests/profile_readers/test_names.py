@@ -97,7 +97,11 @@ def test_columns_of_help(column: str, expected: object) -> None:
         ("ResNet-101", 224, "resnet101"),
         ("resnet-v2-50.mnn", None, "resnet50_v2"),
         ("AlexNet (one weird trick)", 224, "alexnet_owt"),
-        ("ssd_mobilenet_v1_coco", 300, "ssd_mobilenet_v1_coco"),
+        ("ssd_mobilenet_v1_coco", 300, "ssd_mobilenet_v1"),
+        ("ssd_mobilenet_v2_coco", 300, "ssd_mobilenet_v2_coco"),
+        ("yolov4-tiny-288", 288, "yolo_v4_tiny@resolution=288"),
+        ("GoogLeNet v1", 224, "googlenet"),
+        ("Inception_V1_quant", 224, "inception_v1"),
         ("my own net.tflite", 64, "my own net.tflite"),
     ],
 )
@@ -105,6 +109,15 @@ def test_published_names_become_zoo_names(
     published: str, resolution: int | None, expected: str
 ) -> None:
     assert model_name(published, resolution) == expected
+
+
+def test_architectures_build(data_dir: Path) -> None:
+    from perfmodel.profile.table import read_measurements
+
+    for name in ("nasbench201", "fbnet", "ofa"):
+        models = read_measurements(data_dir / f"{name}_latency.csv.gz")[0].column("model")
+        for model in models[:3]:
+            assert zoo.build(model).ops
 
 
 def test_mapped_names_build(data_dir: Path) -> None:

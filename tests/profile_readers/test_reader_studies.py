@@ -51,7 +51,7 @@ def test_shape_of_a_table_of_architectures(sample: Sample) -> None:
     assert len(table) == 3 * 4
     assert table.where(device="gtx-1080-ti").values("batch") == (1, 256)
     assert table.where(device="pixel-3").column("latency_ms")[2] == 0.05, "a dead cell is kept"
-    assert table.column("model")[2] == "nasbench201@cell=|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # fmt: skip  # noqa: E501
+    assert table.column("model")[2] == "nasbench201@arch=|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # fmt: skip  # noqa: E501
     assert table.column("source_model")[2] == "nasbench201:2"
 
 

@@ -299,7 +299,7 @@ def nasbench201(cells: CsvColumns) -> Columns:
     """nasbench201_latency.csv.gz: one column a device; the model is the cell's string."""
     cell = cells.columns["arch_string"]
     return {
-        "model": "nasbench201@cell=" + cell,
+        "model": "nasbench201@arch=" + cell,
         "source_model": "nasbench201:" + _index(cells),
     }
 
@@ -307,16 +307,20 @@ def nasbench201(cells: CsvColumns) -> Columns:
 def fbnet(cells: CsvColumns) -> Columns:
     """fbnet_latency.csv.gz: one column a device; the model is the list of blocks."""
     return {
-        "model": "fbnet@blocks=" + cells.columns["ops"],
+        "model": "fbnet@ops=" + cells.columns["ops"],
         "source_model": "fbnet:" + _index(cells),
     }
 
 
 def once_for_all(cells: CsvColumns) -> Columns:
-    """ofa_latency.csv.gz: one column a device; the model is its kernels, expansions, depths."""
+    """ofa_latency.csv.gz: one column a device; the model is its kernels, expansions, depths.
+
+    Width 1.2 is that of the supernet the authors validate with; the file does not state it.
+    """
     c = cells.columns
     resolution = _mapped(c["resolution"], lambda size: f"{size:g}")
-    model = "ofa@ks=" + c["ks"] + ",e=" + c["e"] + ",d=" + c["d"] + ",resolution=" + resolution
+    model = "once_for_all@ks=" + c["ks"] + ",e=" + c["e"] + ",d=" + c["d"]
+    model = model + ",width=1.2,resolution=" + resolution
     return {"model": model, "source_model": "ofa:" + _index(cells)}
 
 
