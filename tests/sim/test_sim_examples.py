@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from perfmodel.sim import simulate
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

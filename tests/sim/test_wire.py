@@ -1,0 +1,86 @@
+"""The real wire: no bytes come out of the shaped link early; batches and errors are right."""
+
+from __future__ import annotations
+
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("validation.wire", reason="the validation folder needs a checkout")
+
+from perfmodel.sim import simulate
+from validation.wire import Case, scenario, worst
+from validation.wire_server import collect, receive
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_batch_is_what_came_within_the_patience_of_its_first() -> None:
+    waiting: queue.Queue[tuple[int, bytes, float]] = queue.Queue()
+    for number in range(5):
+        waiting.put((number, b"", time.perf_counter()))
+    assert [entry[0] for entry in collect(waiting, 3, 0.0)] == [0, 1, 2]
+    began = time.perf_counter()
+    assert [entry[0] for entry in collect(waiting, 3, 0.05)] == [3, 4]
+    assert time.perf_counter() - began < 1.0
+
+
+def test_the_shaped_link_paces_and_delays() -> None:
+    """50 kB at 10 Mbit/s and 30 ms: no byte sum may be complete before 40 + 15 ms."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "validation.wire_link",
+                f"--server-port={listener.getsockname()[1]}",
+                "--uplink-mbps=10",
+                "--downlink-mbps=100",
+                "--rtt-ms=30",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        assert link.stdout is not None
+        client = socket.create_connection(("127.0.0.1", int(link.stdout.readline())))
+        server, _ = listener.accept()
+    try:
+        began = time.perf_counter()
+        sender = threading.Thread(target=client.sendall, args=(bytes(50_000),))
+        sender.start()
+        assert len(receive(server, 50_000)) == 50_000
+        up_s = time.perf_counter() - began
+        server.sendall(b"x" * 100)
+        receive(client, 100)
+        round_s = time.perf_counter() - began
+        sender.join()
+    finally:
+        client.close()
+        server.close()
+        link.wait(timeout=10)
+        link.stdout.close()
+    assert 0.055 <= up_s < 0.5
+    assert round_s >= 0.070
+
+
+def test_the_wires_scenario_is_the_sum_of_its_parts() -> None:
+    tables = scenario([0.0], {"compute_ms": 7.0}, 1.0, {})
+    # 20 kB at 60 Mbit/s, 1032 bytes at 100, 20 ms round trip, 7 ms service, 1 ms overhead
+    assert simulate(tables).latency_ms["mean"] == pytest.approx(
+        2.667 + 0.083 + 20 + 7 + 1, abs=0.01
+    )
+
+
+def test_worst_looks_at_loads_up_to_0_8() -> None:
+    cases = [
+        Case("fifo", 0.8, 50, 10.4, 9, 11, measured_ms=10.0),
+        Case("fifo", 0.9, 50, 20.0, 9, 11, measured_ms=10.0),
+    ]
+    assert worst(cases, 50) == pytest.approx(0.04)
