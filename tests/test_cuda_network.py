@@ -14,7 +14,7 @@ from perfmodel.graph import Graph, GraphBuilder, zoo
 from perfmodel.measure.cuda.backends import MODES, Mode, VanillaBackend
 from perfmodel.measure.cuda.network import Network, make_weights, plan_arena
 from perfmodel.measure.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.measure.cuda.steps import Plan, Window, even_pads, plan_graph
+from perfmodel.measure.cuda.steps import Plan, Window, before_softmax, even_pads, plan_graph
 from tests.cuda_on_cpu import HostDevice
 
 needs_compiler = pytest.mark.skipif(
@@ -153,6 +153,14 @@ def test_arena_never_lets_live_tensors_overlap(name: str) -> None:
         assert spans[-1][1] <= arena.size_bytes
     everything_at_once = sum(4 * math.prod(s) for s in plan.shapes.values())
     assert arena.size_bytes < everything_at_once
+
+
+def test_checks_look_at_what_goes_into_the_softmax() -> None:
+    plan = plan_graph(zoo.build("vgg16"))
+    checked = before_softmax(plan)
+    assert len(checked.steps) == len(plan.steps) - 1
+    assert checked.outputs == (plan.steps[-2].output,)
+    assert before_softmax(checked) == checked
 
 
 def test_one_sided_padding_becomes_even_where_the_size_allows() -> None:

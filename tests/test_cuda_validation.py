@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +13,12 @@ import pytest
 
 from perfmodel.errors import MeasurementError, TargetError
 from perfmodel.graph import zoo
-from perfmodel.measure.cuda import tables
+from perfmodel.measure.cuda import campaign, tables
 from perfmodel.measure.cuda.backends import MODES, Mode
 from perfmodel.measure.cuda.steps import Step, Window, plan_graph
 from perfmodel.measure.cuda.sweep import conv_step, draw_sweep
 from perfmodel.measure.cuda.timing import Timing
-from validation import cuda, gpu_roofline
+from validation import cuda, cuda_study, gpu_roofline
 from validation.gpu_roofline import Assumptions, GpuSpec, gpu_spec, step_seconds
 
 IDEAL = Assumptions(1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 1)
@@ -64,7 +66,7 @@ def test_every_data_sheet_has_a_source() -> None:
 def test_committed_prediction_is_what_the_code_predicts() -> None:
     """The file was written before any measurement; the code that wrote it has not moved since."""
     committed = cuda.read_prediction(cuda.RESULTS / "h200_spec_prediction.json")
-    fresh = json.loads(json.dumps(cuda.spec_prediction("h200")))
+    fresh = json.loads(json.dumps(gpu_roofline.spec_prediction("h200")))
     assert committed == fresh
 
 
@@ -141,7 +143,7 @@ def test_commands(tmp_path: Path, measured: Path, capsys: pytest.CaptureFixture[
 
 def test_data_sheets_are_about_right_for_published_boards(data_dir: Path) -> None:
     """Nothing was fitted to these boards: half within 1.6 times, all but a few within 3."""
-    rows = cuda.published_jetson_rows(data_dir)
+    rows = cuda_study.published_jetson_rows(data_dir)
     off = sorted(abs(math.log(float(r["ratio"]))) for r in rows)
     assert len(rows) >= 20
     assert off[len(off) // 2] < math.log(1.6)
@@ -149,10 +151,64 @@ def test_data_sheets_are_about_right_for_published_boards(data_dir: Path) -> Non
 
 
 def test_relative_speed_is_vanilla_over_mode() -> None:
-    speed = cuda.relative_speed({"vanilla/fp32": 100.0, "cudnn/fp32": 20.0, "cudnn/fp16": 4.0})
+    speed = cuda_study.relative_speed(
+        {"vanilla/fp32": 100.0, "cudnn/fp32": 20.0, "cudnn/fp16": 4.0}
+    )
     assert speed == {"vanilla/fp32": 1.0, "cudnn/fp32": 5.0, "cudnn/fp16": 25.0}
 
 
 def test_plans_of_the_prediction_cover_the_network() -> None:
     plan = plan_graph(zoo.build("resnet50"))
     assert gpu_roofline.plan_seconds(plan, gpu_spec("h200"), MODES["cudnn/fp16"]) > 0
+
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def test_tables_of_the_study_are_fresh(data_dir: Path) -> None:
+    """The page says what the code says."""
+    text = (DOCS / "cudnn-study.md").read_text(encoding="utf-8")
+    assert cuda_study.fill_tables(text, cuda_study.study_tables(data_dir, cuda.RESULTS)) == text
+
+
+def test_a_page_without_the_block_is_refused() -> None:
+    with pytest.raises(MeasurementError, match="no block"):
+        cuda_study.fill_tables("# nothing here", {"measured": "x"})
+
+
+def test_measured_rows_show_relative_speed(measured: Path) -> None:
+    rows = [
+        network_row("vgg16", "vanilla", "graph", 8.0),
+        network_row("vgg16", "cudnn", "graph", 2.0),
+    ]
+    tables.write_table(measured, tables.NETWORK_COLUMNS, rows)
+    assert cuda_study.measured_rows(measured)[0]["cudnn/fp32 x"] == "4.0"
+    assert cuda_study.measured_rows(measured.with_name("absent.csv")) == []
+
+
+def documented_commands() -> list[list[str]]:
+    """Commands in the two pages that start one of our modules, as words."""
+    found = []
+    for name in ("jetson.md", "cudnn-study.md"):
+        for line in re.findall(
+            r"^(?:`)?(python -m \S+ [^`\n]*)", (DOCS / name).read_text(), re.MULTILINE
+        ):
+            found.append(shlex.split(line))
+    return found
+
+
+@pytest.mark.parametrize("words", documented_commands(), ids=lambda w: " ".join(w[2:5]))
+def test_documented_commands_are_understood(words: list[str]) -> None:
+    """What needs a GPU or published tables cannot run here, but its options must exist."""
+    module, arguments = words[2], words[3:]
+    if module == "perfmodel.measure.cuda.campaign":
+        folder, settings = campaign.parse_arguments(arguments)
+        assert folder.name
+        assert settings.networks
+    else:
+        assert module == "validation.cuda"
+        assert cuda.parser().parse_args(arguments).run is not None
+
+
+def test_the_pages_have_commands() -> None:
+    assert len(documented_commands()) >= 8

@@ -2,8 +2,7 @@
 
     python -m validation.cuda predict                 the spec-sheet prediction, written down
     python -m validation.cuda validate [--measure]    compare it with measured tables
-    python -m validation.cuda study --data ../shared/data
-                                                      tables of docs/cudnn-study.md
+    python -m validation.cuda study --data ../shared/data --write docs/cudnn-study.md
 
 The prediction made before any measurement lies in `validation/results/h200_spec_prediction.json`.
 `--measure` runs the campaign on this machine's GPU first.
@@ -15,22 +14,20 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import MeasurementError, PerfmodelError
-from perfmodel.graph import zoo
 from perfmodel.measure.cuda import tables
 from perfmodel.measure.cuda.backends import MODES
 from perfmodel.measure.cuda.campaign import run_campaign
-from perfmodel.measure.cuda.campaign_state import STUDY, Settings, with_batch
-from perfmodel.measure.cuda.steps import plan_graph
-from validation.gpu_roofline import Assumptions, gpu_spec, plan_seconds
+from perfmodel.measure.cuda.campaign_state import Settings
+from validation.cuda_study import fill_tables, study_tables
+from validation.gpu_roofline import spec_prediction
 
 RESULTS = Path(__file__).resolve().parent / "results"
-BATCHES = (1, 8, 32)
 Predict = Callable[[str, int, str], tuple[float, float, float]]
 """(network, batch, "framework/precision") to (ms, low ms, high ms)."""
 
@@ -112,35 +109,6 @@ class CudaValidation:
 
 
 # -- the prediction from the data sheet
-
-
-def spec_prediction(
-    device: str, networks: Sequence[str] = STUDY, batches: Sequence[int] = BATCHES
-) -> dict[str, Any]:
-    """Latency in ms of every network, batch and mode from the data sheet alone, as plain data."""
-    spec, assume = gpu_spec(device), Assumptions()
-    rows = []
-    for name in networks:
-        for batch in batches:
-            graph = zoo.build(with_batch(name, batch))
-            for mode in MODES.values():
-                plan = plan_graph(graph, mode.framework != "vanilla")
-                latency_ms = plan_seconds(plan, spec, mode, assume) * 1e3
-                rows.append(
-                    {
-                        "model": name,
-                        "batch": batch,
-                        "target": mode.name,
-                        "latency_ms": tables.significant(latency_ms),
-                    }
-                )
-    return {
-        "format": 1,
-        "method": "data sheet only: roofline with wave quantisation, validation/gpu_roofline.py",
-        "spec": asdict(spec),
-        "assumptions": asdict(assume),
-        "predictions": rows,
-    }
 
 
 def predictor_of(prediction: Mapping[str, Any], factor: float = 2.0) -> Predict:
@@ -228,95 +196,6 @@ def _against_eager(
     return compared, tuple(slower)
 
 
-# -- the study's tables
-
-
-def relative_speed(latency_ms: Mapping[str, float]) -> dict[str, float]:
-    """Speed relative to vanilla = 1, as in the study's figure."""
-    return {mode: latency_ms["vanilla/fp32"] / ms for mode, ms in latency_ms.items()}
-
-
-def study_predictions(
-    devices: Iterable[str], networks: Iterable[str], batches: Iterable[int]
-) -> list[dict[str, Any]]:
-    """Data-sheet latencies and relative speeds of the study's three ways, as rows."""
-    rows = []
-    wanted = ("vanilla/fp32", "cudnn/fp32", "cudnn/fp16")
-    for device in devices:
-        for network in networks:
-            for batch in batches:
-                found = spec_prediction(device, (network,), (batch,))["predictions"]
-                times = {r["target"]: r["latency_ms"] for r in found if r["target"] in wanted}
-                speed = relative_speed(times)
-                rows.append(
-                    {"device": device, "model": network, "batch": batch}
-                    | {f"{m} ms": f"{times[m]:.3g}" for m in wanted}
-                    | {f"{m} x": f"{speed[m]:.1f}" for m in wanted[1:]}
-                )
-    return rows
-
-
-PUBLISHED_NAMES = {
-    "alexnet": "alexnet_owt",
-    "resnet18": "resnet18",
-    "resnet50": "resnet50",
-    "resnet101": "resnet101",
-    "resnet_v1_50": "resnet50",
-    "resnet_v1_101": "resnet101",
-    "squeezenet1_0": "squeezenet_1_0",
-    "squeezenet1_1": "squeezenet_1_1",
-    "densenet121": "densenet121",
-    "vgg16": "vgg16",
-    "vgg_16": "vgg16",
-    "inception_v3": "inception_v3",
-    "mobilenet_v2": "mobilenet_v2",
-    "mobilenet_v1_1p0_224": "mobilenet_v1",
-}
-"""Names in the published Jetson tables, and the network of the zoo that is meant."""
-PUBLISHED_DEVICES = {
-    "Jetson TX2": "jetson-tx2",
-    "Jetson Nano": "jetson-nano",
-    "Jetson AGX Xavier": "jetson-agx-xavier",
-}
-
-
-def published_jetson_rows(data: Path) -> list[dict[str, Any]]:
-    """Published TensorRT latencies on Jetson boards beside the data-sheet prediction."""
-    import csv
-
-    with (data / "published_e2e.csv").open(newline="", encoding="utf-8") as file:
-        published = list(csv.DictReader(file))
-    rows = []
-    for row in published:
-        device, network = PUBLISHED_DEVICES.get(row["device"]), PUBLISHED_NAMES.get(row["model"])
-        if device is None or network is None or not row["framework"].startswith("TensorRT"):
-            continue
-        target = f"cudnn/{row['precision']}"
-        if target not in MODES:
-            continue
-        found = spec_prediction(device, (network,), (int(row["batch"]),))["predictions"]
-        predicted = next(r["latency_ms"] for r in found if r["target"] == target)
-        measured = float(row["latency_ms"])
-        rows.append(
-            {
-                "device": device,
-                "model": network,
-                "precision": row["precision"],
-                "published ms": f"{measured:.3g}",
-                "data sheet ms": f"{predicted:.3g}",
-                "ratio": f"{predicted / measured:.2f}",
-            }
-        )
-    return rows
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of rows with the same keys."""
-    heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *[[str(r[h]) for h in heads] for r in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 # -- command line
 
 
@@ -355,18 +234,20 @@ def _validate(a: argparse.Namespace) -> int:
 
 
 def _study(a: argparse.Namespace) -> int:
-    devices = ("titan-v", "jetson-tx2", "h200")
-    print(markdown(study_predictions(devices, ("alexnet", "vgg16", "resnet50"), (1, 32))))
-    if a.data is not None:
-        print()
-        print(markdown(published_jetson_rows(a.data)))
+    made = study_tables(a.data, a.results)
+    if a.write is None:
+        print("\n\n".join(made.values()))
+        return 0
+    text = a.write.read_text(encoding="utf-8")
+    tables.write_atomically(a.write, fill_tables(text, made).encode())
+    print(f"filled {', '.join(made)} in {a.write}")
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: exit code 0, 2 on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m validation.cuda", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+def parser() -> argparse.ArgumentParser:
+    """The options of the three commands."""
+    options = argparse.ArgumentParser(prog="python -m validation.cuda", description=__doc__)
+    commands = options.add_subparsers(required=True)
     one = commands.add_parser("predict", help="write the data-sheet prediction")
     one.add_argument("--device", default="h200")
     one.add_argument("-o", "--out", type=Path)
@@ -381,8 +262,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     two.set_defaults(run=_validate)
     three = commands.add_parser("study", help="tables of the cuDNN study")
     three.add_argument("--data", type=Path, help="folder with published_e2e.csv")
+    three.add_argument("--results", type=Path, default=RESULTS)
+    three.add_argument("--write", type=Path, help="fill the tables of this Markdown file")
     three.set_defaults(run=_study)
-    a = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line: exit code 0, 2 on bad input."""
+    a = parser().parse_args(sys.argv[1:] if argv is None else argv)
     try:
         return int(a.run(a))
     except PerfmodelError as error:

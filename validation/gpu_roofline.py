@@ -9,14 +9,19 @@ predicted. This is the baseline that a fitted profile must beat.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
+from typing import Any
 
 from perfmodel.errors import TargetError
-from perfmodel.measure.cuda.backends import Mode
-from perfmodel.measure.cuda.steps import Plan, Step
+from perfmodel.graph import zoo
+from perfmodel.measure.cuda import tables
+from perfmodel.measure.cuda.backends import MODES, Mode
+from perfmodel.measure.cuda.campaign_state import STUDY, with_batch
+from perfmodel.measure.cuda.steps import Plan, Step, plan_graph
 
+BATCHES = (1, 8, 32)
 TILE_M, TILE_N = 128, 64
 """Output tile of one thread block of a library's matrix kernel."""
 
@@ -152,3 +157,32 @@ def gpu_spec(name: str) -> GpuSpec:
     if name not in SPECS:
         raise TargetError(f"no data sheet for {name!r}", f"known: {', '.join(SPECS)}")
     return SPECS[name]
+
+
+def spec_prediction(
+    device: str, networks: Sequence[str] = STUDY, batches: Sequence[int] = BATCHES
+) -> dict[str, Any]:
+    """Latency in ms of every network, batch and mode from the data sheet alone, as plain data."""
+    spec, assume = gpu_spec(device), Assumptions()
+    rows = []
+    for name in networks:
+        for batch in batches:
+            graph = zoo.build(with_batch(name, batch))
+            for mode in MODES.values():
+                plan = plan_graph(graph, mode.framework != "vanilla")
+                latency_ms = plan_seconds(plan, spec, mode, assume) * 1e3
+                rows.append(
+                    {
+                        "model": name,
+                        "batch": batch,
+                        "target": mode.name,
+                        "latency_ms": tables.significant(latency_ms),
+                    }
+                )
+    return {
+        "format": 1,
+        "method": "data sheet only: roofline with wave quantisation, validation/gpu_roofline.py",
+        "spec": asdict(spec),
+        "assumptions": asdict(assume),
+        "predictions": rows,
+    }

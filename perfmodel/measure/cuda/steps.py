@@ -158,6 +158,14 @@ class Plan:
         return last | {name: len(self.steps) for name in self.outputs}
 
 
+def before_softmax(plan: Plan) -> Plan:
+    """The plan without a softmax at its end, which would hide errors in what goes into it."""
+    last = plan.steps[-1]
+    if last.op != "softmax" or plan.outputs != (last.output,):
+        return plan
+    return replace(plan, steps=plan.steps[:-1], outputs=last.inputs)
+
+
 def even_pads(window: Window, input_shape: Shape, output_shape: Shape) -> Window:
     """The window with equal padding on both sides, where that gives the same output size.
 
