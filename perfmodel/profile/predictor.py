@@ -25,7 +25,10 @@ class Predictor(Protocol):
     """
 
     kind: ClassVar[str]
-    overhead_ms: float
+
+    @property
+    def overhead_ms(self) -> float:
+        """Milliseconds an inference takes beyond its kernels."""
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
@@ -37,5 +40,5 @@ class Predictor(Protocol):
         """Plain JSON data (numbers, text, lists), without the tag."""
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Predictor:
+    def from_dict(cls, data: Mapping[str, Any]) -> Any:
         """Read and check plain data; raises `ProfileError` that names the field."""

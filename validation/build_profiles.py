@@ -1,0 +1,123 @@
+"""Rebuild hw_profiles/ from the measurements: `python -m validation.build_profiles --data DIR`.
+
+Deterministic: the same data give the same bytes. Builders are functions from the data folder to
+fitted targets; targets of one device, whatever their framework, become one profile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perfmodel.errors import PerfmodelError
+from perfmodel.profile.profile_file import DeviceProfile, write_atomically, write_profile
+from perfmodel.profile.registry import INDEX_NAME, builtin_folder, index_text
+from validation.profiles_common import BuiltTarget, DeviceInfo
+
+BUILDERS = (
+    "validation.profiles_ncnn:build_ncnn",
+    "validation.profiles_phones:build_phones",
+    "validation.profiles_published:build_published",
+    "validation.profiles_gpus:build_gpus",
+)
+"""module:function, in the order in which a device's targets rank."""
+
+Builder = Callable[[Path], list[BuiltTarget]]
+
+
+def builders() -> list[Builder]:
+    """The builder functions."""
+    found = []
+    for name in BUILDERS:
+        module, function = name.split(":")
+        if importlib.util.find_spec(module) is not None:
+            found.append(getattr(importlib.import_module(module), function))
+    return found
+
+
+def join_profiles(built: Sequence[Sequence[BuiltTarget]]) -> list[DeviceProfile]:
+    """One profile a device: targets by builder, then rank; device facts from whoever knows them."""
+    devices: dict[str, list[tuple[tuple[int, ...], BuiltTarget]]] = {}
+    for order, targets in enumerate(built):
+        for target in targets:
+            devices.setdefault(target.info.device, []).append(((order, *target.rank), target))
+    profiles = []
+    for name in sorted(devices):
+        members = [
+            t for _, t in sorted(devices[name], key=lambda m: (m[0], str(m[1].profile.target)))
+        ]
+        info = _joined([m.info for m in members])
+        profiles.append(
+            DeviceProfile(
+                name,
+                info.title,
+                info.kind,
+                tuple(m.profile for m in members),
+                info.soc,
+                info.year,
+                dict(sorted(info.hardware.items())),
+            )
+        )
+    return profiles
+
+
+def _joined(infos: Sequence[DeviceInfo]) -> DeviceInfo:
+    first = infos[0]
+    hardware = {k: f for i in reversed(infos) for k, f in i.hardware.items()}
+    soc = next((i.soc for i in infos if i.soc), "")
+    year = next((i.year for i in infos if i.year), None)
+    return DeviceInfo(first.device, first.title, first.kind, soc, year, hardware)
+
+
+def write_folder(profiles: Sequence[DeviceProfile], folder: Path) -> int:
+    """Write profiles and index, drop profiles no longer built; returns the bytes in all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for profile in profiles:
+        write_profile(profile, folder / f"{profile.device}.json")
+    write_atomically(folder / INDEX_NAME, index_text(profiles))
+    names = {f"{p.device}.json" for p in profiles} | {INDEX_NAME}
+    for path in folder.glob("*.json"):
+        if path.name not in names and path.name not in KEPT:
+            path.unlink()
+    return sum(p.stat().st_size for p in folder.glob("*.json"))
+
+
+KEPT: frozenset[str] = frozenset()
+"""Profiles in the folder that come from campaigns of our own rather than from the data folder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build and write; 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
+    parser.add_argument("-o", "--output", type=Path, default=builtin_folder())
+    options = parser.parse_args(arguments)
+    # one thread: the same sums in the same order on every machine
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    started = time.perf_counter()
+    built = []
+    try:
+        for builder in builders():
+            built.append(builder(options.data))
+            print(f"{builder.__name__}: {len(built[-1])} targets, {_since(started)}", flush=True)
+        profiles = join_profiles(built)
+        size = write_folder(profiles, options.output)
+    except PerfmodelError as error:
+        print(f"build_profiles: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(profiles)} profiles, {size / 1e6:.1f} MB, {_since(started)}")
+    return 0
+
+
+def _since(started: float) -> str:
+    return f"{time.perf_counter() - started:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
