@@ -339,7 +339,7 @@ def parse_arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32], metavar="N")
     parser.add_argument("--modes", nargs="+", default=list(MODES), metavar="FRAMEWORK/PRECISION")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), metavar="STAGE")
-    parser.add_argument("--sweep-scale", type=float, default=1.0, help="1 is about 520 shapes")
+    parser.add_argument("--sweep-scale", type=float, default=1.0, help="1 is about 600 shapes")
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--device", type=int, default=0, help="index of the GPU")
     parser.add_argument("--device-name", default="", help="name in the tables, such as jetson-tx2")

@@ -20,8 +20,8 @@ MOST_MACS = 1e11
 MOST_ELEMENTS = 2.2e8
 COUNTS: Mapping[str, int] = MappingProxyType(
     {
-        "conv_1x1": 110,
-        "conv_3x3": 80,
+        "conv_1x1": 140,
+        "conv_3x3": 120,
         "conv_5x5": 15,
         "conv_1xn": 25,
         "conv_7x7": 8,
@@ -50,12 +50,25 @@ def _between(rng: Draw, low: float, high: float) -> int:
 
 
 def _channels(rng: Draw, low: int, high: int) -> int:
-    c = _between(rng, low, high)
-    return c if rng.random() < 0.15 else max(8, c // 8 * 8)
+    """Mostly multiples of 32 or 8, as designers choose them, sometimes neither."""
+    c, habit = _between(rng, low, high), rng.random()
+    if habit < 0.45 and c >= 48:
+        return c // 32 * 32
+    return c if habit > 0.85 else max(8, c // 8 * 8)
+
+
+TYPICAL_SIDES = (7, 8, 13, 14, 17, 27, 28, 35, 55, 56, 71, 112, 147, 224)
+"""What images of 224 to 299 pixels become by halving."""
 
 
 def _side(rng: Draw, low: int = 6, high: int = 120) -> int:
-    return _between(rng, low, high)
+    typical = [s for s in TYPICAL_SIDES if low <= s <= high]
+    return int(rng.choice(typical)) if rng.random() < 0.5 else _between(rng, low, high)
+
+
+def _widest(rng: Draw, side: int, widest: int) -> int:
+    """Networks are wide where images are small: most draws keep to that, some do not."""
+    return widest if rng.random() < 0.2 else max(48, min(widest, 20000 // side))
 
 
 def _batch(rng: Draw) -> int:
@@ -108,7 +121,8 @@ def _conv(
     rng: Draw, kernel: tuple[int, int], widest: int, strided: float, largest: int = 120
 ) -> Step:
     side, stride = _side(rng, 6, largest), 2 if rng.random() < strided else 1
-    cin, cout = _channels(rng, 12, widest), _channels(rng, 12, widest)
+    wide = _widest(rng, side, widest)
+    cin, cout = _channels(rng, 12, wide), _channels(rng, 12, wide)
     residual = stride == 1 and rng.random() < 0.2
     activation = str(rng.choice(["none", "relu", "relu6"], p=[0.3, 0.5, 0.2]))
     return conv_step(
