@@ -68,7 +68,7 @@ def _side(rng: Draw, low: int = 6, high: int = 120) -> int:
 
 def _widest(rng: Draw, side: int, widest: int) -> int:
     """Networks are wide where images are small: most draws keep to that, some do not."""
-    return widest if rng.random() < 0.2 else max(48, min(widest, 20000 // side))
+    return widest if rng.random() < 0.2 else max(48, min(widest, 24000 // side))
 
 
 def _batch(rng: Draw) -> int:
@@ -231,7 +231,7 @@ def _lrn(rng: Draw) -> Step:
 
 FAMILIES: Mapping[str, Callable[[Draw], Step]] = MappingProxyType(
     {
-        "conv_1x1": lambda rng: _conv(rng, (1, 1), 2200, 0.1),
+        "conv_1x1": lambda rng: _conv(rng, (1, 1), 3000, 0.1),
         "conv_3x3": lambda rng: _conv(rng, (3, 3), 640, 0.2, 240),
         "conv_5x5": lambda rng: _conv(rng, (5, 5), 320, 0.1),
         "conv_1xn": _conv_1xn,
