@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from perfmodel.sim.cell import Cell
 from perfmodel.sim.client import Client
+from perfmodel.sim.distributions import Distribution, Draw
 from perfmodel.sim.energy import BaseShare
 from perfmodel.sim.heat import Thermometer
 from perfmodel.sim.link import Link, Losses, Pipe, RadioPower, TransferStage
@@ -30,7 +31,7 @@ from perfmodel.sim.unit import Screen, Unit, UnitStage
 from perfmodel.sim.workload import closed_arrivals, gaps_ms, open_arrivals
 
 
-@dataclass
+@dataclass(slots=True)
 class Phone:
     """The stations of one phone; units are made when a plan first needs them."""
 
@@ -55,6 +56,10 @@ class Builder:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._scenario = run.scenario
+        self._plans = [
+            {plan.name: plan for plan in plans_of(task, run.scenario)} for task in run.scenario.task
+        ]
+        self._constants: dict[float, Draw] = {}
         self._services: dict[tuple[int, str], Service] = {}
         self._cells: tuple[Cell, Cell] | None = None
         self._server = self._make_server()
@@ -84,7 +89,7 @@ class Builder:
             self._add_client(phone, task_index, task)
         if spec.ui is not None:
             unit = self._unit(phone, spec.ui.unit)
-            draw = spec.ui.render_ms.draws(run.rng("render", index))
+            draw = self._draws(spec.ui.render_ms, "render", index)
             phone.screen = Screen(run.env, unit, draw, spec.ui.refresh_hz, run.meter)
         return phone
 
@@ -108,7 +113,7 @@ class Builder:
             in_turn = spec.sharing == "own"
             up = Pipe(self._rate(spec.uplink, "uplink", index), in_turn)
             down = Pipe(self._rate(spec.downlink, "downlink", index), in_turn)
-        jitter = spec.jitter_ms.draws(run.rng("jitter", index))
+        jitter = self._draws(spec.jitter_ms, "jitter", index)
         losses = None
         if spec.loss:
             losses = Losses(spec.loss, spec.rtt_ms or 0.0, run.rng("loss", index))
@@ -132,20 +137,27 @@ class Builder:
             assert spec.trace_mbps is not None
             scaled = [mbps * spec.scale for mbps in spec.trace_mbps]
             return ChangingRate(trace_segments(spec.times_s, scaled))
+        if spec.kind == "constant":
+            assert spec.mbps is not None
+            return ConstantRate(spec.mbps)
         rng = self._run.rng(source, index)
         if spec.kind == "markov":
             assert spec.states_mbps is not None
             assert spec.dwell_s is not None
             return ChangingRate(markov_segments(spec.states_mbps, spec.dwell_s, rng))
         assert spec.mbps is not None
-        if spec.kind == "constant":
-            return ConstantRate(spec.mbps)
         return ChangingRate(
             lognormal_segments(spec.mbps, spec.cv, spec.correlation, spec.step_s, rng)
         )
 
+    def _draws(self, law: Distribution, source: str, index: int) -> Draw:
+        """Return the draws of a law; one that is constant needs no generator, which takes time."""
+        if law.kind == "constant":
+            return self._constants.setdefault(law.mean, lambda: law.mean)
+        return law.draws(self._run.rng(source, index))
+
     def _add_client(self, phone: Phone, task_index: int, task: Task) -> None:
-        plans = {plan.name: plan for plan in plans_of(task, self._scenario)}
+        plans = self._plans[task_index]
         if task.on_device is not None and task.on_device.resident:
             phone.memory.put(task.name, task.on_device.weights_mb or 0.0)
         stages = {
@@ -191,7 +203,7 @@ class Builder:
             assert self._server is not None
             return ServerStage(self._server, self._service(task_index, task, plan, step))
         # named without the plan: a step has the same draws whatever plan it is part of
-        draw = step.law.draws(run.rng(f"{task.name} {step.step} {step.where}", phone.index))
+        draw = self._draws(step.law, f"{task.name} {step.step} {step.where}", phone.index)
         if step.where in ("uplink", "downlink"):
             assert phone.link is not None
             return TransferStage(phone.link, step.where == "uplink", draw)

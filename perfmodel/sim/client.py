@@ -24,6 +24,25 @@ SERVER_WAIT_SMOOTHING = 0.3
 class Client:
     """One task on one phone, `place` = (task, phone); `stages` are its plans made ready to run."""
 
+    __slots__ = (
+        "_all_answered",
+        "_base",
+        "_device_index",
+        "_in_flight",
+        "_link",
+        "_marks",
+        "_most_in_flight",
+        "_plans",
+        "_policy",
+        "_scenario",
+        "_server_wait_ms",
+        "_stages",
+        "_task_index",
+        "plan_names",
+        "run",
+        "task",
+    )
+
     def __init__(
         self,
         run: Run,

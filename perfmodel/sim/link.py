@@ -28,6 +28,16 @@ OBSERVATIONS_KEPT = 5
 class RadioPower:
     """Energy of one phone's radio: transfers, tail after them, promotion from idle (in mJ)."""
 
+    __slots__ = (
+        "_active_until_ms",
+        "_base_w",
+        "_mj",
+        "_open",
+        "_radio",
+        "_tail_ms",
+        "promotes",
+    )
+
     def __init__(self, radio: Radio, meter: Meter) -> None:
         self._radio = radio
         self._mj = meter.mj
@@ -95,6 +105,14 @@ class RadioPower:
 class Pipe:
     """One direction of a phone's own link: transfers one after the other, or all at once."""
 
+    __slots__ = (
+        "_changes",
+        "_free_ms",
+        "_one_after_the_other",
+        "_rate",
+        "busy_ms",
+    )
+
     def __init__(self, rate: Rate, one_after_the_other: bool = True) -> None:
         self._rate = rate
         self._changes = not isinstance(rate, ConstantRate)
@@ -147,6 +165,26 @@ class Losses:
 class Link:
     """One phone's side of the network."""
 
+    __slots__ = (
+        "_seen_ms_per_bit",
+        "down",
+        "downlink_mw_per_mbps",
+        "draw_jitter",
+        "env",
+        "half_rtt_ms",
+        "handshake_ms",
+        "in_turn",
+        "last_upload_ms",
+        "losses",
+        "observed",
+        "radio",
+        "rtt_ms",
+        "tracer",
+        "track",
+        "up",
+        "uplink_mw_per_mbps",
+    )
+
     def __init__(
         self,
         env: simpy.Environment,
@@ -192,6 +230,17 @@ class Link:
 
 class TransferStage:
     """Upload or download: waking the radio, handshake, the bits, half a round trip and jitter."""
+
+    __slots__ = (
+        "_draw_bytes",
+        "_label",
+        "_lane",
+        "_link",
+        "_mw_per_mbps",
+        "_pipe",
+        "_step",
+        "_upload",
+    )
 
     def __init__(self, link: Link, upload: bool, draw_bytes: Draw) -> None:
         self._link = link

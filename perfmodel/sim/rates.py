@@ -35,6 +35,11 @@ class Rate(Protocol):
 class ConstantRate:
     """A bandwidth that never changes."""
 
+    __slots__ = (
+        "_bits_per_ms",
+        "mbps",
+    )
+
     def __init__(self, mbps: float) -> None:
         self.mbps = mbps
         self._bits_per_ms = mbps * BITS_PER_MS_PER_MBPS

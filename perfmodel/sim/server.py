@@ -266,6 +266,11 @@ def autoscaler(
 class ServerStage:
     """Queueing for and computing on the server."""
 
+    __slots__ = (
+        "_server",
+        "_service",
+    )
+
     def __init__(self, server: Server, service: Service) -> None:
         self._server = server
         self._service = service

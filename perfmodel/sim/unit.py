@@ -60,6 +60,21 @@ class Work:
 class Unit:
     """`slots` equal processors behind one queue ordered by (priority, turn)."""
 
+    __slots__ = (
+        "_env",
+        "_free",
+        "_meter",
+        "_power_mw",
+        "_queue",
+        "_slice_ms",
+        "_thermometer",
+        "_tracer",
+        "_track",
+        "_turns",
+        "busy_ms",
+        "name",
+    )
+
     def __init__(
         self,
         env: simpy.Environment,
@@ -138,6 +153,15 @@ class Unit:
 
 class UnitStage:
     """Preprocessing or computing on a unit of the phone."""
+
+    __slots__ = (
+        "_draw",
+        "_label",
+        "_meter",
+        "_priority",
+        "_step",
+        "_unit",
+    )
 
     def __init__(self, unit: Unit, step: int, draw: Draw, priority: int, meter: Meter) -> None:
         self._unit = unit
