@@ -6,10 +6,13 @@ and a row of a published table are the same thing to a cost model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,14 @@ class KernelTable:
 
     text: dict[str, np.ndarray]
     number: dict[str, np.ndarray]
+    _derived: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` returns, made once per table: features that many targets share."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        found: T = self._derived[key]
+        return found
 
     def __len__(self) -> int:
         return len(self.text["op"])

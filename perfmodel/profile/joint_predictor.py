@@ -33,12 +33,24 @@ Range = tuple[tuple[float, ...], tuple[float, ...]]
 
 def work_matrix(kernels: KernelTable, precision: str) -> np.ndarray:
     """Work of each kernel in `WORK_UNIT`s, shape (kernels, features)."""
-    return feature_matrix(kernels, precision) / WORK_UNIT
+    return kernels.once(
+        ("work", precision), lambda: np.asarray(feature_matrix(kernels, precision) / WORK_UNIT)
+    )
 
 
 def log_sizes(kernels: KernelTable) -> np.ndarray:
     """log(1 + size) of every kernel, shape (kernels, len(SIZE_COLUMNS))."""
-    return np.log1p(np.column_stack([kernels[c] for c in SIZE_COLUMNS]))
+    return kernels.once(
+        "log_sizes", lambda: np.log1p(np.column_stack([kernels[c] for c in SIZE_COLUMNS]))
+    )
+
+
+def rows_by_class(kernels: KernelTable) -> dict[str, np.ndarray]:
+    """Indices of the kernels of each class."""
+    names = kernels["kernel_class"]
+    return kernels.once(
+        "rows_by_class", lambda: {str(n): np.flatnonzero(names == n) for n in set(names)}
+    )
 
 
 def size_ranges(tables: Sequence[KernelTable]) -> dict[str, Range]:
@@ -89,10 +101,11 @@ class EfficiencyPredictor:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
         sizes = log_sizes(kernels)
         far = np.full(len(kernels), UNSEEN_NOVELTY)
-        for name, (low, high) in self.ranges.items():
-            rows = kernels["kernel_class"] == name
-            beyond = np.maximum(np.array(low) - sizes[rows], sizes[rows] - np.array(high))
-            far[rows] = np.maximum(beyond, 0.0).max(axis=1, initial=0.0)
+        for name, rows in rows_by_class(kernels).items():
+            if name in self.ranges:
+                low, high = (np.array(side) for side in self.ranges[name])
+                mine = sizes[rows]
+                far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
         return far
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,17 +20,23 @@ from perfmodel.cost import (
     weights_bytes,
 )
 from perfmodel.cost.kernel import Kernel, KernelTable
-from perfmodel.errors import UncoveredOpError
+from perfmodel.errors import PerfmodelError, UncoveredOpError
 from perfmodel.graph.ir import Graph
 from perfmodel.profile.predictor import PARTS
 from perfmodel.profile.profile_file import FitError, Provenance
 from perfmodel.profile.registry import ProfileFolder, Resolved
+
+if TYPE_CHECKING:
+    from perfmodel.profile.batch import NetworkBatch
 
 BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1}
 """Bytes of a weight or activation as stored; `float` counts its upper bound."""
 
 NOVELTY_LIMIT = 0.05
 """Share of time in kernels outside the fitted range, weighted by how far, from which we say so."""
+
+CHUNK = 16_384
+"""Queries that `predict_many` answers together."""
 
 
 @dataclass(frozen=True)
@@ -217,35 +225,67 @@ def predict_many(
     *,
     profiles: Sequence[Path] = (),
     allow_uncovered: bool = False,
-) -> Iterable[Prediction | Exception]:
+) -> Iterator[Prediction | Exception]:
     """Predictions for many (model, target, batch size); a bad one gives its error in place.
 
-    Networks are read and fused once, targets resolved once and each pair predicted once.
+    Networks are read and fused once, targets resolved once, and what is asked of one target is
+    predicted at once. Answers come in the order of the queries, `CHUNK` at a time.
     """
-    from perfmodel.errors import PerfmodelError
+    asked = _Asked(ProfileFolder(tuple(profiles)), allow_uncovered)
+    source = iter(queries)
+    while chunk := list(islice(source, CHUNK)):
+        asked.answer(dict.fromkeys(chunk))
+        for query in chunk:
+            yield asked.answers[query]
 
-    folder = ProfileFolder(tuple(profiles))
-    graphs: dict[object, Graph] = {}
-    works: dict[object, Workload] = {}
-    targets: dict[str, Resolved] = {}
-    answers: dict[object, Prediction | Exception] = {}
-    for model, target, batch_size in queries:
-        key = (model, target, batch_size)
-        if key not in answers:
-            try:
-                if target not in targets:
-                    targets[target] = folder.resolve(target)
-                resolved = targets[target]
-                if (model, batch_size) not in graphs:
-                    graphs[model, batch_size] = load_at_batch(model, batch_size)
-                rules = fusion_rules(resolved)
-                if (model, batch_size, rules) not in works:
-                    works[model, batch_size, rules] = workload(
-                        graphs[model, batch_size], rules, allow_uncovered=allow_uncovered
-                    )
-                answers[key] = predict_workload(
-                    works[model, batch_size, rules], resolved, per_layer=False
+
+Query = tuple[str, str, int | None]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What `predict_many` has read, fused and answered so far."""
+
+    folder: ProfileFolder
+    allow_uncovered: bool
+    targets: dict[str, Resolved] = field(default_factory=dict)
+    graphs: dict[object, Graph] = field(default_factory=dict)
+    works: dict[object, Workload] = field(default_factory=dict)
+    answers: dict[Query, Prediction | Exception] = field(default_factory=dict)
+
+    def answer(self, queries: Iterable[Query]) -> None:
+        """Fill `answers` for queries that have none yet."""
+        from perfmodel.profile.batch import network_batch, predict_batch
+
+        by_target: dict[str, list[Query]] = {}
+        for query in queries:
+            if query not in self.answers:
+                by_target.setdefault(query[1], []).append(query)
+        batches: dict[object, NetworkBatch] = {}
+        for target, group in by_target.items():
+            ready = [(q, w) for q in group if (w := self._work(q)) is not None]
+            if ready:
+                works = [w for _, w in ready]
+                key = (works[0].framework, *((m, b) for (m, _, b), _ in ready))
+                if key not in batches:
+                    batches[key] = network_batch(works)
+                predicted = predict_batch(batches[key], self.targets[target]).predictions()
+                self.answers.update(zip((q for q, _ in ready), predicted, strict=True))
+
+    def _work(self, query: Query) -> Workload | None:
+        """The network of a query under its target's rules; None where that is an error."""
+        model, target, batch_size = query
+        try:
+            if target not in self.targets:
+                self.targets[target] = self.folder.resolve(target)
+            if (model, batch_size) not in self.graphs:
+                self.graphs[model, batch_size] = load_at_batch(model, batch_size)
+            rules = fusion_rules(self.targets[target])
+            if (model, batch_size, rules) not in self.works:
+                self.works[model, batch_size, rules] = workload(
+                    self.graphs[model, batch_size], rules, allow_uncovered=self.allow_uncovered
                 )
-            except PerfmodelError as error:
-                answers[key] = error
-        yield answers[key]
+            return self.works[model, batch_size, rules]
+        except PerfmodelError as error:
+            self.answers[query] = error
+            return None

@@ -61,10 +61,19 @@ class ProfileFolder:
 
     def device(self, name: str) -> DeviceProfile:
         """The profile of a device; raises `TargetError` with the nearest names."""
-        paths = self.paths()
-        if name not in paths:
-            raise TargetError(f"no profile of a device {name!r}", _nearest(name, list(paths)))
-        return _cached_profile(str(paths[name]), _stamp(paths[name]))
+        path = self._path(name)
+        if path is None:
+            raise TargetError(f"no profile of a device {name!r}", _nearest(name, [*self.paths()]))
+        return _cached_profile(str(path), _stamp(path))
+
+    def _path(self, name: str) -> Path | None:
+        """Where a device's profile is, without listing the folders."""
+        if self.extra:
+            return self.paths().get(name)
+        if f"{name}.json" == INDEX_NAME:
+            return None
+        places = (folder / f"{name}.json" for folder in (user_folder(), builtin_folder()))
+        return next((path for path in places if path.is_file()), None)
 
     def resolve(self, text: str) -> Resolved:
         """The target that `text` means: the first of the device that agrees with every part."""
