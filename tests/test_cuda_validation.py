@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from perfmodel.errors import MeasurementError, TargetError
+from perfmodel.errors import MeasurementError, PerfmodelError, TargetError
 from perfmodel.graph import zoo
 from perfmodel.measure.cuda import campaign, tables
 from perfmodel.measure.cuda.backends import MODES, Mode
+from perfmodel.measure.cuda.campaign_state import CampaignResult, Settings
 from perfmodel.measure.cuda.steps import Step, Window, plan_graph
 from perfmodel.measure.cuda.sweep import conv_step, draw_sweep
 from perfmodel.measure.cuda.timing import Timing
+from perfmodel.validate import cuda as validate_module
+from perfmodel.validate.cuda import (
+    profile_predictions,
+    read_prediction,
+    validate_cuda,
+    validate_on_gpu,
+)
 from validation import cuda, cuda_study, gpu_roofline
 from validation.gpu_roofline import Assumptions, GpuSpec, gpu_spec, step_seconds
 
@@ -65,7 +73,7 @@ def test_every_data_sheet_has_a_source() -> None:
 
 def test_committed_prediction_is_what_the_code_predicts() -> None:
     """The file was written before any measurement; the code that wrote it has not moved since."""
-    committed = cuda.read_prediction(cuda.RESULTS / "h200_spec_prediction.json")
+    committed = read_prediction(cuda.RESULTS / "h200_spec_prediction.json")
     fresh = json.loads(json.dumps(gpu_roofline.spec_prediction("h200")))
     assert committed == fresh
 
@@ -75,6 +83,12 @@ def network_row(model: str, framework: str, launch: str, latency_ms: float) -> d
     timing = Timing((latency_ms * 1e3,), (), launch == "graph")
     row = tables.common_columns("paper", mode, "", model, 1, 1) | tables.network_timing(timing)
     return row | {"variant": tables.variant_text(launch=launch, layout="nchw")}
+
+
+def prediction(*rows: tuple[str, float, float, float]) -> dict[str, object]:
+    names = ("model", "latency_ms", "low_ms", "high_ms")
+    common = {"batch": 1, "target": "cudnn/fp32"}
+    return {"predictions": [dict(zip(names, row, strict=True)) | common for row in rows]}
 
 
 @pytest.fixture
@@ -93,8 +107,9 @@ def measured(tmp_path: Path) -> Path:
 
 
 def test_comparison_by_hand(measured: Path) -> None:
-    known = {"vgg16": (2.2, 1.0, 3.0), "alexnet": (0.7, 0.6, 0.8)}
-    result = cuda.validate_cuda(measured, lambda model, batch, target: known[model])
+    result = validate_cuda(
+        measured, prediction(("vgg16", 2.2, 1.0, 3.0), ("alexnet", 0.7, 0.6, 0.8))
+    )
     assert result.mape == pytest.approx((0.1 + 0.3) / 2)
     assert result.within(0.11) == 0.5
     assert result.coverage == 0.5
@@ -108,9 +123,9 @@ def test_comparison_by_hand(measured: Path) -> None:
 
 def test_nothing_to_compare_is_an_error(measured: Path, tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="no measured network"):
-        cuda.validate_cuda(measured, lambda model, batch, target: {}[model])
+        validate_cuda(measured, prediction(("nin", 1.0, 0.5, 2.0)))
     with pytest.raises(MeasurementError, match="measure first"):
-        cuda.validate_cuda(tmp_path / "absent.csv", lambda model, batch, target: (1, 1, 1))
+        validate_cuda(tmp_path / "absent.csv", prediction())
 
 
 @pytest.mark.parametrize(
@@ -120,7 +135,34 @@ def test_damaged_prediction_file_is_an_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "prediction.json"
     path.write_text(text)
     with pytest.raises(MeasurementError, match="no prediction file"):
-        cuda.read_prediction(path)
+        read_prediction(path)
+
+
+def test_a_prediction_without_interval_gets_a_factor_of_two(measured: Path) -> None:
+    bare = {"model": "vgg16", "batch": 1, "target": "cudnn/fp32", "latency_ms": 1.5}
+    case = validate_cuda(measured, {"predictions": [bare]}).cases[0]
+    assert (case.low_ms, case.high_ms) == (0.75, 3.0)
+
+
+def test_predictions_are_on_disk_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Path
+) -> None:
+    seen: list[bool] = []
+
+    def campaign_of_paper(folder: Path, settings: Settings, log: object) -> CampaignResult:
+        seen.append((folder / "prediction.json").exists())
+        assert "sweep" not in settings.stages
+        return CampaignResult(folder, {"networks": measured}, {}, (), True)
+
+    monkeypatch.setattr(validate_module, "run_campaign", campaign_of_paper)
+    found, _ = validate_on_gpu(tmp_path, Settings(), prediction(("vgg16", 2.2, 1.0, 3.0)))
+    assert seen == [True]
+    assert found.mape == pytest.approx(0.1)
+
+
+def test_a_device_without_profile_is_a_clear_error() -> None:
+    with pytest.raises(PerfmodelError, match="voodoo"):
+        profile_predictions("voodoo-2", Settings(networks=("vgg16",), batches=(1,)))
 
 
 def test_commands(tmp_path: Path, measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
