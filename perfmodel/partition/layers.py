@@ -13,11 +13,16 @@ from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph, Op
 
 DENSE_OPS = frozenset({"fully_connected", "gemm", "bmm", "matmul"})
+CONVOLUTION_OPS = frozenset({"conv2d", "transpose_conv2d"})
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Operators that run together: indices into the graph's `ops`, ascending, and their kernels."""
+    """Operators that run together: indices into the graph's `ops`, ascending, and their kernels.
+
+    `group` is the layer type: "convolutional", "dense", or that of the layer before for what is
+    neither (pooling belongs to its convolution, softmax to the classifier).
+    """
 
     ops: tuple[int, ...]
     kernels: tuple[int, ...]
@@ -112,8 +117,18 @@ def layer_graph(graph: Graph, kernels: Sequence[Kernel]) -> LayerGraph:
     index_of = {op.name: i for i, op in enumerate(graph.ops)}
     for number, kernel in enumerate(kernels):
         kernels_of.setdefault(owner[index_of[kernel.fused[0]]], []).append(number)
+    owned = [tuple(kernels_of.get(g, ())) for g in ordered]
+    kinds = [
+        kernels[own[0]].op if own else graph.ops[members[g][0]].kind
+        for g, own in zip(ordered, owned, strict=True)
+    ]
+    names = [
+        kernels[own[0]].name if own else graph.ops[members[g][0]].name
+        for g, own in zip(ordered, owned, strict=True)
+    ]
     layers = tuple(
-        _layer(graph, kernels, tuple(members[g]), tuple(kernels_of.get(g, ()))) for g in ordered
+        Layer(tuple(members[g]), own, name, group)
+        for g, own, name, group in zip(ordered, owned, names, _groups(kinds), strict=True)
     )
     layer_of = {op: i for i, layer in enumerate(layers) for op in layer.ops}
     weights = [
@@ -173,13 +188,17 @@ def _depth_first(graph: Graph, owner: Sequence[int], groups: Sequence[int]) -> d
     return place
 
 
-def _layer(
-    graph: Graph, kernels: Sequence[Kernel], ops: tuple[int, ...], owned: tuple[int, ...]
-) -> Layer:
-    main = kernels[owned[0]] if owned else None
-    name = main.name if main else graph.ops[ops[0]].name
-    dense = (main.op if main else graph.ops[ops[0]].kind) in DENSE_OPS
-    return Layer(ops, owned, name, "dense" if dense else "convolutional")
+def _groups(kinds: Sequence[str]) -> list[str]:
+    """Layer types in order; what is neither convolution nor product joins the layer before."""
+    own = [
+        "dense" if kind in DENSE_OPS else "convolutional" if kind in CONVOLUTION_OPS else ""
+        for kind in kinds
+    ]
+    group, groups = next((g for g in own if g), "convolutional"), []
+    for found in own:
+        group = found or group
+        groups.append(group)
+    return groups
 
 
 def _crossings(graph: Graph, layer_of: dict[int, int], count: int) -> tuple[Crossing, ...]:

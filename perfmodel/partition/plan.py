@@ -7,19 +7,18 @@ criterion and tells the plan's latency beside the unpartitioned one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from perfmodel.cost import fuse
-from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph
 from perfmodel.partition.criteria import CRITERIA, cuts
-from perfmodel.partition.layers import LayerGraph, layer_graph
+from perfmodel.partition.layers import LayerGraph
 from perfmodel.partition.optimal import Path as PlanPath
 from perfmodel.partition.optimal import best_path, least_energy_path, path_through
+from perfmodel.partition.problem import Link, Problem, home_unit, problem, resolve_units
 from perfmodel.partition.segments import (
     SegmentCosts,
     States,
@@ -27,28 +26,12 @@ from perfmodel.partition.segments import (
     prefix_states,
     segment_costs,
 )
-from perfmodel.partition.system import NO_TRANSFER, CoResidency, Transfer, Unit
-from perfmodel.profile.predict import fusion_rules, load_at_batch
-from perfmodel.profile.registry import ProfileFolder, Resolved
-from perfmodel.profile.traits import Traits, TransferFact
+from perfmodel.partition.system import Unit
+from perfmodel.profile.predict import load_at_batch
+from perfmodel.profile.registry import ProfileFolder
 
-MAX_STATES = 400
+MAX_STATES = 2500
 """Networks with more states than this are cut along one order only; the answer says so."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A network between a device and a server; rates in megabits (1e6 bits) a second."""
-
-    name: str
-    uplink_mbps: float
-    downlink_mbps: float
-    rtt_ms: float
-
-    def transfer(self, upward: bool) -> Transfer:
-        """Half a round trip a tensor, and its bytes over the rate."""
-        mbps = self.uplink_mbps if upward else self.downlink_mbps
-        return Transfer(self.rtt_ms / 2, mbps * 1e6 / 8 / 1e3)
 
 
 @dataclass(frozen=True)
@@ -102,112 +85,6 @@ class PartitionResult:
         return self.unpartitioned_ms / self.latency_ms
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A network and the units it may run on, the home unit's transfers included."""
-
-    layers: LayerGraph
-    units: tuple[Unit, ...]
-    notes: tuple[str, ...]
-
-
-def problem(
-    graph: Graph,
-    resolved: Sequence[Resolved],
-    *,
-    home: str = "cpu",
-    server: Resolved | None = None,
-    link: Link | None = None,
-) -> Problem:
-    """Layer times of `graph` on each target, and what it costs to reach it from the home unit.
-
-    The first target's fusion defines the layers. Raises `PartitionError` if a server has no link.
-    """
-    layers = layer_graph(graph, fuse(graph, fusion_rules(resolved[0])))
-    notes: list[str] = []
-    units = [_unit(layers, r, home, notes) for r in resolved]
-    if server is not None:
-        if link is None:
-            raise PartitionError("a server needs a link", "add --link, for example --link lte")
-        remote = _unit(layers, server, server.target.target.unit, notes)
-        inward, outward = link.transfer(upward=True), link.transfer(upward=False)
-        units.append(replace(remote, name="cloud", inward=inward, outward=outward))
-    return Problem(layers, tuple(units), tuple(dict.fromkeys(notes)))
-
-
-def _unit(layers: LayerGraph, resolved: Resolved, home: str, notes: list[str]) -> Unit:
-    target, traits = resolved.target.target, resolved.device.traits
-    dispatch = next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0)
-    power = next((p.active_mw for p in traits.power if p.unit == target.unit), None)
-    storage = next((s for s in traits.storage if s.unit == target.unit), None)
-    times = layer_times(layers, resolved)
-    inward, outward = NO_TRANSFER, NO_TRANSFER
-    if target.unit != home:
-        inward = _transfer(traits, home, target.unit, resolved.device.device, notes)
-        outward = _transfer(traits, target.unit, home, resolved.device.device, notes)
-    return Unit(
-        target.unit,
-        str(target),
-        times,
-        None if power is None else times * power / 1e3,
-        dispatch + resolved.target.predictor.overhead_ms,
-        inward=inward,
-        outward=outward,
-        co_residency=CoResidency(storage.weight_limit_bytes, storage.slowdown) if storage else None,
-    )
-
-
-def layer_times(layers: LayerGraph, resolved: Resolved) -> np.ndarray:
-    """Milliseconds of each layer on a target, shape (layers,), by the target's own fusion."""
-    kernels = fuse(layers.graph, fusion_rules(resolved))
-    times = resolved.target.predictor.parts_ms(KernelTable.from_kernels(kernels)).sum(axis=1)
-    return times_by_layer(layers, kernels, times)
-
-
-def times_by_layer(layers: LayerGraph, kernels: Sequence[Kernel], times: np.ndarray) -> np.ndarray:
-    """Sum of kernel times by the layer that holds the kernel's first operator."""
-    index_of = {op.name: i for i, op in enumerate(layers.graph.ops)}
-    layer_of = {op: n for n, layer in enumerate(layers.layers) for op in layer.ops}
-    owner = [layer_of[index_of[k.fused[0]]] for k in kernels]
-    return (
-        np.bincount(owner, weights=times, minlength=len(layers))
-        if kernels
-        else np.zeros(len(layers))
-    )
-
-
-def _transfer(traits: Traits, a: str, b: str, device: str, notes: list[str]) -> Transfer:
-    fact = traits.transfer(a, b)
-    if fact is None:
-        fact = _typical_transfer(a, b)
-        if fact is None:
-            raise PartitionError(
-                f"{device}: what it costs to move a tensor from {a} to {b} is not known",
-                "add a transfer to the device's profile (traits.transfers)",
-            )
-        notes.append(f"{device} has no measured {a} to {b} transfer: {fact.source}")
-    return Transfer(fact.fixed_ms, fact.bytes_per_ms)
-
-
-def _typical_transfer(a: str, b: str) -> TransferFact | None:
-    """The median of the devices whose profiles know this transfer."""
-    folder = ProfileFolder()
-    known = [
-        fact
-        for name in folder.paths()
-        if (fact := folder.device(name).traits.transfer(a, b)) is not None
-    ]
-    if not known:
-        return None
-    return TransferFact(
-        a,
-        b,
-        float(np.median([f.fixed_ms for f in known])),
-        float(np.median([f.bytes_per_ms for f in known])),
-        f"median of {len(known)} measured devices",
-    )
-
-
 def partition(
     model: Graph | str,
     target: str,
@@ -231,29 +108,11 @@ def partition(
         raise PartitionError(f"unknown criterion {by!r}", f"criteria: {', '.join(CRITERIA)}")
     graph = load_at_batch(model, batch_size)
     folder = ProfileFolder(tuple(profiles))
-    resolved = _resolve(folder, target, units)
+    resolved = resolve_units(folder, target, units)
     home = home_unit([r.target.target.unit for r in resolved])
     far = folder.resolve(server) if server else None
-    made = problem(graph, resolved, home=home, server=far, link=link)
+    made = problem(graph, resolved, home=home, server=far, link=link, folder=folder)
     return solve(made, by=by, k=k, objective=objective)
-
-
-def _resolve(folder: ProfileFolder, target: str, units: Sequence[str]) -> list[Resolved]:
-    first = folder.resolve(target)
-    found = [first]
-    for name in units:
-        wanted = name if "/" in name else f"{first.device.device}/{name}"
-        other = folder.resolve(wanted)
-        if str(other.target.target) not in [str(f.target.target) for f in found]:
-            same_unit = other.target.target.unit == first.target.target.unit and "/" not in name
-            if not same_unit:
-                found.append(other)
-    return found
-
-
-def home_unit(units: Sequence[str]) -> str:
-    """Where input and output live: the CPU, or the GPU of a device that pairs it with a DLA."""
-    return "gpu" if "dla" in units and "cpu" not in units else "cpu"
 
 
 def solve(

@@ -144,20 +144,32 @@ def _moved_along_order(layers: LayerGraph) -> Moved:
 
 
 def _moved(layers: LayerGraph, member: np.ndarray) -> Moved:
-    """Tensors and bytes that the segment from a to b takes in and hands on."""
-    count = len(member)
-    tensors_in, bytes_in, tensors_out, bytes_out = (np.zeros((count, count)) for _ in range(4))
-    for crossing in layers.crossings:
+    """Tensors and bytes that the segment from a to b takes in and hands on.
+
+    What holds of a alone and of b alone is a product of matrices over tensors; only tensors with
+    several readers need a look at each pair.
+    """
+    crossings = layers.crossings
+    sizes = np.array([float(c.size_bytes) for c in crossings])
+    made, read, unread = (np.zeros((len(member), len(crossings))) for _ in range(3))
+    for i, crossing in enumerate(crossings):
         readers = [r for r in crossing.readers if r < len(layers)]
-        read = member[:, readers].sum(axis=1) if readers else np.zeros(count, dtype=int)
-        made = member[:, crossing.maker] if crossing.maker >= 0 else np.ones(count, dtype=bool)
-        # taken in: made before a, and a reader lies in b but not in a
-        taken = made[:, None] & (read[None, :] > read[:, None])
-        # handed on: made between a and b, and a reader lies outside b
-        unread = read < len(crossing.readers)
-        handed = (~made[:, None]) & (made & unread)[None, :]
+        made[:, i] = member[:, crossing.maker] if crossing.maker >= 0 else 1.0
+        read[:, i] = member[:, readers].sum(axis=1)
+        unread[:, i] = read[:, i] < len(crossing.readers)
+    # handed on: made between a and b, and a reader lies outside b
+    handed = np.zeros((len(member), len(crossings)))
+    for i, crossing in enumerate(crossings):
+        if crossing.maker >= 0:
+            handed[:, i] = made[:, i] * unread[:, i]
+    tensors_out, bytes_out = ((1.0 - made) * w @ handed.T for w in (np.ones_like(sizes), sizes))
+    # taken in: made before a, and a reader lies in b but not in a
+    single = np.array([len(c.readers) == 1 for c in crossings])
+    waiting, reached = (made * (read == 0))[:, single], read[:, single]
+    tensors_in = waiting @ reached.T
+    bytes_in = waiting * sizes[single] @ reached.T
+    for i in np.flatnonzero(~single):
+        taken = (made[:, i] > 0)[:, None] & (read[None, :, i] > read[:, None, i])
         tensors_in += taken
-        bytes_in += crossing.size_bytes * taken
-        tensors_out += handed
-        bytes_out += crossing.size_bytes * handed
+        bytes_in += sizes[i] * taken
     return tensors_in, bytes_in, tensors_out, bytes_out

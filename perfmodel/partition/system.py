@@ -15,16 +15,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Transfer:
-    """Time to move tensors: `fixed_ms` a tensor plus bytes over a rate; energy likewise."""
+    """Time to move tensors: `fixed_ms` a tensor plus bytes over a rate; energy likewise.
+
+    `start_ms` is paid once by a segment that moves anything (a network's half round trip).
+    """
 
     fixed_ms: float = 0.0
     bytes_per_ms: float = float("inf")
     fixed_mj: float = 0.0
     mj_per_byte: float = 0.0
+    start_ms: float = 0.0
 
     def latency_ms(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Milliseconds for `tensors` tensors of `size_bytes` bytes in all."""
-        return np.asarray(self.fixed_ms * tensors + np.asarray(size_bytes) / self.bytes_per_ms)
+        start = self.start_ms * (np.asarray(tensors) > 0)
+        return start + self.fixed_ms * tensors + np.asarray(size_bytes) / self.bytes_per_ms
 
     def energy_mj(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Millijoules for `tensors` tensors of `size_bytes` bytes in all."""
