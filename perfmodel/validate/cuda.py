@@ -109,9 +109,7 @@ def profile_predictions(
     """
     from perfmodel.profile.predict import predict_many
 
-    wanted = [
-        (n, b, m) for n in settings.networks for b in settings.batches for m in settings.modes
-    ]
+    wanted = list(itertools.product(settings.networks, settings.batches, settings.modes))
     queries = [(with_batch(n, b), f"{device}/gpu/{m}", None) for n, b, m in wanted]
     rows = []
     for (model, batch, mode), answer in zip(
