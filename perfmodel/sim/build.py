@@ -59,8 +59,9 @@ class Builder:
         self._plans = [
             {plan.name: plan for plan in plans_of(task, run.scenario)} for task in run.scenario.task
         ]
-        self._constants: dict[float, Draw] = {}
-        self._services: dict[tuple[int, str], Service] = {}
+        self._sources: dict[tuple[str, Distribution], Draw] = {}
+        self._constant_rates: dict[float, ConstantRate] = {}
+        self._server_stages: dict[tuple[int, str], ServerStage] = {}
         self._cells: tuple[Cell, Cell] | None = None
         self._server = self._make_server()
         self._phones = [self._make_phone(index) for index in range(run.scenario.device.count)]
@@ -89,7 +90,7 @@ class Builder:
             self._add_client(phone, task_index, task)
         if spec.ui is not None:
             unit = self._unit(phone, spec.ui.unit)
-            draw = self._draws(spec.ui.render_ms, "render", index)
+            draw = self._draws(spec.ui.render_ms, "render")
             phone.screen = Screen(run.env, unit, draw, spec.ui.refresh_hz, run.meter)
         return phone
 
@@ -113,7 +114,7 @@ class Builder:
             in_turn = spec.sharing == "own"
             up = Pipe(self._rate(spec.uplink, "uplink", index), in_turn)
             down = Pipe(self._rate(spec.downlink, "downlink", index), in_turn)
-        jitter = self._draws(spec.jitter_ms, "jitter", index)
+        jitter = self._draws(spec.jitter_ms, "jitter")
         losses = None
         if spec.loss:
             losses = Losses(spec.loss, spec.rtt_ms or 0.0, run.rng("loss", index))
@@ -139,7 +140,7 @@ class Builder:
             return ChangingRate(trace_segments(spec.times_s, scaled))
         if spec.kind == "constant":
             assert spec.mbps is not None
-            return ConstantRate(spec.mbps)
+            return self._constant_rates.setdefault(spec.mbps, ConstantRate(spec.mbps))
         rng = self._run.rng(source, index)
         if spec.kind == "markov":
             assert spec.states_mbps is not None
@@ -150,11 +151,12 @@ class Builder:
             lognormal_segments(spec.mbps, spec.cv, spec.correlation, spec.step_s, rng)
         )
 
-    def _draws(self, law: Distribution, source: str, index: int) -> Draw:
-        """Return the draws of a law; one that is constant needs no generator, which takes time."""
-        if law.kind == "constant":
-            return self._constants.setdefault(law.mean, lambda: law.mean)
-        return law.draws(self._run.rng(source, index))
+    def _draws(self, law: Distribution, source: str) -> Draw:
+        """Return the draws of a source; all phones take turns at one stream. Only arrivals and
+        bandwidths have one per phone: ten thousand of each would not fit a processor's cache."""
+        if (source, law) not in self._sources:
+            self._sources[source, law] = law.draws(self._run.rng(source))
+        return self._sources[source, law]
 
     def _add_client(self, phone: Phone, task_index: int, task: Task) -> None:
         plans = self._plans[task_index]
@@ -200,10 +202,9 @@ class Builder:
     ) -> Stage:
         run = self._run
         if step.where == "server":
-            assert self._server is not None
-            return ServerStage(self._server, self._service(task_index, task, plan, step))
+            return self._server_stage(task_index, task, plan, step)
         # named without the plan: a step has the same draws whatever plan it is part of
-        draw = self._draws(step.law, f"{task.name} {step.step} {step.where}", phone.index)
+        draw = self._draws(step.law, f"{task.name} {step.step} {step.where}")
         if step.where in ("uplink", "downlink"):
             assert phone.link is not None
             return TransferStage(phone.link, step.where == "uplink", draw)
@@ -218,16 +219,18 @@ class Builder:
         kind = PREPROCESS if step.step == "preprocess" else COMPUTE
         return UnitStage(self._unit(phone, step.where), kind, draw, task.priority, run.meter)
 
-    def _service(self, task_index: int, task: Task, plan: Plan, step: PlanStep) -> Service:
-        """Return the service of a task's plan: one object for all phones, so that they batch."""
+    def _server_stage(self, task_index: int, task: Task, plan: Plan, step: PlanStep) -> ServerStage:
+        """Return the server's part of a plan: one object for all phones, so that they batch."""
         key = (task_index, plan.name)
-        if key not in self._services:
+        if key not in self._server_stages:
+            assert self._server is not None
+            service: Service
             if step.batch_ms:
-                self._services[key] = BatchService(step.batch_sizes, step.batch_ms)
+                service = BatchService(step.batch_sizes, step.batch_ms)
             else:
-                draw = step.law.draws(self._run.rng(f"{task.name} service"))
-                self._services[key] = SingleService(draw)
-        return self._services[key]
+                service = SingleService(step.law.draws(self._run.rng(f"{task.name} service")))
+            self._server_stages[key] = ServerStage(self._server, service)
+        return self._server_stages[key]
 
     def outcome(self, statistics: Statistics) -> Outcome:
         """Return what the finished run came to."""

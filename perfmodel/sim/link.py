@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import TYPE_CHECKING
 
 from perfmodel.sim.rates import ConstantRate, Rate
@@ -212,14 +211,14 @@ class Link:
         self.tracer = tracer
         self.track = track
         self.observed = False  # switched on by a policy that looks at the bandwidth
-        self._seen_ms_per_bit: deque[float] = deque(maxlen=OBSERVATIONS_KEPT)
+        self._seen_ms_per_bit: tuple[float, ...] = ()
         self.last_upload_ms = -math.inf
 
     def observe_upload(self, bits: float, taken_ms: float) -> None:
         """Remember how fast an upload was; tiny ones say nothing about bandwidth."""
         self.last_upload_ms = self.env.now
         if bits > 8 * SEGMENT_BYTES and taken_ms > 0:
-            self._seen_ms_per_bit.append(taken_ms / bits)
+            self._seen_ms_per_bit = (*self._seen_ms_per_bit, taken_ms / bits)[-OBSERVATIONS_KEPT:]
 
     def seen_uplink_mbps(self) -> float | None:
         """Return the harmonic mean of the last uploads (as in FESTIVE, Jiang et al. 2012)."""
