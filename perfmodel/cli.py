@@ -223,6 +223,44 @@ def simulate(
     )
 
 
+@app.command()
+def minspec(
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    max_latency_ms: Annotated[float, typer.Option(help="Latency at the percentile, in ms.")],
+    percentile: Annotated[float, typer.Option(help="Of the prediction's uncertainty.")] = 95.0,
+    max_memory_mb: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    max_energy_mj: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    unit: Annotated[str, typer.Option(help="any, cpu, gpu, npu, dsp or nnapi.")] = "any",
+    precision: Annotated[str, typer.Option(help="any, fp32, fp16, int8 or float.")] = "any",
+    kind: Annotated[str, typer.Option(help="Kind of device, or any.")] = "phone",
+    fleet: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="CSV of device,share; without it a made-up example."),
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """The minimum phone that runs a network within a limit; exit code 1 if none does.
+
+    Example: perfmodel minspec mobilenet_v2 --max-latency-ms 50
+    """
+    from perfmodel.commands.minspec import minspec_command
+
+    return minspec_command(
+        model,
+        max_latency_ms,
+        percentile=percentile,
+        max_memory_mb=max_memory_mb,
+        max_energy_mj=max_energy_mj,
+        unit=unit,
+        precision=precision,
+        kind=kind,
+        fleet=fleet,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
