@@ -12,12 +12,15 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.profile.profile_file import DeviceProfile, write_atomically, write_profile
 from perfmodel.profile.registry import INDEX_NAME, builtin_folder, index_text
+from perfmodel.profile.traits import Traits
 from validation.profiles_common import BuiltTarget, DeviceInfo
 
 BUILDERS = (
@@ -25,23 +28,54 @@ BUILDERS = (
     "validation.profiles_phones:build_phones",
     "validation.profiles_published:build_published",
     "validation.profiles_gpus:build_gpus",
+    "validation.profiles_partition:build_partition",
 )
 """module:function, in the order in which a device's targets rank."""
 
+TRAIT_BUILDERS = (
+    "validation.profiles_partition:partition_traits",
+    "validation.profiles_jetson:jetson_traits",
+)
+"""module:function from the data folder to facts (transfers, storage, power, ...) by device."""
+
 Builder = Callable[[Path], list[BuiltTarget]]
+TraitBuilder = Callable[[Path], Mapping[str, Traits]]
 
 
 def builders() -> list[Builder]:
     """The builder functions."""
+    return _functions(BUILDERS)
+
+
+def trait_builders() -> list[TraitBuilder]:
+    """The functions that know facts of devices."""
+    return _functions(TRAIT_BUILDERS)
+
+
+def _functions(names: Sequence[str]) -> list[Any]:
     found = []
-    for name in BUILDERS:
+    for name in names:
         module, function = name.split(":")
         if importlib.util.find_spec(module) is not None:
             found.append(getattr(importlib.import_module(module), function))
     return found
 
 
-def join_profiles(built: Sequence[Sequence[BuiltTarget]]) -> list[DeviceProfile]:
+def joined_traits(tables: Sequence[Mapping[str, Traits]]) -> dict[str, Traits]:
+    """All facts of each device, in the order of the tables."""
+    found: dict[str, Traits] = {}
+    for table in tables:
+        for device, traits in table.items():
+            own = found.get(device, Traits())
+            found[device] = Traits(
+                *(getattr(own, f.name) + getattr(traits, f.name) for f in fields(Traits))
+            )
+    return found
+
+
+def join_profiles(
+    built: Sequence[Sequence[BuiltTarget]], traits: Mapping[str, Traits] | None = None
+) -> list[DeviceProfile]:
     """One profile a device: targets by builder, then rank; device facts from whoever knows them."""
     devices: dict[str, list[tuple[tuple[int, ...], BuiltTarget]]] = {}
     for order, targets in enumerate(built):
@@ -62,6 +96,7 @@ def join_profiles(built: Sequence[Sequence[BuiltTarget]]) -> list[DeviceProfile]
                 info.soc,
                 info.year,
                 dict(sorted(info.hardware.items())),
+                (traits or {}).get(name, Traits()),
             )
         )
     return profiles
@@ -106,7 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for builder in builders():
             built.append(builder(options.data))
             print(f"{builder.__name__}: {len(built[-1])} targets, {_since(started)}", flush=True)
-        profiles = join_profiles(built)
+        traits = joined_traits([builder(options.data) for builder in trait_builders()])
+        profiles = join_profiles(built, traits)
         size = write_folder(profiles, options.output)
     except PerfmodelError as error:
         print(f"build_profiles: {error}", file=sys.stderr)

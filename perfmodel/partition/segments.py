@@ -168,7 +168,7 @@ def _moved(layers: LayerGraph, member: np.ndarray) -> Moved:
     waiting, reached = (made * (read == 0))[:, single], read[:, single]
     tensors_in = waiting @ reached.T
     bytes_in = waiting * sizes[single] @ reached.T
-    for i in np.flatnonzero(~single):
+    for i in np.flatnonzero(~single).tolist():
         taken = (made[:, i] > 0)[:, None] & (read[None, :, i] > read[:, None, i])
         tensors_in += taken
         bytes_in += sizes[i] * taken

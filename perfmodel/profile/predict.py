@@ -132,7 +132,7 @@ def _op_label(op: object) -> str:
 def predict_workload(work: Workload, resolved: Resolved, *, per_layer: bool = True) -> Prediction:
     """Predict a prepared workload on a target."""
     fitted, table = resolved.target, work.table
-    parts = fitted.predictor.parts_ms(table)
+    parts = fitted.predictor.parts_ms(table) * _storage_factor(table, resolved)[:, None]
     times = parts.sum(axis=1)
     latency = float(times.sum()) + fitted.predictor.overhead_ms
     novel = fitted.predictor.novelty(table)
@@ -158,6 +158,19 @@ def predict_workload(work: Workload, resolved: Resolved, *, per_layer: bool = Tr
         fitted.error,
         fitted.provenance,
     )
+
+
+def _storage_factor(table: KernelTable, resolved: Resolved) -> np.ndarray:
+    """How many times as long each kernel takes because another's weights are too large for the
+    unit's fast storage (see `StorageFact`), shape (kernels,)."""
+    target = resolved.target.target
+    fact = next((s for s in resolved.device.traits.storage if s.unit == target.unit), None)
+    factor = np.ones(len(table))
+    if fact is None:
+        return factor
+    size = table["weight_elements"] * BYTES_OF_PRECISION[target.precision]
+    heavy = size > fact.weight_limit_bytes
+    return np.where(heavy | ~heavy.any(), factor, fact.slowdown)
 
 
 def _kernel_predictions(
