@@ -1,0 +1,79 @@
+"""A stand-in for `adb` that replays transcripts of our own in the real formats.
+
+The scenario is the word in FAKE_ADB_SCENARIO; every call is appended to FAKE_ADB_CALLS.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+SUMMARY = """STARTUP: Loaded model {graph}
+INFO: Initialized session in 21.5ms.
+INFO: Running benchmark for at least 5 iterations and at least 0.5 seconds
+count=9 first=60321 curr=57001 min=56803 max=60321 avg=57420.1 std=1040
+INFO: Running benchmark for at least 50 iterations and at least 1 seconds
+count=50 first=56912 curr=56990 min=56701 max=58231 avg=57010.4 std=221
+INFO: Inference timings in us: Init: 21500, First inference: 60321, Warmup (avg): 57420.1, \
+Inference (avg): 57010.4
+INFO: Peak memory footprint (MB): init=5.1 overall=24.8
+"""
+GPU = """INFO: Created TensorFlow Lite delegate for GPU.
+Explicitly applied GPU delegate, and the model graph will be partially executed by the delegate \
+w/ 2 delegate kernels.
+INFO: 97 operations will run on the GPU, and the remaining 5 operations will run on the CPU.
+"""
+DEVICES = {
+    "none": "",
+    "two": "R58M123\tdevice\nemulator-5554\tdevice\n",
+    "unauthorized": "R58M123\tunauthorized\n",
+    "offline": "R58M123\toffline\n",
+}
+
+
+def answer(scenario: str, words: list[str]) -> tuple[str, int]:
+    """What adb prints for these words, and its exit code."""
+    if words[0] == "devices":
+        return "List of devices attached\n" + DEVICES.get(scenario, "R58M123\tdevice\n") + "\n", 0
+    if words[:1] == ["-s"]:
+        words = words[2:]
+    if words[0] == "push":
+        if scenario == "push_denied":
+            return "adb: error: failed to copy: remote couldn't create file: Permission denied\n", 1
+        return f"{words[1]}: 1 file pushed, 0 skipped. 35.1 MB/s\n", 0
+    return shell(scenario, words[1])
+
+
+def shell(scenario: str, command: str) -> tuple[str, int]:
+    """What the phone's shell prints for a command."""
+    if "getprop" in command:
+        return ("Pixel 6\n" if "model" in command and "soc" not in command else "\n"), 0
+    if "thermalservice" in command:
+        hot = scenario == "throttling"
+        return f"IsStatusOverride: false\nThermal Status: {3 if hot else 0}\nCached temps:\n", 0
+    if "battery" in command:
+        return "Current Battery Service state:\n  level: 85\n  temperature: 312\n", 0
+    if "--graph=" not in command:
+        return "", 0
+    if scenario == "exec_denied":
+        return "/system/bin/sh: benchmark_model: can't execute: Permission denied\n", 126
+    if scenario == "disconnect":
+        return SUMMARY.format(graph="m")[:200] + "\nadb: device 'R58M123' not found\n", 1
+    if scenario == "delegate_refuses":
+        return "ERROR: Failed to apply GPU delegate.\nERROR: Benchmarking failed.\n", 0
+    graph = next(w for w in command.split() if w.startswith("--graph=")).removeprefix("--graph=")
+    head = f"Graph: [{graph}]\n#threads used for CPU inference: [4]\n"
+    return head + (GPU if "--use_gpu" in command else "") + SUMMARY.format(graph=graph), 0
+
+
+def main() -> int:
+    """Log the call and answer it."""
+    with open(os.environ["FAKE_ADB_CALLS"], "a", encoding="utf-8") as file:
+        file.write("\x1f".join(sys.argv[1:]) + "\n")
+    text, code = answer(os.environ.get("FAKE_ADB_SCENARIO", ""), sys.argv[1:])
+    sys.stdout.write(text)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
