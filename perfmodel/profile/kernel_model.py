@@ -26,7 +26,9 @@ from perfmodel.profile.kernel_base import (
 from perfmodel.profile.kernel_predictor import INPUTS, KernelPredictor, base_inputs
 from perfmodel.profile.kernel_terms import (
     GROUPS,
+    LAUNCH,
     RANGE_FEATURES,
+    REFERENCE_LAUNCH_US,
     TERMS,
     Machine,
     Work,
@@ -54,18 +56,23 @@ class TargetTraits:
 
 @dataclass(frozen=True)
 class KernelRows:
-    """Kernels on targets: row i is kernel i of `table` on `targets[target[i]]`."""
+    """Kernels on targets: row i is kernel i of `table` on `targets[target[i]]`.
+
+    `wait_us`, where known, is how long the host waited at least for a kernel in that session.
+    """
 
     table: KernelTable
     target: np.ndarray
     targets: tuple[TargetTraits, ...]
+    wait_us: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
     def take(self, index: np.ndarray) -> KernelRows:
         """The rows at `index` (integers or a mask)."""
-        return replace(self, table=self.table.take(index), target=self.target[index])
+        wait = None if self.wait_us is None else self.wait_us[index]
+        return KernelRows(self.table.take(index), self.target[index], self.targets, wait)
 
 
 def _machine_groups(rows: KernelRows) -> dict[Machine, np.ndarray]:
@@ -85,10 +92,13 @@ def _work(rows: KernelRows) -> Work:
     ]
     order = np.argsort(np.concatenate([index for index, _ in parts]), kind="stable")
     known = np.array([t.known_log for t in rows.targets])[rows.target]
+    terms = np.concatenate([w.terms for _, w in parts])[order] * np.exp(known)
+    if rows.wait_us is not None:
+        terms[:, LAUNCH] *= rows.wait_us / REFERENCE_LAUNCH_US
     return Work(
         np.concatenate([w.cell for _, w in parts])[order],
         np.concatenate([w.group for _, w in parts])[order],
-        np.concatenate([w.terms for _, w in parts])[order] * np.exp(known),
+        terms,
         np.concatenate([w.features for _, w in parts])[order],
     )
 
@@ -163,6 +173,7 @@ class KernelModel(RegressorMixin, BaseEstimator):
         if weight is not None:
             raw = raw * np.asarray(weight, dtype=float)[first]
         self.targets_ = X.targets
+        self.wait_us_ = _typical_wait(X)
         self.cells_ = tuple(sorted(set(work.cell)))
         pairs = dict(
             (cell, family)
@@ -246,18 +257,31 @@ class KernelModel(RegressorMixin, BaseEstimator):
         """Microseconds of every row; targets are matched by name."""
         names = [t.name for t in self.targets_]
         out = np.zeros(len(X))
-        for t, traits in enumerate(X.targets):
-            mask = X.target == t
-            if mask.any():
-                if traits.name in names:
-                    predictor = self.predictor(names.index(traits.name), rounded=False)
-                else:
-                    predictor = self.spec_predictor(traits)
-                out[mask] = predictor.parts_ms(X.table.take(mask)).sum(axis=1) * 1e3
+        waits = np.zeros(len(X)) if X.wait_us is None else X.wait_us
+        for t, wait in sorted(set(zip(X.target.tolist(), waits.tolist(), strict=True))):
+            known = None if X.wait_us is None else wait
+            mask = (X.target == t) & (waits == wait)
+            if X.targets[t].name in names:
+                predictor = self.predictor(names.index(X.targets[t].name), False, known)
+            else:
+                predictor = self.spec_predictor(X.targets[t])
+            out[mask] = predictor.parts_ms(X.table.take(mask)).sum(axis=1) * 1e3
         return out
 
-    def predictor(self, target: int, rounded: bool = True) -> KernelPredictor:
-        """The predictor of a fitted target, by its place among `targets_`."""
+    def predictor(
+        self, target: int, rounded: bool = True, wait_us: float | None = None
+    ) -> KernelPredictor:
+        """The predictor of a fitted target, by its place among `targets_`.
+
+        `wait_us` is that of the session to predict; the median over the target's rows if None.
+        """
+        made = self._fitted(target, rounded)
+        wait = self.wait_us_[target] if wait_us is None else wait_us
+        return made if self.wait_us_[target] == REFERENCE_LAUNCH_US else made.waiting(
+            wait / REFERENCE_LAUNCH_US
+        )
+
+    def _fitted(self, target: int, rounded: bool) -> KernelPredictor:
         return self._make(
             self.efficiencies_,
             0 if self.spec_only else target,
@@ -270,7 +294,8 @@ class KernelModel(RegressorMixin, BaseEstimator):
 
     def spec_predictor(self, traits: TargetTraits, rounded: bool = True) -> KernelPredictor:
         """The predictor of a target that was never measured: the population's, at its specs."""
-        blank = _blank_target(self.efficiencies_)
+        # Without effects of targets the one fitted "target" is the population itself.
+        blank = self.efficiencies_ if self.spec_only else _blank_target(self.efficiencies_)
         seen = self._describe(blank, [traits])[0]
         return self._make(blank, 0, traits, seen, None, set(self.cells_), rounded)
 
@@ -361,6 +386,15 @@ class KernelModel(RegressorMixin, BaseEstimator):
             },
             self.limit,
         )
+
+
+def _typical_wait(rows: KernelRows) -> np.ndarray:
+    """Median wait of each target's rows, in microseconds; the reference where none is known."""
+    out = np.full(len(rows.targets), REFERENCE_LAUNCH_US)
+    if rows.wait_us is not None:
+        for t in np.unique(rows.target):
+            out[t] = np.median(rows.wait_us[rows.target == t])
+    return out
 
 
 def _blank_target(population: Efficiencies) -> Efficiencies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from perfmodel.errors import ProfileError
 from perfmodel.profile.kernel_terms import (
     FEATURES,
     GROUPS,
+    LAUNCH,
     OVERLAPS,
     RANGE_FEATURES,
     TERM_PARTS,
@@ -70,7 +71,6 @@ class KernelPredictor:
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
     limit: float = 0.7
     overhead_ms: float = 0.0
-    inputs: tuple[int, ...] = field(default=(), compare=False)
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
@@ -105,6 +105,21 @@ class KernelPredictor:
         # What the trees say of a cell that no target measured is hearsay: the physics stands alone.
         correction[[c not in self.cells for c in work.cell]] = 0.0
         return np.clip(correction, -self.limit, self.limit)
+
+    def waiting(self, factor: float) -> KernelPredictor:
+        """The same target where the host waits `factor` times as long for each kernel."""
+        step = np.zeros(len(TERMS))
+        step[LAUNCH] = np.log(factor)
+
+        def longer(log: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(float(f"{v:.6g}") for v in np.array(log) + step)
+
+        return replace(
+            self,
+            cells={k: longer(v) for k, v in self.cells.items()},
+            families={k: longer(v) for k, v in self.families.items()},
+            default=longer(self.default),
+        )
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""

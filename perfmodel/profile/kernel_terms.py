@@ -17,6 +17,8 @@ from perfmodel.cost.opcosts import PRECISION_BYTES
 TERMS = ("compute", "memory", "weights", "transform", "launch")
 """Terms of a kernel's time, in microseconds at the reference speeds below."""
 
+LAUNCH = TERMS.index("launch")
+
 TERM_PARTS = ("compute", "memory", "memory", "memory", "overhead")
 """Part of the time (`predictor.PARTS`) that each term stands for."""
 
@@ -80,7 +82,7 @@ def combine(spent: np.ndarray, overlap: str) -> tuple[np.ndarray, np.ndarray]:
     """
     if overlap == "none":
         return spent.sum(axis=1), np.ones_like(spent)
-    launch = spent[:, 4]
+    launch = spent[:, LAUNCH]
     compute, memory = spent[:, 0] + spent[:, 3], spent[:, 1] + spent[:, 2]
     first = compute + memory if overlap == "launch" else compute
     second = launch if overlap == "launch" else memory
