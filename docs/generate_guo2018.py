@@ -153,6 +153,8 @@ def findings(then: Any, today: Any) -> dict[str, str]:
     flips = sum(case.name.startswith("phone") for case in today.winners().values())
     return {
         "CPU_RATIO": span(ratio(old, "phone CPU", "cloud")),
+        "NCNN_RATIO": span(ratio(old, "phone CPU, ncnn", "cloud")),
+        "NCNN_WARM_WINS": str(ncnn_wins(old)),
         "GPU_FIRST_RATIO": span(ratio(old, "phone GPU, first start", "cloud")),
         "GPU_WARM_RATIO": span(ratio(old, "phone GPU, warm", "cloud")),
         "FIRST_LOAD": format_ms(
@@ -165,6 +167,17 @@ def findings(then: Any, today: Any) -> dict[str, str]:
         "TODAY_SHRUNK": span(ratio(new, "cloud, shrunk first", "phone, warm")),
         "FLIPS": f"{flips} of {len(today.winners())}",
     }
+
+
+def ncnn_wins(cases: dict[Any, Any]) -> int:
+    """In how many groups the ncnn path without loading is faster than the cloud."""
+    groups = dict.fromkeys(group for group, _ in cases)
+    return sum(
+        cases[g, "phone CPU, ncnn"].latency_ms["mean"]
+        - cases[g, "phone CPU, ncnn"].steps_ms["load"]
+        < cases[g, "cloud"].latency_ms["mean"]
+        for g in groups
+    )
 
 
 def main() -> None:
