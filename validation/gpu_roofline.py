@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
+from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.errors import TargetError
 from perfmodel.graph import zoo
 from perfmodel.measure.cuda import tables
 from perfmodel.measure.cuda.backends import MODES, Mode
 from perfmodel.measure.cuda.campaign_state import STUDY, with_batch
 from perfmodel.measure.cuda.steps import Plan, Step, plan_graph
+from perfmodel.profile.roofline import RooflinePredictor
 
 BATCHES = (1, 8, 32)
-TILE_M, TILE_N = 128, 64
-"""Output tile of one thread block of a library's matrix kernel."""
 
 
 @dataclass(frozen=True)
@@ -107,49 +107,69 @@ def peak_flops(spec: GpuSpec, mode: Mode) -> tuple[float, bool]:
     return spec.fp32_flops_per_s, False
 
 
+def predictor(spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> RooflinePredictor:
+    """The data sheet as a predictor of one mode."""
+    assume = assume or Assumptions()
+    peak, tensor = peak_flops(spec, mode)
+    library = mode.framework != "vanilla"
+    return RooflinePredictor(
+        multiprocessors=spec.multiprocessors,
+        fp32_flops_per_s=spec.fp32_flops_per_s,
+        matrix_flops_per_s=peak,
+        bandwidth_bytes_per_s=spec.bandwidth_bytes_per_s,
+        element_bytes=mode.variant.dtype.itemsize,
+        dense_share=assume.tensor_share if tensor else assume.fp32_share,
+        # depthwise and element-wise work: no matrix product, ordinary cores
+        plain_share=assume.fp32_share * 0.5 if library else assume.vanilla_share,
+        memory_share=assume.memory_share,
+        winograd=1.0 if tensor else assume.winograd,
+        kernel_s=assume.kernel_s,
+        most_split=assume.most_split,
+        tensor=tensor,
+        library=library,
+    )
+
+
+def kernel_of_step(step: Step) -> Kernel:
+    """A step of the runner as a kernel of the cost floor."""
+    window = step.window
+    kh, kw = window.kernel if window else (1, 1)
+    sh, sw = window.stride if window else (1, 1)
+    m, n, k = step.matrix
+    written = math.prod(step.output_shape)
+    return Kernel(
+        step.name,
+        step.op,
+        "",
+        cin=step.input_shapes[0][-1],
+        kh=kh,
+        kw=kw,
+        sh=sh,
+        sw=sw,
+        groups=step.groups,
+        m=m,
+        n=n,
+        k=k,
+        macs=step.macs,
+        input_elements=step.activation_elements - written,
+        weight_elements=step.weight_elements,
+        output_elements=written,
+    )
+
+
 def step_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
     """Time of one kernel."""
-    assume = assume or Assumptions()
-    item = mode.variant.dtype.itemsize
-    moved = (step.activation_elements + step.weight_elements) * item
-    memory = moved / (spec.bandwidth_bytes_per_s * assume.memory_share)
-    return assume.kernel_s + max(memory, _arithmetic_seconds(step, spec, mode, assume))
+    return _seconds([step], spec, mode, assume)
 
 
-def _arithmetic_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions) -> float:
-    if not step.macs:
-        return 0.0
-    flops = 2 * step.macs
-    if mode.framework == "vanilla":
-        return flops / (spec.fp32_flops_per_s * assume.vanilla_share)
-    if step.groups > 8:
-        # depthwise: no matrix product, ordinary cores
-        return flops / (spec.fp32_flops_per_s * assume.fp32_share * 0.5)
-    peak, tensor = peak_flops(spec, mode)
-    share = assume.tensor_share if tensor else assume.fp32_share
-    if _winograd(step) and not tensor:
-        share *= assume.winograd
-    m, n, k = step.matrix
-    # few rows (a fully connected layer at batch 1): libraries have flat tiles, down to one row
-    height = min(TILE_M, max(16 if tensor else 1, 2 ** math.ceil(math.log2(m))))
-    tiles = math.ceil(m / height) * math.ceil(n / TILE_N) * step.groups
-    split = max(1, min(assume.most_split, spec.multiprocessors // tiles, k // 64 or 1))
-    waves = math.ceil(tiles * split / spec.multiprocessors)
-    tile_flops = 2 * height * TILE_N * k / split
-    return waves * tile_flops / (peak / spec.multiprocessors * share)
-
-
-def _winograd(step: Step) -> bool:
-    w = step.window
-    return (
-        step.op == "conv2d" and w is not None and w.kernel == (3, 3) and w.stride == (1, 1)
-        and step.groups == 1 and step.input_shapes[0][3] >= 16
-    )  # fmt: skip
+def _seconds(steps: Sequence[Step], spec: GpuSpec, mode: Mode, assume: Assumptions | None) -> float:
+    kernels = KernelTable.from_kernels(kernel_of_step(s) for s in steps)
+    return float(predictor(spec, mode, assume).parts_ms(kernels).sum()) / 1e3
 
 
 def plan_seconds(plan: Plan, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
     """Time of a whole network: the sum of its kernels."""
-    return sum(step_seconds(step, spec, mode, assume) for step in plan.steps)
+    return _seconds(plan.steps, spec, mode, assume)
 
 
 def gpu_spec(name: str) -> GpuSpec:

@@ -11,6 +11,7 @@ from perfmodel.profile.predictor import Predictor
 _KINDS = {
     "efficiency": "perfmodel.profile.joint_predictor:EfficiencyPredictor",
     "kernel": "perfmodel.profile.kernel_predictor:KernelPredictor",
+    "roofline": "perfmodel.profile.roofline:RooflinePredictor",
 }
 """Tag in the file -> module:class. A fixed table: a file can never name code."""
 
