@@ -28,6 +28,7 @@ BUILDERS = (
     "validation.profiles_phones:build_phones",
     "validation.profiles_published:build_published",
     "validation.profiles_gpus:build_gpus",
+    "validation.profiles_datasheets:build_datasheets",
     "validation.profiles_partition:build_partition",
 )
 """module:function, in the order in which a device's targets rank."""

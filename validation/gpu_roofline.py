@@ -71,6 +71,12 @@ SPECS: Mapping[str, GpuSpec] = MappingProxyType(
                 "1377 MHz, 136.5 GB/s",
             ),
             GpuSpec(
+                "jetson-agx-orin", 16, 5.32e12, 21.3e12, 42.5e12, True, 204.8e9,
+                "NVIDIA Jetson AGX Orin 64GB data sheet: 2048 Ampere cores at 1.3 GHz, 85 dense "
+                "INT8 TOPS on its tensor cores (half of that in fp16, a quarter in tf32), "
+                "204.8 GB/s",
+            ),
+            GpuSpec(
                 "tesla-v100-pcie-32gb", 80, 14.03e12, 0.0, 112.0e12, True, 900e9,
                 "gpu_specs.csv; tensor cores 112 TFLOP/s by the V100 PCIe data sheet",
             ),
