@@ -97,13 +97,13 @@ def left_out_log_ratio(rows: NetworkRows) -> np.ndarray:
 
 
 def _rank(target: Target) -> tuple[int, ...]:
-    """CPU before GPU, float before int8, most threads first (at most 8), big cores first."""
-    threads = target.threads if target.threads <= 8 else 1
+    """CPU before GPU, float before int8, big cores first; 4 threads (what apps use), then more."""
     return (
         ("cpu", "gpu").index(target.unit),
         int(target.precision == "int8"),
         _CLUSTER_RANK[target.cluster],
-        -threads,
+        int(target.threads != 4),
+        -target.threads,
     )
 
 
