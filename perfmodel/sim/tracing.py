@@ -8,6 +8,7 @@ from typing import Any
 
 MOST_SLICES = 200_000
 US_PER_MS = 1000.0
+ROUNDING_MS = 1e-9
 
 
 class Tracer:
@@ -29,23 +30,41 @@ class Tracer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the trace: slices on named tracks, one flow per request, times in microseconds."""
-        lanes = self._lanes()
+        slices = sorted(self._merged().items(), key=lambda item: item[0][3])
+        processes: dict[str, int] = {}
+        lanes: dict[tuple[str, str], list[float]] = {}
+        threads: dict[tuple[str, str, int], int] = {}
         events: list[dict[str, Any]] = []
-        for (process, track), (pid, tid) in lanes.items():
-            events.append(_name("process_name", pid, tid, process))
-            events.append(_name("thread_name", pid, tid, track))
         by_request: dict[int, list[dict[str, Any]]] = {}
-        for event, request in self._events(lanes):
+        for (process, track, name, start_ms, end_ms), requests in slices:
+            pid = processes.setdefault(process, len(processes) + 1)
+            lane = _free_lane(lanes.setdefault((process, track), []), start_ms, end_ms)
+            place = (process, track, lane)
+            if place not in threads:
+                threads[place] = tid = len(threads) + 1
+                label = track if lane == 0 else f"{track} ({lane + 1})"
+                events.append(_name("process_name", pid, tid, process))
+                events.append(_name("thread_name", pid, tid, label))
+            event = _slice(pid, threads[place], name, start_ms, end_ms, requests)
             events.append(event)
-            if request >= 0:
+            for request in requests:
                 by_request.setdefault(request, []).append(event)
-        for request, slices in by_request.items():
-            events.extend(_flow(request, slices))
+        for request, steps in by_request.items():
+            events.extend(_flow(request, steps))
         return {
             "traceEvents": events,
             "displayTimeUnit": "ms",
             "otherData": {"slices_left_out": self.left_out},
         }
+
+    def _merged(self) -> dict[tuple[str, str, str, float, float], list[int]]:
+        """Return the requests of every slice: a batch is one slice of several requests."""
+        merged: dict[tuple[str, str, str, float, float], list[int]] = {}
+        for process, track, name, start_ms, end_ms, request in self._slices:
+            requests = merged.setdefault((process, track, name, start_ms, end_ms), [])
+            if request >= 0:
+                requests.append(request)
+        return merged
 
     def write(self, path: str | Path) -> None:
         """Write the trace as JSON, atomically."""
@@ -54,45 +73,30 @@ class Tracer:
         part.write_text(json.dumps(self.to_json()), encoding="utf-8")
         part.replace(path)
 
-    def _lanes(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Number processes and tracks in order of appearance."""
-        processes: dict[str, int] = {}
-        lanes: dict[tuple[str, str], tuple[int, int]] = {}
-        for process, track, *_ in self._slices:
-            pid = processes.setdefault(process, len(processes) + 1)
-            lanes.setdefault((process, track), (pid, len(lanes) + 1))
-        return lanes
 
-    def _events(
-        self, lanes: dict[tuple[str, str], tuple[int, int]]
-    ) -> list[tuple[dict[str, Any], int]]:
-        """Return slices as complete events; slices that overlap on a track get tracks of their own.
+def _free_lane(ends_ms: list[float], start_ms: float, end_ms: float) -> int:
+    """Return the first lane free at `start_ms` and take it: slices of a lane never overlap."""
+    for lane, busy_until_ms in enumerate(ends_ms):
+        if busy_until_ms <= start_ms + ROUNDING_MS:
+            ends_ms[lane] = end_ms
+            return lane
+    ends_ms.append(end_ms)
+    return len(ends_ms) - 1
 
-        A batch is several requests in one slice of time: the first carries the slice, the others
-        their flows through it.
-        """
-        events: list[tuple[dict[str, Any], int]] = []
-        same: dict[tuple[str, str, float, float], dict[str, Any]] = {}
-        for process, track, name, start_ms, end_ms, request in self._slices:
-            key = (process, track, start_ms, end_ms)
-            if key in same:
-                same[key]["args"]["requests"].append(request)
-                events.append((same[key], request))
-                continue
-            pid, tid = lanes[process, track]
-            event = {
-                "ph": "X",
-                "name": name,
-                "cat": "work",
-                "pid": pid,
-                "tid": tid,
-                "ts": start_ms * US_PER_MS,
-                "dur": (end_ms - start_ms) * US_PER_MS,
-                "args": {"requests": [request] if request >= 0 else []},
-            }
-            same[key] = event
-            events.append((event, request))
-        return events
+
+def _slice(
+    pid: int, tid: int, name: str, start_ms: float, end_ms: float, requests: list[int]
+) -> dict[str, Any]:
+    return {
+        "ph": "X",
+        "name": name,
+        "cat": "work",
+        "pid": pid,
+        "tid": tid,
+        "ts": start_ms * US_PER_MS,
+        "dur": (end_ms - start_ms) * US_PER_MS,
+        "args": {"requests": requests},
+    }
 
 
 def _name(kind: str, pid: int, tid: int, name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,37 @@ def test_a_trace_joins_the_steps_of_a_request_by_a_flow() -> None:
     assert flow == ["s", "t", "t", "f"]
     names = {e["args"]["name"] for e in events if e["ph"] == "M" and e["name"] == "thread_name"}
     assert names == {"cpu", "uplink", "replica 0", "downlink"}
+
+
+def test_slices_that_overlap_get_tracks_of_their_own() -> None:
+    tracer = Tracer()
+    tables = offload(
+        task__policy="device",
+        device__cpu={"slots": 2},
+        task__workload={"kind": "trace", "times_s": [0.0, 0.01, 0.02]},
+    )
+    simulate(tables, tracer=tracer)
+    events = tracer.to_json()["traceEvents"]
+    slices = [event for event in events if event["ph"] == "X"]
+    for tid in {event["tid"] for event in slices}:
+        mine = sorted((e["ts"], e["ts"] + e["dur"]) for e in slices if e["tid"] == tid)
+        for (_, end), (start, _) in pairwise(mine):
+            assert start >= end - 1e-3
+    names = {e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    assert names == {"cpu", "cpu (2)"}
+
+
+def test_a_batch_is_one_slice_of_its_requests() -> None:
+    tracer = Tracer()
+    tables = offload(
+        task__workload={"kind": "trace", "times_s": [0.0, 0.0]},
+        task__on_server={"batch_sizes": [1, 2], "batch_ms": [10, 15]},
+        server__batching={"max_size": 2, "timeout_ms": 20.0},
+    )
+    simulate(tables, tracer=tracer)
+    events = tracer.to_json()["traceEvents"]
+    batches = [event for event in events if event["name"] == "batch of 2"]
+    assert [event["args"]["requests"] for event in batches] == [[0, 1]]
 
 
 def test_percentiles_stay_within_their_bins_when_the_stream_is_long() -> None:
