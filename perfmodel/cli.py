@@ -261,6 +261,44 @@ def minspec(
     )
 
 
+@app.command()
+def compare(
+    models: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Networks: " + MODEL_HELP),
+    ] = None,
+    on: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--on", help=TARGET_HELP + " Alternatives by comma: DEVICE/cpu,gpu."),
+    ] = None,
+    batch_size: Annotated[Optional[int], typer.Option(min=1, max=65536)] = None,  # noqa: UP045
+    relative: Annotated[bool, typer.Option(help="Times as fast as the first target.")] = False,
+    suite: Annotated[str, typer.Option(help="ai-benchmark: its twelve tests.")] = "",
+    plot: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A heat map as .html or .svg."),
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """Networks against targets.
+
+    Example: perfmodel compare mobilenet_v2 vgg16 --on snapdragon-888/cpu,gpu
+    """
+    from perfmodel.commands.compare import compare_command
+
+    return compare_command(
+        models or [],
+        on or [],
+        batch_size=batch_size,
+        relative=relative,
+        suite=suite,
+        plot=plot,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
