@@ -65,13 +65,17 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Adaptation:
-    """A target after its measurements: mean and covariance of log costs, and what it predicts."""
+    """A target after its measurements: mean and covariance of log costs, and what it predicts.
+
+    `surprise` is what the costs leave of the measurements, weighted by `precision_matrix`, the
+    inverse of their covariance; `seen` the measured networks.
+    """
 
     prior: Prior
     log_cost: np.ndarray
     covariance: np.ndarray
-    gain: np.ndarray
     surprise: np.ndarray
+    precision_matrix: np.ndarray
     seen: tuple[str, ...]
 
     @property
@@ -80,24 +84,46 @@ class Adaptation:
         costs = tuple(float(v) for v in self.log_cost)
         return EfficiencyPredictor(costs, self.prior.precision, self.prior.ranges)
 
-    def log_sd(self, kernels: KernelTable) -> float:
-        """Standard deviation of the log latency of a network."""
+    def log_sd(self, kernels: KernelTable, name: str = "") -> float:
+        """Standard deviation of the log latency of a network.
+
+        A network that nobody has run may depart from its costs as much as the known ones do.
+        """
         slope = _shares(_work(kernels, self.prior), self.log_cost)
-        return float(np.sqrt(slope @ self.covariance @ slope + self.prior.noise_sd**2))
+        variance = slope @ self.covariance @ slope + self.prior.noise_sd**2
+        return float(np.sqrt(variance + self._effect_variance(network_name(name))))
 
     def latency_ms(self, kernels: KernelTable, name: str = "") -> float:
         """Latency of a network; a network that other targets have run carries their misfit."""
         log_ms = np.log(_work(kernels, self.prior) @ np.exp(self.log_cost))
-        return float(np.exp(log_ms + self._effect(name)))
+        return float(np.exp(log_ms + self._effect(network_name(name))))
+
+    def _linked(self, place: int) -> np.ndarray:
+        """Covariance of one known network's misfit with those of the measured networks."""
+        known, pairs = self.prior.known, self.prior.effect_covariance
+        return np.array([pairs[place, known.index(s)] if s in known else 0.0 for s in self.seen])
 
     def _effect(self, name: str) -> float:
-        prior = self.prior
-        if name not in prior.known:
+        if name not in self.prior.known:
             return 0.0
-        place = prior.known.index(name)
-        others = [prior.known.index(s) if s in prior.known else -1 for s in self.seen]
-        linked = np.array([prior.effect_covariance[place, o] if o >= 0 else 0.0 for o in others])
-        return float(prior.effects[place] + linked @ self.surprise)
+        place = self.prior.known.index(name)
+        return float(self.prior.effects[place] + self._linked(place) @ self.surprise)
+
+    def _effect_variance(self, name: str) -> float:
+        pairs, effects = self.prior.effect_covariance, self.prior.effects
+        if name in self.prior.known:
+            place = self.prior.known.index(name)
+            linked = self._linked(place)
+            explained = linked @ self.precision_matrix @ linked if len(linked) else 0.0
+            return float(max(pairs[place, place] - explained, 0.0))
+        if not len(effects):
+            return 0.0
+        return float(np.mean(np.diag(pairs)) + np.mean(effects**2))
+
+
+def network_name(model: str) -> str:
+    """A model's name without folder and suffix, by which known networks are recognised."""
+    return model.rsplit("/", 1)[-1].removesuffix(".param").lower()
 
 
 def _work(kernels: KernelTable, prior: Prior) -> np.ndarray:
@@ -117,10 +143,9 @@ def adapt(measured: Sequence[Measured], prior: Prior) -> Adaptation:
         raise MeasurementError("latencies must be > 0 ms")
     start = prior.log_cost + prior.log_scale
     if not measured:
-        empty = np.zeros((len(start), 0))
-        return Adaptation(prior, start, prior.full_covariance, empty, np.zeros(0), ())
+        return Adaptation(prior, start, prior.full_covariance, np.zeros(0), np.zeros((0, 0)), ())
     work = np.array([_work(m.kernels, prior) for m in measured])
-    names = tuple(m.name for m in measured)
+    names = tuple(network_name(m.name) for m in measured)
     target = np.log([m.latency_ms for m in measured]) - _known_effects(names, prior)
     noise = _misfit(names, prior)
     spread = prior.full_covariance
@@ -145,8 +170,10 @@ def adapt(measured: Sequence[Measured], prior: Prior) -> Adaptation:
     total = slope @ spread @ slope.T + inflated
     gain = np.linalg.solve(total, slope @ spread).T
     left = target - np.log(work @ np.exp(cost))
-    surprise = np.linalg.solve(inflated, left)
-    return Adaptation(prior, cost, spread - gain @ slope @ spread, gain, surprise, names)
+    precision = np.linalg.inv(inflated)
+    return Adaptation(
+        prior, cost, spread - gain @ slope @ spread, precision @ left, precision, names
+    )
 
 
 def _known_effects(names: Sequence[str], prior: Prior) -> np.ndarray:
@@ -188,7 +215,7 @@ def suggest(
     names = list(candidates)
     slopes = np.array([_shares(_work(candidates[n], prior), adapted.log_cost) for n in names])
     spread = adapted.covariance
-    left = [n for n in names if n not in adapted.seen]
+    left = [n for n in names if network_name(n) not in adapted.seen]
     chosen: list[Suggestion] = []
     while left and len(chosen) < count:
         best = max(left, key=lambda n: _gain(slopes, spread, names.index(n), prior.noise_sd))

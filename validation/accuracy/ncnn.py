@@ -11,15 +11,19 @@ import numpy as np
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ncnn_reader import read_ncnn
 from perfmodel.profile.joint import JointEfficiencyModel
-from perfmodel.profile.joint_adapt import Adaptation, Measured, Prior, adapt, suggest
-from perfmodel.profile.joint_prior import population_prior
+from perfmodel.profile.joint_adapt import Adaptation, Measured, suggest
+from perfmodel.profile.joint_population import population
+from perfmodel.profile.joint_prior import Population
 from perfmodel.profile.joint_rows import NetworkRows, network_rows
 from perfmodel.profile.joint_train import cross_conformal, leave_family_out
 from perfmodel.profile.table import read_measurements
 from validation.accuracy.common import Result, score
 
 DEVICE_FOLDS = 10
-SHOTS = (1, 3, 5, 10, 20)
+WIDTH = 1.645
+"""Standard normal quantile of a two-sided 90 % interval."""
+
+SHOTS = (1, 3, 5, 10)
 REASONS = {
     "vision_transformer": "the only network with attention: its kernels are never seen",
     "alexnet": "the only one with normalisation across channels and 5x5 groups",
@@ -134,13 +138,13 @@ def _float_only(rows: NetworkRows) -> NetworkRows:
     return rows.where(float_target[rows.target])
 
 
-def _priors(rows: NetworkRows, folds: np.ndarray) -> dict[int, Prior]:
+def _priors(rows: NetworkRows, folds: np.ndarray) -> dict[int, Population]:
     """By fold, the prior from the devices of all other folds."""
     priors = {}
     for fold in range(DEVICE_FOLDS):
         other = rows.where(folds[rows.target] != fold)
         fitted = JointEfficiencyModel().fit(other.inputs(), other.latency_ms)
-        priors[fold] = population_prior(fitted, other)
+        priors[fold] = population(fitted, other)
     return priors
 
 
@@ -162,6 +166,9 @@ class _Cases:
         self.names.append(f"{_short(rows.networks[n])} on {rows.targets[t]}")
         self.groups.append(t)
         self.nearest.append(nearest)
+        width = WIDTH * adapted.log_sd(rows.kernels[n], rows.networks[n])
+        middle = self.predicted[-1]
+        self.bounds.append((middle * np.exp(-width), middle * np.exp(width)))
 
     def result(self, experiment: str, kind: str, seed: int) -> Result:
         return score(
@@ -172,6 +179,7 @@ class _Cases:
             self.names,
             seed,
             groups=self.groups,
+            intervals=np.array(self.bounds),
             baselines={"nearest device": np.array(self.nearest)},
         )
 
@@ -180,10 +188,12 @@ def _nearest_device(log_ms: np.ndarray, known: np.ndarray, seen: np.ndarray, t: 
     """Log latencies of the known target most like `t` on the seen networks, scaled to it."""
     gap = log_ms[known][:, seen] - log_ms[t, seen]
     usable = np.isfinite(gap).all(axis=1)
-    scale = np.nanmedian(gap, axis=1)
-    distance = np.where(usable, np.nanmean(np.abs(gap - scale[:, None]), axis=1), np.inf)
+    if not usable.any():
+        return np.full(log_ms.shape[1], np.nan)
+    scale = np.median(gap[usable], axis=1)
+    distance = np.mean(np.abs(gap[usable] - scale[:, None]), axis=1)
     best = int(np.argmin(distance))
-    nearest: np.ndarray = log_ms[known][best] - scale[best]
+    nearest: np.ndarray = log_ms[known][usable][best] - scale[best]
     return nearest
 
 
@@ -206,7 +216,7 @@ def new_device(data: Path, seed: int, shots: int, active: bool = False) -> list[
             prior = priors[folds[t]]
             first = _choice(rows, own, prior, shots, rng, active)
             measured = [_measured(rows, row) for row in first]
-            adapted = adapt(measured, prior)
+            adapted = prior.adapt(measured)
             known = np.unique(rows.target[folds[rows.target] != folds[t]])
             near = _nearest_device(log_ms, known, rows.network[first], int(t))
             for row in np.setdiff1d(own, first):
@@ -219,7 +229,7 @@ def new_device(data: Path, seed: int, shots: int, active: bool = False) -> list[
 
 
 @lru_cache(maxsize=4)
-def _folded_priors(data: Path, unit: str, seed: int) -> dict[int, Prior]:
+def _folded_priors(data: Path, unit: str, seed: int) -> dict[int, Population]:
     rows = _float_only(rows_of(data, unit))
     return _priors(rows, device_folds(rows, seed))
 
@@ -232,7 +242,7 @@ def _measured(rows: NetworkRows, row: int) -> Measured:
 def _choice(
     rows: NetworkRows,
     own: np.ndarray,
-    prior: Prior,
+    prior: Population,
     shots: int,
     rng: np.random.Generator,
     active: bool,
@@ -241,7 +251,7 @@ def _choice(
         return rng.permutation(own)[:shots]
     by_name = {rows.networks[rows.network[row]]: row for row in own}
     tables = {name: rows.kernels[rows.network[row]] for name, row in by_name.items()}
-    return np.array([by_name[s.name] for s in suggest(tables, prior, shots)])
+    return np.array([by_name[s.name] for s in suggest(tables, prior.prior(), shots)])
 
 
 def _few_shot(shots: int, active: bool = False) -> Callable[[Path, int], list[Result]]:
@@ -253,7 +263,7 @@ def _few_shot(shots: int, active: bool = False) -> Callable[[Path, int], list[Re
 
 EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
     "ncnn-network": leave_one_network_out,
-    **{f"ncnn-device-{n}": _few_shot(n) for n in SHOTS if n < 20},
+    **{f"ncnn-device-{n}": _few_shot(n) for n in SHOTS},
     "ncnn-device-10-chosen": _few_shot(10, active=True),
 }
 """Experiments by name."""
