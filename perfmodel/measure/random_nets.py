@@ -104,7 +104,7 @@ def _inverted(d: _Draw, x: str) -> str:
     inner = cin * d.pick((1, 3, 4, 6))
     y = act(d.g.conv(x, inner, 1, activation=fused)) if inner > cin else x
     stride = d.pick((1, 1, 2)) if d.size(x) > 7 else 1
-    y = act(d.g.depthwise(y, d.pick((3, 3, 5, 7)), stride, activation=fused))
+    y = act(d.g.depthwise(y, d.pick((3, 3, 3, 3, 5, 5, 5, 7)), stride, activation=fused))
     if d.chance(0.25):
         y = _squeeze_excite(d, y)
     if stride == 1 and d.chance(0.7):

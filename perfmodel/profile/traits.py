@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from perfmodel.errors import ProfileError
@@ -62,13 +62,22 @@ class PowerFact:
 
 @dataclass(frozen=True)
 class LoadFact:
-    """Making a model ready: fixed cost plus weight bytes over a rate, for a framework on a unit."""
+    """Making a model ready: fixed cost plus weight bytes over a rate, for a framework on a unit.
+
+    A measured one also knows `kernel_ms` for each kernel to prepare, the `precision` it holds for
+    (empty: any) and that the first inference takes `first_inference` times the steady one.
+    """
 
     unit: str
     framework: str
     fixed_ms: float
     bytes_per_ms: float
     source: str
+    kernel_ms: float = 0.0
+    first_inference: float = 1.0
+    precision: str = ""
+    measurements: int = 0
+    median_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ def _fact(kind: type, row: Any, where: str) -> Any:
     for name, field in known.items():
         text = field.type == "str"
         if name not in row:
-            if name in ("measurements", "median_error"):
+            if field.default is not MISSING:
                 continue
             raise ProfileError(f"{where}.{name}: missing")
         value = row[name]

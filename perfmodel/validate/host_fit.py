@@ -1,0 +1,237 @@
+"""From samples of random networks to fitted targets: model, interval and error, out of sample.
+
+Intervals and errors come from networks that the model which predicted them never saw
+(cross-conformal over whole networks; Vovk 2015, "Cross-conformal predictors").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from perfmodel.cost.kernel import KernelTable
+from perfmodel.errors import MeasurementError
+from perfmodel.measure.host_bench import Setup
+from perfmodel.measure.samples import Sample
+from perfmodel.profile.kernel_model import KernelModel, KernelRows, TargetTraits
+from perfmodel.profile.kernel_predictor import KernelPredictor
+from perfmodel.profile.kernel_terms import Machine
+from perfmodel.profile.profile_file import FitError, Interval
+
+COVERAGE = 0.9
+FOLDS = 5
+MIN_NETWORKS = 8
+"""Networks a target needs before anything is fitted to it."""
+L2_BYTES = 1e6
+WHOLE_LIMIT = 0.25
+"""A network's kernels are stretched to its whole time by at most this share."""
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Whole inference = `fixed_ms` + `ratio` x the sum of its kernels as profiled."""
+
+    fixed_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """What a profile needs of one target; `left_out` are log(measured / predicted) of networks."""
+
+    setup: Setup
+    predictor: KernelPredictor
+    interval: Interval
+    error: FitError
+    left_out: tuple[float, ...]
+
+
+def model(seed: int = 0) -> KernelModel:
+    """The estimator, with settings chosen on random networks only.
+
+    One machine has cliffs (a window the library has no kernel for) that physics must be allowed to
+    be wrong about, so the correction is hardly limited.
+    """
+    return KernelModel(
+        trees=200,
+        leaves=16,
+        learning_rate=0.1,
+        min_rows=4,
+        l2=1.0,
+        limit=3.0,
+        random_state=seed,
+    )
+
+
+def traits_of(setup: Setup) -> TargetTraits:
+    """What is known of a setup before measuring."""
+    machine = Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none")
+    return TargetTraits(str(setup), machine)
+
+
+def overhead(samples: Sequence[Sample]) -> Overhead:
+    """Fixed cost and ratio of whole inferences to their kernels, least squares of relative errors.
+
+    The middle of the samples counts: those that miss by more than three median deviations are left
+    out of a second fit.
+    """
+    whole = np.array([s.whole_ms for s in samples])
+    total = np.array([s.kernel_us.sum() / 1e3 for s in samples])
+    kept = np.ones(len(whole), dtype=bool)
+    for _ in range(2):
+        design = np.column_stack([1 / whole, total / whole])[kept]
+        fixed, ratio = np.linalg.lstsq(design, np.ones(kept.sum()), rcond=None)[0]
+        if fixed < 0 or len(samples) < MIN_NETWORKS:
+            fixed, ratio = 0.0, float(np.median(whole / total))
+        off = np.abs((fixed + ratio * total) / whole - 1)
+        kept = off <= max(3 * float(np.median(off)), 0.01)
+    return Overhead(float(fixed), float(ratio))
+
+
+def stretched(sample: Sample, cost: Overhead) -> np.ndarray:
+    """Kernel times that add up to the whole inference, shape (kernels,), in us.
+
+    The profiled run is another run than the timed one; within limits the whole is right.
+    """
+    scale = (sample.whole_ms - cost.fixed_ms) * 1e3 / sample.kernel_us.sum()
+    nearest = np.clip(scale / cost.ratio, 1 - WHOLE_LIMIT, 1 + WHOLE_LIMIT)
+    times: np.ndarray = sample.kernel_us * nearest * cost.ratio
+    return times
+
+
+def concatenated(tables: Sequence[KernelTable]) -> KernelTable:
+    """Several tables as one."""
+    return KernelTable(
+        {c: np.concatenate([t.text[c] for t in tables]) for c in tables[0].text},
+        {c: np.concatenate([t.number[c] for t in tables]) for c in tables[0].number},
+    )
+
+
+def fit_predictors(
+    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int = 0
+) -> dict[Setup, KernelPredictor]:
+    """One predictor a setup, fitted together."""
+    setups = [s for s in overheads if any(x.setup == s for x in samples)]
+    rows = KernelRows(
+        concatenated([s.table for s in samples]),
+        np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples]),
+        tuple(traits_of(s) for s in setups),
+    )
+    fitted = model(seed).fit(
+        rows, np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
+    )
+    return {
+        setup: replace(fitted.predictor(i), overhead_ms=overheads[setup].fixed_ms)
+        for i, setup in enumerate(setups)
+    }
+
+
+def predicted_ms(predictor: KernelPredictor, table: KernelTable) -> float:
+    """Whole inference of the kernels in `table`."""
+    return float(predictor.parts_ms(table).sum()) + predictor.overhead_ms
+
+
+def network_novelty(predictor: KernelPredictor, table: KernelTable) -> float:
+    """How far outside the fitted range a network lies, weighted by time (as `predict` does)."""
+    times = predictor.parts_ms(table).sum(axis=1)
+    total = times.sum() + predictor.overhead_ms
+    return float((predictor.novelty(table) * times).sum() / max(total, 1e-12))
+
+
+def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget, ...]:
+    """Fit every setup that has enough networks; raises `MeasurementError` if none has."""
+    setups = [
+        s
+        for s in dict.fromkeys(x.setup for x in samples)
+        if sum(x.setup == s for x in samples) >= MIN_NETWORKS
+    ]
+    if not setups:
+        raise MeasurementError(
+            f"{len(samples)} networks measured: too few to fit a model",
+            f"give a larger --budget; a target needs {MIN_NETWORKS} networks",
+        )
+    used = [s for s in samples if s.setup in setups]
+    overheads = {s: overhead([x for x in used if x.setup == s]) for s in setups}
+    left_out = _left_out(used, overheads, seed)
+    final = fit_predictors(used, overheads, seed)
+    slope = _novelty_slope(used, overheads, left_out, seed)
+    return tuple(_target(s, final[s], left_out[s], slope) for s in setups)
+
+
+def _target(
+    setup: Setup, predictor: KernelPredictor, residuals: np.ndarray, slope: float
+) -> FittedTarget:
+    off = np.abs(np.expm1(-residuals))
+    error = FitError(
+        f"random networks left out, {FOLDS} folds",
+        len(residuals),
+        float(np.median(off)),
+        float(off.mean()),
+        float((off <= 0.2).mean()),
+    )
+    low, high = conformal_bounds(residuals)
+    return FittedTarget(
+        setup, predictor, Interval(COVERAGE, low, high, slope), error, tuple(residuals.tolist())
+    )
+
+
+def conformal_bounds(residuals: np.ndarray, coverage: float = COVERAGE) -> tuple[float, float]:
+    """(low, high) of log(measured / predicted) with (1 - coverage) / 2 beyond each, n + 1 rule."""
+    ordered = np.sort(residuals)
+    count = len(ordered)
+    beyond = math.floor((count + 1) * (1 - coverage) / 2)
+    rank = min(max(beyond, 1), count)
+    return max(0.0, -float(ordered[rank - 1])), max(0.0, float(ordered[count - rank]))
+
+
+def _fold_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Fold of each sample; one network is in the same fold in all its setups."""
+    names = [s.key.rpartition("/")[2] for s in samples]
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([place[name] % FOLDS for name in names])
+
+
+def _residual(predictor: KernelPredictor, sample: Sample) -> float:
+    return math.log(sample.whole_ms / predicted_ms(predictor, sample.table))
+
+
+def _left_out(
+    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int
+) -> dict[Setup, np.ndarray]:
+    fold = _fold_of(samples)
+    found: dict[Setup, list[float]] = {s: [] for s in overheads}
+    for number in range(FOLDS):
+        rest = [s for s, f in zip(samples, fold, strict=True) if f != number]
+        predictors = fit_predictors(rest, overheads, seed)
+        for one in (s for s, f in zip(samples, fold, strict=True) if f == number):
+            if one.setup in predictors:
+                found[one.setup].append(_residual(predictors[one.setup], one))
+    return {s: np.array(v) for s, v in found.items()}
+
+
+def _novelty_slope(
+    samples: Sequence[Sample],
+    overheads: Mapping[Setup, Overhead],
+    left_out: Mapping[Setup, np.ndarray],
+    seed: int,
+) -> float:
+    """How fast errors grow outside the fitted range, learned by fitting on the smaller networks
+    and predicting the larger: 90th percentile of the excess error per unit of novelty."""
+    size = np.array([s.table["macs"].sum() for s in samples])
+    small = size <= np.quantile(size, 0.6)
+    predictors = fit_predictors(
+        [s for s, k in zip(samples, small, strict=True) if k], overheads, seed
+    )
+    slopes = []
+    for one in (s for s, k in zip(samples, small, strict=True) if not k):
+        if one.setup in predictors:
+            novelty = network_novelty(predictors[one.setup], one.table)
+            if novelty > 0.02:
+                usual = float(np.quantile(np.abs(left_out[one.setup]), COVERAGE))
+                excess = abs(_residual(predictors[one.setup], one)) - usual
+                slopes.append(max(0.0, excess) / novelty)
+    # too few large networks tell nothing: the format's own default, on the careful side
+    return min(1.0, float(np.quantile(slopes, COVERAGE))) if len(slopes) >= 10 else 1.0
