@@ -30,10 +30,7 @@ def cuts(layers: LayerGraph, criterion: str, k: int | None) -> tuple[int, ...]:
     if k is None:
         raise PartitionError(f"{criterion} needs a number of segments", "add -k 2")
     if not 1 <= k <= n:
-        raise PartitionError(
-            f"{layers.graph.name} has {n} layers and cannot be cut into {k} segments",
-            f"choose -k from 1 to {n}",
-        )
+        raise too_many(layers, k)
     if criterion == "layer-count":
         return tuple(round(i * n / k) for i in range(1, k))
     if criterion == "param-count":
@@ -41,12 +38,27 @@ def cuts(layers: LayerGraph, criterion: str, k: int | None) -> tuple[int, ...]:
     raise PartitionError(f"unknown criterion {criterion!r}", f"criteria: {', '.join(CRITERIA)}")
 
 
+def counted(number: int, what: str) -> str:
+    """A number with its noun: `1 layer`, `2 layers`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def too_many(layers: LayerGraph, k: int) -> PartitionError:
+    """The error for a number of segments that a network cannot be cut into."""
+    n = len(layers)
+    return PartitionError(
+        f"{layers.graph.name} has {counted(n, 'layer')} and cannot be cut into {k}",
+        f"choose -k from 1 to {n}",
+    )
+
+
 def _type_cuts(layers: LayerGraph, k: int | None) -> tuple[int, ...]:
     groups = [layer.group for layer in layers.layers]
     found = tuple(i for i in range(1, len(groups)) if groups[i] != groups[i - 1])
     if k is not None and k != len(found) + 1:
+        groups_found = counted(len(found) + 1, "group")
         raise PartitionError(
-            f"{layers.graph.name} has {len(found) + 1} groups of one layer type, not {k}",
+            f"{layers.graph.name} has {groups_found} of one layer type, not {k}",
             f"leave -k out or choose {len(found) + 1}",
         )
     return found

@@ -6,7 +6,7 @@ criterion and tells the plan's latency beside the unpartitioned one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,17 +14,25 @@ import numpy as np
 
 from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph
-from perfmodel.partition.criteria import CRITERIA, cuts
+from perfmodel.partition.criteria import CRITERIA, cuts, too_many
 from perfmodel.partition.layers import LayerGraph
 from perfmodel.partition.optimal import Path as PlanPath
-from perfmodel.partition.optimal import best_path, least_energy_path, path_through
+from perfmodel.partition.optimal import (
+    alternating_order,
+    best_path,
+    least_energy_path,
+    path_through,
+    two_sides,
+)
 from perfmodel.partition.problem import Link, Problem, home_unit, problem, resolve_units
 from perfmodel.partition.segments import (
     SegmentCosts,
     States,
     all_states,
+    order_states,
     prefix_states,
     segment_costs,
+    segment_parts,
 )
 from perfmodel.partition.system import Unit
 from perfmodel.profile.predict import load_at_batch
@@ -32,6 +40,9 @@ from perfmodel.profile.registry import ProfileFolder
 
 MAX_STATES = 2500
 """Networks with more states than this are cut along one order only; the answer says so."""
+
+MAX_ENERGY_STATES = 200
+"""The same for energies under a deadline, where every state keeps several plans."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,29 @@ class Boundary:
 
 
 @dataclass(frozen=True)
+class CutCurve:
+    """Two-segment plans over the cut point: after no layer, after the first, ..., after the last.
+
+    Times in ms: what the first unit runs, what moving takes, what the second unit runs; bytes that
+    cross. At the ends one unit runs everything.
+    """
+
+    first_target: str
+    second_target: str
+    after: tuple[str, ...]
+    first_ms: tuple[float, ...]
+    moving_ms: tuple[float, ...]
+    second_ms: tuple[float, ...]
+    moved_bytes: tuple[int, ...]
+
+    @property
+    def total_ms(self) -> tuple[float, ...]:
+        """Sum of the parts at every cut."""
+        parts = zip(self.first_ms, self.moving_ms, self.second_ms, strict=True)
+        return tuple(a + b + c for a, b, c in parts)
+
+
+@dataclass(frozen=True)
 class PartitionResult:
     """A plan: segments in order, what crosses between them, and the time without cutting.
 
@@ -78,6 +112,7 @@ class PartitionResult:
     exact_over: str
     notes: tuple[str, ...]
     op_order: tuple[str, ...] = field(repr=False, default=())
+    curve: CutCurve | None = field(repr=False, default=None)
 
     @property
     def speedup(self) -> float:
@@ -118,44 +153,67 @@ def partition(
 def solve(
     made: Problem, *, by: str = "optimal", k: int | None = None, objective: str = "latency"
 ) -> PartitionResult:
-    """The plan of a prepared problem."""
-    layers, units = made.layers, made.units
-    states = _states(layers, by)
-    costs = segment_costs(layers, states, units)
-    limit = k if k is not None else min(4, len(layers))
-    exact_over = "the given cuts"
+    """The plan of a prepared problem; raises `PartitionError` where there is none."""
     if by == "optimal":
-        if not 1 <= limit <= len(layers):
-            raise PartitionError(
-                f"{layers.graph.name} has {len(layers)} layers and cannot be cut into {limit}",
-                f"choose -k from 1 to {len(layers)}",
-            )
-        found = _optimal(costs, limit, objective, units)
-        exact_over = (
-            f"all plans of at most {limit} segments"
-            if states.exhaustive
-            else f"all plans of at most {limit} segments along one order of the layers"
-        )
-    else:
-        places = (0, *cuts(layers, by, k), len(layers))
-        best_unit = np.stack(costs.latency_ms).argmin(axis=0)
-        found = path_through(costs, places, best_unit)
-        if not np.isfinite(found.latency_ms):
-            raise PartitionError(f"{by}: a segment has an operator that no unit runs")
-    return _result(made, states, costs, found, by, objective, exact_over)
-
-
-def _states(layers: LayerGraph, by: str) -> States:
+        return _best_plan(made, k, objective)
+    layers, units = made.layers, made.units
     states = prefix_states(layers)
-    if by == "optimal" and not states.exhaustive:
-        return all_states(layers, MAX_STATES) or states
-    return states
+    costs = segment_costs(layers, states, units)
+    places = (0, *cuts(layers, by, k), len(layers))
+    found = path_through(costs, places, np.stack(costs.latency_ms).argmin(axis=0))
+    if not np.isfinite(found.latency_ms):
+        raise PartitionError(f"{by}: a segment cannot run on any unit", _blocked(made))
+    return _result(made, states, costs, found, by, objective, "the given cuts")
 
 
-def _optimal(costs: SegmentCosts, limit: int, objective: str, units: Sequence[Unit]) -> PlanPath:
+def _blocked(made: Problem) -> str:
+    """Which layers no unit runs, as a hint."""
+    nowhere = np.all([~np.isfinite(u.layer_ms) for u in made.units], axis=0)
+    names = [layer.name for layer, no in zip(made.layers.layers, nowhere, strict=True) if no]
+    if names:
+        return f"no unit runs {', '.join(names[:5])}; add --units cpu"
+    return "a unit cannot run an operator of its segment, or its memory is too small"
+
+
+def _best_plan(made: Problem, k: int | None, objective: str) -> PartitionResult:
+    layers = made.layers
+    limit = k if k is not None else min(4, len(layers))
+    if not 1 <= limit <= len(layers):
+        raise too_many(layers, limit)
+    along = prefix_states(layers)
+    most = MAX_STATES if objective == "latency" else MAX_ENERGY_STATES
+    states = along if along.exhaustive else all_states(layers, most) or along
+    orders = [states]
+    exact_over = f"all plans of at most {limit} segments"
+    if not states.exhaustive:
+        exact_over += " along one order of the layers"
+        if made.cloud is not None:
+            orders.append(order_states(_minimum_cut_order(made)))
+            exact_over += ", and along the order of a minimum cut"
+    solved = []
+    for each in orders:
+        costs = segment_costs(layers, each, made.units)
+        solved.append((_optimal(costs, limit, objective, made), each, costs))
+    found, states, costs = min(
+        solved, key=lambda s: s[0].latency_ms if objective == "latency" else s[0].energy_mj
+    )
+    return _result(made, states, costs, found, "optimal", objective, exact_over)
+
+
+def _minimum_cut_order(made: Problem) -> tuple[int, ...]:
+    """Layers of the target's side of the cheapest device/cloud assignment before the cloud's."""
+    assert made.cloud is not None
+    near, far = made.units[0], made.units[made.cloud]
+    sides = two_sides(made.layers, near, far, far.inward, far.outward)
+    return alternating_order(made.layers, sides.far)
+
+
+def _optimal(costs: SegmentCosts, limit: int, objective: str, made: Problem) -> PlanPath:
     if objective == "latency":
+        if not any(np.isfinite(ms[0, -1]) for ms in costs.latency_ms):
+            _refuse_impossible(made)
         return best_path(costs, limit)
-    missing = [u.target for u in units if u.layer_mj is None]
+    missing = [u.target for u in made.units if u.layer_mj is None]
     if missing:
         raise PartitionError(
             f"the energy of {missing[0]} is not known", "add traits.power to its profile"
@@ -173,6 +231,12 @@ def _optimal(costs: SegmentCosts, limit: int, objective: str, units: Sequence[Un
             "for example --objective deadline=30",
         )
     return least_energy_path(costs, limit, deadline_ms)
+
+
+def _refuse_impossible(made: Problem) -> None:
+    nowhere = np.all([~np.isfinite(u.layer_ms) for u in made.units], axis=0)
+    if nowhere.any():
+        raise PartitionError(f"{made.layers.graph.name}: no plan exists", _blocked(made))
 
 
 def _result(
@@ -221,6 +285,7 @@ def _result(
         exact_over,
         made.notes,
         tuple(op.name for op in ops),
+        cut_curve(made),
     )
 
 
@@ -244,19 +309,41 @@ def _boundary(
     return Boundary(after_op, len(crossing), total, float(outward + inward))
 
 
-def cut_curve(made: Problem, first: int = 0, second: int = 0) -> Mapping[str, np.ndarray]:
-    """Latency of every two-segment plan along the order: cut after 0..n layers, by part.
+def cut_curve(made: Problem) -> CutCurve:
+    """Latency of every two-segment plan along the order, in parts.
 
-    Keys: `total_ms`, `first_ms`, `second_ms`, `moved_bytes`, each of shape (layers + 1,); at the
-    ends one unit runs everything.
+    From the first unit to the cloud, else to the second unit, else to the first again.
     """
     layers = made.layers
     n = len(layers)
-    costs = segment_costs(layers, prefix_states(layers), made.units)
-    head = np.array([0.0, *costs.latency_ms[first][0, 1:]])
-    tail = np.array([*costs.latency_ms[second][:-1, n], 0.0])
+    second = made.cloud if made.cloud is not None else min(1, len(made.units) - 1)
+    states = prefix_states(layers)
+    head = segment_parts(layers, states, made.units[0])
+    tail = segment_parts(layers, states, made.units[second])
+
+    def curve(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([0.0, *first[0, 1:]]), np.array([*last[:-1, n], 0.0])
+
+    head_in, tail_in = curve(head.inward_ms, tail.inward_ms)
+    head_out, tail_out = curve(head.outward_ms, tail.outward_ms)
+    head_runs, tail_runs = curve(head.running_ms, tail.running_ms)
     moved = np.zeros(n + 1)
     for crossing in layers.crossings:
         if crossing.maker >= 0:
             moved[crossing.maker + 1 : min(crossing.readers[-1], n) + 1] += crossing.size_bytes
-    return {"total_ms": head + tail, "first_ms": head, "second_ms": tail, "moved_bytes": moved}
+        else:
+            moved[0] += crossing.size_bytes
+    names = ("input", *(layer.name for layer in layers.layers))
+    return CutCurve(
+        made.units[0].target,
+        made.units[second].target,
+        names,
+        _plain(head_runs),
+        _plain(head_in + head_out + tail_in + tail_out),
+        _plain(tail_runs),
+        tuple(int(m) for m in moved),
+    )
+
+
+def _plain(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)

@@ -38,6 +38,15 @@ def prefix_states(layers: LayerGraph) -> States:
     return States(np.tri(n + 1, n, -1, dtype=bool), chain, along_order=True)
 
 
+def order_states(order: Sequence[int]) -> States:
+    """The states along any order in which the layers can run."""
+    n = len(order)
+    member = np.zeros((n + 1, n), dtype=bool)
+    for i, layer in enumerate(order, 1):
+        member[i:, layer] = True
+    return States(member, False)
+
+
 def all_states(layers: LayerGraph, limit: int) -> States | None:
     """Every state, or None if there are more than `limit`; ordered by size, then by layers."""
     n = len(layers)
@@ -61,6 +70,10 @@ def all_states(layers: LayerGraph, limit: int) -> States | None:
     return States(member.reshape(len(ordered), n), True)
 
 
+Moved = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Tensors taken in, their bytes, tensors handed on, their bytes; each of shape (states, states)."""
+
+
 @dataclass(frozen=True)
 class SegmentCosts:
     """Costs of the segment from state a to state b, shape (states, states); inf where a is not
@@ -70,22 +83,44 @@ class SegmentCosts:
     energy_mj: tuple[np.ndarray, ...]
 
 
+@dataclass(frozen=True)
+class SegmentParts:
+    """Latency of every segment on one unit in parts, shape (states, states): running its layers
+    (dispatch and slow storage included), moving tensors in, moving tensors out."""
+
+    running_ms: np.ndarray
+    inward_ms: np.ndarray
+    outward_ms: np.ndarray
+
+
+def segment_parts(layers: LayerGraph, states: States, unit: Unit) -> SegmentParts:
+    """The parts of every segment's latency on a unit; meaningless where a is not inside b."""
+    return _parts(layers, states.member, _moved_of(layers, states), unit)
+
+
+def _parts(layers: LayerGraph, member: np.ndarray, moved: Moved, unit: Unit) -> SegmentParts:
+    tensors_in, bytes_in, tensors_out, bytes_out = moved
+    running = _sums(member, unit.layer_ms) + unit.dispatch_ms
+    return SegmentParts(
+        running + _storage_penalty(layers, member, unit),
+        unit.inward.latency_ms(tensors_in, bytes_in),
+        unit.outward.latency_ms(tensors_out, bytes_out),
+    )
+
+
 def segment_costs(layers: LayerGraph, states: States, units: Sequence[Unit]) -> SegmentCosts:
     """Latency and energy of every segment on every unit."""
     member = states.member
     inside = ~(member.astype(np.float32) @ (~member).astype(np.float32).T > 0.5)
     np.fill_diagonal(inside, False)
-    moved = _moved_along_order(layers) if states.along_order else _moved(layers, member)
+    moved = _moved_of(layers, states)
     tensors_in, bytes_in, tensors_out, bytes_out = moved
+    weights = _sums(member, np.array(layers.weights_bytes, dtype=float))
     latency, energy = [], []
     for unit in units:
-        ms = _sums(member, unit.layer_ms) + unit.dispatch_ms
-        ms = ms + _storage_penalty(layers, member, unit)
-        ms += unit.inward.latency_ms(tensors_in, bytes_in)
-        ms += unit.outward.latency_ms(tensors_out, bytes_out)
-        weights = _sums(member, np.array(layers.weights_bytes, dtype=float))
-        allowed = inside & (weights <= unit.memory_bytes)
-        latency.append(np.where(allowed, ms, np.inf))
+        parts = _parts(layers, member, moved, unit)
+        ms = parts.running_ms + parts.inward_ms + parts.outward_ms
+        latency.append(np.where(inside & (weights <= unit.memory_bytes), ms, np.inf))
         mj = np.zeros_like(ms) if unit.layer_mj is None else _sums(member, unit.layer_mj)
         mj = mj + unit.inward.energy_mj(tensors_in, bytes_in)
         mj = mj + unit.outward.energy_mj(tensors_out, bytes_out)
@@ -98,6 +133,8 @@ def _sums(member: np.ndarray, values: np.ndarray) -> np.ndarray:
     finite = np.where(np.isfinite(values), values, 0.0)
     total = member @ finite
     sums = total[None, :] - total[:, None]
+    if np.isfinite(values).all():
+        return sums
     blocked = member.astype(float) @ (~np.isfinite(values)).astype(float)
     return np.where(blocked[None, :] > blocked[:, None], np.inf, sums)
 
@@ -114,8 +151,8 @@ def _storage_penalty(layers: LayerGraph, member: np.ndarray, unit: Unit) -> np.n
     return np.where(falls_back, extra, 0.0)
 
 
-Moved = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Tensors taken in, their bytes, tensors handed on, their bytes; each of shape (states, states)."""
+def _moved_of(layers: LayerGraph, states: States) -> Moved:
+    return _moved_along_order(layers) if states.along_order else _moved(layers, states.member)
 
 
 def _moved_along_order(layers: LayerGraph) -> Moved:
@@ -170,6 +207,6 @@ def _moved(layers: LayerGraph, member: np.ndarray) -> Moved:
     bytes_in = waiting * sizes[single] @ reached.T
     for i in np.flatnonzero(~single).tolist():
         taken = (made[:, i] > 0)[:, None] & (read[None, :, i] > read[:, None, i])
-        tensors_in += taken
-        bytes_in += sizes[i] * taken
+        np.add(tensors_in, 1.0, out=tensors_in, where=taken)
+        np.add(bytes_in, sizes[i], out=bytes_in, where=taken)
     return tensors_in, bytes_in, tensors_out, bytes_out

@@ -28,11 +28,19 @@ class Transfer:
 
     def latency_ms(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Milliseconds for `tensors` tensors of `size_bytes` bytes in all."""
-        start = self.start_ms * (np.asarray(tensors) > 0)
-        return start + self.fixed_ms * tensors + np.asarray(size_bytes) / self.bytes_per_ms
+        if self.start_ms == self.fixed_ms == 0 and self.bytes_per_ms == float("inf"):
+            return np.zeros(np.shape(size_bytes))
+        moving = np.asarray(size_bytes) / self.bytes_per_ms
+        if self.fixed_ms:
+            moving = moving + self.fixed_ms * tensors
+        if self.start_ms:
+            moving = moving + self.start_ms * (np.asarray(tensors) > 0)
+        return moving
 
     def energy_mj(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Millijoules for `tensors` tensors of `size_bytes` bytes in all."""
+        if self.fixed_mj == self.mj_per_byte == 0:
+            return np.zeros(np.shape(size_bytes))
         return np.asarray(self.fixed_mj * tensors + np.asarray(size_bytes) * self.mj_per_byte)
 
 

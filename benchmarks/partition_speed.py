@@ -1,0 +1,54 @@
+"""How long a plan takes: `python -m benchmarks.partition_speed`. Exit code 1 if one takes 1 s.
+
+Two units with transfers between them, K <= 4, the graph already loaded; times are made up, since
+only their number matters.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+from perfmodel.cost.fusion import kernel_of
+from perfmodel.graph.load import load
+from perfmodel.partition.layers import layer_graph
+from perfmodel.partition.plan import solve
+from perfmodel.partition.problem import Problem
+from perfmodel.partition.system import Transfer, Unit
+
+NETWORKS = ("vgg16", "inception_v3", "inception_v4", "resnet101", "nasnet_mobile", "nasnet_large")
+LIMIT_S = 1.0
+
+
+def measured_s(name: str) -> tuple[int, int, float, str]:
+    """Operators, layers, seconds and what the plan is the best of."""
+    graph = load(name)
+    started = time.perf_counter()
+    # every operator its own layer: the most that a framework without fusion makes of a graph
+    layers = layer_graph(graph, [kernel_of(graph, op) for op in graph.ops])
+    generator = np.random.default_rng(0)
+    move = Transfer(0.2, 2e6)
+    units = (
+        Unit("cpu", "d/cpu", generator.exponential(2.0, len(layers))),
+        Unit(
+            "gpu", "d/gpu", generator.exponential(1.0, len(layers)), None, 0.5, np.inf, move, move
+        ),
+    )
+    found = solve(Problem(layers, units), k=4)
+    return len(graph.ops), len(layers), time.perf_counter() - started, found.exact_over
+
+
+def main() -> int:
+    """Print the table."""
+    slow = False
+    for name in NETWORKS:
+        ops, layers, seconds, exact = measured_s(name)
+        slow |= seconds >= LIMIT_S
+        print(f"{name:16} {ops:5} ops {layers:5} layers {seconds:6.2f} s  best of {exact}")
+    return int(slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
