@@ -9,7 +9,8 @@ from typing import Any
 from perfmodel.commands.output import plain, print_json
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
-from perfmodel.partition.plan import Link, PartitionResult, partition
+from perfmodel.partition.plan import PartitionResult, partition
+from perfmodel.partition.problem import Link
 from perfmodel.report.text import bar, table
 from perfmodel.units import format_bytes, format_ms
 
@@ -87,6 +88,8 @@ def partition_json(result: PartitionResult) -> dict[str, Any]:
     data: dict[str, Any] = plain(result)
     data.pop("op_order")
     data["speedup"] = result.speedup
+    if result.curve is not None:
+        data["curve"]["total_ms"] = list(result.curve.total_ms)
     return data
 
 
