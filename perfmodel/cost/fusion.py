@@ -135,13 +135,34 @@ RULES_OF: Mapping[str, str] = {
     "nnapi": "tflite-gpu",
     "pytorch": "vanilla",
     "caffe": "vanilla",
+    # mobile engines fold activations and normalisation into convolutions
+    "tnn": "acl",
+    "paddle-lite": "acl",
+    "mace": "acl",
+    # compilers fold every element-wise operator into its producer
+    "tvm": "tflite-gpu",
+    "qnn": "tflite-gpu",
+    "snpe": "tflite-gpu",
+    # one kernel an operator
+    "tensorflow": "vanilla",
+    "darknet": "vanilla",
+    "torch7": "vanilla",
+    "cl-nn": "vanilla",
+    "chainer": "vanilla",
+    "cudaconvnet2": "vanilla",
+    "fbfft": "vanilla",
+    "neon": "vanilla",
 }
 """Frameworks that follow the rules of another."""
 
 
 def fusion_rules(framework: str) -> FusionRules:
     """Rules of a framework; raises `TargetError` with the known names for an unknown one."""
-    rules = FUSION.get(RULES_OF.get(framework, framework))
+    name = framework
+    while name not in FUSION and name not in RULES_OF and "-" in name:
+        # a build of a framework follows its rules: torch7-cudnn-5.1, paddle-lite-armv7
+        name = name.rpartition("-")[0]
+    rules = FUSION.get(RULES_OF.get(name, name))
     if rules is None:
         known = ", ".join(sorted({*FUSION, *RULES_OF}))
         raise TargetError(f"no fusion rules for framework {framework!r}", f"known: {known}")
