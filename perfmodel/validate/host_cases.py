@@ -1,0 +1,97 @@
+"""What the host experiment predicts and then runs: the zoo, and real .tflite files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfmodel.cost import weights_bytes
+from perfmodel.errors import PerfmodelError
+from perfmodel.graph.ir import Graph
+from perfmodel.measure.host_bench import Setup
+from perfmodel.measure.samples import BYTES_OF
+from perfmodel.profile.predict import Prediction, predict_workload, workload
+from perfmodel.profile.profile_file import DeviceProfile
+from perfmodel.profile.registry import Resolved
+from perfmodel.validate.first_run import first_ms, load_fact
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A network in a setup with its prediction; `path` is set for a real file."""
+
+    key: str
+    model: str
+    setup: Setup
+    path: Path | None
+    prediction: Prediction
+    first_ms: float | None
+
+
+def setups_of(profile: DeviceProfile) -> tuple[Setup, ...]:
+    """Setups that a profile of this host has targets for."""
+    return tuple(
+        Setup(t.target.precision, t.target.threads)
+        for t in profile.targets
+        if t.target.unit == "cpu" and t.target.framework == "tflite"
+    )
+
+
+def file_precision(graph: Graph) -> str:
+    """"int8" where most constants that hold data are 8 bits wide, else "fp32"."""
+    held: dict[bool, int] = {True: 0, False: 0}
+    for tensor in graph.tensors.values():
+        if tensor.constant:
+            size = 1
+            for edge in tensor.shape:
+                size *= edge
+            held["int8" in tensor.dtype] += size
+    return "int8" if held[True] > held[False] else "fp32"
+
+
+def predict_cases(
+    profile: DeviceProfile, models: Sequence[str], files: Sequence[Path]
+) -> tuple[tuple[Predicted, ...], dict[str, str]]:
+    """Predictions of zoo networks in every setup and of files in those of their precision.
+
+    The second result names what could not be predicted, and why.
+    """
+    found: list[Predicted] = []
+    refused: dict[str, str] = {}
+    for model in [*models, *files]:
+        path = model if isinstance(model, Path) else None
+        name = path.stem if path else str(model)
+        try:
+            graph = graph_of(name, path)
+            own = file_precision(graph) if path else None
+            for setup in setups_of(profile):
+                if own is None or setup.precision == own:
+                    found.append(_predicted(profile, name, path, graph, setup))
+        except PerfmodelError as error:
+            refused[name] = str(error)
+    return tuple(found), refused
+
+
+def graph_of(name: str, path: Path | None) -> Graph:
+    """The graph of a real file, or the zoo's of that name."""
+    from perfmodel.graph.load import load
+
+    return load(str(path)) if path else load(name)
+
+
+def _predicted(
+    profile: DeviceProfile, name: str, path: Path | None, graph: Graph, setup: Setup
+) -> Predicted:
+    target = next(
+        t
+        for t in profile.targets
+        if (t.target.precision, t.target.threads) == (setup.precision, setup.threads)
+    )
+    work = workload(graph, "tflite-cpu", allow_uncovered=True)
+    prediction = predict_workload(work, Resolved(profile, target))
+    fact = load_fact(profile.traits, setup)
+    stored = weights_bytes(graph)
+    weights = stored if path else stored // 4 * BYTES_OF[setup.precision]
+    first = fact and first_ms(fact, weights, len(work.kernels), prediction.latency_ms)
+    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first)
