@@ -299,6 +299,61 @@ def compare(
     )
 
 
+@app.command()
+def whatif(
+    scenario: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="A scenario file to simulate; or give --model and --on."),
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "",
+    on: Annotated[str, typer.Option("--on", help=TARGET_HELP)] = "",
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="PATH=V1,V2 or PATH=LOW:HIGH:STEP; several make a grid."),
+    ] = None,
+    samples: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--sample", help="PATH=LAW(...): uniform, normal, lognormal, choice, ..."),
+    ] = None,
+    n: Annotated[Optional[int], typer.Option("--n", min=1, help="Samples a grid point.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    metric: Annotated[str, typer.Option(help="Column that the answer is about.")] = "",
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that simulate.")
+    ] = os.cpu_count() or 1,
+    dask: Annotated[str, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT.")] = "",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
+    ] = None,
+    restart: Annotated[bool, typer.Option(help="Overwrite what is in the output.")] = False,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """Vary anything in a scenario or a prediction; see what moves the answer.
+
+    Example: perfmodel whatif --model mobilenet_v2 --on snapdragon-888/cpu --set width=0.5,1.0
+    """
+    from perfmodel.commands.whatif import whatif_command
+
+    return whatif_command(
+        scenario,
+        model=model,
+        on=on,
+        sets=sets or [],
+        samples=samples or [],
+        n=n,
+        seed=seed,
+        metric=metric,
+        workers=workers,
+        dask=dask,
+        output=output,
+        restart=restart,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments

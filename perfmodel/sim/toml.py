@@ -21,3 +21,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ScenarioError(f"{path}: cannot read: {error.strerror or error}") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: not a TOML file: {error}") from None
+
+
+def parse_value(text: str) -> Any:
+    """The value that a text means in TOML, such as a table in braces; ScenarioError otherwise."""
+    try:
+        return _reader.loads(f"value = {text}")["value"]
+    except (ValueError, KeyError) as error:
+        raise ScenarioError(f"{text!r} is no TOML value: {error}") from None
