@@ -1,11 +1,11 @@
 """Offload over a real wire: the simulation predicts p50 and p95 first, then the run shows them.
 
     python -m validation.wire -o validation/results/wire.json        about 4 minutes, quiet machine
-    python -m validation.wire --quick                                about 40 seconds
+    python -m validation.wire --quick                                about 90 seconds
 
 A TCP server of ours runs a .tflite network behind a queue, on loopback, behind a relay that paces
-bytes to a bandwidth and delays them. Calibration, on the same wire with one request at a time,
-gives service times and the overhead of sockets and threads. Then, for every load, the simulation
+bytes to a bandwidth and delays them. Requests one at a time give the overhead of sockets and
+threads. Then, for every load, a pilot on the same wire gives service times, and the simulation
 predicts the percentiles for the very arrival times that the client then sends at.
 """
 
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,24 +36,26 @@ from perfmodel.measure.tflite_host import runtime
 from perfmodel.sim import simulate
 from validation.wire_server import REPLY, REQUEST, receive
 
-MODEL = "mobilenet_v2"
+MODEL = "resnet18"
 UPLOAD_BYTES, UPLINK_MBPS, DOWNLINK_MBPS, RTT_MS = 20_000, 60.0, 100.0, 20.0
 REPLY_BYTES = 1000 + REPLY.size
 LOADS = (0.2, 0.4, 0.6, 0.8, 0.9)
 REPLICATIONS = 40
 BATCHES = ((1, 0.0), (4, 5.0))  # (largest batch, timeout in ms): first come first served, batching
 PERCENTILES = (50, 95)
+SMALL_BYTES = 100
+LONE_REQUESTS, PILOT_REQUESTS, PILOT_ROUNDS = 60, 80, 8
 LEAD_S = 0.02  # for the sending thread to start
 DRIFT_WORTH_A_WARNING = 0.05
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One request as the client saw it (ms)."""
+    """One request as the client saw it (ms); `before_ms` is the busy time of the batch before."""
 
     latency_ms: float
     queued_ms: float
-    service_ms: float
+    before_ms: float
     batch_size: int
 
 
@@ -61,7 +63,7 @@ class Answer:
 class Case:
     """One percentile at one load: predicted with the range over replications, then measured.
 
-    `drift` is the mean service time in the run over that of the calibration, less one: what the
+    `drift` is the mean service time in the run over that of the pilot, less one: what the
     machine did, not the model. `replayed_ms` is the simulation with the run's own service times,
     known only afterwards: what queue and link alone get wrong (first come first served only).
     """
@@ -128,28 +130,28 @@ class Wire:
             assert process.stdout is not None
             process.stdout.close()
 
-    def run(self, times_s: Sequence[float]) -> list[Answer]:
+    def run(self, times_s: Sequence[float], upload_bytes: int = UPLOAD_BYTES) -> list[Answer]:
         """Send a request at every time, wait for all answers; latency counts from the time due."""
         start = time.perf_counter() + LEAD_S
-        sender = threading.Thread(target=self._send, args=(start, times_s))
+        sender = threading.Thread(target=self._send, args=(start, times_s, upload_bytes))
         sender.start()
         answers: dict[int, Answer] = {}
         while len(answers) < len(times_s):
-            number, size, queued_s, service_s, batch = REPLY.unpack(
+            number, size, queued_s, before_s, batch = REPLY.unpack(
                 receive(self._socket, REPLY.size)
             )
             receive(self._socket, size)
             latency_s = time.perf_counter() - start - times_s[number]
-            answers[number] = Answer(1e3 * latency_s, 1e3 * queued_s, 1e3 * service_s, batch)
+            answers[number] = Answer(1e3 * latency_s, 1e3 * queued_s, 1e3 * before_s, batch)
         sender.join()
         return [answers[number] for number in range(len(times_s))]
 
-    def _send(self, start: float, times_s: Sequence[float]) -> None:
+    def _send(self, start: float, times_s: Sequence[float], upload_bytes: int) -> None:
         for number, time_s in enumerate(times_s):
             left = start + time_s - time.perf_counter()
             if left > 0:
                 time.sleep(left)
-            payload = bytes([number % 251]) * (UPLOAD_BYTES - REQUEST.size)
+            payload = bytes([number % 251]) * (upload_bytes - REQUEST.size)
             self._socket.sendall(REQUEST.pack(number, len(payload)) + payload)
 
 
@@ -164,7 +166,13 @@ def calibrate(wire: Wire, requests: int, rng: np.random.Generator) -> list[Answe
 def overhead_ms(answers: Sequence[Answer]) -> float:
     """Return the median of what is left of a lone request's latency: sockets, threads, sleeping."""
     ideal = 8 * UPLOAD_BYTES / UPLINK_MBPS / 1e3 + 8 * REPLY_BYTES / DOWNLINK_MBPS / 1e3 + RTT_MS
-    return statistics.median(a.latency_ms - a.service_ms - ideal for a in answers)
+    served = zip(answers, busy_times(answers), strict=False)
+    return statistics.median(answer.latency_ms - busy_ms - ideal for answer, busy_ms in served)
+
+
+def busy_times(answers: Sequence[Answer]) -> list[float]:
+    """Return how long the server was busy with every request but the last, one at a time."""
+    return [answer.before_ms for answer in answers[1:]]
 
 
 def scenario(
@@ -215,12 +223,15 @@ def predict(tables: dict[str, Any], policy: str, load: float) -> list[Case]:
 
 
 def batch_table(wire: Wire, largest: int, rounds: int) -> dict[str, Any]:
-    """Measure every batch size: requests sent together, far enough apart from other groups."""
+    """Measure every batch size: small requests sent together, so that they share a batch."""
     seen: dict[int, list[float]] = {size: [] for size in range(1, largest + 1)}
+    before = 0
     for size in range(1, largest + 1):
         for _ in range(rounds):
-            for answer in wire.run([0.0] * size):
-                seen[answer.batch_size].append(answer.service_ms)
+            first = wire.run([0.0] * size, SMALL_BYTES)[0]
+            if before:
+                seen[before].append(first.before_ms)
+            before = first.batch_size if first.batch_size == size else 0
     times = [statistics.median(seen[size]) for size in seen if seen[size]]
     sizes = [size for size in seen if seen[size]]
     return {"batch_sizes": sizes, "batch_ms": [float(t) for t in np.maximum.accumulate(times)]}
@@ -230,48 +241,59 @@ def one_policy(
     networks: Sequence[Path],
     max_batch: int,
     timeout_ms: float,
-    loads: Sequence[float],
     seconds: float,
-    progress: Any,
+    progress: Callable[[str], None],
 ) -> list[Case]:
-    """Calibrate, then predict and run every load."""
+    """Calibrate, then for every load: a pilot at that load, the prediction, the run."""
     rng = np.random.default_rng(max_batch)
     policy = "fifo" if max_batch == 1 else f"batches of {max_batch}"
+    batching: dict[str, Any] = {}
+    if max_batch > 1:
+        batching = {"batching": {"max_size": max_batch, "timeout_ms": timeout_ms}}
     cases: list[Case] = []
     with Wire(networks[:max_batch], max_batch, timeout_ms) as wire:
-        alone = calibrate(wire, 100, rng)
+        alone = calibrate(wire, LONE_REQUESTS, rng)
         extra_ms = overhead_ms(alone) - (timeout_ms if max_batch > 1 else 0.0)
-        service: dict[str, Any]
-        batching: dict[str, Any] = {}
-        if max_batch == 1:
-            values = [answer.service_ms for answer in alone]
-            service = {"compute_ms": {"kind": "values", "values": values}}
-            capacity_ms = statistics.fmean(values)
-        else:
-            service = batch_table(wire, max_batch, 25)
-            batching = {"batching": {"max_size": max_batch, "timeout_ms": timeout_ms}}
-            capacity_ms = service["batch_ms"][-1] / service["batch_sizes"][-1]
-            batching["batching"]["max_size"] = service["batch_sizes"][-1]
-        progress(f"{policy}: service {capacity_ms:.2f} ms per request, overhead {extra_ms:.2f} ms")
-        for load_share in loads:
-            gap_s = capacity_ms / 1e3 / load_share
+        nominal_ms = statistics.fmean(busy_times(alone))
+        if max_batch > 1:
+            nominal_ms = batch_table(wire, max_batch, 10)["batch_ms"][-1] / max_batch
+        progress(f"{policy}: {nominal_ms:.2f} ms per request, overhead {extra_ms:.2f} ms")
+        for load_share in LOADS:
+            gap_s = nominal_ms / 1e3 / load_share
+            service = pilot(wire, max_batch, gap_s, rng)
             times_s = np.cumsum(rng.exponential(gap_s, math.ceil(seconds / gap_s))).tolist()
             predicted = predict(scenario(times_s, service, extra_ms, batching), policy, load_share)
             said = (f"p{case.percentile} {case.predicted_ms:.2f} ms" for case in predicted)
             progress(f"  load {load_share}: predicted {', '.join(said)}")
             answers = wire.run(times_s)
+            drift: float | None = None
             replayed: list[float | None] = [None] * len(predicted)
-            drift = None
             if max_batch == 1:
-                took = [answer.service_ms for answer in answers]
-                drift = statistics.fmean(took) / capacity_ms - 1
-                replay = {"compute_ms": {"kind": "replay", "values": took}}
-                again = scenario(times_s, replay, extra_ms, batching) | {"replications": 2}
-                replayed = [case.predicted_ms for case in predict(again, policy, load_share)]
+                drift, replayed = afterwards(answers, times_s, service, extra_ms)
             for case, again_ms in zip(predicted, replayed, strict=True):
                 cases.append(_measured(case, answers, drift, again_ms))
                 progress(f"    {_line(cases[-1])}")
     return cases
+
+
+def pilot(wire: Wire, max_batch: int, gap_s: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Measure service times just before a run and at its load: caches and clocks are then alike."""
+    if max_batch > 1:
+        return batch_table(wire, max_batch, PILOT_ROUNDS)
+    times_s = np.cumsum(rng.exponential(gap_s, PILOT_REQUESTS)).tolist()
+    return {"compute_ms": {"kind": "values", "values": busy_times(wire.run(times_s))}}
+
+
+def afterwards(
+    answers: Sequence[Answer], times_s: Sequence[float], service: dict[str, Any], extra_ms: float
+) -> tuple[float, list[float | None]]:
+    """Return how far service times went from the pilot's, and percentiles with the true ones."""
+    took = busy_times(answers)
+    took.append(statistics.median(took))
+    drift = statistics.fmean(took) / statistics.fmean(service["compute_ms"]["values"]) - 1
+    replay = {"compute_ms": {"kind": "replay", "values": took}}
+    again = scenario(times_s, replay, extra_ms, {}) | {"replications": 1}
+    return drift, [case.predicted_ms for case in predict(again, "fifo", 0.0)]
 
 
 def _measured(
@@ -289,7 +311,7 @@ def _measured(
 def _line(case: Case) -> str:
     text = f"p{case.percentile} measured {case.measured_ms:.2f} ms ({100 * case.error:+.1f} %)"
     if case.drift is not None and abs(case.drift) > DRIFT_WORTH_A_WARNING:
-        text += f"; the machine served {100 * case.drift:+.0f} % longer than in the calibration"
+        text += f"; the machine served {100 * case.drift:+.0f} % longer than in the pilot"
     if case.replayed_ms is not None and case.measured_ms:
         own = case.replayed_ms / case.measured_ms - 1
         text += f"; with the run's own service times {100 * own:+.1f} %"
@@ -328,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seconds", type=float, default=0.0, help="per load and policy")
     options = parser.parse_args(arguments)
-    seconds = options.seconds or (3.0 if options.quick else 22.0)
+    seconds = options.seconds or (3.0 if options.quick else 16.0)
     load_before = os.getloadavg()[0]
     cases: list[Case] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -336,7 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for size, path in enumerate(networks, 1):
             write_tflite(load(f"{MODEL}@batch={size}"), path)
         for max_batch, timeout_ms in BATCHES:
-            cases += one_policy(networks, max_batch, timeout_ms, LOADS, seconds, print)
+            cases += one_policy(networks, max_batch, timeout_ms, seconds, print)
     result = report(cases, load_before)
     if options.output is not None:
         options.output.parent.mkdir(parents=True, exist_ok=True)

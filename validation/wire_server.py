@@ -19,7 +19,7 @@ import numpy as np
 from perfmodel.measure.tflite_host import runtime
 
 REQUEST = struct.Struct("!QI")  # number, payload bytes
-REPLY = struct.Struct("!QIddI")  # number, payload bytes, queued s, service s, batch size
+REPLY = struct.Struct("!QIddI")  # number, payload bytes, queued s, busy s of the batch before, size
 WARM_UPS = 5
 
 
@@ -82,18 +82,23 @@ def work(
     max_batch: int,
     timeout_s: float,
 ) -> None:
-    """Serve batches for ever."""
+    """Serve batches for ever.
+
+    Busy is the time from taking a batch to being free for the next, sending included; a reply
+    cannot know its own and carries that of the batch before.
+    """
+    busy_s = 0.0
     while True:
         batch = collect(waiting, max_batch, timeout_s)
         started = time.perf_counter()
         answer = network.run([payload for _, payload, _ in batch])
-        ended = time.perf_counter()
         replies = [
-            REPLY.pack(number, len(answer), started - arrived, ended - started, len(batch)) + answer
+            REPLY.pack(number, len(answer), started - arrived, busy_s, len(batch)) + answer
             for number, _, arrived in batch
         ]
         try:
             connection.sendall(b"".join(replies))
+            busy_s = time.perf_counter() - started
         except OSError:
             return
 
