@@ -14,7 +14,14 @@ from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
 from perfmodel.graph.ops import BINARY, REDUCE, UNARY
 
-PRECISION_BYTES: Mapping[str, float] = {"fp32": 4, "fp16": 2, "fp16_tc": 2, "int8": 1, "float": 4}
+PRECISION_BYTES: Mapping[str, float] = {
+    "fp32": 4,
+    "fp16": 2,
+    "fp16_tc": 2,
+    "int8": 1,
+    "uint8": 1,
+    "float": 4,
+}
 """Bytes of a stored number by precision; `float` is taken as 4, its most common case."""
 
 _FLOAT_DTYPES = frozenset({"float64", "float32", "float16", "bfloat16"})

@@ -20,11 +20,17 @@ from perfmodel.errors import RunnerError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.campaign import Discipline, measure_job
+from perfmodel.measure.litert_profiler import ProfilerError
 from perfmodel.measure.runner import Job, Prepared
 from perfmodel.measure.tflite_host import TfliteRunner
+from perfmodel.measure.uint8_file import to_uint8
 
-FILE_PRECISIONS: Mapping[str, str] = {"fp32": "float32", "int8": "int8"}
-"""Precision of a target -> that of the .tflite writer."""
+FILE_PRECISIONS: Mapping[str, str] = {
+    "fp32": "float32",
+    "int8": "int8",
+    "uint8": "int8",
+}
+"""Precision of a target -> that of the .tflite writer; uint8 files are made from int8 ones."""
 
 
 @dataclass(frozen=True)
@@ -108,16 +114,31 @@ class HostBench:
         path = self.folder / f"{graph.name}_{precision}.tflite"
         if not path.exists():
             write_tflite(graph, path, precision=FILE_PRECISIONS[precision])
+            if precision == "uint8":
+                to_uint8(path)
         return path
 
     def measure(
-        self, key: str, path: Path, setup: Setup, discipline: Discipline = IN_SITU
+        self,
+        key: str,
+        path: Path,
+        setup: Setup,
+        discipline: Discipline = IN_SITU,
+        profile: bool = True,
     ) -> dict[str, Any]:
-        """Journal entry of one file: its sets, and whether it was cold at its first load."""
+        """Journal entry of one file: its sets, and whether it was cold at its first load.
+
+        Recurrent files keep state that only the plain interpreter can hold: they have no times of
+        operators.
+        """
         anchor = self.anchor(setup)
         cold = drop_from_cache(path)
         job = Job(key, path, setup.threads, setup.precision)
-        entry = measure_job(self.runner, job, anchor, discipline)
+        try:
+            entry = measure_job(self.runner if profile else self._plain, job, anchor, discipline)
+        except ProfilerError:
+            drop_from_cache(path)
+            entry = measure_job(self._plain, job, anchor, discipline)
         return {**entry, "cold": cold, "file_bytes": path.stat().st_size}
 
 

@@ -32,6 +32,10 @@ _Free = ctypes.CFUNCTYPE(None, _Pointer)
 _size = ctypes.c_size_t
 
 
+class ProfilerError(RunnerError):
+    """The profiler cannot run a file or does not answer as expected; other ways of timing may."""
+
+
 @lru_cache(maxsize=1)
 def profiler_available() -> bool:
     """Whether the installed runtime is one whose profiler we can read."""
@@ -66,7 +70,7 @@ def _environment() -> Any:
 def _call(name: str, *arguments: Any) -> None:
     status = getattr(_library(), name)(*arguments)
     if status != 0:
-        raise RunnerError(f"LiteRT profiler: {name} returned status {status}")
+        raise ProfilerError(f"LiteRT profiler: {name} returned status {status}")
 
 
 class ProfiledModel:
@@ -191,7 +195,7 @@ class ProfiledModel:
 def _by_operator(events: np.ndarray, runs: int) -> dict[str, tuple[float, ...]]:
     """Events as {"position name": durations}: every run has the same operators in the same order.
 
-    Calls of a delegate are left out (their kernels are in). Raises `RunnerError` otherwise.
+    Calls of a delegate are left out (their kernels are in). Raises `ProfilerError` otherwise.
     """
     kinds = events[:, 1] & np.uint64(0xFFFFFFFF)
     names = [ctypes.string_at(int(tag)).decode(errors="replace") for tag in events[:, 0]]
@@ -202,7 +206,7 @@ def _by_operator(events: np.ndarray, runs: int) -> dict[str, tuple[float, ...]]:
     ]
     count, rest = divmod(len(kept), runs)
     if rest or any(kept[i][0] != kept[i % count][0] for i in range(len(kept))):
-        raise RunnerError("LiteRT profiler: runs of one network have different operators")
+        raise ProfilerError("LiteRT profiler: runs of one network have different operators")
     return {
         f"{i} {kept[i][0]}": tuple(duration for _, duration in kept[i::count]) for i in range(count)
     }

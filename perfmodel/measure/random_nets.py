@@ -228,3 +228,24 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
         x = d.g.fc(x, d.channels(10, 2048), activation="relu")
     x = d.g.op("softmax", d.g.fc(x, d.pick((10, 100, 1000, 1001))), axis=-1)
     return d.g.build(x, source=f"random:{seed}", format="zoo")
+
+
+def random_recurrent(seed: int) -> Graph:
+    """One random LSTM layer in one or both directions, as speech and text networks have them."""
+    generator = np.random.default_rng((seed, 1))
+    d = _Draw(f"random_recurrent_{seed}", generator)
+    steps = d.pick((1, 1, 8, 16, 24, 28, 32, 50, 100))
+    x = d.g.input((1, steps, d.channels(8, 1024)))
+    hidden, directions = d.channels(8, 1024), d.pick((1, 1, 2))
+    weights = [d.g.constant((directions, 4 * hidden, n)) for n in (d.wide(x), hidden)]
+    y = d.g.op(
+        "lstm",
+        x,
+        *weights,
+        d.g.constant((directions, 4 * hidden)),
+        hidden=hidden,
+        directions=directions,
+        return_sequences=True,
+        time_major=False,
+    )
+    return d.g.build(y, source=f"random_recurrent:{seed}", format="zoo")

@@ -21,7 +21,7 @@ from perfmodel.measure.align import align
 from perfmodel.measure.campaign import JobResult, SetResult, result_from_entry
 from perfmodel.measure.host_bench import Setup
 
-BYTES_OF: Mapping[str, int] = {"fp32": 4, "int8": 1}
+BYTES_OF: Mapping[str, int] = {"fp32": 4, "int8": 1, "uint8": 1}
 SHORTEST_US = 0.05
 """Kernels are never given less than this: the profiler counts whole us and may see none."""
 
@@ -100,10 +100,14 @@ def sample(
     split into kernels."""
     result = result_from_entry(key, entry)
     per_op = operator_us(result, nominal_ms)
-    if not per_op:
-        raise RunnerError(f"{key}: the runtime gave no times of operators")
     kernels = fuse(graph, "tflite-cpu")
-    times = align(graph, kernels, per_op)
+    if per_op:
+        times = align(graph, kernels, per_op)
+    elif len(kernels) == 1:
+        # a lone kernel is the whole: this is how kernels are timed without a profiler
+        times = np.array([whole_ms(result, nominal_ms) * 1e3])
+    else:
+        raise RunnerError(f"{key}: the runtime gave no times of operators")
     return Sample(
         key,
         setup,

@@ -29,7 +29,7 @@ from perfmodel.profile.registry import ProfileFolder, Resolved
 if TYPE_CHECKING:
     from perfmodel.profile.batch import NetworkBatch
 
-BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1}
+BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
 """Bytes of a weight or activation as stored; `float` counts its upper bound."""
 
 NOVELTY_LIMIT = 0.05

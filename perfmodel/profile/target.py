@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from perfmodel.errors import TargetError
 
 UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
-PRECISIONS = ("fp32", "tf32", "fp16", "int8", "float")
+PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "float")
 CLUSTERS = ("big", "little", "all")
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9.+-]{0,79}")

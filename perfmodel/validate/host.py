@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from perfmodel.cost import fuse
-from perfmodel.errors import ProfileError, RunnerError
+from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import Discipline, instability_warning, result_from_entry
 from perfmodel.measure.host_bench import HostBench, Setup
 from perfmodel.measure.journal import Journal
-from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.runner import Machine, machine_to_dict
 from perfmodel.measure.samples import first_run, operator_us, whole_ms
@@ -168,19 +167,12 @@ def discipline_for(predicted_ms: float) -> Discipline:
 def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
     began = time.monotonic()
     predicted = p.prediction.latency_ms
-    bench.runner.profile = (
-        profiler_available() and predicted < LONGEST_PROFILED_MS and p.setup.threads == 1
-    )
+    profiled = predicted < LONGEST_PROFILED_MS and p.setup.threads == 1
     try:
         path = p.path or bench.write(graph_of(p.model, None), p.setup.precision)
-        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted))
-    except RunnerError as error:
-        try:
-            # recurrent files keep state that only the plain interpreter can hold
-            bench.runner.profile = False
-            entry = bench.measure(p.key, path, p.setup, discipline_for(predicted))
-        except (RunnerError, UnboundLocalError):
-            entry = {"refused": str(error)}
+        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled)
+    except PerfmodelError as error:
+        entry = {"refused": str(error)}
     return {**entry, "spent_s": time.monotonic() - began}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from perfmodel.profile.predict import Prediction, predict_workload, workload
 from perfmodel.profile.profile_file import DeviceProfile
 from perfmodel.profile.registry import Resolved
 from perfmodel.validate.first_run import first_ms, load_fact
+
+ZOO_PRECISIONS = ("fp32", "int8")
+"""uint8 is what files of 2018 hold: it is predicted for them, and not run for the zoo."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,13 @@ def setups_of(profile: DeviceProfile) -> tuple[Setup, ...]:
 
 
 def file_precision(graph: Graph) -> str:
-    """"int8" where most constants that hold data are 8 bits wide, else "fp32"."""
-    held: dict[bool, int] = {True: 0, False: 0}
+    """Precision of a file: int8 or uint8 where most of its weights are that, else fp32."""
+    held: Counter[str] = Counter()
     for tensor in graph.tensors.values():
         if tensor.constant:
-            size = 1
-            for edge in tensor.shape:
-                size *= edge
-            held["int8" in tensor.dtype] += size
-    return "int8" if held[True] > held[False] else "fp32"
+            held[tensor.dtype] += tensor.elements
+    most = max(held, key=lambda d: held[d], default="float32")
+    return most if most in ("int8", "uint8") else "fp32"
 
 
 def predict_cases(
@@ -66,7 +68,7 @@ def predict_cases(
             graph = graph_of(name, path)
             own = file_precision(graph) if path else None
             for setup in setups_of(profile):
-                if own is None or setup.precision == own:
+                if setup.precision == own if own else setup.precision in ZOO_PRECISIONS:
                     found.append(_predicted(profile, name, path, graph, setup))
         except PerfmodelError as error:
             refused[name] = str(error)

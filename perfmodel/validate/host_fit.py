@@ -78,13 +78,17 @@ def overhead(samples: Sequence[Sample]) -> Overhead:
     The middle of the samples counts: those that miss by more than three median deviations are left
     out of a second fit.
     """
-    whole = np.array([s.whole_ms for s in samples])
-    total = np.array([s.kernel_us.sum() / 1e3 for s in samples])
+    networks = [s for s in samples if s.operators]
+    if not networks:
+        # kernels timed alone hold their own overhead
+        return Overhead(0.0, 1.0)
+    whole = np.array([s.whole_ms for s in networks])
+    total = np.array([s.kernel_us.sum() / 1e3 for s in networks])
     kept = np.ones(len(whole), dtype=bool)
     for _ in range(2):
         design = np.column_stack([1 / whole, total / whole])[kept]
         fixed, ratio = np.linalg.lstsq(design, np.ones(kept.sum()), rcond=None)[0]
-        if fixed < 0 or len(samples) < MIN_NETWORKS:
+        if fixed < 0 or len(networks) < MIN_NETWORKS:
             fixed, ratio = 0.0, float(np.median(whole / total))
         off = np.abs((fixed + ratio * total) / whole - 1)
         kept = off <= max(3 * float(np.median(off)), 0.01)
@@ -96,6 +100,8 @@ def stretched(sample: Sample, cost: Overhead) -> np.ndarray:
 
     The profiled run is another run than the timed one; within limits the whole is right.
     """
+    if not sample.operators:
+        return sample.kernel_us
     scale = (sample.whole_ms - cost.fixed_ms) * 1e3 / sample.kernel_us.sum()
     nearest = np.clip(scale / cost.ratio, 1 - WHOLE_LIMIT, 1 + WHOLE_LIMIT)
     times: np.ndarray = sample.kernel_us * nearest * cost.ratio
