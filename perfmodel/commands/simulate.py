@@ -102,6 +102,8 @@ def _headline(result: SimulationResult) -> str:
             )
         else:
             lines.append(f"{place}{_one(case)}")
+        if case.warnings:
+            lines[-1] += " - but see the warning below"
     return f"{result.scenario}\n" + "\n".join(lines)
 
 

@@ -62,7 +62,7 @@ def read_table(cls: type[T], table: Mapping[str, Any]) -> T:
     for item in fields(cls):
         required = item.default is MISSING and item.default_factory is MISSING
         if required and item.name not in table:
-            raise PlacedError(f"{place}{item.name} is missing", f"{cls.__doc__}")
+            raise PlacedError(f"{place}{item.name} is missing", "docs/scenarios.md lists every key")
     return cls(**table)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from perfmodel.sim.tracing import Tracer
 
-MOST_REQUESTS = 10**15  # a deadline that is not there
+NO_DEADLINE_MS = 1e15
 
 
 def simulate(
@@ -55,7 +55,8 @@ def simulate(
 
     `replications` and `seed` replace those of the scenario. The result, and with `keep_records`
     its records (one row per request), do not depend on `workers`. `tracer` collects the first
-    replication of the first case. Trace files are looked for relative to `folder`, by default the
+    replication of the first case. More than one worker starts processes, so a script needs the
+    usual `if __name__ == "__main__"`. Trace files are looked for relative to `folder`, by default the
     scenario file's. Raises ScenarioError for impossible scenarios.
     """
     started = time.perf_counter()
@@ -131,7 +132,7 @@ def _run_job(job: Job) -> Ran:
 
 def _run_one(scenario: Scenario, replication: int, keep: bool, tracer: Tracer | None = None) -> Ran:
     """Run one replication of a resolved scenario."""
-    deadlines = [task.deadline_ms or MOST_REQUESTS for task in scenario.task]
+    deadlines = [task.deadline_ms or NO_DEADLINE_MS for task in scenario.task]
     sink = Sink(deadlines, scenario.warmup_requests, keep)
     run = Run(scenario, replication, sink, tracer)
     builder = Builder(run)
