@@ -354,6 +354,52 @@ def whatif(
     )
 
 
+@app.command()
+def select(
+    models: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(help="Networks or families of the zoo; none means all."),
+    ] = None,
+    max_latency_ms: Annotated[float, typer.Option(help="Latency at the percentile, in ms.")] = 33.3,
+    on: Annotated[str, typer.Option("--on", help="A device, or any target of it.")] = "",
+    fleet: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Instead of a device: CSV of device,share."),
+    ] = None,
+    min_share: Annotated[float, typer.Option(help="Share of the fleet that must pass.")] = 0.9,
+    percentile: Annotated[float, typer.Option(help="Of the prediction's uncertainty.")] = 95.0,
+    max_memory_mb: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    max_energy_mj: Annotated[Optional[float], typer.Option()] = None,  # noqa: UP045
+    metric: Annotated[str, typer.Option(help="Published accuracy.")] = "imagenet_top1",
+    emit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Write the chosen network as .tflite into this folder."),
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """The most accurate variant within a budget; exit code 1 if none is.
+
+    Example: perfmodel select mobilenet_v2 --on snapdragon-888 --max-latency-ms 10
+    """
+    from perfmodel.commands.select import select_command
+
+    return select_command(
+        models or [],
+        on=on,
+        fleet=fleet,
+        min_share=min_share,
+        max_latency_ms=max_latency_ms,
+        percentile=percentile,
+        max_memory_mb=max_memory_mb,
+        max_energy_mj=max_energy_mj,
+        metric=metric,
+        folder=emit,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments

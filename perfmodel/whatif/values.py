@@ -165,4 +165,3 @@ def _range(item: str, text: str) -> list[Any]:
     if all(isinstance(n, int) for n in numbers):
         return [low + i * step for i in range(count)]
     return [float(f"{low + i * step:.12g}") for i in range(count)]
-
