@@ -14,14 +14,18 @@ from typing import Any
 __version__ = "0.1.0"
 
 _API = {
+    "compare": "perfmodel.whatif.compare:compare",
     "load": "perfmodel.graph.load:load",
+    "minspec": "perfmodel.whatif.minspec:minspec",
     "predict": "perfmodel.profile.predict:predict",
     "predict_many": "perfmodel.profile.predict:predict_many",
+    "select": "perfmodel.whatif.select:select",
     "simulate": "perfmodel.sim:simulate",
+    "whatif": "perfmodel.whatif.sweep:whatif",
 }
 """Public name -> module:function, imported on first use so that `import perfmodel` is quick."""
 
-__all__ = ["__version__", "load", "predict", "predict_many", "simulate"]
+__all__ = ["__version__", *_API]
 
 
 def __getattr__(name: str) -> Any:
