@@ -56,12 +56,17 @@ def simulate(
     `replications` and `seed` replace those of the scenario. The result, and with `keep_records`
     its records (one row per request), do not depend on `workers`. `tracer` collects the first
     replication of the first case. More than one worker starts processes, so a script needs the
-    usual `if __name__ == "__main__"`. Trace files are looked for relative to `folder`, by default the
-    scenario file's. Raises ScenarioError for impossible scenarios.
+    usual `if __name__ == "__main__"`. Trace files are looked for relative to `folder`, by default
+    the scenario file's. Raises ScenarioError for impossible scenarios.
     """
     started = time.perf_counter()
     cases, folder = _cases(scenario, folder, overrides)
-    prepared = [_prepare(case, folder, replications, seed) for case in cases]
+    try:
+        prepared = [_prepare(case, folder, replications, seed) for case in cases]
+    except ScenarioError as error:
+        if not isinstance(scenario, (str, Path)):
+            raise
+        raise ScenarioError(f"{scenario}: {error.message}", error.hint) from None
     first = prepared[0].scenario
     jobs = [
         (case.scenario, replication, keep_records)
