@@ -6,6 +6,7 @@ on the second side (left) to everything on the first (right); the best is marked
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from perfmodel.partition.plan import CutCurve, PartitionResult
 from perfmodel.report.plots import write_figure
 from perfmodel.report.svg import INK, WIDTH, axis, figure, text
 from perfmodel.units import format_ms
+from perfmodel.validate.partition_result import PartitionValidation
 
 COLORS = ("#1f6feb", "#9aa5b1", "#2f9e44")
 """First unit, moving, second unit."""
@@ -124,3 +126,14 @@ def _stack(
         f"{format_ms(parts[1])} + {format_ms(parts[2])}; {curve.moved_bytes[i]:,} bytes"
     )
     return f"<g><title>{escape(note)}</title>{''.join(drawn)}</g>"
+
+
+def write_validation_plots(done: PartitionValidation, folder: Path) -> list[Path]:
+    """One figure a network: predicted latency over the cut point, measured ones as dots."""
+    paths = []
+    for network in done.networks:
+        path = folder / f"{re.sub('[^a-z0-9_]+', '-', network.model)}.svg"
+        title = f"{network.model}: two pieces on {done.cases[0].target}, predicted and measured"
+        write_svg(curve_svg(network.curve, title, network.measured_ms), title, path)
+        paths.append(path)
+    return paths

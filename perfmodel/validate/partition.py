@@ -14,7 +14,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import numpy as np
 
 from perfmodel.cost import fuse
 from perfmodel.cost.kernel import Kernel, KernelTable
-from perfmodel.errors import MeasurementError, PartitionError, RunnerError
+from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError
 from perfmodel.graph.load import load
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import (
@@ -36,7 +36,7 @@ from perfmodel.measure.host_bench import HostBench, Setup
 from perfmodel.measure.journal import Journal
 from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
-from perfmodel.measure.runner import Job, Machine, machine_to_dict
+from perfmodel.measure.runner import Job, Machine
 from perfmodel.measure.samples import operator_us, whole_ms
 from perfmodel.measure.tflite_chain import ChainPiece, ChainRunner, handover_times, write_pieces
 from perfmodel.partition.criteria import cuts
@@ -47,7 +47,8 @@ from perfmodel.partition.segments import prefix_states, segment_costs
 from perfmodel.partition.system import Transfer, Unit
 from perfmodel.profile.profile_file import DeviceProfile, read_profile, write_atomically
 from perfmodel.validate.host import nominal_of
-from perfmodel.validate.metrics import Case, Scores, scores
+from perfmodel.validate.metrics import Case
+from perfmodel.validate.partition_result import NetworkOutcome, PartitionValidation
 
 NETWORKS = (
     *("squeezenet_1_1", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2"),
@@ -76,85 +77,6 @@ class Network:
     def curve(self) -> CutCurve:
         """Predicted latency over the cut point."""
         return cut_curve(Problem(self.layers, (self.unit,)))
-
-
-@dataclass(frozen=True)
-class NetworkOutcome:
-    """What a network's sweep found.
-
-    `chosen` is the cut predicted to be the best, `best` the one measured so; both were run again
-    side by side, and `chosen_over_best` is the ratio of those second times (1 if they are one).
-    """
-
-    model: str
-    layers: int
-    cuts: int
-    mape: float
-    whole_error: float
-    chosen: str
-    best: str
-    chosen_over_best: float
-    curve: CutCurve
-    measured_ms: Mapping[int, float]
-
-
-@dataclass(frozen=True)
-class PartitionValidation:
-    """Every plan predicted and measured; `source` says where the layer times came from."""
-
-    cases: tuple[Case, ...]
-    plans: tuple[str, ...]
-    networks: tuple[NetworkOutcome, ...]
-    source: str
-    handover: Transfer
-    machine: Machine
-    warning: str
-    left_out: Mapping[str, str]
-    spent_s: float
-
-    @property
-    def single_cuts(self) -> tuple[Case, ...]:
-        """The cases of two pieces at a cut point."""
-        named = zip(self.cases, self.plans, strict=True)
-        return tuple(c for c, plan in named if plan.startswith("cut "))
-
-    @property
-    def within_2(self) -> float:
-        """Share of networks whose chosen cut is at most 2 % slower than the measured best."""
-        return float(np.mean([n.chosen_over_best <= 1.02 for n in self.networks]))
-
-    def to_json(self) -> dict[str, Any]:
-        """The machine-readable result (keys of every `validate --json`, and per network)."""
-        total = scores(self.cases)
-        return {
-            "experiment": "partition",
-            "cases": [
-                {**vars(case), "plan": plan}
-                for case, plan in zip(self.cases, self.plans, strict=True)
-            ],
-            **{k: getattr(total, k) for k in ("mape", "within_5", "within_10", "within_20")},
-            "spearman": total.spearman,
-            "coverage": total.coverage,
-            "single_cuts": vars(scores(self.single_cuts)) if self.single_cuts else None,
-            "chosen_within_2": self.within_2,
-            "networks": [asdict(n) for n in self.networks],
-            "layer_times_from": self.source,
-            "handover": {
-                "fixed_ms": self.handover.fixed_ms,
-                "bytes_per_ms": self.handover.bytes_per_ms,
-            },
-            "machine": machine_to_dict(self.machine),
-            "warning": self.warning,
-            "left_out": dict(self.left_out),
-            "spent_s": self.spent_s,
-        }
-
-    def by_plan(self) -> dict[str, Scores]:
-        """Scores of the whole networks, of single cuts and of each criterion."""
-        groups: dict[str, list[Case]] = {}
-        for case, plan in zip(self.cases, self.plans, strict=True):
-            groups.setdefault("single cuts" if plan.startswith("cut ") else plan, []).append(case)
-        return {name: scores(found) for name, found in groups.items()}
 
 
 def run_partition(
@@ -193,7 +115,7 @@ def run_partition(
                             book, bench, model, host, handover, budget_s / len(models), most_cuts
                         )
                     )
-                except (PartitionError, RunnerError) as error:
+                except PerfmodelError as error:
                     left_out[model] = str(error)
             _write(networks, predictions or journal.with_suffix(".predictions.json"))
             for network in networks:
@@ -306,10 +228,7 @@ def _predict(
 ) -> dict[str, float]:
     costs = segment_costs(layers, prefix_states(layers), [unit]).latency_ms[0]
     ends = {name: (0, *places, len(layers)) for name, places in plans.items()}
-    return {
-        name: float(sum(costs[a, b] for a, b in pairwise(e)))
-        for name, e in ends.items()
-    }
+    return {name: float(sum(costs[a, b] for a, b in pairwise(e))) for name, e in ends.items()}
 
 
 def _write(networks: Sequence[Network], path: Path) -> None:
@@ -434,27 +353,3 @@ def _outcome(
         network.curve,
         {network.plans[name][0]: case.measured_ms for name, case in single.items()},
     )
-
-
-def partition_summary(done: PartitionValidation) -> str:
-    """The comparison for people: the answer first."""
-    cuts_scores = scores(done.single_cuts)
-    lines = [
-        f"{cuts_scores.cases} single cuts of {len(done.networks)} networks: mean error "
-        f"{cuts_scores.mape:.1%}, within 10 % {cuts_scores.within_10:.0%}; chosen cut within 2 % "
-        f"of the measured best for {done.within_2:.0%} of networks",
-        f"layer times from {done.source}",
-        "",
-        f"{'plan':18} cases   mean error  bias",
-    ]
-    lines += [
-        f"{name:18} {s.cases:5} {s.mape:10.1%} {s.bias:+7.1%}" for name, s in done.by_plan().items()
-    ]
-    lines += ["", f"{'network':26} cuts  mean error  whole   chosen   best     chosen/best"]
-    lines += [
-        f"{n.model:26} {n.cuts:4} {n.mape:10.1%} {n.whole_error:+7.1%}  {n.chosen:8} {n.best:8} "
-        f"{n.chosen_over_best:.3f}"
-        for n in done.networks
-    ]
-    lines += [f"left out: {model}: {why}" for model, why in done.left_out.items()]
-    return "\n".join([*lines, *([done.warning] if done.warning else [])])
