@@ -12,11 +12,12 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import ProfileError
-from perfmodel.profile.model_kinds import predictor_from_dict, predictor_to_dict
+from perfmodel.profile.model_kinds import RawModel, predictor_to_dict, raw_model
 from perfmodel.profile.predictor import Predictor
 from perfmodel.profile.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
 from perfmodel.profile.traits import Traits, traits_from_dict, traits_to_dict
@@ -82,14 +83,22 @@ class Provenance:
 
 @dataclass(frozen=True)
 class TargetProfile:
-    """One target of a device: its cost model, interval, error and provenance."""
+    """One target of a device: its cost model, interval, error and provenance.
+
+    `model` is the predictor itself, or the file's data of it; ask `predictor`.
+    """
 
     target: Target
     latency_kind: str
-    predictor: Predictor
+    model: Predictor | RawModel
     interval: Interval
     error: FitError
     provenance: Provenance
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The cost model; raises `ProfileError` if the file's data of it are damaged."""
+        return self.model.make() if isinstance(self.model, RawModel) else self.model
 
 
 @dataclass(frozen=True)
@@ -216,7 +225,7 @@ def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
     c = Checker(data, where)
     c.only(
         *("format", "version", "device", "title", "kind", "soc", "year", "hardware"),
-        *("targets", "traits"),
+        *("targets", "traits", "shared"),
     )
     c.text("format", choices=[FORMAT])
     version = c.whole("version")
@@ -228,7 +237,8 @@ def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
     raw = c.data.get("targets")
     if not isinstance(raw, list) or not 0 < len(raw) <= MAX_TARGETS:
         raise c.fail("targets", f"must be a list of 1 to {MAX_TARGETS} targets")
-    targets = tuple(_target(t, device, f"{where}.targets[{i}]") for i, t in enumerate(raw))
+    shared = c.child("shared").data if "shared" in c.data else {}
+    targets = tuple(_target(t, device, f"{where}.targets[{i}]", shared) for i, t in enumerate(raw))
     names = [str(t.target) for t in targets]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -258,7 +268,7 @@ def _facts(c: Checker) -> dict[str, Fact]:
     return facts
 
 
-def _target(data: Any, device: str, where: str) -> TargetProfile:
+def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> TargetProfile:
     c = Checker(data, where)
     c.only(
         *("unit", "framework", "precision", "threads", "cluster", "latency_kind", "model"),
@@ -297,12 +307,14 @@ def _target(data: Any, device: str, where: str) -> TargetProfile:
         *(p.text(name, "") for name in ("build", "affinity", "date", "note")),
     )
     kind = c.text("latency_kind", "steady", LATENCY_KINDS)
-    predictor = predictor_from_dict(c.data.get("model"), f"{where}.model")
-    return TargetProfile(target, kind, predictor, interval, error, provenance)
+    model = raw_model(c.data.get("model"), f"{where}.model", shared)
+    return TargetProfile(target, kind, model, interval, error, provenance)
 
 
 def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
     """Plain JSON data of a profile."""
+    targets = [_target_to_dict(t) for t in profile.targets]
+    shared = _share(targets)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -315,8 +327,31 @@ def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
             k: {"value": f.value, "source": f.source} for k, f in profile.hardware.items()
         },
         "traits": traits_to_dict(profile.traits),
-        "targets": [_target_to_dict(t) for t in profile.targets],
+        "targets": targets,
+        **({"shared": shared} if shared else {}),
     }
+
+
+SHARED_FIELDS = ("forests", "ranges")
+"""Large fields of a model that several targets of a device may have in common."""
+
+
+def _share(targets: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Move what two or more models have in common out of them; returns it by name."""
+    places: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for target in targets:
+        for name in SHARED_FIELDS:
+            if target["model"].get(name):
+                text = json.dumps(target["model"][name])
+                places.setdefault(text, []).append((target["model"], name))
+    shared: dict[str, Any] = {}
+    for text, users in places.items():
+        if len(users) > 1:
+            key = f"{users[0][1]}_{len(shared) + 1}"
+            shared[key] = json.loads(text)
+            for model, name in users:
+                model[name] = {"shared": key}
+    return shared
 
 
 def _target_to_dict(t: TargetProfile) -> dict[str, Any]:
