@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from perfmodel.commands.calibrate_host import duration_s, write_json
 from perfmodel.commands.output import print_json
@@ -112,7 +113,7 @@ def run_host(request: Request) -> int:
     return 0
 
 
-def host_text(data: dict) -> str:
+def host_text(data: Mapping[str, Any]) -> str:
     """A host validation for people."""
     rows = [
         (
@@ -142,7 +143,7 @@ def host_text(data: dict) -> str:
 
 def run_kinds(request: Request) -> int:
     """`validate kinds`: first, steady, sustained and in_app latency of a few networks."""
-    from perfmodel.validate.kinds import kinds_text, measure_kinds
+    from perfmodel.validate.kinds import measure_kinds
 
     done = measure_kinds(
         _own_profile(request), request.budget_s, request.models or ("mobilenet_v2",)
@@ -154,3 +155,32 @@ def run_kinds(request: Request) -> int:
     else:
         print(kinds_text(done))
     return 0
+
+
+def kinds_text(done: Mapping[str, Any]) -> str:
+    """The kinds for people."""
+    rows = [
+        (
+            f"{r['model']} on {r['target']}",
+            *(
+                "-" if r[k] is None else f"{r[k]:.2f}"
+                for k in (
+                    "predicted_first_ms",
+                    "first_ms",
+                    "predicted_steady_ms",
+                    "steady_ms",
+                    "sustained_ms",
+                    "in_app_ms",
+                )
+            ),
+        )
+        for r in done["rows"]
+    ]
+    headers = ("network, ms", "first (pred.)", "first", "steady (pred.)", "steady")
+    cold = all(r["first_cold"] for r in done["rows"])
+    lines = [
+        table((*headers, f"after {done['sustained_s']:.0f} s", "in app"), rows),
+        f"first: {'cold page cache' if cold else 'page cache could not be dropped: warm'}",
+        f"in app: beside {done['competing_load']}",
+    ]
+    return "\n".join(lines)

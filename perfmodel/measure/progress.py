@@ -11,9 +11,7 @@ def clock(seconds: float) -> str:
     """Seconds as 4:05 or 1:02:03."""
     whole = max(0, round(seconds))
     hours, minutes = whole // 3600, whole // 60 % 60
-    return (
-        f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
-    )
+    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 class ProgressBar:

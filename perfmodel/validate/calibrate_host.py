@@ -138,9 +138,7 @@ def _table(graph: Graph) -> KernelTable:
     return KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
 
 
-def _measured(
-    entries: Mapping[str, Any], setup: Setup, candidates: Sequence[Graph]
-) -> list[int]:
+def _measured(entries: Mapping[str, Any], setup: Setup, candidates: Sequence[Graph]) -> list[int]:
     place = {g.name: i for i, g in enumerate(candidates)}
     prefix = f"{setup}/"
     return [place[k[len(prefix) :]] for k in entries if k.startswith(prefix)]
@@ -179,9 +177,7 @@ def _measure(
                 book.add(f"{setup}/{graph.name}", _entry(bench, graph, setup))
 
 
-def _turn(
-    book: Journal, planner: Planner, candidates: Sequence[Graph], setup: Setup
-) -> list[int]:
+def _turn(book: Journal, planner: Planner, candidates: Sequence[Graph], setup: Setup) -> list[int]:
     done = _measured(book.entries, setup, candidates)
     free = np.ones(len(candidates), dtype=bool)
     free[done] = False
@@ -325,5 +321,3 @@ def calibration_to_dict(done: Calibration) -> dict[str, Any]:
         "machine": machine_to_dict(done.machine),
         "warning": done.warning,
     }
-
-

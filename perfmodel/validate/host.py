@@ -88,13 +88,12 @@ def validate_host(
     predicted, refused = predict_cases(profile, wanted, files)
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
-    started = time.monotonic()
     with Journal(journal, header) as book, HostBench() as bench:
         _run(book, bench, predicted, budget_s)
         entries = dict(book.entries)
         machine = bench.runner.describe()
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
-    return _compare(profile, predicted, entries, refused, machine, max(spent, 0.0), started)
+    return _compare(profile, predicted, entries, refused, machine, spent)
 
 
 def _zoo_names() -> tuple[str, ...]:
@@ -125,9 +124,7 @@ def write_predictions(predicted: Sequence[Predicted], path: Path) -> None:
     write_atomically(path, json.dumps({"predictions": rows}, indent=1) + "\n")
 
 
-def _run(
-    book: Journal, bench: HostBench, predicted: Sequence[Predicted], budget_s: float
-) -> None:
+def _run(book: Journal, bench: HostBench, predicted: Sequence[Predicted], budget_s: float) -> None:
     """Network by network, quickest first, in all its setups; then some once more."""
     total: dict[str, float] = {}
     for p in predicted:
@@ -183,9 +180,7 @@ def _compare(
     refused: Mapping[str, str],
     machine: Machine,
     spent_s: float,
-    started: float,
 ) -> HostValidation:
-    del started
     left_out = dict(refused)
     cases, first, kernels, results = [], [], [], []
     for p in predicted:

@@ -95,5 +95,7 @@ def _predicted(
     fact = load_fact(profile.traits, setup)
     stored = weights_bytes(graph)
     weights = stored if path else stored // 4 * BYTES_OF[setup.precision]
-    first = fact and first_ms(fact, weights, len(work.kernels), prediction.latency_ms)
+    first = None
+    if fact is not None:
+        first = first_ms(fact, weights, len(work.kernels), prediction.latency_ms)
     return Predicted(f"{setup}/{name}", name, setup, path, prediction, first)

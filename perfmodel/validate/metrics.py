@@ -59,7 +59,10 @@ def scores(cases: Sequence[Case]) -> Scores:
         float(off.mean()),
         float(np.median(off)),
         float(np.median(error)),
-        *(float((off <= limit).mean()) for limit in (0.05, 0.10, 0.15, 0.20)),
+        float((off <= 0.05).mean()),
+        float((off <= 0.10).mean()),
+        float((off <= 0.15).mean()),
+        float((off <= 0.20).mean()),
         float(np.mean([c.covered for c in cases])),
         _spearman([c.predicted_ms for c in cases], [c.measured_ms for c in cases]),
     )

@@ -92,7 +92,8 @@ class Planner:
         """`count` candidates among `allowed` (a mask), best first, given those `measured`."""
         seen = self.near[list(measured)].sum(axis=0) if len(measured) else 0.0
         seen = seen + np.zeros(len(self.points.weight))
-        open_, chosen = allowed.copy(), []
+        open_ = allowed.copy()
+        chosen: list[int] = []
         while len(chosen) < count and open_.any():
             before = self.points.weight / (1.0 + seen)
             after = self.points.weight / (1.0 + seen + self.near)
