@@ -19,6 +19,7 @@ _API = {
     "minspec": "perfmodel.whatif.minspec:minspec",
     "predict": "perfmodel.profile.predict:predict",
     "predict_many": "perfmodel.profile.predict:predict_many",
+    "report": "perfmodel.report.report:report",
     "select": "perfmodel.whatif.select:select",
     "simulate": "perfmodel.sim:simulate",
     "whatif": "perfmodel.whatif.sweep:whatif",

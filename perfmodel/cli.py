@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional, cast
 
 import typer
 
+from perfmodel.commands import command_line
 from perfmodel.errors import PerfmodelError
 
 app = typer.Typer(
@@ -400,6 +402,24 @@ def select(
     )
 
 
+@app.command()
+def report(
+    result: Annotated[Path, typer.Argument(help="What a command printed with --json.")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="The page; by default RESULT with .html."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """A result as one HTML page that opens anywhere.
+
+    Example: perfmodel report result.json -o report.html
+    """
+    from perfmodel.commands.report import report_command
+
+    return report_command(result, output, as_json=as_json)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -409,6 +429,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors never show a traceback."""
     as_json = "--json" in arguments
+    command_line.set(shlex.join(["perfmodel", *(a for a in arguments if a != "--json")]))
     try:
         code = app(arguments or ["--help"], standalone_mode=False)
         sys.stdout.flush()

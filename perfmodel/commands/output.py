@@ -8,12 +8,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perfmodel.commands import command_line
 from perfmodel.errors import PerfmodelError
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON; floats that are no numbers are refused."""
-    print(json.dumps(plain(value), allow_nan=False))
+    """Print a result as JSON, with the command that made it; NaN and infinities are refused."""
+    data = plain(value)
+    if isinstance(data, dict) and command_line.get():
+        data.setdefault("reproduce", command_line.get())
+    print(json.dumps(data, allow_nan=False))
 
 
 def plain(value: Any) -> Any:
