@@ -420,6 +420,56 @@ def report(
     return report_command(result, output, as_json=as_json)
 
 
+@app.command()
+def validate(
+    experiment: Annotated[
+        str, typer.Argument(help="host, kinds, partition, cuda, adb or ssh.")
+    ] = "",
+    runner: Annotated[
+        str, typer.Option(help="Where no experiment is named: its runner.")
+    ] = "tflite",
+    profile: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The profile that predicts (of this machine: perfmodel calibrate)."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="Report (.html) or raw answer (.json)."),
+    ] = None,
+    budget: Annotated[str, typer.Option(help="Time to spend, for example 5min.")] = "5min",
+    journal: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Journal to keep and to resume from."),
+    ] = None,
+    model: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Only these networks; may be repeated."),
+    ] = None,
+    files: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of real model files to run as well."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Predict first, run the true workload on hardware, compare.
+
+    Example: perfmodel validate host --profile host.json -o report.html
+    """
+    from perfmodel.commands.validate import validate_command
+
+    return validate_command(
+        experiment,
+        runner=runner,
+        profile=profile,
+        output=output,
+        budget=budget,
+        journal=journal,
+        models=tuple(model or ()),
+        files=files,
+        as_json=as_json,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments

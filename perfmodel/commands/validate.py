@@ -34,6 +34,9 @@ class Request:
 EXPERIMENTS: Mapping[str, str] = {
     "host": "perfmodel.commands.validate:run_host",
     "kinds": "perfmodel.commands.validate:run_kinds",
+    "cuda": "perfmodel.commands.validate_devices:run_cuda",
+    "adb": "perfmodel.commands.validate_devices:run_adb",
+    "ssh": "perfmodel.commands.validate_devices:run_ssh",
 }
 """Experiment -> "module:function" taking a `Request` and returning the exit code."""
 
