@@ -140,6 +140,59 @@ def predict(
 
 
 @app.command()
+def calibrate(
+    source: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--from", help="A table or tool log; or host, cuda, adb, ssh:HOST."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Name of the device, such as my-phone.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="phone, jetson, board, laptop, desktop, server or host.")
+    ] = "phone",
+    like: Annotated[str, typer.Option(help="A known device to borrow from.")] = "",
+    skip_bad: Annotated[bool, typer.Option(help="Leave bad rows out and list them.")] = False,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("-o", "--output", help="The profile; default: your profile folder."),
+    ] = None,
+    suggest: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, max=50, help="Which N networks to measure next, and why."),
+    ] = None,
+    on: Annotated[str, typer.Option("--on", help="The target that --suggest is about.")] = "",
+    budget: Annotated[str, typer.Option(help="Time for measuring, such as 10min.")] = "10min",
+    journal: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where measurements are kept, so that a run can go on."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """Learn a device from measurements, or say what to measure next.
+
+    Example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone
+    """
+    from perfmodel.commands.calibrate import calibrate_command
+
+    return calibrate_command(
+        source or [],
+        device,
+        kind=kind,
+        like=like,
+        skip_bad=skip_bad,
+        output=output,
+        suggest=suggest,
+        on=on,
+        budget=budget,
+        journal=journal,
+        seed=seed,
+        profiles=profile or [],
+        as_json=as_json,
+    )
+
+
+@app.command()
 def partition(
     model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     on: Annotated[str, typer.Option("--on", help=TARGET_HELP)],
