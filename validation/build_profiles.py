@@ -30,6 +30,7 @@ BUILDERS = (
     "validation.profiles_gpus:build_gpus",
     "validation.profiles_datasheets:build_datasheets",
     "validation.profiles_partition:build_partition",
+    "validation.profiles_jetson:build_jetson",
 )
 """module:function, in the order in which a device's targets rank."""
 

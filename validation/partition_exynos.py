@@ -61,6 +61,10 @@ CRITERIA = {
 }
 """The study's names of the criteria and ours."""
 
+ONE_NETWORK_LOG = 0.4
+"""Half width of an interval (natural log), by judgement: splits of one network cannot say how far
+off another network is."""
+
 FITTED_FIRST = ("none", "layer_type", "layer_by_layer")
 """Rows of Tables 1 and 2 and the layer-type row: the other rows are then predicted."""
 
@@ -105,12 +109,15 @@ def roofline_predictor(scale: float) -> KernelPredictor:
     nothing = np.log(1e-6 / REFERENCE_LAUNCH_US)
     costs = tuple(round(float(v), 6) for v in (compute, memory, memory, nothing, nothing))
     machine = Machine(precision="fp32", winograd="none", overlap="memory")
-    return KernelPredictor(machine, {}, {}, costs, {}, _ranges(machine))
+    seen = seen_ranges(KernelTable.from_kernels(fuse(load("vgg16"), "tflite-gpu")), machine)
+    return KernelPredictor(machine, {}, {}, costs, {}, seen)
 
 
-def _ranges(machine: Machine) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Lowest and highest features of VGG16's kernels by cell: what the fit has seen."""
-    work = work_of(KernelTable.from_kernels(fuse(load("vgg16"), "tflite-gpu")), machine)
+def seen_ranges(
+    table: KernelTable, machine: Machine
+) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Lowest and highest features of kernels by cell: what a fit to them has seen."""
+    work = work_of(table, machine)
     values = work.features[:, RANGE_FEATURES]
     seen = {}
     for cell in sorted(set(work.cell.tolist())):

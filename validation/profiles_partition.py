@@ -13,6 +13,7 @@ from perfmodel.profile.target import Target
 from perfmodel.profile.traits import StorageFact, Traits
 from validation.partition_exynos import (
     BANDWIDTH_GB_PER_S,
+    ONE_NETWORK_LOG,
     PEAK_GFLOPS,
     WEIGHT_LIMIT_BYTES,
     fit_study,
@@ -26,10 +27,6 @@ STUDY = "M. J. Kang, J. Ko, model partitioning on mobile GPUs, Yonsei University
 EXPERIMENT = (
     "VGG16: equal-layer and equal-parameter splits predicted from the whole, by type, by layer"
 )
-
-ONE_NETWORK_LOG = 0.4
-"""Half width of the interval (natural log), by judgement: splits of one network cannot say how far
-off another network is."""
 
 
 def build_partition(data: Path) -> list[BuiltTarget]:
