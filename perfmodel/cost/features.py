@@ -24,6 +24,9 @@ MACS_PER_LIGHT_ELEMENT = 6.0
 MACS_PER_KERNEL = 1.5e5
 """MAC equivalents of starting one kernel."""
 
+WIDE_GROUP = 16
+"""From this many output channels on, a group of a grouped convolution fills vectors by itself."""
+
 VECTOR = 8
 """Channels that one vector instruction or one packed block holds on most targets."""
 
@@ -64,8 +67,14 @@ class Columns:
         self.cin, self.cout = get["cin"], get["cout"]
         self.uneven = ((self.cin % 4 > 0) | (self.cout % 4 > 0)).astype(float)
         self.vector = self._matrix_vector(get["hout"] * get["wout"])
-        self.point = self.of("conv1x1") * (1 - self.vector)
-        self.winograd = self.of("conv3x3") * (1 - self.uneven)
+        # a group with enough channels runs as a convolution of its own
+        wide = self.of("grouped") * (self.n >= WIDE_GROUP)
+        square = (get["kh"] == 3) & (get["kw"] == 3) & (get["sh"] == 1) & (get["sw"] == 1)
+        self.narrow = self.of("grouped") - wide
+        self.point = self.of("conv1x1") * (1 - self.vector) + wide * (self.window == 1)
+        self.square = self.of("conv3x3") + wide * square
+        self.winograd = self.square * (1 - self.uneven)
+        self.slid = self.of("convkxk") + wide * (self.window > 1) * (1 - square)
         self.dense = self.of(*_DENSE) * (1 - self.vector)
         rows, columns = (np.ceil(get[c] / WINOGRAD_TILE) for c in ("hout", "wout"))
         self.tile_points = get["batch"] * rows * columns * WINOGRAD_POINTS
@@ -102,7 +111,7 @@ class Feature:
 def _padded_products(c: Columns) -> np.ndarray:
     """Products of 1x1 convolutions that fill up vectors of channels."""
     full_n, full_k = (np.ceil(x / VECTOR) * VECTOR for x in (c.n, c.k))
-    return c.point * c.m * (full_n * full_k - c.n * c.k)
+    return c.point * c.groups * c.m * (full_n * full_k - c.n * c.k)
 
 
 def _heavy_shuffles(c: Columns) -> np.ndarray:
@@ -131,7 +140,7 @@ FEATURES: tuple[Feature, ...] = (
         "MAC",
         "compute",
         "product",
-        lambda c: c.winograd * c.tile_points * c.cin * c.cout,
+        lambda c: c.winograd * c.tile_points * c.cin * c.cout / c.groups,
     ),
     Feature(
         "winograd_transforms",
@@ -148,17 +157,17 @@ FEATURES: tuple[Feature, ...] = (
         "MAC",
         "compute",
         "product",
-        lambda c: c.of("conv3x3") * c.uneven * c.macs,
+        lambda c: c.square * c.uneven * c.macs,
     ),
-    Feature("window_macs", "MAC", "compute", "product", lambda c: c.of("convkxk") * c.macs),
+    Feature("window_macs", "MAC", "compute", "product", lambda c: c.slid * c.macs),
     Feature(
         "window_columns",
         "element",
         "memory",
         "",
-        lambda c: c.of("convkxk") * c.m * c.k * _E / 2,
+        lambda c: c.slid * c.groups * c.m * c.k * _E / 2,
     ),
-    Feature("window_output", "element", "memory", "", lambda c: c.of("convkxk") * c.output * _E),
+    Feature("window_output", "element", "memory", "", lambda c: c.slid * c.output * _E),
     Feature("first_macs", "MAC", "compute", "product", lambda c: c.of("conv_first") * c.macs),
     Feature("first_output", "element", "memory", "", lambda c: c.of("conv_first") * c.output * _E),
     Feature("depthwise_macs", "MAC", "compute", "", lambda c: c.of("depthwise") * c.macs),
@@ -166,15 +175,15 @@ FEATURES: tuple[Feature, ...] = (
         "depthwise_output", "element", "memory", "", lambda c: c.of("depthwise") * c.output * _E
     ),
     Feature("depthwise_input", "element", "memory", "", lambda c: c.of("depthwise") * c.input * _E),
-    Feature("grouped_macs", "MAC", "compute", "product", lambda c: c.of("grouped") * c.macs),
+    Feature("grouped_macs", "MAC", "compute", "product", lambda c: c.narrow * c.macs),
     Feature(
         "grouped_narrow_macs",
         "MAC",
         "compute",
         "",
-        lambda c: c.of("grouped") * c.macs * VECTOR / np.maximum(c.n, 1),
+        lambda c: c.narrow * c.macs * VECTOR / np.maximum(c.n, 1),
     ),
-    Feature("grouped_elements", "element", "memory", "", lambda c: c.of("grouped") * c.moved * _E),
+    Feature("grouped_elements", "element", "memory", "", lambda c: c.narrow * c.moved * _E),
     Feature(
         "group_starts", "group", "overhead", "start", lambda c: c.of("grouped") * c.groups * _K / 5
     ),
@@ -205,7 +214,7 @@ FEATURES: tuple[Feature, ...] = (
         "byte",
         "memory",
         "weights",
-        lambda c: (c.point + c.of("convkxk", "conv_first", "grouped")) * c.weight_bytes,
+        lambda c: (c.point + c.slid + c.narrow + c.of("conv_first")) * c.weight_bytes,
     ),
     Feature("dense_macs", "MAC", "compute", "product", lambda c: c.dense * c.macs),
     Feature("dense_elements", "element", "memory", "", lambda c: c.dense * c.moved * _E),

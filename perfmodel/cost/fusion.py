@@ -135,6 +135,8 @@ RULES_OF: Mapping[str, str] = {
     "nnapi": "tflite-gpu",
     "pytorch": "vanilla",
     "caffe": "vanilla",
+    "miopen": "cudnn",
+    "gemmlowp": "vanilla",
     # mobile engines fold activations and normalisation into convolutions
     "tnn": "acl",
     "paddle-lite": "acl",

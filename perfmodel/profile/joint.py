@@ -162,12 +162,12 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         population_sd: float = 0.2,
         population_shared_sd: float = 0.0,
         precision_sd: float = 0.2,
-        hardware_sd: float = 0.6,
+        hardware_sd: float = 0.4,
         hardware_shared_sd: float = 1.0,
         target_sd: float = 0.2,
         noise_sd: float = 0.1,
         huber_delta: float = 1.5,
-        max_iter: int = 400,
+        max_iter: int = 150,
     ) -> None:
         self.population_sd = population_sd
         self.population_shared_sd = population_shared_sd
@@ -239,7 +239,8 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         self.population_ = general
         spread = departure - self.scales_[:, None]
         prior = sum(level.loadings @ level.loadings.T for level in levels[1:])
-        self.covariance_ = 0.5 * (np.cov(spread.T) + prior)
+        found = np.cov(spread.T) if len(spread) > 1 else prior
+        self.covariance_ = 0.5 * (found + prior)
 
     @staticmethod
     def _check_width(X: np.ndarray) -> None:

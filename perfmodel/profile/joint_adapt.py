@@ -31,6 +31,7 @@ class Prior:
     `scale_sd` of the overall speed; `noise_sd` of a measurement together with the model's misfit.
     `effects` holds, for networks that other targets have run, how much slower each is than its
     costs say (log units), `effect_covariance` how these misfits vary together between targets.
+    A 90 % interval is `width_factor` standard deviations wide either way.
     """
 
     log_cost: np.ndarray
@@ -43,6 +44,7 @@ class Prior:
     known: tuple[str, ...] = ()
     effects: np.ndarray = field(default_factory=lambda: np.zeros(0))
     effect_covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    width_factor: float = 1.645
 
     @property
     def full_covariance(self) -> np.ndarray:
@@ -56,9 +58,12 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One network measured on the new target; `name` links it to the prior's known networks."""
+    """One network measured on the new target; `name` links it to the prior's known networks.
 
-    kernels: KernelTable
+    `work` is its total work by feature (`work_of`).
+    """
+
+    work: np.ndarray
     latency_ms: float
     name: str = ""
 
@@ -84,19 +89,25 @@ class Adaptation:
         costs = tuple(float(v) for v in self.log_cost)
         return EfficiencyPredictor(costs, self.prior.precision, self.prior.ranges)
 
-    def log_sd(self, kernels: KernelTable, name: str = "") -> float:
-        """Standard deviation of the log latency of a network.
+    def log_sd(self, work: np.ndarray, name: str = "") -> float:
+        """Standard deviation of the log latency of a network with this work.
 
         A network that nobody has run may depart from its costs as much as the known ones do.
         """
-        slope = _shares(_work(kernels, self.prior), self.log_cost)
+        slope = _shares(work, self.log_cost)
         variance = slope @ self.covariance @ slope + self.prior.noise_sd**2
         return float(np.sqrt(variance + self._effect_variance(network_name(name))))
 
-    def latency_ms(self, kernels: KernelTable, name: str = "") -> float:
+    def latency_ms(self, work: np.ndarray, name: str = "") -> float:
         """Latency of a network; a network that other targets have run carries their misfit."""
-        log_ms = np.log(_work(kernels, self.prior) @ np.exp(self.log_cost))
+        log_ms = np.log(work @ np.exp(self.log_cost))
         return float(np.exp(log_ms + self._effect(network_name(name))))
+
+    def interval_ms(self, work: np.ndarray, name: str = "") -> tuple[float, float]:
+        """90 % interval of the latency, by the width that held on the known targets."""
+        width = self.prior.width_factor * self.log_sd(work, name)
+        middle = self.latency_ms(work, name)
+        return middle * float(np.exp(-width)), middle * float(np.exp(width))
 
     def _linked(self, place: int) -> np.ndarray:
         """Covariance of one known network's misfit with those of the measured networks."""
@@ -126,8 +137,9 @@ def network_name(model: str) -> str:
     return model.rsplit("/", 1)[-1].removesuffix(".param").lower()
 
 
-def _work(kernels: KernelTable, prior: Prior) -> np.ndarray:
-    total: np.ndarray = work_matrix(kernels, prior.precision).sum(axis=0)
+def work_of(kernels: KernelTable, precision: str = "fp32") -> np.ndarray:
+    """Total work of a network by feature, shape (features,)."""
+    total: np.ndarray = work_matrix(kernels, precision).sum(axis=0)
     return total
 
 
@@ -144,7 +156,7 @@ def adapt(measured: Sequence[Measured], prior: Prior) -> Adaptation:
     start = prior.log_cost + prior.log_scale
     if not measured:
         return Adaptation(prior, start, prior.full_covariance, np.zeros(0), np.zeros((0, 0)), ())
-    work = np.array([_work(m.kernels, prior) for m in measured])
+    work = np.array([m.work for m in measured])
     names = tuple(network_name(m.name) for m in measured)
     target = np.log([m.latency_ms for m in measured]) - _known_effects(names, prior)
     noise = _misfit(names, prior)
@@ -201,19 +213,20 @@ class Suggestion:
 
 
 def suggest(
-    candidates: Mapping[str, KernelTable],
+    candidates: Mapping[str, np.ndarray],
     prior: Prior,
     count: int,
     measured: Sequence[Measured] = (),
 ) -> tuple[Suggestion, ...]:
     """The `count` networks whose measurement most lowers the mean variance over all candidates.
 
-    Greedy Bayesian design (I-optimal): the choice depends on the networks' work and on how the
-    known targets differ, not on the latencies that will be found.
+    `candidates` gives the work of each network by name. Greedy Bayesian design (I-optimal): the
+    choice depends on the networks' work and on how the known targets differ, not on the latencies
+    that will be found.
     """
     adapted = adapt(measured, prior)
     names = list(candidates)
-    slopes = np.array([_shares(_work(candidates[n], prior), adapted.log_cost) for n in names])
+    slopes = np.array([_shares(candidates[n], adapted.log_cost) for n in names])
     spread = adapted.covariance
     left = [n for n in names if network_name(n) not in adapted.seen]
     chosen: list[Suggestion] = []

@@ -65,8 +65,8 @@ def size_ranges(tables: Sequence[KernelTable]) -> dict[str, Range]:
         sizes = np.vstack(parts)
         low, high = sizes.min(axis=0), sizes.max(axis=0)
         ranges[name] = (
-            tuple(float(v) for v in np.round(low, 4)),
-            tuple(float(v) for v in np.round(high, 4)),
+            tuple(float(v) for v in np.floor(low * 1e4) / 1e4),
+            tuple(float(v) for v in np.ceil(high * 1e4) / 1e4),
         )
     return ranges
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ NEARNESS_FLOOR = 0.03
 and p growing by NEARNESS_POWER with every network after the first: one measurement sets only the
 scale, ten tell which known targets are alike."""
 
+NORMAL_90 = 1.645
+"""Standard deviations of a two-sided 90 % interval of a normal distribution."""
+
 LEAST_SPREAD = 0.2
 """Share of the population's covariance that is left around the nearest targets."""
 
@@ -32,6 +35,7 @@ class Population:
     (targets,); `networks` they ran, `work` (networks, features); `residuals` (targets, networks)
     log measured / fitted, the network's median where it was not run. `covariance` of shapes,
     `effect_covariance` of residuals between networks, `noise_sd` of a measurement.
+    `width_factors` by number of measurements: how many standard deviations held 90 % (`calibrate`).
     """
 
     names: tuple[str, ...]
@@ -45,6 +49,7 @@ class Population:
     noise_sd: float
     precision: str = "fp32"
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    width_factors: Mapping[int, float] = field(default_factory=dict)
 
     def log_ms(self) -> np.ndarray:
         """Log latency of every network on every target, shape (targets, networks)."""
@@ -52,7 +57,9 @@ class Population:
         fitted: np.ndarray = np.log(np.exp(costs) @ self.work.T) + self.residuals
         return fitted
 
-    def prior(self, weights: np.ndarray | None = None, spread: float = 1.0) -> Prior:
+    def prior(
+        self, weights: np.ndarray | None = None, spread: float = 1.0, measurements: int = 0
+    ) -> Prior:
         """Weighted medians of the targets, equal weights by default; `spread` scales variances."""
         share = np.ones(len(self.names)) if weights is None else weights
         centre = weighted_median(self.scales, share)
@@ -67,7 +74,16 @@ class Population:
             known=self.networks,
             effects=weighted_median(self.residuals, share),
             effect_covariance=self.effect_covariance * spread,
+            width_factor=self._width_factor(measurements),
         )
+
+    def _width_factor(self, measurements: int) -> float:
+        """Linear between the calibrated numbers of measurements, on a logarithmic scale."""
+        if not self.width_factors:
+            return NORMAL_90
+        counts = sorted(self.width_factors)
+        factors = [self.width_factors[c] for c in counts]
+        return float(np.interp(np.log1p(measurements), np.log1p(counts), factors))
 
     def nearness(self, measured: Sequence[Measured]) -> np.ndarray:
         """Weight of each known target by how alike its latencies of the measured networks are.
@@ -88,7 +104,7 @@ class Population:
 
     def near(self, measured: Sequence[Measured]) -> Prior:
         """The prior centred on the targets that resemble the measured one."""
-        return self.prior(self.nearness(measured), max(LEAST_SPREAD, 1.0 / max(len(measured), 1)))
+        return self.prior(self.nearness(measured), _spread(measured), len(measured))
 
     def like(self, name: str, measured: Sequence[Measured] = ()) -> Prior:
         """The prior centred on one named target; raises `ProfileError` with the known names."""
@@ -96,7 +112,18 @@ class Population:
             some = ", ".join(self.names[:5])
             raise ProfileError(f"no known target {name!r} to borrow from", f"for example: {some}")
         weights = np.array([float(n == name) for n in self.names])
-        return self.prior(weights, max(LEAST_SPREAD, 1.0 / max(len(measured), 1)))
+        return self.prior(weights, _spread(measured), len(measured))
+
+    def without(self, chosen: np.ndarray) -> Population:
+        """The population less some targets (a mask)."""
+        keep = ~chosen
+        return replace(
+            self,
+            names=tuple(n for n, kept in zip(self.names, keep, strict=True) if kept),
+            shapes=self.shapes[keep],
+            scales=self.scales[keep],
+            residuals=self.residuals[keep],
+        )
 
     def adapt(self, measured: Sequence[Measured]) -> Adaptation:
         """The new target after its measurements, borrowing from whom it resembles."""
@@ -109,6 +136,8 @@ class Population:
             value = getattr(self, entry.name)
             if isinstance(value, np.ndarray):
                 value = np.round(value, 5).tolist()
+            elif entry.name == "width_factors":
+                value = {str(n): float(v) for n, v in value.items()}
             elif entry.name == "ranges":
                 value = {n: [list(low), list(high)] for n, (low, high) in value.items()}
             elif isinstance(value, tuple):
@@ -127,6 +156,7 @@ class Population:
             ranges = {str(n): (tuple(a), tuple(b)) for n, (a, b) in data["ranges"].items()}
             arrays = {k: np.array(data[k], dtype=float) for k in _SIZES}
             noise = float(data["noise_sd"])
+            factors = {int(n): float(v) for n, v in data["width_factors"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProfileError(f"population: {error!r:.80}") from None
         counts = {"t": len(names), "n": len(networks), "f": len(FEATURE_NAMES)}
@@ -135,7 +165,19 @@ class Population:
             if arrays[key].shape != wanted or not np.isfinite(arrays[key]).all():
                 raise ProfileError(f"population.{key}: must hold finite numbers, shape {wanted}")
         precision = str(data.get("precision", "fp32"))
-        return cls(names, networks, **arrays, noise_sd=noise, precision=precision, ranges=ranges)
+        return cls(
+            names,
+            networks,
+            **arrays,
+            noise_sd=noise,
+            precision=precision,
+            ranges=ranges,
+            width_factors=factors,
+        )
+
+
+def _spread(measured: Sequence[Measured]) -> float:
+    return max(LEAST_SPREAD, 1.0 / max(len(measured), 1))
 
 
 _SIZES = {

@@ -12,7 +12,7 @@ from perfmodel.graph.ir import Graph
 from perfmodel.graph.ncnn_reader import read_ncnn
 from perfmodel.profile.joint import JointEfficiencyModel
 from perfmodel.profile.joint_adapt import Adaptation, Measured, suggest
-from perfmodel.profile.joint_population import population
+from perfmodel.profile.joint_population import calibrate, population
 from perfmodel.profile.joint_prior import Population
 from perfmodel.profile.joint_rows import NetworkRows, network_rows
 from perfmodel.profile.joint_train import cross_conformal, leave_family_out
@@ -20,9 +20,6 @@ from perfmodel.profile.table import read_measurements
 from validation.accuracy.common import Result, score
 
 DEVICE_FOLDS = 10
-WIDTH = 1.645
-"""Standard normal quantile of a two-sided 90 % interval."""
-
 SHOTS = (1, 3, 5, 10)
 REASONS = {
     "vision_transformer": "the only network with attention: its kernels are never seen",
@@ -138,13 +135,13 @@ def _float_only(rows: NetworkRows) -> NetworkRows:
     return rows.where(float_target[rows.target])
 
 
-def _priors(rows: NetworkRows, folds: np.ndarray) -> dict[int, Population]:
+def _priors(rows: NetworkRows, folds: np.ndarray, seed: int) -> dict[int, Population]:
     """By fold, the prior from the devices of all other folds."""
     priors = {}
     for fold in range(DEVICE_FOLDS):
         other = rows.where(folds[rows.target] != fold)
         fitted = JointEfficiencyModel().fit(other.inputs(), other.latency_ms)
-        priors[fold] = population(fitted, other)
+        priors[fold] = calibrate(population(fitted, other), other, seed=seed)
     return priors
 
 
@@ -161,14 +158,12 @@ class _Cases:
 
     def add(self, rows: NetworkRows, row: int, adapted: Adaptation, nearest: float) -> None:
         n, t = int(rows.network[row]), int(rows.target[row])
-        self.predicted.append(adapted.latency_ms(rows.kernels[n], rows.networks[n]))
+        self.predicted.append(adapted.latency_ms(rows.work[n], rows.networks[n]))
         self.measured.append(float(rows.latency_ms[row]))
         self.names.append(f"{_short(rows.networks[n])} on {rows.targets[t]}")
         self.groups.append(t)
         self.nearest.append(nearest)
-        width = WIDTH * adapted.log_sd(rows.kernels[n], rows.networks[n])
-        middle = self.predicted[-1]
-        self.bounds.append((middle * np.exp(-width), middle * np.exp(width)))
+        self.bounds.append(adapted.interval_ms(rows.work[n], rows.networks[n]))
 
     def result(self, experiment: str, kind: str, seed: int) -> Result:
         return score(
@@ -231,12 +226,12 @@ def new_device(data: Path, seed: int, shots: int, active: bool = False) -> list[
 @lru_cache(maxsize=4)
 def _folded_priors(data: Path, unit: str, seed: int) -> dict[int, Population]:
     rows = _float_only(rows_of(data, unit))
-    return _priors(rows, device_folds(rows, seed))
+    return _priors(rows, device_folds(rows, seed), seed)
 
 
 def _measured(rows: NetworkRows, row: int) -> Measured:
     n = int(rows.network[row])
-    return Measured(rows.kernels[n], float(rows.latency_ms[row]), rows.networks[n])
+    return Measured(rows.work[n], float(rows.latency_ms[row]), rows.networks[n])
 
 
 def _choice(
@@ -250,7 +245,7 @@ def _choice(
     if not active:
         return rng.permutation(own)[:shots]
     by_name = {rows.networks[rows.network[row]]: row for row in own}
-    tables = {name: rows.kernels[rows.network[row]] for name, row in by_name.items()}
+    tables = {name: rows.work[rows.network[row]] for name, row in by_name.items()}
     return np.array([by_name[s.name] for s in suggest(tables, prior.prior(), shots)])
 
 
