@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.commands.output import plain, print_json
-from perfmodel.report.text import percent, table
+from perfmodel.report.text import chance, percent, table
 from perfmodel.units import format_ms
 from perfmodel.whatif.minspec import MinSpec, PhoneAnswer, minspec
 
@@ -84,7 +84,7 @@ def minspec_text(answer: MinSpec) -> str:
     lines = [minspec_sentence(answer)]
     if answer.minimum is not None:
         lines.append(
-            f"  chance that it keeps the limit: {percent(answer.minimum.chance)}"
+            f"  chance that it keeps the limit: {chance(answer.minimum.chance)}"
             + ("; extrapolated, so less sure" if answer.minimum.extrapolated else "")
         )
     if answer.oldest is not None and answer.oldest != answer.minimum:
@@ -117,7 +117,7 @@ def _table(phones: Sequence[PhoneAnswer]) -> str:
             "/".join(p.target.split("/")[1:]),
             f"{p.latency_ms:.3g}",
             f"{p.median_ms:.3g}",
-            percent(p.chance),
+            chance(p.chance),
             f"{p.memory_mb:.3g}",
             "-" if p.energy_mj is None else f"{p.energy_mj:.3g}",
             p.reason or "passes",

@@ -8,7 +8,7 @@ from typing import Any
 from perfmodel.report.page import Page, Section, html_table
 from perfmodel.report.plots import comparison_map
 from perfmodel.report.svg import Bar, Point, bars, scatter
-from perfmodel.report.text import percent
+from perfmodel.report.text import chance, percent
 from perfmodel.units import format_bytes, format_count, format_ms
 
 Data = Mapping[str, Any]
@@ -151,7 +151,7 @@ def compare_page(data: Data) -> Page:
         f"{len(data['models'])} networks on {len(data['targets'])} targets",
         str(data["answer"]) + ".",
         (
-            Section(f"Heat map, {unit}", f'<div class="scroll">{comparison_map(data)}</div>'),
+            Section(f"Heat map, {unit}", comparison_map(data)),
             Section("Numbers", html_table(("network", "target", unit, "interval ms", ""), rows)),
         ),
         (f"{far} of {len(cells)} figures are extrapolated.",),
@@ -226,7 +226,7 @@ def minspec_page(data: Data) -> Page:
     best = data["minimum"]
     sure = []
     if best is not None:
-        sure.append(f"{best['device']} keeps the limit with {percent(best['chance'])} probability.")
+        sure.append(f"{best['device']} keeps the limit with {chance(best['chance'])} probability.")
         if best["extrapolated"]:
             sure.append("Its figure is extrapolated: the network differs from what was measured.")
     return Page(
@@ -257,7 +257,7 @@ def _phones(phones: Sequence[Data]) -> list[tuple[object, ...]]:
             p["grade"],
             "/".join(p["target"].split("/")[1:]),
             f"{p['latency_ms']:.4g}",
-            percent(p["chance"]),
+            chance(p["chance"]),
             f"{p['memory_mb']:.3g}",
             p["reason"],
         )

@@ -60,7 +60,7 @@ def render(page: Page) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<link rel="icon" href="data:,">',
         f"<title>{escape(page.title)}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{escape(page.title)}</h1><p class="answer">{escape(page.answer)}</p>',
+        f'<h1>{escape(page.title)}</h1><p class="answer">{escape(_sentence(page.answer))}</p>',
     ]
     lists = (
         ("How sure this is", page.sure),
@@ -71,8 +71,17 @@ def render(page: Page) -> str:
     sections += [Section(title, bullets(lines)) for title, lines in lists if lines]
     if page.command:
         sections.append(Section("Make it again", f"<pre>{escape(page.command)}</pre>"))
-    parts += [f"<section><h2>{escape(s.title)}</h2>{s.html}</section>" for s in sections]
+    parts += [
+        f'<section><h2>{escape(s.title)}</h2><div class="scroll">{s.html}</div></section>'
+        for s in sections
+    ]
     return "\n".join([*parts, "</body></html>\n"])
+
+
+def _sentence(words: str) -> str:
+    """Words with a capital, unless they start with a network's or device's name."""
+    first = words.split(" ")[0]
+    return words[:1].upper() + words[1:] if first in ("the", "no", "none") else words
 
 
 def bullets(lines: Sequence[str]) -> str:
@@ -95,11 +104,11 @@ def html_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     )
     more = f"<p>... and {len(rows) - len(shown)} more rows</p>" if len(rows) > len(shown) else ""
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll">{table}</div>{more}'
+    return table + more
 
 
 def _kind(cells: Sequence[str]) -> str:
-    if all(not c or c in "-–" or c.lstrip("+-")[:1].isdigit() for c in cells):
+    if any(cells) and all(not c or c in "-–" or c.lstrip("+-")[:1].isdigit() for c in cells):
         return "number"
     return "words" if max(map(len, cells), default=0) > 48 else ""
 

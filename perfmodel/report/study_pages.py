@@ -144,12 +144,13 @@ def _front(data: Data) -> list[Section]:
     rows = [[_short(r.get(c)) for c in columns] for r in front]
     sections = [Section("Points that no other beats at once", html_table(columns, rows))]
     if len(names) >= 2:
+        other = "accuracy" if "accuracy" in names else names[1]
         marked = [
-            Point(r[names[0]], r[names[1]], ", ".join(f"{p}={r[p]}" for p in data["paths"]), True)
+            Point(r[names[0]], r[other], ", ".join(f"{p}={r[p]}" for p in data["paths"]), True)
             for r in front
         ]
-        plot = scatter(marked, names[0], names[1], "Pareto front")
-        sections.insert(0, Section(f"{names[1]} over {names[0]} on that front", plot))
+        plot = scatter(marked, names[0], other, "Pareto front")
+        sections.insert(0, Section(f"{other} over {names[0]} on that front", plot))
     return sections
 
 

@@ -14,8 +14,8 @@ from perfmodel.units import format_number
 
 WIDTH = 720
 ROW = 24
-FONT = 12
-CHARACTER = 6.6  # average width of a letter at FONT, in pixels
+FONT = 13
+CHARACTER = 7.0  # average width of a letter at FONT, in pixels
 INK, FAINT, MARK, SECOND = "#1f2933", "#9aa5b1", "#1f6feb", "#d9480f"
 SCALE = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 """Light to dark blue (ColorBrewer's Blues): readable without colour vision and in print."""
@@ -38,7 +38,7 @@ def figure(body: Sequence[str], width: float, height: float, title: str) -> str:
     """An SVG element that scales down to a narrow screen."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" style="max-width:100%;height:auto" role="img" '
+        f'width="{width:.0f}" style="max-width:100%;min-width:30rem;height:auto" role="img" '
         f'aria-label="{escape(title)}" font-family="system-ui,sans-serif" font-size="{FONT}" '
         f'fill="{INK}">{"".join(body)}</svg>'
     )
@@ -254,7 +254,7 @@ def axis(
         return lambda v: start + (end - start) * (math.log10(v) - a) / (b - a), ticks
     room = (high - low) or abs(high) or 1.0
     a, b = low - 0.05 * room, high + 0.05 * room
-    step = _round_step((b - a) / 5)
+    step = _round_step((b - a) / 6)
     first = math.ceil(a / step)
     ticks = [k * step for k in range(first, math.floor(b / step) + 1)]
     return lambda v: start + (end - start) * (v - a) / (b - a), ticks

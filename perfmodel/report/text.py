@@ -45,3 +45,10 @@ def bar(share: float, width: int = 24) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     """A share as percent; a missing one is a dash."""
     return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def chance(probability: float) -> str:
+    """A probability as percent, never rounded to certainty."""
+    if probability > 0.99:
+        return "over 99 %"
+    return "under 1 %" if probability < 0.01 else percent(probability)
