@@ -109,7 +109,7 @@ def _compare(
     assert request.profile is not None
     profile = read_profile(request.profile)
     raw = (request.output or Path(f"validate_{experiment}.json")).with_suffix(".raw")
-    cases = []
+    cases: list[dict[str, Any]] = []
     for log, path in zip(logs, files, strict=True):
         rows = rows_of([log], raw, profile.device).networks.frame
         target = str(profile.targets[0].target)
