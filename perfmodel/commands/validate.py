@@ -34,6 +34,7 @@ class Request:
 EXPERIMENTS: Mapping[str, str] = {
     "host": "perfmodel.commands.validate:run_host",
     "kinds": "perfmodel.commands.validate:run_kinds",
+    "partition": "perfmodel.commands.validate_partition:run_partition",
     "cuda": "perfmodel.commands.validate_devices:run_cuda",
     "adb": "perfmodel.commands.validate_devices:run_adb",
     "ssh": "perfmodel.commands.validate_devices:run_ssh",

@@ -16,7 +16,7 @@ from perfmodel.partition.plan import CutCurve, PartitionResult
 from perfmodel.report.plots import write_figure
 from perfmodel.report.svg import INK, WIDTH, axis, figure, text
 from perfmodel.units import format_ms
-from perfmodel.validate.partition_result import PartitionValidation
+from perfmodel.validate.partition_result import PartitionValidation, partition_summary
 
 COLORS = ("#1f6feb", "#9aa5b1", "#2f9e44")
 """First unit, moving, second unit."""
@@ -137,3 +137,18 @@ def write_validation_plots(done: PartitionValidation, folder: Path) -> list[Path
         write_svg(curve_svg(network.curve, title, network.measured_ms), title, path)
         paths.append(path)
     return paths
+
+
+def validation_page(done: PartitionValidation) -> str:
+    """The whole comparison as one page: the summary, and a figure a network."""
+    figures = "".join(
+        f"<h2>{escape(n.model)}</h2>{curve_svg(n.curve, n.model, n.measured_ms)}"
+        for n in done.networks
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width"><title>Cuts predicted and measured</title>'
+        '<link rel="icon" href="data:,"><body style="font:14px system-ui">'
+        f"<h1>Cuts predicted and measured</h1><pre>{escape(partition_summary(done))}</pre>"
+        f"{figures}</body></html>\n"
+    )
