@@ -11,13 +11,16 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from perfmodel.cost import fuse
+from perfmodel.cost.kernel import Kernel
 from perfmodel.errors import RunnerError
 from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.cut import cut
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.campaign import Discipline, measure_job
 from perfmodel.measure.litert_profiler import ProfilerError
@@ -54,6 +57,9 @@ class Setup:
 
 IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=4)
 """Sets for calibration: many networks a little each, rather than few at length."""
+
+ONE_KERNEL = Discipline(sets=2, runs=5, max_runs=40, set_ms=5.0, warmups=2, reference_runs=2)
+"""Sets of a lone kernel."""
 
 
 def reference_graph() -> Graph:
@@ -140,6 +146,33 @@ class HostBench:
             drop_from_cache(path)
             entry = measure_job(self._plain, job, anchor, discipline)
         return {**entry, "cold": cold, "file_bytes": path.stat().st_size}
+
+    def measure_pieces(self, key: str, graph: Graph, setup: Setup) -> list[dict[str, Any]]:
+        """Journal entries of a network's kernels, each as a file of its own, in their order.
+
+        The way of timing kernels that any runtime offers. Their inputs are in the caches and what
+        the runtime does around an inference is in their time: the fit learns how far
+        their sum is from the whole.
+        """
+        entries = []
+        for number, kernel in enumerate(fuse(graph, "tflite-cpu")):
+            piece = cut(graph, *_span(graph, kernel))
+            path = self.write(replace(piece, name=f"{graph.name}_piece"), setup.precision)
+            try:
+                name = f"{key}#{number}"
+                entries.append(self.measure(name, path, setup, ONE_KERNEL, profile=False))
+            finally:
+                path.unlink(missing_ok=True)
+        return entries
+
+
+def _span(graph: Graph, kernel: Kernel) -> tuple[int, int]:
+    """Ops [i, j) of a kernel; its first ones only, where others stand in between."""
+    places = sorted(i for i, op in enumerate(graph.ops) if op.name in (kernel.fused or ()))
+    end = places[0] + 1
+    while end in places:
+        end += 1
+    return places[0], end
 
 
 def drop_from_cache(path: Path) -> bool:

@@ -24,6 +24,7 @@ from perfmodel.graph.ir import Graph
 from perfmodel.measure.campaign import nominal_ms, result_from_entry
 from perfmodel.measure.host_bench import HostBench, Setup
 from perfmodel.measure.journal import Journal
+from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.random_nets import random_network, random_recurrent
 from perfmodel.measure.runner import Machine, machine_to_dict
@@ -194,6 +195,8 @@ def _entry(bench: HostBench, graph: Graph, setup: Setup) -> dict[str, Any]:
     try:
         path = bench.write(graph, setup.precision)
         entry = bench.measure(graph.name, path, setup)
+        if not profiler_available() and "lstm" not in {op.kind for op in graph.ops}:
+            entry["pieces"] = bench.measure_pieces(graph.name, graph, setup)
     except PerfmodelError as error:
         entry = {"refused": str(error)}
     finally:

@@ -66,7 +66,7 @@ def test_each_kernel_gets_its_operator_and_the_runtimes_own_work() -> None:
 def test_a_profile_without_a_kernels_operator_is_refused() -> None:
     graph = network()
     profile = {"0 Convolution (NHWC, F32) IGEMM": (30.0,)}
-    with pytest.raises(RunnerError, match="conv2d_1|no operator"):
+    with pytest.raises(RunnerError, match="no operator"):
         align(graph, fuse(graph, "tflite-cpu"), profile)
 
 
