@@ -41,3 +41,23 @@ def spec_model(seed: int = 0) -> KernelModel:
         limit=1.2,
         random_state=seed,
     )
+
+
+def library_model(seed: int = 0) -> KernelModel:
+    """The model of library calls on many cards and precisions, few rows each."""
+    return KernelModel(
+        Shrinkage(strength=500),
+        weight_power=0.0,
+        trees=300,
+        leaves=16,
+        learning_rate=0.07,
+        min_rows=5,
+        l2=1.0,
+        limit=2.0,
+        random_state=seed,
+    )
+
+
+def small_model(seed: int = 0) -> KernelModel:
+    """The model of a target with some tens of kernels: physics, and trees of a few leaves."""
+    return KernelModel(trees=60, leaves=4, min_rows=8, weight_power=0.5, random_state=seed)

@@ -8,7 +8,7 @@ for each; `calibrate` adds a target from a handful of kernels or whole networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -39,6 +39,10 @@ from perfmodel.profile.kernel_terms import (
 from perfmodel.profile.trees import Forest, forest_of
 
 
+ROUNDING = 1e-4
+"""Log units by which a fitted range is widened, so that rounding leaves every row inside."""
+
+
 @dataclass(frozen=True)
 class TargetTraits:
     """What is known of a target before any measurement.
@@ -49,7 +53,7 @@ class TargetTraits:
     """
 
     name: str
-    machine: Machine = Machine()
+    machine: Machine = field(default_factory=Machine)
     known_log: tuple[float, ...] = (0.0,) * len(TERMS)
     traits: tuple[float, ...] = ()
 
@@ -175,13 +179,8 @@ class KernelModel(RegressorMixin, BaseEstimator):
         self.targets_ = X.targets
         self.wait_us_ = _typical_wait(X)
         self.cells_ = tuple(sorted(set(work.cell)))
-        pairs = dict(
-            (cell, family)
-            for family, cell in (
-                cell_of(c, o)
-                for c, o in set(zip(rows.table["kernel_class"], rows.table["op"], strict=True))
-            )
-        )
+        kinds = set(zip(rows.table["kernel_class"], rows.table["op"], strict=True))
+        pairs = {cell: family for family, cell in (cell_of(c, o) for c, o in kinds)}
         self.families_ = [pairs[c] for c in self.cells_]
         index = {c: i for i, c in enumerate(self.cells_)}
         cell = np.array([index[c] for c in work.cell])
@@ -277,8 +276,10 @@ class KernelModel(RegressorMixin, BaseEstimator):
         """
         made = self._fitted(target, rounded)
         wait = self.wait_us_[target] if wait_us is None else wait_us
-        return made if self.wait_us_[target] == REFERENCE_LAUNCH_US else made.waiting(
-            wait / REFERENCE_LAUNCH_US
+        return (
+            made
+            if self.wait_us_[target] == REFERENCE_LAUNCH_US
+            else made.waiting(wait / REFERENCE_LAUNCH_US)
         )
 
     def _fitted(self, target: int, rounded: bool) -> KernelPredictor:
@@ -380,7 +381,7 @@ class KernelModel(RegressorMixin, BaseEstimator):
             _tuple(default, digits),
             forests,
             {
-                c: (_tuple(low, digits), _tuple(high, digits))
+                c: (_tuple(low - ROUNDING, digits), _tuple(high + ROUNDING, digits))
                 for c, (low, high) in self.ranges_.items()
                 if c in measured
             },

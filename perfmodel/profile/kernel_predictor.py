@@ -181,7 +181,18 @@ class KernelPredictor:
         )
 
 
-_FIELDS = "machine terms inputs cells families default forests ranges limit overhead_ms".split()
+_FIELDS = [
+    "machine",
+    "terms",
+    "inputs",
+    "cells",
+    "families",
+    "default",
+    "forests",
+    "ranges",
+    "limit",
+    "overhead_ms",
+]
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:

@@ -15,8 +15,27 @@ import numpy as np
 from perfmodel.cost.rows import table_from_rows
 from perfmodel.profile.kernel_model import KernelRows, TargetTraits
 from perfmodel.profile.kernel_terms import Machine
+from perfmodel.profile.spec_gpu import GpuSpec, spec_of, traits_of
 
-SHAPE_COLUMNS = "op batch cin hin win cout hout wout kh kw sh sw groups m n k elements".split()
+SHAPE_COLUMNS = [
+    "op",
+    "batch",
+    "cin",
+    "hin",
+    "win",
+    "cout",
+    "hout",
+    "wout",
+    "kh",
+    "kw",
+    "sh",
+    "sw",
+    "groups",
+    "m",
+    "n",
+    "k",
+    "elements",
+]
 
 FAMILIES = {
     "nasnet-large": "nasnet",
@@ -50,8 +69,8 @@ class KernelSet:
 
     @property
     def kernel_us(self) -> np.ndarray:
-        """Time of the kernel alone, at least a tenth of what was measured."""
-        alone: np.ndarray = np.maximum(self.latency_us - self.extra_us, 0.1 * self.latency_us)
+        """Time of the kernel alone, at least a quarter of what was measured."""
+        alone: np.ndarray = np.maximum(self.latency_us - self.extra_us, 0.25 * self.latency_us)
         return alone
 
     def take(self, index: np.ndarray) -> KernelSet:
@@ -168,3 +187,129 @@ def lookup_drift_us(latency_us: np.ndarray, bound_us: np.ndarray, blocks: int = 
 def with_targets(kernels: KernelSet, targets: tuple[TargetTraits, ...]) -> KernelSet:
     """The set with other traits for the same targets, in the same order."""
     return replace(kernels, rows=replace(kernels.rows, targets=targets))
+
+
+def read_gpu_rows(data: Path) -> Any:
+    """layers_gpu.csv as a data frame."""
+    import pandas as pd
+
+    return pd.read_csv(data / "layers_gpu.csv")
+
+
+def neusight_set(frame: Any) -> KernelSet:
+    """Eager PyTorch kernels in fp32; targets are the cards, by data sheet."""
+    part = frame[frame.source == "neusight"]
+    listed = sorted(part.device.unique())
+    kernels = _gpu_set(part, part.device, [traits_of(spec_of(name)) for name in listed])
+    extra = np.zeros(len(kernels))
+    is_conv = (part.op == "conv2d").to_numpy()
+    for t, name in enumerate(listed):
+        mine = is_conv & (kernels.rows.target == t)
+        if mine.any():
+            bound = _least_us(kernels.rows.table.take(mine), spec_of(name))
+            extra[mine] = lookup_drift_us(kernels.latency_us[mine], bound)
+    return replace(kernels, extra_us=extra)
+
+
+def _least_us(table: Any, spec: GpuSpec) -> np.ndarray:
+    """Lower bound of a convolution's time: Winograd's best at the peak, and the memory's."""
+    elements = table["input_elements"] + table["output_elements"] + table["weight_elements"]
+    arithmetic = 2 * table["macs"] / 2.25 / (spec.fp32_gflops * 1e3)
+    least: np.ndarray = np.maximum(arithmetic, 4 * elements / (spec.bandwidth_gb_per_s * 1e3))
+    return least
+
+
+def deepbench_set(frame: Any) -> KernelSet:
+    """Library calls of DeepBench (inference and training kernels); targets device/precision."""
+    part = frame[frame.source.str.startswith("deepbench")]
+    names = part.device + "/" + part.precision
+    listed = sorted(names.unique())
+    traits = []
+    for name in listed:
+        device, precision = name.split("/")
+        sheet = traits_of(spec_of(device), precision, name)
+        traits.append(replace(sheet, traits=(*sheet.traits, float(precision == "fp16_tc"))))
+    return _gpu_set(part, names, traits)
+
+
+def _gpu_set(part: Any, names: Any, traits: list[TargetTraits]) -> KernelSet:
+    place = {t.name: i for i, t in enumerate(traits)}
+    target = np.array([place[n] for n in names])
+    rows = KernelRows(_table(part), target, tuple(traits))
+    source = part.source.to_numpy(dtype=object)
+    return KernelSet(
+        rows, part.latency_us.to_numpy(float), source, source.copy(), np.zeros(len(part))
+    )
+
+
+def shape_labels(kernels: KernelSet, folds: int, seed: int) -> np.ndarray:
+    """A fold for each distinct shape, the same on every target."""
+    table = kernels.rows.table
+    columns = [table[c] for c in SHAPE_COLUMNS if c != "op"]
+    key = np.column_stack([*columns, np.unique(table["op"], return_inverse=True)[1]])
+    _, shape = np.unique(key, axis=0, return_inverse=True)
+    fold = np.random.default_rng(seed).permutation(int(shape.max()) + 1) % folds
+    labels: np.ndarray = fold[shape.ravel()]
+    return labels
+
+
+def read_jetson_rows(data: Path) -> Any:
+    """layers_jetson.csv as a data frame."""
+    import pandas as pd
+
+    return pd.read_csv(data / "layers_jetson.csv")
+
+
+def jetson_gpu_set(frame: Any) -> KernelSet:
+    """The kernels of the GPU-only engine; one target."""
+    part = frame[(frame.unit == "gpu") & (frame.op != "reformat_to_dla")]
+    names = part.device + "/" + part.precision
+    traits = replace(traits_of(spec_of("Jetson AGX Xavier"), "fp16", names.iloc[0]), traits=())
+    kernels = _gpu_set(part, names, [traits])
+    first = [str(layer).split("/")[0] for layer in part.layer]
+    block = np.array([name.split(" ")[0] for name in first], dtype=object)
+    return replace(kernels, family=block)
+
+
+@dataclass(frozen=True)
+class BlockTimes:
+    """Times of stretches of a network: kernel i of `table` belongs to stretch `member[i]`."""
+
+    table: Any
+    member: np.ndarray
+    latency_us: np.ndarray
+    names: tuple[str, ...]
+
+
+def jetson_dla_blocks(frame: Any) -> BlockTimes:
+    """Stretches of GoogleNet on the DLA, from a layer to the classifier, with their kernels.
+
+    The kernels are those that the GPU engine lists from that layer on, without its layout changes
+    and copies, which the DLA does not make.
+    """
+    moves = ("reformat", "reformat_to_dla", "copy", "softmax")
+    layers = frame[(frame.unit == "gpu") & ~frame.op.isin(moves)].reset_index(drop=True)
+    blocks = frame[frame.op == "fused_block"]
+    rows, member, names = [], [], []
+    for i, name in enumerate(blocks.layer):
+        first = name.strip("{}").split("..")[0]
+        start = next(j for j, layer in enumerate(layers.layer) if first in layer)
+        rows += list(range(start, len(layers)))
+        member += [i] * (len(layers) - start)
+        names.append(name)
+    table = _table(layers.iloc[rows])
+    return BlockTimes(table, np.array(member), blocks.latency_us.to_numpy(float), tuple(names))
+
+
+def mobile_set(data: Path) -> KernelSet:
+    """layers_deepbench_mobile.csv; targets device/framework/precision, as many as listed."""
+    import pandas as pd
+
+    part = pd.read_csv(data / "layers_deepbench_mobile.csv")
+    library = part.framework.str.extract(r"^([a-z]+(?:-[a-z]+)*)", expand=False)
+    names = part.device + "/" + library + "/" + part.precision
+    traits = [
+        TargetTraits(name, Machine(precision=name.rsplit("/", 1)[1]))
+        for name in sorted(names.unique())
+    ]
+    return _gpu_set(part, names, traits)

@@ -27,8 +27,9 @@ REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
 
 PRODUCT_CLASSES = frozenset(
-    "conv1x1 conv3x3 convkxk conv_first grouped transpose_conv fully_connected matmul "
-    "sparse_matmul recurrent".split()
+    "conv1x1 conv3x3 convkxk conv_first grouped transpose_conv fully_connected matmul "[
+        "sparse_matmul", "recurrent"
+    ]
 )
 """Classes that amount to a matrix product and share its efficiency until measured otherwise."""
 
@@ -37,11 +38,28 @@ GROUPS = ("conv", "product", "other")
 
 _CONVS = ("conv1x1", "conv3x3", "convkxk", "conv_first", "grouped", "transpose_conv", "depthwise")
 _TILES = ((128, 128), (128, 64), (64, 64), (32, 32), (256, 128))
-_CLASS_ORDER = (
-    "conv1x1 fully_connected matmul sparse_matmul recurrent convkxk conv_first conv3x3 grouped "
-    "transpose_conv depthwise pool reduce elementwise transcendental softmax norm data_movement "
-    "resize detection"
-).split()
+_CLASS_ORDER = [
+    "conv1x1",
+    "fully_connected",
+    "matmul",
+    "sparse_matmul",
+    "recurrent",
+    "convkxk",
+    "conv_first",
+    "conv3x3",
+    "grouped",
+    "transpose_conv",
+    "depthwise",
+    "pool",
+    "reduce",
+    "elementwise",
+    "transcendental",
+    "softmax",
+    "norm",
+    "data_movement",
+    "resize",
+    "detection",
+]
 """Classes in the order of their code, a feature. Profiles hold it: append, never insert."""
 
 _LOG_FLOOR = 1e-3
@@ -111,7 +129,7 @@ class Work:
     features: np.ndarray
 
 
-_SIBLINGS = frozenset("conv1x1 conv3x3 convkxk transpose_conv matmul".split())
+_SIBLINGS = frozenset(["conv1x1", "conv3x3", "convkxk", "transpose_conv", "matmul"])
 
 
 @lru_cache(maxsize=4096)
@@ -216,7 +234,9 @@ def winograd_work(
     return _arm_winograd(table, able) if rules == "acl" else _best_winograd(table, able)
 
 
-def _arm_winograd(table: KernelTable, able: np.ndarray) -> tuple[np.ndarray, ...]:
+def _arm_winograd(
+    table: KernelTable, able: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     unit = np.zeros(len(able))
     products, transformed = np.zeros(len(able)), np.zeros(len(able))
     cin, cout = table["cin"], table["cout"]
@@ -232,7 +252,9 @@ def _arm_winograd(table: KernelTable, able: np.ndarray) -> tuple[np.ndarray, ...
     return unit, products, transformed
 
 
-def _best_winograd(table: KernelTable, able: np.ndarray) -> tuple[np.ndarray, ...]:
+def _best_winograd(
+    table: KernelTable, able: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     k, out_w, out_h = table["kh"], table["wout"], table["hout"]
     cin, cout, batch = table["cin"], table["cout"], table["batch"]
     able = able & (k == table["kw"]) & (k <= 7)
@@ -332,12 +354,51 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
     return columns
 
 
-_OP_ORDER = (
-    "conv2d fully_connected gemm gemm_tn gemm_nt bmm matmul lstm gru max_pool2d avg_pool2d "
-    "reduce_mean add sub mul div relu relu6 batch_norm scale clip maximum pow sigmoid tanh gelu "
-    "exp hard_swish swish softmax layer_norm lrn concat split slice pad reshape transpose "
-    "layout_convert channel_shuffle gather tile resize"
-).split()
+_OP_ORDER = [
+    "conv2d",
+    "fully_connected",
+    "gemm",
+    "gemm_tn",
+    "gemm_nt",
+    "bmm",
+    "matmul",
+    "lstm",
+    "gru",
+    "max_pool2d",
+    "avg_pool2d",
+    "reduce_mean",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "relu",
+    "relu6",
+    "batch_norm",
+    "scale",
+    "clip",
+    "maximum",
+    "pow",
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "exp",
+    "hard_swish",
+    "swish",
+    "softmax",
+    "layer_norm",
+    "lrn",
+    "concat",
+    "split",
+    "slice",
+    "pad",
+    "reshape",
+    "transpose",
+    "layout_convert",
+    "channel_shuffle",
+    "gather",
+    "tile",
+    "resize",
+]
 """Operators in the order of their code, a feature. Profiles hold it: append, never insert."""
 
 _OP_CODES = {name: float(i) for i, name in enumerate(_OP_ORDER)}

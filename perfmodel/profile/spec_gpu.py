@@ -1,4 +1,4 @@
-"""Data sheets of GPUs as traits of targets: what a kernel time owes to peak, bandwidth and power."""
+"""Data sheets of GPUs as traits of targets: what peak, bandwidth and power say of a kernel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PICOJOULE_PER_FLOP: Mapping[int, float] = {28: 40.0, 16: 26.0, 12: 18.0, 7: 12.0
 cards of that node, which hold their clocks (Titan X 250 W / 6.1 TFLOP/s, P100 250 / 9.5, V100
 250 / 14, A100 250 / 19.5, and H100 700 / 67 less its memory and links)."""
 
-_SHARPNESS = 4.0
+_SHARPNESS = 16.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class GpuSpec:
     def sustained_gflops(self, precision: str = "fp32") -> float:
         """Peak that the card's power allows: low-power cards cannot hold their clock.
 
-        The 4-norm of both limits; energy falls with the width of the numbers.
+        The 16-norm of both limits, nearly the lower; energy falls with the width of the numbers.
         """
         peak = self.peak_gflops(precision)
         if not self.tdp_w or not self.process_nm:

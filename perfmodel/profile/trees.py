@@ -85,7 +85,9 @@ class Forest:
             "roots": [place[int(r)] for r in self.roots],
             "feature": np.where(leaf, -1, self.feature[order]).tolist(),
             "number": np.where(leaf, self.value[order], self.threshold[order]).tolist(),
-            "right": [0 if end else place[int(self.right[n])] for n, end in zip(order, leaf)],
+            "right": [
+                0 if end else place[int(self.right[n])] for n, end in zip(order, leaf, strict=True)
+            ],
         }
 
     def _preorder(self) -> np.ndarray:

@@ -1,16 +1,14 @@
-"""What the kernel-level studies share: predictions left out, sums by network, simple baselines."""
+"""What the kernel-level studies share: sums by network, intervals, simple baselines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.profile.kernel_model import KernelModel
+from perfmodel.profile.kernel_cv import COVERAGE, error_quantiles
 from perfmodel.profile.kernel_sets import KernelSet
-
-COVERAGE = 0.90
 
 
 @dataclass(frozen=True)
@@ -22,31 +20,6 @@ class Cases:
     target: np.ndarray
     predicted: np.ndarray
     measured: np.ndarray
-
-
-def left_out(
-    kernels: KernelSet,
-    label: np.ndarray,
-    make: Callable[[], KernelModel],
-    session_known: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(microseconds of each row from a model that never saw its label, whether there is one).
-
-    Rows whose target has nothing but the left-out label are not predicted: the question is about
-    a known device. Unless `session_known`, the session's wait is the typical one of the target.
-    """
-    predicted = np.full(len(kernels), np.nan)
-    for value in sorted(set(label)):
-        train, test = np.flatnonzero(label != value), np.flatnonzero(label == value)
-        known = np.isin(kernels.rows.target[test], np.unique(kernels.rows.target[train]))
-        test = test[known]
-        if len(test):
-            model = make().fit(kernels.rows.take(train), kernels.kernel_us[train])
-            asked = kernels.rows.take(test)
-            if not session_known:
-                asked = replace(asked, wait_us=None)
-            predicted[test] = model.predict(asked)
-    return predicted, np.isfinite(predicted)
 
 
 def network_cases(kernels: KernelSet, predicted_us: np.ndarray, label: np.ndarray) -> Cases:
@@ -74,14 +47,6 @@ def cross_conformal(
         others = log_error[label != value]
         out[label == value] = error_quantiles(others if len(others) else log_error, coverage)
     return predicted[:, None] * np.exp(out)
-
-
-def error_quantiles(log_error: np.ndarray, coverage: float = COVERAGE) -> np.ndarray:
-    """(low, high) log factors with the finite-sample rank of split conformal prediction."""
-    ordered, n = np.sort(log_error), len(log_error)
-    tail = (1 - coverage) / 2
-    low = max(int(np.floor((n + 1) * tail)) - 1, 0)
-    return np.array([ordered[low], ordered[n - 1 - low]])
 
 
 def proportional(

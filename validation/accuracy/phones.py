@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from perfmodel.profile.kernel_build import phone_model
+from perfmodel.profile.kernel_cv import left_out
 from perfmodel.profile.kernel_sets import PHONE_SETS, KernelSet, phone_set, read_phone_rows
 from validation.accuracy.common import Result, score
 from validation.accuracy.kernels import (
     cross_conformal,
-    left_out,
     network_cases,
     proportional,
     simple_columns,

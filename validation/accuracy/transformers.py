@@ -30,8 +30,7 @@ class KernelList:
 
     def bmm(self, batch: float, m: float, n: float, k: float, times: float = 1) -> None:
         """`batch` products of m x k with k x n."""
-        row = {"op": "bmm", "batch": batch, "m": m, "n": n, "k": k, "times": times}
-        self.rows.append(row)
+        self.rows.append({"op": "bmm", "batch": batch, "m": m, "n": n, "k": k, "times": times})
 
     def pointwise(self, op: str, m: float, n: float, times: float = 1) -> None:
         """An element-wise, softmax or normalisation kernel over m rows of n."""
