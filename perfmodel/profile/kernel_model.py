@@ -38,7 +38,6 @@ from perfmodel.profile.kernel_terms import (
 )
 from perfmodel.profile.trees import Forest, forest_of
 
-
 ROUNDING = 1e-4
 """Log units by which a fitted range is widened, so that rounding leaves every row inside."""
 

@@ -27,8 +27,17 @@ REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
 
 PRODUCT_CLASSES = frozenset(
-    "conv1x1 conv3x3 convkxk conv_first grouped transpose_conv fully_connected matmul "[
-        "sparse_matmul", "recurrent"
+    [
+        "conv1x1",
+        "conv3x3",
+        "convkxk",
+        "conv_first",
+        "grouped",
+        "transpose_conv",
+        "fully_connected",
+        "matmul",
+        "sparse_matmul",
+        "recurrent",
     ]
 )
 """Classes that amount to a matrix product and share its efficiency until measured otherwise."""
