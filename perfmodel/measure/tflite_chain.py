@@ -110,15 +110,22 @@ class PreparedChain:
         self._interpreters = []
 
 
-def handover_times(folder: Path, runs: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """(bytes, ms) of handing one tensor from one loaded file to another, median of `runs`.
+@dataclass(frozen=True)
+class Handover:
+    """What a cut costs on one processor: medians of handing one tensor of `size_bytes` from one
+    loaded file to another, and of invoking a file that does next to nothing."""
 
-    Handing over only, no inference: the cost that a cut adds on one processor.
-    """
+    size_bytes: tuple[int, ...]
+    latency_ms: tuple[float, ...]
+    invoke_ms: float
+
+
+def measure_handover(folder: Path, runs: int = 40) -> Handover:
+    """Time handing over and invoking, each `runs` times; no inference that counts is in it."""
     _, interpreter = runtime()
     from perfmodel.graph.tflite_writer import write_tflite
 
-    medians = []
+    medians, invokes = [], []
     for size in HANDOVER_SIZES:
         builder = GraphBuilder(f"handover_{size}")
         graph = builder.build(builder.op("relu", builder.input((1, 1, 1, size // 4))))
@@ -128,9 +135,12 @@ def handover_times(folder: Path, runs: int = 40) -> tuple[np.ndarray, np.ndarray
         place, made = reader.get_input_details()[0], maker.get_output_details()[0]
         times = []
         for _ in range(runs):
+            started = time.perf_counter()
             maker.invoke()
+            if size == HANDOVER_SIZES[0]:
+                invokes.append((time.perf_counter() - started) * 1e3)
             started = time.perf_counter()
             reader.set_tensor(place["index"], maker.tensor(made["index"])())
             times.append((time.perf_counter() - started) * 1e3)
         medians.append(float(np.median(times)))
-    return np.array(HANDOVER_SIZES, dtype=float), np.array(medians)
+    return Handover(HANDOVER_SIZES, tuple(medians), float(np.median(invokes)))

@@ -38,7 +38,7 @@ from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.runner import Job, Machine
 from perfmodel.measure.samples import operator_us, whole_ms
-from perfmodel.measure.tflite_chain import ChainPiece, ChainRunner, handover_times, write_pieces
+from perfmodel.measure.tflite_chain import ChainPiece, ChainRunner, measure_handover, write_pieces
 from perfmodel.partition.criteria import cuts
 from perfmodel.partition.layers import LayerGraph, layer_graph
 from perfmodel.partition.plan import CutCurve, cut_curve
@@ -100,11 +100,11 @@ def run_partition(
             "no operator times: this runtime's profiler cannot be reached",
             "give a profile of this host: perfmodel calibrate --from host",
         )
-    began = time.monotonic()
+    began, share_s = time.monotonic(), budget_s / len(models)
     left_out: dict[str, str] = {}
     header = {"validate": "partition", "profile": host.device if host else "none"}
     with Journal(journal, header) as book, HostBench() as bench:
-        handover = _handover(book, bench.folder)
+        handover, invoke_ms = _handover(book, bench.folder)
         with ProgressBar("validating cuts", budget_s) as bar:
             networks = []
             for model in models:
@@ -112,7 +112,7 @@ def run_partition(
                 try:
                     networks.append(
                         _network(
-                            book, bench, model, host, handover, budget_s / len(models), most_cuts
+                            book, bench, model, host, (handover, invoke_ms), share_s, most_cuts
                         )
                     )
                 except PerfmodelError as error:
@@ -125,18 +125,18 @@ def run_partition(
     return _compare(networks, entries, host, handover, machine, left_out, time.monotonic() - began)
 
 
-def _handover(book: Journal, folder: Path) -> Transfer:
-    """What handing a tensor from one file to the next costs on this machine."""
+def _handover(book: Journal, folder: Path) -> tuple[Transfer, float]:
+    """Handing a tensor from one file to the next, and ms of invoking one more, on this machine."""
     if "handover" not in book:
-        sizes, times = handover_times(folder)
-        book.add("handover", {"bytes": sizes.tolist(), "ms": times.tolist()})
+        book.add("handover", vars(measure_handover(folder)))
     entry = book.entries["handover"]
-    sizes, times = np.array(entry["bytes"]), np.array(entry["ms"])
+    sizes, times = np.array(entry["size_bytes"], float), np.array(entry["latency_ms"])
     # relative least squares of fixed + bytes / rate
     (fixed, slope), *_ = np.linalg.lstsq(
         np.column_stack([1 / times, sizes / times]), np.ones(len(sizes)), rcond=None
     )
-    return Transfer(max(float(fixed), 0.0), 1.0 / max(float(slope), 1e-12))
+    line = Transfer(max(float(fixed), 0.0), 1.0 / max(float(slope), 1e-12))
+    return line, float(entry["invoke_ms"])
 
 
 def _network(
@@ -144,7 +144,7 @@ def _network(
     bench: HostBench,
     model: str,
     host: DeviceProfile | None,
-    handover: Transfer,
+    handover: tuple[Transfer, float],
     allowance_s: float,
     most_cuts: int,
 ) -> Network:
@@ -163,11 +163,14 @@ def _network(
     seen_ms = whole_ms(result, _nominal(host, result))
     if host is None:
         per_op = operator_us(result, _nominal(host, result))
-        times, overhead = _from_operators(layers, kernels, align(graph, kernels, per_op), seen_ms)
+        overhead = handover[1]
+        times = times_by_layer(layers, kernels, align(graph, kernels, per_op))
+        # the profiler slows operators a little and counts whole microseconds: the sum is the whole
+        times = times * max(seen_ms - overhead, 0.0) / max(float(times.sum()), 1e-12)
         name = "host/cpu/tflite/fp32/t1"
     else:
         times, overhead, name = _from_profile(layers, kernels, host)
-    unit = Unit("cpu", name, times, dispatch_ms=overhead, inward=handover)
+    unit = Unit("cpu", name, times, dispatch_ms=overhead, inward=handover[0])
     plans = _plans(layers, allowance_s, seen_ms, most_cuts)
     return Network(model, layers, unit, plans, _predict(layers, unit, plans))
 
@@ -177,15 +180,6 @@ def _nominal(host: DeviceProfile | None, result: Any) -> float:
     if host is not None:
         return nominal_of(host, SETUP)
     return statistics.median(s.reference_ms for s in result.sets)
-
-
-def _from_operators(
-    layers: LayerGraph, kernels: Sequence[Kernel], kernel_us: np.ndarray, whole: float
-) -> tuple[np.ndarray, float]:
-    """Layer times and what an inference takes beyond them; operators never exceed the whole."""
-    times = times_by_layer(layers, kernels, kernel_us) / 1e3
-    times = times * min(1.0, whole / max(float(times.sum()), 1e-12))
-    return times, max(whole - float(times.sum()), 0.0)
 
 
 def _from_profile(
