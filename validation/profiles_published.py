@@ -40,6 +40,9 @@ POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
 }
 """Prior spreads of the joint model where they differ from its defaults: unlike hardware differs."""
 
+LEFT_OUT_STEPS = 150
+"""Steps of the fits that only judge: predictions have settled long before the costs have."""
+
 INTERVAL_CASES = 10.0
 """Cases of its own from which a target's spread counts as much as its pool's."""
 
@@ -73,9 +76,9 @@ def titles(data: Path) -> dict[str, tuple[str, str]]:
         }
 
 
-def pool_model(pool: Pool) -> JointEfficiencyModel:
+def pool_model(pool: Pool, **more: Any) -> JointEfficiencyModel:
     """The joint model with the pool's spreads."""
-    parameters: dict[str, Any] = dict(POOL_PARAMETERS.get(pool.name, {}))
+    parameters: dict[str, Any] = {**POOL_PARAMETERS.get(pool.name, {}), **more}
     return JointEfficiencyModel(**parameters)
 
 
@@ -87,7 +90,7 @@ def left_out_log_ratio(pool: Pool) -> np.ndarray:
         held = families == family
         asked = held & ~pool.anchors & np.isin(target, np.unique(target[~held]))
         if asked.any():
-            model = pool_model(pool).fit(inputs[~held], latency[~held])
+            model = pool_model(pool, max_iter=LEFT_OUT_STEPS).fit(inputs[~held], latency[~held])
             out[asked] = np.log(model.predict(inputs[asked]) / latency[asked])
     return out
 

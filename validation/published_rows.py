@@ -181,7 +181,7 @@ def published_rows(data: Path) -> tuple[list[PooledRow], Counter[str]]:
     rows: list[PooledRow] = []
     left: Counter[str] = Counter({"refused or no measurement of an inference": len(bad)})
     frame = table.networks.frame
-    for row in frame.to_dict("records"):
+    for row in _records(frame):
         spec = _spec(row["model"], row["source_model"])
         name = (spec or "").partition("@")[0]
         precision = row["precision"] or "float"
@@ -196,6 +196,11 @@ def published_rows(data: Path) -> tuple[list[PooledRow], Counter[str]]:
         else:
             rows.append(_row(row, spec, precision))
     return rows, left
+
+
+def _records(frame: Any) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = frame.to_dict("records")
+    return records
 
 
 def _row(row: Mapping[str, object], spec: str, precision: str) -> PooledRow:
@@ -235,7 +240,7 @@ def _ncnn_anchors(data: Path) -> list[PooledRow]:
     frame = table.networks.frame
     frame = frame[frame["device"].isin(ANCHORS)]
     rows = []
-    for row in frame.to_dict("records"):
+    for row in _records(frame):
         stem = Path(row["model"]).stem
         if (data / "ncnn_models" / f"{stem}.param").is_file():
             precision = "int8" if "int8" in stem else "float"
@@ -246,7 +251,7 @@ def _ncnn_anchors(data: Path) -> list[PooledRow]:
 def _phone_anchors(data: Path) -> list[PooledRow]:
     table, _ = read_measurements([data / "networks_phones.csv"], skip_bad=True)
     rows = []
-    for row in table.networks.frame.to_dict("records"):
+    for row in _records(table.networks.frame):
         spec = row["model"]
         # ACL ran pnasnet-mobile on larger images than its name says (data notes)
         if (row["framework"], spec) != ("acl", "pnasnet_mobile"):
@@ -294,12 +299,10 @@ class _Graphs:
 
 
 def pool_of(target: Target) -> str:
-    """The pool that a target is fitted in; NNAPI gives float networks to the phone's GPU."""
+    """The pool that a target is fitted in."""
     if target.unit == "gpu":
         mobile = base_framework(target.framework) in MOBILE_GPU_FRAMEWORKS
         return "mobile-gpu" if mobile and target.device != "titan-xp" else "cuda"
-    if target.unit == "nnapi" and target.precision != "int8":
-        return "mobile-gpu"
     return "cpu" if target.unit == "cpu" else "npu"
 
 

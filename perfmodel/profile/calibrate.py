@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,8 @@ def _groups(
     """Rows by target; rows of a latency kind other than the target's main one are listed."""
     found: dict[Target, list[dict[str, object]]] = {}
     unused: list[BadRow] = []
-    for row in table.frame.to_dict("records"):
+    records: list[dict[str, Any]] = [*table.frame.to_dict("records")]  # type: ignore[list-item]
+    for row in records:
         try:
             found.setdefault(target_of(row, device), []).append(dict(row))
         except MeasurementError as error:
@@ -307,7 +309,7 @@ def _left_out(measured: Sequence[MeasuredNetwork], borrowed: Borrowed) -> np.nda
     folds = np.array([names.index(f) % MAX_FOLDS for f in families])
     ratios = np.zeros(len(measured))
     for fold in sorted(set(folds.tolist())):
-        held = np.flatnonzero(folds == fold)
+        held = [int(i) for i in np.flatnonzero(folds == fold)]
         kept = [m for m, f in zip(measured, folds, strict=True) if f != fold]
         result = adapted(kept, borrowed)
         for i in held:
