@@ -1,0 +1,91 @@
+"""Speed of predictions and of the command line: `python -m benchmarks.predict_speed`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.figures import Figure, best_s, process_s
+from perfmodel.graph.load import load
+from perfmodel.profile.batch import NetworkBatch, network_batch, predict_batch
+from perfmodel.profile.predict import fusion_rules, predict, predict_many, workload
+from perfmodel.profile.profile_file import read_profile
+from perfmodel.profile.registry import ProfileFolder, list_targets
+
+TARGET = "snapdragon-855-plus/cpu"
+CLI = ("-m", "perfmodel")
+WIDTHS, SIZES = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4), (128, 160, 192, 224)
+NASBENCH_NETWORKS, NASBENCH_SAMPLE = 10_937, 200
+
+
+def figures() -> Iterator[Figure]:
+    """Every figure of the floor."""
+    yield from command_line()
+    yield from one_network()
+    yield from many_networks()
+
+
+def command_line() -> Iterator[Figure]:
+    """Whole processes."""
+    seconds = process_s(*CLI, "--help")
+    yield Figure("command line", "perfmodel --help", seconds, "s", 0.3)
+    seconds = process_s(*CLI, "predict", "mobilenet_v2", "--on", TARGET)
+    yield Figure("command line", "perfmodel predict mobilenet_v2", seconds, "s", 0.8)
+    seconds = process_s("-c", "import perfmodel")
+    yield Figure("command line", "import perfmodel", seconds, "s")
+
+
+def one_network() -> Iterator[Figure]:
+    """One network, one profile."""
+    graph = load("mobilenet_v2")
+    milliseconds = 1e3 * best_s(lambda: predict(graph, TARGET), 30)
+    yield Figure("profile", "warm predict, 65 kernels", milliseconds, "ms", 5.0)
+    paths = list(ProfileFolder().paths().values())
+    slowest = max(best_s(lambda p=p: read_profile(p), 3) for p in paths)  # type: ignore[misc]
+    yield Figure("profile", "loading the slowest profile", 1e3 * slowest, "ms", 20.0)
+    size = sum(p.stat().st_size for p in paths) / 1e6
+    yield Figure("profile", f"{len(paths)} profiles on disk", size, "MB", 20.0)
+
+
+def many_networks() -> Iterator[Figure]:
+    """Batches of networks on targets."""
+    specs = [f"mobilenet_v2@width={w},resolution={r}" for w in WIDTHS for r in SIZES]
+    targets = [line.target for line in list_targets()][:400]
+    reading = best_s(lambda: list(predict_many((m, targets[0], None) for m in specs)), 2)
+    asked = [(m, t, None) for m in specs for t in targets]
+    whole = best_s(lambda: list(predict_many(asked)), 2)
+    rate = len(asked) / max(whole - reading, 1e-9)
+    yield Figure("profile", "queries once networks are read", rate, "rows/s", 5_000, True)
+    resolved = [r for r in map(ProfileFolder().resolve, targets) if fusion_rules(r) == "ncnn"]
+    batch = network_batch([workload(load(m), "ncnn") for m in specs])
+    seconds = best_s(lambda: [predict_batch(batch, r) for r in resolved])
+    rate = len(batch) * len(resolved) / seconds
+    yield Figure("profile", "pairs once features are cached", rate, "pairs/s", 20_000, True)
+    seconds = best_s(lambda: predict_batch(nasbench(), resolved[0]), 2)
+    name = f"{NASBENCH_NETWORKS} NAS-Bench-201 networks on one device"
+    yield Figure("profile", name, seconds, "s", 3.0)
+
+
+_NASBENCH: list[NetworkBatch] = []
+
+
+def nasbench() -> NetworkBatch:
+    """As many networks as NAS-Bench-201 measured; a sample of them, over and over."""
+    if not _NASBENCH:
+        step = 15_625 // NASBENCH_SAMPLE
+        specs = [f"nasbench201@arch={i * step}" for i in range(NASBENCH_SAMPLE)]
+        once = network_batch([workload(load(s), "ncnn") for s in specs])
+        times = -(-NASBENCH_NETWORKS // len(once))
+        shift = np.repeat(np.arange(times) * len(once), len(once.network))
+        network = np.tile(once.network, times) + shift
+        kept = network < NASBENCH_NETWORKS
+        works = (once.works * times)[:NASBENCH_NETWORKS]
+        row = np.tile(once.row, times)[kept]
+        _NASBENCH.append(NetworkBatch(works, once.table, row, network[kept]))
+    return _NASBENCH[0]
+
+
+if __name__ == "__main__":
+    for figure in figures():
+        print(figure)
