@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ncnn_reader import read_ncnn
 from perfmodel.profile.joint import JointEfficiencyModel
-from perfmodel.profile.joint_adapt import Adaptation, Measured, suggest
+from perfmodel.profile.joint_adapt import Adaptation, Measured, adapt, network_name, suggest
 from perfmodel.profile.joint_population import calibrate, population
 from perfmodel.profile.joint_prior import Population
-from perfmodel.profile.joint_rows import NetworkRows, network_rows
+from perfmodel.profile.joint_rows import NetworkRows, TargetKey, network_rows
+from perfmodel.profile.joint_specs import CpuSheet, cpu_sheet, prior_from_sheet
 from perfmodel.profile.joint_train import cross_conformal, leave_family_out
 from perfmodel.profile.table import read_measurements
 from validation.accuracy.common import Result, score
@@ -124,10 +126,18 @@ def leave_one_network_out(data: Path, seed: int) -> list[Result]:
 
 def device_folds(rows: NetworkRows, seed: int) -> np.ndarray:
     """Fold of every target; targets of one device (all its threads and units) share theirs."""
-    devices = sorted({key.target.device for key in rows.targets})
+    devices = sorted({_one_device(key) for key in rows.targets})
     order = np.random.default_rng(seed).permutation(len(devices))
     fold = {devices[d]: place % DEVICE_FOLDS for place, d in enumerate(order)}
-    return np.array([fold[key.target.device] for key in rows.targets])
+    return np.array([fold[_one_device(key)] for key in rows.targets])
+
+
+def _one_device(key: TargetKey) -> str:
+    """The device, however it was set up when it was measured."""
+    device = key.target.device
+    for suffix in ("-overclocked", "-vulkan", "-b"):
+        device = device.removesuffix(suffix)
+    return device
 
 
 def _float_only(rows: NetworkRows) -> NetworkRows:
@@ -249,6 +259,47 @@ def _choice(
     return np.array([by_name[s.name] for s in suggest(tables, prior.prior(), shots)])
 
 
+@lru_cache(maxsize=1)
+def _cores_of_devices() -> dict[str, str]:
+    """Cores of each CPU device: from the title in the source, completed by vendors' sheets."""
+    with (Path(__file__).parent / "ncnn_devices.csv").open(newline="") as file:
+        return {row["device"]: row["cores"] for row in csv.DictReader(file)}
+
+
+def _sheet(key: TargetKey) -> CpuSheet | None:
+    cores = _cores_of_devices().get(key.target.device)
+    if cores is None:
+        return None
+    return cpu_sheet(cores, key.target.threads, key.target.cluster)
+
+
+def from_sheet_alone(data: Path, seed: int) -> list[Result]:
+    """A CPU target of an unseen device by its cores, clocks and threads only."""
+    rows = _float_only(rows_of(data, "cpu"))
+    folds, priors, cases = device_folds(rows, seed), _folded_priors(data, "cpu", seed), _Cases()
+    sheets = {str(key): _sheet(key) for key in rows.targets}
+    for t in np.unique(rows.target):
+        known = priors[folds[t]]
+        sheet = sheets[str(rows.targets[t])]
+        if sheet is None:
+            continue
+        prior = prior_from_sheet(sheet, known, [sheets[name] for name in known.names])
+        peers = np.array([_peak(sheets[name]) for name in known.names])
+        nearest = int(np.nanargmin(np.abs(peers - _peak(sheet))))
+        near = known.log_ms()[nearest] + peers[nearest] - _peak(sheet)
+        place = {n: i for i, n in enumerate(known.networks)}
+        adapted = adapt([], prior)
+        for row in np.flatnonzero(rows.target == t):
+            name = network_name(rows.networks[rows.network[row]])
+            simple = float(np.exp(near[place[name]])) if name in place else float("nan")
+            cases.add(rows, int(row), adapted, simple)
+    return [cases.result("ncnn, new device from its spec sheet", "cpu float", seed)]
+
+
+def _peak(sheet: CpuSheet | None) -> float:
+    return float("nan") if sheet is None else float(np.log(sheet.peak_gflops))
+
+
 def _few_shot(shots: int, active: bool = False) -> Callable[[Path, int], list[Result]]:
     def run(data: Path, seed: int) -> list[Result]:
         return new_device(data, seed, shots, active)
@@ -259,6 +310,7 @@ def _few_shot(shots: int, active: bool = False) -> Callable[[Path, int], list[Re
 EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
     "ncnn-network": leave_one_network_out,
     **{f"ncnn-device-{n}": _few_shot(n) for n in SHOTS},
+    "ncnn-device-specs": from_sheet_alone,
     "ncnn-device-10-chosen": _few_shot(10, active=True),
 }
 """Experiments by name."""
