@@ -90,7 +90,7 @@ class KernelSet:
 
 
 def _table(frame: Any) -> Any:
-    columns = [c for c in SHAPE_COLUMNS if c in frame.columns]
+    columns = [c for c in (*SHAPE_COLUMNS, "layer") if c in frame.columns]
     return table_from_rows({c: frame[c].to_numpy() for c in columns})
 
 
