@@ -80,7 +80,18 @@ def named_link(name: str) -> Link:
     spec = typical_link(name)
     if spec.uplink_mbps is None or spec.downlink_mbps is None or spec.rtt_ms is None:
         raise PerfmodelError(f"link {name!r} does not say both rates and its round trip")
-    return Link(name, spec.uplink_mbps, spec.downlink_mbps, spec.rtt_ms)
+    radio = spec.radio
+    if radio is None:
+        return Link(name, spec.uplink_mbps, spec.downlink_mbps, spec.rtt_ms)
+    return Link(
+        name,
+        spec.uplink_mbps,
+        spec.downlink_mbps,
+        spec.rtt_ms,
+        radio.base_mw + radio.uplink_mw_per_mbps * spec.uplink_mbps,
+        radio.base_mw + radio.downlink_mw_per_mbps * spec.downlink_mbps,
+        radio.tail_mw * radio.tail_s,
+    )
 
 
 def partition_json(result: PartitionResult) -> dict[str, Any]:

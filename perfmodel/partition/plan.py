@@ -216,7 +216,8 @@ def _optimal(costs: SegmentCosts, limit: int, objective: str, made: Problem) -> 
     missing = [u.target for u in made.units if u.layer_mj is None]
     if missing:
         raise PartitionError(
-            f"the energy of {missing[0]} is not known", "add traits.power to its profile"
+            f"the energy of {missing[0]} is not known",
+            "add traits.power to the device's profile; a link needs its radio's power",
         )
     if objective == "energy":
         return least_energy_path(costs, limit, float("inf"))

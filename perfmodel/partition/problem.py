@@ -24,17 +24,36 @@ from perfmodel.profile.traits import TransferFact
 
 @dataclass(frozen=True)
 class Link:
-    """A network between a device and a server; rates in megabits (1e6 bits) a second."""
+    """A network between a device and a server; rates in megabits (1e6 bits) a second.
+
+    Power is that of the device's radio while it sends or receives, `tail_mj` what it draws after
+    its last transfer; None where it is not known.
+    """
 
     name: str
     uplink_mbps: float
     downlink_mbps: float
     rtt_ms: float
+    uplink_mw: float | None = None
+    downlink_mw: float | None = None
+    tail_mj: float = 0.0
+
+    @property
+    def knows_power(self) -> bool:
+        """Whether energies of plans over this link can be told."""
+        return self.uplink_mw is not None and self.downlink_mw is not None
 
     def transfer(self, upward: bool) -> Transfer:
-        """Half a round trip a message, and its bytes over the rate."""
+        """Half a round trip a message, and its bytes over the rate; the tail follows the uplink."""
         mbps = self.uplink_mbps if upward else self.downlink_mbps
-        return Transfer(start_ms=self.rtt_ms / 2, bytes_per_ms=mbps * 1e6 / 8 / 1e3)
+        bytes_per_ms = mbps * 1e6 / 8 / 1e3
+        power_mw = (self.uplink_mw if upward else self.downlink_mw) or 0.0
+        return Transfer(
+            bytes_per_ms=bytes_per_ms,
+            mj_per_byte=power_mw / 1e3 / bytes_per_ms,
+            start_ms=self.rtt_ms / 2,
+            start_mj=self.tail_mj if upward else 0.0,
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,10 @@ def problem(
     if server is not None and link is not None:
         remote = _unit(layers, server, server.target.target.unit, folder, notes)
         inward, outward = link.transfer(upward=True), link.transfer(upward=False)
-        units.append(replace(remote, name="cloud", inward=inward, outward=outward))
+        # energies are the device's: a server's do not count, the radio's do
+        energy = np.zeros(len(layers)) if link.knows_power else None
+        remote = replace(remote, name="cloud", inward=inward, outward=outward, layer_mj=energy)
+        units.append(remote)
     cloud = len(units) - 1 if server is not None else None
     return Problem(layers, tuple(units), tuple(dict.fromkeys(notes)), cloud)
 

@@ -17,7 +17,8 @@ import numpy as np
 class Transfer:
     """Time to move tensors: `fixed_ms` a tensor plus bytes over a rate; energy likewise.
 
-    `start_ms` is paid once by a segment that moves anything (a network's half round trip).
+    `start_ms` and `start_mj` are paid once by a segment that moves anything (a network's half round
+    trip, a radio's tail).
     """
 
     fixed_ms: float = 0.0
@@ -25,6 +26,7 @@ class Transfer:
     fixed_mj: float = 0.0
     mj_per_byte: float = 0.0
     start_ms: float = 0.0
+    start_mj: float = 0.0
 
     def latency_ms(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Milliseconds for `tensors` tensors of `size_bytes` bytes in all."""
@@ -39,9 +41,10 @@ class Transfer:
 
     def energy_mj(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Millijoules for `tensors` tensors of `size_bytes` bytes in all."""
-        if self.fixed_mj == self.mj_per_byte == 0:
+        if self.fixed_mj == self.mj_per_byte == self.start_mj == 0:
             return np.zeros(np.shape(size_bytes))
-        return np.asarray(self.fixed_mj * tensors + np.asarray(size_bytes) * self.mj_per_byte)
+        start = self.start_mj * (np.asarray(tensors) > 0)
+        return start + self.fixed_mj * tensors + np.asarray(size_bytes) * self.mj_per_byte
 
 
 NO_TRANSFER = Transfer()

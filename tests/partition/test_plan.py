@@ -269,6 +269,38 @@ def test_energy_and_deadline(devices: Devices) -> None:
     assert within.latency_ms <= 50
 
 
+def test_energy_of_the_cloud_is_that_of_the_radio(devices: Devices) -> None:
+    """1 W while 400 bytes go up in 0.4 ms, 0.5 W while 400,000 come back in 40 ms, tail 3 mJ."""
+    link = Link("made up", 8, 80, 2, 1000.0, 500.0, 3.0)
+    found = plan(
+        devices,
+        chain((1, 1000, 1000)),
+        PHONE_CPU,
+        server="test-server/cpu",
+        link=link,
+        k=1,
+        objective="energy",
+    )
+    assert found.energy_mj == pytest.approx(0.4 + 20 + 3)
+    unknown = Link("made up", 8, 80, 2)
+    with pytest.raises(PartitionError, match="energy of test-server"):
+        plan(
+            devices,
+            chain((1, 10, 10)),
+            PHONE_CPU,
+            server="test-server/cpu",
+            link=unknown,
+            objective="energy",
+        )
+
+
+def test_a_named_link_knows_its_radio() -> None:
+    # 570 mW whatever the rate, 401 mW for 6 s after it
+    link = named_link("3g")
+    assert (link.uplink_mw, link.downlink_mw) == (570.0, 570.0)
+    assert link.tail_mj == pytest.approx(2406.0)
+
+
 def test_home_is_the_gpu_only_beside_a_dla() -> None:
     assert home_unit(["gpu", "dla"]) == "gpu"
     assert home_unit(["gpu"]) == home_unit(["gpu", "cpu", "dla"]) == "cpu"
