@@ -58,6 +58,13 @@ class Setup:
 IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=4)
 """Sets for calibration: many networks a little each, rather than few at length."""
 
+
+def in_situ(expected_ms: float) -> Discipline:
+    """`IN_SITU` for a network of roughly that time: a set of the same length from the first on."""
+    wanted = int(IN_SITU.set_ms / max(expected_ms, 1e-3))
+    return replace(IN_SITU, runs=max(2, min(IN_SITU.max_runs, wanted)))
+
+
 ONE_KERNEL = Discipline(sets=2, runs=5, max_runs=40, set_ms=5.0, warmups=2, reference_runs=2)
 """Sets of a lone kernel."""
 

@@ -88,7 +88,7 @@ class PreparedTflite:
         started_s = time.time()
         warm = tuple(self._timed() for _ in range(warmups))
         timed = tuple(self._timed() for _ in range(runs))
-        per_op = self._profiled.op_times_us(runs) if self._profiled else {}
+        per_op = self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
         result = RawRuns(warm, timed, started_s, self.load_ms, self.first_ms, per_op)
         self.load_ms = self.first_ms = None
         return result

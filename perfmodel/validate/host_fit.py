@@ -22,7 +22,7 @@ from perfmodel.profile.kernel_terms import Machine
 from perfmodel.profile.profile_file import FitError, Interval
 
 COVERAGE = 0.9
-FOLDS = 5
+FOLDS = 4
 MIN_NETWORKS = 8
 """Networks a target needs before anything is fitted to it."""
 L2_BYTES = 1e6
