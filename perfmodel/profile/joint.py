@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -134,6 +135,19 @@ def fit_levels(
     return Fitted(log_costs(scale, vectors), tuple(vectors), int(best.nit))
 
 
+def relative_noise(log_cost: np.ndarray, work: np.ndarray, seen: Observations) -> np.ndarray:
+    """How noisy each target is against the typical one, by its residuals, halfway shrunk to it.
+
+    A throttled phone or a run under load must not teach the others as much as a steady board.
+    """
+    fitted = np.log(np.exp(log_cost) @ work.T)[seen.target, seen.network]
+    squares = np.minimum(np.abs(fitted - seen.log_ms), 0.5) ** 2
+    count = np.bincount(seen.target, minlength=len(log_cost))
+    spread = np.sqrt(np.bincount(seen.target, squares, len(log_cost)) / np.maximum(count, 1))
+    noise: np.ndarray = np.sqrt(np.maximum(spread, 0.01))
+    return noise / np.median(noise)
+
+
 def _start_scales(work: np.ndarray, seen: Observations, targets: int) -> np.ndarray:
     """Median of log latency over log of all work, by target."""
     ratio = seen.log_ms - np.log(work.sum(axis=1))[seen.network]
@@ -147,7 +161,8 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
     what each feature costs in general (own of the feature, shared by its group), `precision_sd` of
     what a precision changes, `hardware_sd` and `hardware_shared_sd` of a piece of hardware with
     its threads, `target_sd` of what is left; `noise_sd` of a measurement. `huber_delta` is in
-    units of `noise_sd`.
+    units of `noise_sd`. `noise_rounds` times the fit is repeated with each target weighted by its
+    own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
 
     Input columns: `CODES` (integers), then work by feature in the order of `FEATURE_NAMES`
     (`perfmodel.profile.joint_predictor.work_matrix`, summed over the kernels). Output: ms.
@@ -168,6 +183,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         noise_sd: float = 0.1,
         huber_delta: float = 1.5,
         max_iter: int = 150,
+        noise_rounds: int = 1,
     ) -> None:
         self.population_sd = population_sd
         self.population_shared_sd = population_shared_sd
@@ -178,6 +194,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         self.noise_sd = noise_sd
         self.huber_delta = huber_delta
         self.max_iter = max_iter
+        self.noise_rounds = noise_rounds
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> JointEfficiencyModel:
         """Learn costs from rows of (codes, work) and latencies in ms, all > 0."""
@@ -195,9 +212,11 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         levels = self._levels(codes[first])
         seen = Observations(target, network.ravel(), np.log(y))
         noise = np.full(len(self.targets_), self.noise_sd)
-        fitted = fit_levels(
-            work, seen, levels, noise=noise, delta=self.huber_delta, max_iter=self.max_iter
-        )
+        options: dict[str, Any] = {"delta": self.huber_delta, "max_iter": self.max_iter}
+        fitted = fit_levels(work, seen, levels, noise=noise, **options)
+        for _ in range(self.noise_rounds):
+            noise = self.noise_sd * relative_noise(fitted.log_cost, work, seen)
+            fitted = fit_levels(work, seen, levels, noise=noise, **options)
         self._keep(fitted, levels)
         self.n_features_in_ = X.shape[1]
         return self

@@ -20,6 +20,11 @@ POOLED_CASES = 10.0
 """A target's own spread counts as much as the pooled one from this many networks on."""
 
 
+def model_for(unit: str) -> JointEfficiencyModel:
+    """The estimator for a unit: GPUs differ more from one another than CPUs do."""
+    return JointEfficiencyModel(hardware_sd=0.6) if unit == "gpu" else JointEfficiencyModel()
+
+
 @dataclass(frozen=True, eq=False)
 class LeftOut:
     """Predictions for each row by models that saw no network of the row's family.
@@ -132,7 +137,7 @@ def train(
     rows: NetworkRows, model: JointEfficiencyModel | None = None
 ) -> tuple[TrainedTarget, ...]:
     """Fit all targets of one unit together; errors and intervals from leaving families out."""
-    model = model or JointEfficiencyModel()
+    model = model or model_for(rows.targets[0].target.unit)
     left_out = leave_family_out(rows, model)
     widths = half_widths(left_out, rows, np.ones(len(rows), dtype=bool))
     fitted = clone(model).fit(rows.inputs(), rows.latency_ms)

@@ -17,6 +17,7 @@ from perfmodel.profile.joint import (
     fit_levels,
     huber,
     loadings,
+    relative_noise,
 )
 from perfmodel.profile.joint_predictor import EfficiencyPredictor, size_ranges, work_matrix
 from perfmodel.profile.predictor import Predictor
@@ -108,6 +109,21 @@ def test_an_outlier_moves_a_robust_fit_little() -> None:
     robust = JointEfficiencyModel().fit(rows, spoiled).predict(rows)
     others = np.arange(len(rows)) != 3
     assert np.median(np.abs(np.log(robust / clean))[others]) < 0.05
+
+
+def test_a_noisy_target_is_known_by_its_residuals() -> None:
+    rng = np.random.default_rng(5)
+    work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables()])
+    costs = np.zeros((3, FEATURES))
+    exact = np.log(work.sum(axis=1))
+    seen = Observations(
+        np.repeat([0, 1, 2], 8),
+        np.tile(np.arange(8), 3),
+        np.concatenate([exact + rng.normal(0, sd, 8) for sd in (0.02, 0.02, 0.3)]),
+    )
+    noise = relative_noise(costs, work, seen)
+    assert noise[2] > 2 * noise[0]
+    assert np.median(noise) == pytest.approx(1)
 
 
 def test_the_same_data_give_the_same_costs() -> None:

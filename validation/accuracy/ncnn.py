@@ -11,13 +11,12 @@ import numpy as np
 
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ncnn_reader import read_ncnn
-from perfmodel.profile.joint import JointEfficiencyModel
 from perfmodel.profile.joint_adapt import Adaptation, Measured, adapt, network_name, suggest
 from perfmodel.profile.joint_population import calibrate, population
 from perfmodel.profile.joint_prior import Population
 from perfmodel.profile.joint_rows import NetworkRows, TargetKey, network_rows
 from perfmodel.profile.joint_specs import CpuSheet, cpu_sheet, prior_from_sheet
-from perfmodel.profile.joint_train import cross_conformal, leave_family_out
+from perfmodel.profile.joint_train import cross_conformal, leave_family_out, model_for
 from perfmodel.profile.table import read_measurements
 from validation.accuracy.common import Result, score
 
@@ -103,7 +102,7 @@ def leave_one_network_out(data: Path, seed: int) -> list[Result]:
     results = []
     for unit in ("cpu", "gpu"):
         rows = rows_of(data, unit)
-        left_out = leave_family_out(rows, JointEfficiencyModel())
+        left_out = leave_family_out(rows, model_for(unit))
         bounds, simple = cross_conformal(left_out, rows), _simple_models(rows)
         for kind, member in _kinds(rows).items():
             picked = np.flatnonzero(member & np.isfinite(left_out.predicted_ms))
@@ -150,7 +149,7 @@ def _priors(rows: NetworkRows, folds: np.ndarray, seed: int) -> dict[int, Popula
     priors = {}
     for fold in range(DEVICE_FOLDS):
         other = rows.where(folds[rows.target] != fold)
-        fitted = JointEfficiencyModel().fit(other.inputs(), other.latency_ms)
+        fitted = model_for(rows.targets[0].target.unit).fit(other.inputs(), other.latency_ms)
         priors[fold] = calibrate(population(fitted, other), other, seed=seed)
     return priors
 
