@@ -22,6 +22,9 @@ from perfmodel.measure.runner import Job, Prepared, RawRuns, Runner, machine_to_
 REFERENCE_DRIFT = 0.05
 """A set whose reference moved by more than this share between before and after is unstable."""
 
+INTERRUPTED = 0.04
+"""From this share of waiting on, a set of one thread is told by its processor time."""
+
 
 @dataclass(frozen=True)
 class Discipline:
@@ -51,8 +54,17 @@ class SetResult:
 
     @property
     def median_ms(self) -> float:
-        """Median time of the job in this set."""
-        return statistics.median(self.raw.runs_ms)
+        """Median time of the job in this set; its processor time where it was interrupted."""
+        wall = statistics.median(self.raw.runs_ms)
+        return statistics.median(self.raw.cpu_ms) if self.interrupted else wall
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether other processes had the core for a good part of the typical run."""
+        if not self.raw.cpu_ms:
+            return False
+        cpu_ms = statistics.median(self.raw.cpu_ms)
+        return statistics.median(self.raw.runs_ms) > (1 + INTERRUPTED) * cpu_ms
 
     @property
     def ratio(self) -> float:
@@ -188,6 +200,7 @@ def _set_from_dict(data: Mapping[str, Any]) -> SetResult:
             raw["load_ms"],
             raw["first_ms"],
             {k: tuple(v) for k, v in raw["per_op_us"].items()},
+            tuple(raw.get("cpu_ms", ())),
         ),
         tuple(data["reference_before_ms"]),
         tuple(data["reference_after_ms"]),

@@ -24,7 +24,8 @@ class RawRuns:
 
     Times in ms, in order; `started_s` is the wall-clock time (seconds since the epoch) at which
     the set began; `per_op_us` are times of single operators where the runtime gives them, one list
-    of runs an operator, by position and name.
+    of runs an operator, by position and name. `cpu_ms` is the processor time of the runs where
+    one thread does all the work: less than `runs_ms` where other processes had the core meanwhile.
     """
 
     warmup_ms: tuple[float, ...]
@@ -33,6 +34,7 @@ class RawRuns:
     load_ms: float | None = None
     first_ms: float | None = None
     per_op_us: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cpu_ms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,19 @@ class PreparedTflite:
     def run_set(self, runs: int, warmups: int) -> RawRuns:
         """Time `runs` inferences; load and first times are given with the first set only."""
         started_s = time.time()
-        warm = tuple(self._timed() for _ in range(warmups))
+        warm = tuple(self._timed()[0] for _ in range(warmups))
         timed = tuple(self._timed() for _ in range(runs))
+        cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
         per_op = self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
-        result = RawRuns(warm, timed, started_s, self.load_ms, self.first_ms, per_op)
+        result = RawRuns(
+            warm,
+            tuple(wall for wall, _ in timed),
+            started_s,
+            self.load_ms,
+            self.first_ms,
+            per_op,
+            cpu,
+        )
         self.load_ms = self.first_ms = None
         return result
 
@@ -104,10 +113,12 @@ class PreparedTflite:
         details = self._interpreter.get_output_details()
         return [self._interpreter.get_tensor(d["index"]) for d in details]
 
-    def _timed(self) -> float:
-        started = time.perf_counter()
+    def _timed(self) -> tuple[float, float]:
+        """(wall, processor) time of one inference in ms."""
+        started, busy = time.perf_counter(), time.thread_time()
         self._invoke()
-        return (time.perf_counter() - started) * 1e3
+        cpu_s = time.thread_time() - busy
+        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
 
     def _invoke(self) -> None:
         try:

@@ -43,6 +43,13 @@ def test_sets_around_which_the_reference_moved_are_left_out() -> None:
     assert whole_ms(JobResult("k", (steady, moved)), nominal_ms=3.0) == pytest.approx(15.0)
 
 
+def test_an_interrupted_set_is_told_by_its_processor_time() -> None:
+    raw = RawRuns((), (20.0, 22.0, 21.0), 0.0, 1.0, 2.0, {}, (10.0, 10.0, 10.2))
+    assert SetResult(raw, (1.0,), (1.0,)).median_ms == 10.0
+    calm = RawRuns((), (10.1, 10.3, 10.2), 0.0, 1.0, 2.0, {}, (10.0, 10.1, 10.0))
+    assert SetResult(calm, (1.0,), (1.0,)).median_ms == 10.2
+
+
 def test_operators_are_scaled_to_the_nominal_reference() -> None:
     slow = one_set((10.0,), 4.0, 4.0, Conv=80.0)
     times = operator_us(JobResult("k", (slow,)), nominal_ms=2.0)
