@@ -72,14 +72,13 @@ def known_targets(folder: ProfileFolder, skip: str = "") -> tuple[Known, ...]:
         if name == skip:
             continue
         try:
-            device = folder.device(name)
+            found += [
+                Known(t.target, t, t.predictor)
+                for t in folder.device(name).targets
+                if isinstance(t.predictor, EfficiencyPredictor)
+            ]
         except ProfileError:
             continue  # a damaged file of somebody else must not stop this calibration
-        found += [
-            Known(t.target, t, t.predictor)
-            for t in device.targets
-            if isinstance(t.predictor, EfficiencyPredictor)
-        ]
     return tuple(found)
 
 

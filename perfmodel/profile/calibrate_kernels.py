@@ -154,12 +154,13 @@ def _kernel_targets(folder: ProfileFolder) -> list[tuple[Target, KernelPredictor
     found = []
     for name in folder.paths():
         try:
-            device = folder.device(name)
+            found += [
+                (t.target, t.predictor)
+                for t in folder.device(name).targets
+                if isinstance(t.predictor, KernelPredictor)
+            ]
         except ProfileError:
             continue  # a damaged file of somebody else must not stop this calibration
-        for t in device.targets:
-            if isinstance(t.predictor, KernelPredictor):
-                found.append((t.target, t.predictor))
     return found
 
 

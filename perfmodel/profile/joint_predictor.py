@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -126,7 +125,7 @@ class EfficiencyPredictor:
         if unknown:
             raise ProfileError(f"predictor: unknown field {sorted(unknown)[0]!r:.60}")
         precision = data.get("precision")
-        if precision not in PRECISION_BYTES:
+        if not isinstance(precision, str) or precision not in PRECISION_BYTES:
             raise ProfileError(f"predictor.precision: {precision!r:.40} is not a precision")
         costs = data.get("log_cost")
         if not isinstance(costs, Mapping) or set(costs) != set(FEATURE_NAMES):
@@ -144,7 +143,7 @@ class EfficiencyPredictor:
 def _number(value: Any, where: str, limit: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ProfileError(f"predictor.{where}: must be a number, got {value!r:.40}")
-    if not math.isfinite(value) or abs(value) > limit:
+    if not abs(value) <= limit:
         raise ProfileError(f"predictor.{where}: {value!r:.40} is out of range")
     return float(value)
 

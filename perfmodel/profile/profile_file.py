@@ -26,6 +26,8 @@ FORMAT = "perfmodel-profile"
 VERSION = 1
 MAX_FILE_BYTES = 32_000_000
 MAX_TARGETS = 500
+LARGEST = 1e300
+"""Whole numbers of a file may be larger than any float; beyond this they are refused."""
 KINDS = ("phone", "jetson", "board", "laptop", "desktop", "server", "host")
 LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
 
@@ -189,7 +191,7 @@ class Checker:
         value = self.data.get(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.fail(name, f"must be a number, got {_short(value)}")
-        if not math.isfinite(value) or value < low:
+        if not low <= value <= LARGEST:
             raise self.fail(name, f"must be finite and at least {low:g}, got {value}")
         return float(value)
 
