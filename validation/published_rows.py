@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -100,28 +101,28 @@ class Pool:
     work: np.ndarray
     network: np.ndarray
 
-    @property
+    @cached_property
     def targets(self) -> tuple[Target, ...]:
         """Targets in the order of their codes."""
         return tuple(sorted({r.target for r in self.rows}, key=str))
 
-    @property
+    @cached_property
     def target(self) -> np.ndarray:
         """Target code of each row."""
         place = {t: i for i, t in enumerate(self.targets)}
         return np.array([place[r.target] for r in self.rows])
 
-    @property
+    @cached_property
     def families(self) -> np.ndarray:
         """Family of each row's network."""
         return np.array([r.family for r in self.rows], dtype=object)
 
-    @property
+    @cached_property
     def latency_ms(self) -> np.ndarray:
         """Latency of each row."""
         return np.array([r.latency_ms for r in self.rows])
 
-    @property
+    @cached_property
     def anchors(self) -> np.ndarray:
         """Rows that are only borrowed from."""
         return np.array([r.anchor for r in self.rows])
