@@ -14,7 +14,7 @@ import numpy as np
 
 from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph
-from perfmodel.partition.criteria import CRITERIA, cuts, too_many
+from perfmodel.partition.criteria import CRITERIA, counted, cuts, too_many
 from perfmodel.partition.layers import LayerGraph
 from perfmodel.partition.optimal import Path as PlanPath
 from perfmodel.partition.optimal import (
@@ -184,7 +184,7 @@ def _best_plan(made: Problem, k: int | None, objective: str) -> PartitionResult:
     most = MAX_STATES if objective == "latency" else MAX_ENERGY_STATES
     states = along if along.exhaustive else all_states(layers, most) or along
     orders = [states]
-    exact_over = f"all plans of at most {limit} segments"
+    exact_over = f"all plans of at most {counted(limit, 'segment')}"
     if not states.exhaustive:
         exact_over += " along one order of the layers"
         if made.cloud is not None:

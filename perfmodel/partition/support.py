@@ -27,7 +27,9 @@ def unsupported(graph: Graph, framework: str, unit: str) -> frozenset[str]:
 def runs(op: Op, framework: str, unit: str) -> bool:
     """Whether an operator runs on a framework's unit."""
     if unit == "dla":
-        return op.kind in _DLA_RUNS
+        # a mean over height and width is a global pooling
+        pooling = op.kind == "reduce_mean" and tuple(op.attrs["axes"]) == (1, 2)
+        return pooling or op.kind in _DLA_RUNS
     if framework == "tflite" and unit == "gpu":
         return op.kind not in _TFLITE_GPU_REFUSES
     return True

@@ -340,3 +340,13 @@ def test_the_command_prints_the_contract(
     assert {"after_op", "bytes", "latency_ms"} <= set(answer["boundaries"][0])
     total = sum(s["latency_ms"] for s in answer["segments"])
     assert total == pytest.approx(answer["latency_ms"])
+
+
+def test_a_global_mean_runs_on_the_dla_and_softmax_does_not() -> None:
+    from perfmodel.partition.support import unsupported
+
+    b = GraphBuilder("head")
+    x = b.global_avg_pool(b.conv(b.input((1, 4, 4, 8)), 8, 1), name="pooled")
+    graph = b.build(b.op("softmax", b.fc(x, 4), name="probabilities", axis=-1, beta=1.0))
+    assert unsupported(graph, "tensorrt", "dla") == {"probabilities"}
+    assert unsupported(graph, "tensorrt", "gpu") == frozenset()
