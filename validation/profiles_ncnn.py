@@ -24,6 +24,7 @@ from validation.profiles_common import (
     conformal_interval,
     fit_error,
 )
+from validation.soc_facts import facts_of, soc_facts
 
 SOURCE = "Tencent/ncnn benchmark/README.md, commit a4d2ea1d4422 (BSD-3-Clause)"
 EXPERIMENT = "network left out on every device"
@@ -48,7 +49,7 @@ def build_ncnn(data: Path) -> list[BuiltTarget]:
     rows = network_rows(table, graph_loader(data), framework="ncnn")
     model = JointEfficiencyModel().fit(rows.inputs(), rows.latency_ms)
     left_out = left_out_log_ratio(rows)
-    infos = _device_infos(data / "ncnn_e2e.csv")
+    infos = _device_infos(data)
     firsts = _first_processors(rows)
     built = []
     for number, key in enumerate(rows.targets):
@@ -107,12 +108,19 @@ def _rank(target: Target) -> tuple[int, ...]:
     )
 
 
-def _device_infos(path: Path) -> dict[str, DeviceInfo]:
-    with open(path, encoding="utf-8", newline="") as file:
-        return {
-            row["device"]: DeviceInfo(row["device"], row["device_title"], row["kind"])
-            for row in csv.DictReader(file)
-        }
+def _device_infos(data: Path) -> dict[str, DeviceInfo]:
+    """Titles and kinds from the table, facts of the chip for phones and boards named after one."""
+    known = soc_facts(data)
+    infos: dict[str, DeviceInfo] = {}
+    with open(data / "ncnn_e2e.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            info = DeviceInfo(row["device"], row["device_title"], row["kind"])
+            facts = facts_of(row["device"], "", known)
+            if facts is not None:
+                chip = {"soc": facts.soc, "year": facts.year, "hardware": facts.hardware}
+                info = replace(info, **chip)  # type: ignore[arg-type]
+            infos[row["device"]] = info
+    return infos
 
 
 def _first_processors(rows: NetworkRows) -> dict[str, str]:
