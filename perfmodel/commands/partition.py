@@ -157,14 +157,14 @@ def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Pat
     from perfmodel.graph.tflite_writer import write_tflite
 
     folder.mkdir(parents=True, exist_ok=True)
-    places = {op.name: op for op in graph.ops}
-    ordered = replace(graph, ops=tuple(places[name] for name in result.op_order))
-    real = Path(model).suffix == ".tflite" and ordered.ops == graph.ops
+    place = {op.name: number for number, op in enumerate(graph.ops)}
+    order = [place[name] for name in result.op_order]
+    ordered = replace(graph, ops=tuple(graph.ops[number] for number in order))
     written = []
     for number, segment in enumerate(result.segments, 1):
         path = folder / f"{Path(graph.name).stem}_{number}_of_{result.k}.tflite"
-        if real:
-            cut_tflite(Path(model), segment.first_op, segment.last_op + 1, path)
+        if Path(model).suffix == ".tflite":
+            cut_tflite(Path(model), segment.first_op, segment.last_op + 1, path, order=order)
         else:
             write_tflite(cut(ordered, segment.first_op, segment.last_op + 1), path)
         written.append(str(path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,26 @@ def cut(graph: Graph, i: int, j: int) -> Graph:
     )
 
 
-def cut_tflite(src: Path | str, i: int, j: int, dst: Path | str) -> Piece:
+def cut_tflite(
+    src: Path | str, i: int, j: int, dst: Path | str, *, order: Sequence[int] | None = None
+) -> Piece:
     """Write ops [i:j) of `read_tflite(src)` as a .tflite file that computes the same bits.
 
-    Unpacking of stored weights goes along with the ops that use them. Raises `ModelFileError` for
-    a bad file, `GraphError` for a range that makes no sense or cannot be cut out (control flow,
-    resources that cross the cut).
+    `order` lists the ops in another order in which they can run; [i:j) then counts in it. Unpacking
+    of stored weights goes along with the ops that use them. Raises `ModelFileError` for a bad file,
+    `GraphError` for a range that makes no sense or cannot be cut out (control flow, resources that
+    cross the cut).
     """
     layout = read_layout(src)
-    inputs, outputs = boundary(layout.graph, i, j)
+    graph, operators = layout.graph, layout.operators
+    if order is not None:
+        graph = replace(graph, ops=tuple(graph.ops[k] for k in order))
+        operators = tuple(operators[k] for k in order)
+    inputs, outputs = boundary(graph, i, j)
     for name in (*inputs, *outputs):
         if layout.graph.tensors[name].dtype in OPAQUE_DTYPES:
             raise GraphError(f"{src}: {name!r} cannot cross a cut, it holds no numbers")
-    numbers = layout.operators[i:j]
+    numbers = tuple(sorted(operators[i:j]))
     try:
         with open(src, "rb") as stream:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

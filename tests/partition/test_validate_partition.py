@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -83,3 +84,38 @@ def test_the_experiment_predicts_first_and_gives_the_contract(tmp_path: Path) ->
     # going on with the same journal measures nothing again
     again = run_partition(journal, models=[model], budget_s=4, most_cuts=3)
     assert again.to_json()["cases"] == answer["cases"]
+
+
+def test_emitted_pieces_of_a_real_file_compute_what_the_file_computes(tmp_path: Path) -> None:
+    """Branches run one after the other in a plan, whatever the order of the file."""
+    from made_up import predictor, target
+
+    from perfmodel.commands.partition import emit_segments
+    from perfmodel.graph.cut import boundary
+    from perfmodel.graph.tflite_reader import read_tflite
+    from perfmodel.graph.tflite_writer import write_tflite
+    from perfmodel.measure.tflite_chain import ChainPiece
+    from perfmodel.partition.plan import partition
+    from perfmodel.profile.profile_file import DeviceProfile, write_profile
+
+    path, profile = tmp_path / "whole.tflite", tmp_path / "test-board.json"
+    write_tflite(branching(), path)
+    cpu = target("test-board", "cpu", "tflite", predictor(1e3, 1.0))
+    write_profile(DeviceProfile("test-board", "", "board", (cpu,)), profile)
+    graph = read_tflite(path)
+    plan = partition(graph, "test-board/cpu", by="each-layer", profiles=[profile])
+    written = emit_segments(graph, str(path), plan, tmp_path / "pieces")
+    assert len(written) == plan.k == len(graph.ops)
+    ordered = replace(graph, ops=tuple({op.name: op for op in graph.ops}[n] for n in plan.op_order))
+    assert ordered.ops != graph.ops
+    pieces = [
+        ChainPiece(Path(file), *boundary(ordered, s.first_op, s.last_op + 1))
+        for file, s in zip(written, plan.segments, strict=True)
+    ]
+    whole = PreparedChain([ChainPiece(path, graph.inputs, graph.outputs)], 1)
+    chain = PreparedChain(pieces, 1)
+    expected, found = (
+        c._interpreters[-1].get_tensor(c._interpreters[-1].get_output_details()[0]["index"])
+        for c in (whole, chain)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
