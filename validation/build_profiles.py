@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.profile.profile_file import DeviceProfile, write_atomically, write_profile
@@ -135,15 +136,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
     parser.add_argument("-o", "--output", type=Path, default=builtin_folder())
     options = parser.parse_args(arguments)
-    # one thread: the same sums in the same order on every machine
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     started = time.perf_counter()
     built = []
     try:
-        for builder in builders():
-            built.append(builder(options.data))
-            print(f"{builder.__name__}: {len(built[-1])} targets, {_since(started)}", flush=True)
-        traits = joined_traits([builder(options.data) for builder in trait_builders()])
+        # one thread: the same sums in the same order on every machine
+        with threadpool_limits(limits=1):
+            for builder in builders():
+                built.append(builder(options.data))
+                done = f"{len(built[-1])} targets, {_since(started)}"
+                print(f"{builder.__name__}: {done}", flush=True)
+            traits = joined_traits([builder(options.data) for builder in trait_builders()])
         profiles = join_profiles(built, traits)
         size = write_folder(profiles, options.output)
     except PerfmodelError as error:
