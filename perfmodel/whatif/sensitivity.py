@@ -39,13 +39,12 @@ def sensitivity(inputs: Mapping[str, np.ndarray], answer: np.ndarray) -> tuple[E
     that one far value does not decide.
     """
     import numpy as np
-    from scipy import stats
 
     known = np.isfinite(answer)
     if known.sum() < 3:
         return ()
     values, effects = answer[known], []
-    ranks = stats.rankdata(values)
+    ranks = _ranks(values)
     for path, column in inputs.items():
         level, labels = levels(column[known])
         if len(labels) < 2:
@@ -100,14 +99,20 @@ def _explained(level: np.ndarray, count: np.ndarray, ranks: np.ndarray) -> float
 
 def _spearman(column: np.ndarray, ranks: np.ndarray) -> float | None:
     import numpy as np
-    from scipy import stats
 
     if not _numeric(column):
         return None
-    mine = stats.rankdata(column.astype(float))
+    mine = _ranks(column.astype(float))
     if mine.std() == 0 or ranks.std() == 0:
         return 0.0
     return float(np.corrcoef(mine, ranks)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, equal values sharing their mean rank."""
+    import pandas as pd
+
+    return pd.Series(values).rank().to_numpy()
 
 
 def _numeric(column: np.ndarray) -> bool:

@@ -36,7 +36,7 @@ class Law:
     def quantile(self, share: np.ndarray) -> np.ndarray:
         """Values of the law at cumulative shares in (0, 1)."""
         import numpy as np
-        from scipy import stats
+        from scipy.special import ndtri
 
         a = self.arguments
         if self.kind == "uniform":
@@ -44,13 +44,15 @@ class Law:
         if self.kind == "loguniform":
             return np.asarray(a[0] * (a[1] / a[0]) ** share)
         if self.kind == "normal":
-            return np.asarray(stats.norm.ppf(share, a[0], a[1]))
+            return np.asarray(a[0] + a[1] * ndtri(share))
         if self.kind == "lognormal":
             spread = math.sqrt(math.log1p(a[1] ** 2))
-            return np.asarray(a[0] * np.exp(spread * stats.norm.ppf(share) - spread**2 / 2))
+            return np.asarray(a[0] * np.exp(spread * ndtri(share) - spread**2 / 2))
         if self.kind == "triangular":
-            width = a[2] - a[0]
-            return np.asarray(stats.triang.ppf(share, (a[1] - a[0]) / width, a[0], width))
+            low, mode, high = a
+            rising = low + np.sqrt(share * (high - low) * (mode - low))
+            falling = high - np.sqrt((1 - share) * (high - low) * (high - mode))
+            return np.where(share < (mode - low) / (high - low), rising, falling)
         picked = np.minimum((share * len(a)).astype(int), len(a) - 1)
         return np.array(a, dtype=object)[picked]
 
