@@ -124,7 +124,8 @@ def host_text(data: Mapping[str, Any]) -> str:
             name,
             s["cases"],
             percent(s["mape"], 1),
-            *(percent(s[k]) for k in ("within_5", "within_10", "within_20", "coverage")),
+            *(percent(s[k]) for k in ("within_5", "within_10", "within_20")),
+            "-" if name.startswith("first") else percent(s["coverage"]),
         )
         for name, s in data["groups"].items()
     ]
