@@ -26,7 +26,7 @@ FOLDS = 4
 MIN_NETWORKS = 8
 """Networks a target needs before anything is fitted to it."""
 L2_BYTES = 1e6
-WHOLE_LIMIT = 0.25
+WHOLE_LIMIT = 0.5
 """A network's kernels are stretched to its whole time by at most this share."""
 
 
