@@ -1,5 +1,5 @@
 """Plans: a network cut into segments on units and links."""
 
-from perfmodel import make_callable
+import perfmodel
 
-make_callable(__name__)
+perfmodel.make_callable(__name__)

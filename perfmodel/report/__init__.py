@@ -1,5 +1,5 @@
 """Results for people: text, plots, pages, traces."""
 
-from perfmodel import make_callable
+import perfmodel
 
-make_callable(__name__)
+perfmodel.make_callable(__name__)

@@ -1,5 +1,5 @@
 """What-if questions: sweeps, comparisons, the minimum phone, the best variant."""
 
-from perfmodel import make_callable
+import perfmodel
 
-make_callable(__name__)
+perfmodel.make_callable(__name__)
