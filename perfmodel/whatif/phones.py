@@ -69,14 +69,19 @@ def _soc(row: dict[str, str]) -> Soc:
 
 @lru_cache(maxsize=1)
 def _by_phone() -> dict[str, Soc]:
-    return {soc_slug(phone): soc for soc in socs().values() for phone in soc.phones}
+    return {_letters(phone): soc for soc in socs().values() for phone in soc.phones}
+
+
+def _letters(phone: str) -> str:
+    """`Mi 9` and `mi-9` as `mi9`: sources do not agree on where a phone's name has spaces."""
+    return soc_slug(phone).replace("-", "")
 
 
 def soc_of(device: str, soc: str = "") -> Soc:
     """The processor of a device, by its stated processor or its own name; `UNKNOWN` if neither."""
     for text in (soc, device):
         slug = soc_slug(text) if text else ""
-        found = socs().get(slug) or _by_phone().get(slug)
+        found = socs().get(slug) or (_by_phone().get(_letters(text)) if text else None)
         if found is not None:
             return found
     slug = soc_slug(device)
