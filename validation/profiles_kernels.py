@@ -45,7 +45,10 @@ def build_gpus(data: Path) -> list[BuiltTarget]:
     measured = build_gpu_profiles(data)
     known = {t.target.device for t in measured}
     listed = {name for name in GPU_SPECS if device_slug(name) in known}
-    sheets = build_spec_profiles(data, measured=listed)
+    # boards that share power and memory with a CPU are far from the cards that were fitted:
+    # they keep their plain data sheets (profiles_datasheets)
+    boards = {name for name in GPU_SPECS if name.startswith("Jetson")}
+    sheets = build_spec_profiles(data, measured=listed | boards)
     # the DLA has a builder of its own, which knows what it costs to reach it
     jetson = [t for t in build_jetson_profiles(data) if t.target.unit != "dla"]
     return [
