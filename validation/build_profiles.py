@@ -86,9 +86,10 @@ def join_profiles(
             devices.setdefault(target.info.device, []).append(((order, *target.rank), target))
     profiles = []
     for name in sorted(devices):
-        members = [
-            t for _, t in sorted(devices[name], key=lambda m: (m[0], str(m[1].profile.target)))
-        ]
+        ranked = sorted(devices[name], key=lambda m: (m[0], str(m[1].profile.target)))
+        # a target that two builders know is the earlier one's
+        first = {str(t.profile.target): t for _, t in reversed(ranked)}
+        members = [t for _, t in ranked if first[str(t.profile.target)] is t]
         info = _joined([m.info for m in members])
         profiles.append(
             DeviceProfile(
