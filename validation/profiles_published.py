@@ -40,7 +40,7 @@ POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
 }
 """Prior spreads of the joint model where they differ from its defaults: unlike hardware differs."""
 
-LEFT_OUT_STEPS = 150
+LEFT_OUT_STEPS = 300
 """Steps of the fits that only judge: predictions have settled long before the costs have."""
 
 INTERVAL_CASES = 10.0
