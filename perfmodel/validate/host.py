@@ -169,7 +169,10 @@ def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
         path = p.path or bench.write(graph_of(p.model, None), p.setup.precision)
         entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled)
     except PerfmodelError as error:
-        entry = {"refused": str(error).replace(f"{bench.folder}/", "")[:300]}
+        told = str(error).replace(f"{bench.folder}/", "")
+        if p.path is not None:
+            told = told.replace(f"{p.path.parent}/", "")
+        entry = {"refused": told[:300]}
     return {**entry, "spent_s": time.monotonic() - began}
 
 
