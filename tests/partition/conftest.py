@@ -29,5 +29,5 @@ def devices(tmp_path: Path) -> Devices:
         ),
     )
     made.add("test-server", target("test-server", "cpu", "tflite", predictor(1e6, 0.001)))
-    made.add("test-dla-only", target("test-dla-only", "dla", "tensorrt", predictor(1e4, 1.0)))
+    made.add("test-npu-only", target("test-npu-only", "npu", "tflite", predictor(1e4, 1.0)))
     return made

@@ -247,8 +247,8 @@ def test_one_layer_cannot_be_cut_but_can_be_asked_about(devices: Devices) -> Non
 
 
 def test_a_transfer_nobody_measured_is_no_zero(devices: Devices) -> None:
-    with pytest.raises(PartitionError, match="from gpu to dla is not known"):
-        plan(devices, chain((4, 4)), "test-dla-only/dla")
+    with pytest.raises(PartitionError, match="from cpu to npu is not known"):
+        plan(devices, chain((4, 4)), "test-npu-only/npu")
 
 
 def test_an_operator_without_a_cost_is_refused(devices: Devices) -> None:
