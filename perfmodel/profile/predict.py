@@ -19,6 +19,8 @@ from perfmodel.cost import (
     uncovered_ops,
     weights_bytes,
 )
+from perfmodel.cost.fusion import FUSION
+from perfmodel.cost.fusion import fusion_rules as rules_of
 from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.errors import PerfmodelError, UncoveredOpError
 from perfmodel.graph.ir import Graph
@@ -226,11 +228,16 @@ def load_at_batch(graph: Graph | str, batch_size: int | None) -> Graph:
 
 
 def fusion_rules(resolved: Resolved) -> str:
-    """The name of the fusion rules of a target's framework (TFLite differs by unit)."""
+    """The name of the fusion rules of a target's framework (TFLite differs by unit).
+
+    Frameworks that fuse alike share a name, so that a network is fused once for all of them.
+    """
     target = resolved.target.target
-    if target.framework == "tflite":
-        return "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
-    return target.framework
+    name = target.framework
+    if name == "tflite":
+        name = "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
+    rules = rules_of(name)
+    return next(known for known, same in FUSION.items() if same == rules)
 
 
 def predict_many(
