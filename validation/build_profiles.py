@@ -27,8 +27,8 @@ from validation.profiles_common import BuiltTarget, DeviceInfo
 BUILDERS = (
     "validation.profiles_ncnn:build_ncnn",
     "validation.profiles_kernels:build_phones",
-    "validation.profiles_published:build_published",
     "validation.profiles_kernels:build_gpus",
+    "validation.profiles_published:build_published",
     "validation.profiles_datasheets:build_datasheets",
     "validation.profiles_partition:build_partition",
     "validation.profiles_jetson:build_jetson",

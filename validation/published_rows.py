@@ -253,7 +253,8 @@ def _phone_anchors(data: Path) -> list[PooledRow]:
     table, _ = read_measurements([data / "networks_phones.csv"], skip_bad=True)
     rows = []
     frame = table.networks.frame
-    # on CPUs ncnn's many networks say more; sums of six networks a phone only blur them
+    # on CPUs ncnn's many networks say more than sums of six networks a phone; without them the
+    # Pixel 3's CPU is predicted better and CPUs in general a little worse
     for row in _records(frame[frame["unit"] == "gpu"]):
         spec = row["model"]
         # ACL ran pnasnet-mobile on larger images than its name says (data notes)

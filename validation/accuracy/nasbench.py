@@ -30,7 +30,7 @@ REST_MACS = 7.78e6
 """Multiply-accumulates of the network without its cells: the least of the space (README-gpu.md)."""
 
 REASONS = {
-    "essential-ph-1": "whole milliseconds of noisy runs; a fit to all cells is no better",
+    "essential_ph_1": "whole milliseconds of noisy runs; a fit to all cells is no better",
     "pixel2": "whole milliseconds of noisy runs; a fit to all cells is no better",
     "samsung_s7": "whole milliseconds of noisy runs; a fit to all cells is no better",
     "pixel3": "cells whose unused branches were exported after all, or that are constant",

@@ -27,11 +27,9 @@ LEAST_ROWS = 4
 """Rows of a target that counts in the experiment over all targets."""
 
 REASONS = {
-    "nnapi/tflite/fp32": "the driver takes about 0.6 ms more for each depthwise kernel of 5x5 or "
-    "more; only one other family shows it",
-    "gpu/tflite/fp16": "the delegate's cost of a 5x5 depthwise kernel differs from a 3x3 one's",
-    "darknet": "a convolution is a matrix product a call, whatever its shape",
-    "torch7-nn": "frequency-domain and native convolutions of other libraries say little of it",
+    "nnapi/tflite/fp32": "a guess: the driver takes longer for each depthwise kernel of 5x5 or "
+    "more, which only one other family shows",
+    "gpu/tflite/fp16": "a guess: 5x5 depthwise kernels cost the delegate more than 3x3 ones",
 }
 
 
