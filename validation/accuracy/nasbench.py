@@ -114,7 +114,7 @@ def choose(cells: Cells, count: int = MEASURED) -> np.ndarray:
     """Architectures to measure: greedy D-optimal for both readings at once, no latency seen.
 
     Cells without dead branches come first, because every export runs them alike; the last
-    `AMBIGUOUS` may have some and tell which reading holds. A cell without a path is never asked for.
+    `AMBIGUOUS` may have some and tell which reading holds. A cell without a path is never asked.
     """
     design = np.hstack(list(cells.designs.values()))
     design = design / design.max(axis=0)
