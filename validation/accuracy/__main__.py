@@ -6,13 +6,13 @@ import argparse
 import importlib
 import importlib.util
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
+from perfmodel.profile.profile_file import write_atomically
 from validation.accuracy.common import Result, table, worst_cases
 
 MODULES = ("ncnn", "phones", "gpus", "nasbench", "published")
@@ -31,11 +31,16 @@ def experiments() -> dict[str, Experiment]:
     return found
 
 
-def _write(path: Path, results: Sequence[Result], elapsed_s: dict[str, float]) -> None:
-    data = {"results": [r.to_dict() for r in results], "elapsed_s": elapsed_s}
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(data, indent=1) + "\n")
-    os.replace(temporary, path)
+def _write(path: Path, runs: dict[str, list[Result]], elapsed_s: dict[str, float]) -> None:
+    """Write results by experiment; what the file holds of other experiments stays."""
+    old = json.loads(path.read_text()) if path.is_file() else {"runs": {}, "elapsed_s": {}}
+    done = old["runs"] | {name: [r.to_dict() for r in results] for name, results in runs.items()}
+    order = {name: i for i, name in enumerate(experiments())}
+    data = {
+        "runs": dict(sorted(done.items(), key=lambda item: order.get(item[0], len(order)))),
+        "elapsed_s": old["elapsed_s"] | elapsed_s,
+    }
+    write_atomically(path, json.dumps(data, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,19 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen:
         print(f"no experiment starts with {options.only}; known: {', '.join(experiments())}")
         return 2
-    results: list[Result] = []
+    runs: dict[str, list[Result]] = {}
     elapsed_s: dict[str, float] = {}
     for name, run in chosen.items():
         start = time.perf_counter()
         try:
-            results += run(options.data, options.seed)
+            runs[name] = run(options.data, options.seed)
         except PerfmodelError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2
         elapsed_s[name] = round(time.perf_counter() - start, 1)
         print(f"{name}: {elapsed_s[name]} s", file=sys.stderr)
         if options.json:
-            _write(options.json, results, elapsed_s)
+            _write(options.json, runs, elapsed_s)
+    results = [result for found in runs.values() for result in found]
     print(table(results))
     print("\nWorst cases\n" + worst_cases(results))
     return 0

@@ -60,7 +60,8 @@ def readme_with_table(readme: str, results: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     """Rewrite the README's table."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8"))["results"]
+    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"]
+    results = [result for found in runs.values() for result in found]
     write_atomically(README, readme_with_table(README.read_text(encoding="utf-8"), results))
     return 0
 
