@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from perfmodel.cost.features import FEATURE_GROUPS, FEATURE_NAMES
 from perfmodel.errors import MeasurementError
@@ -130,7 +131,9 @@ def fit_levels(
         return loss.sum() + 0.5 * float(shrunk @ shrunk), np.concatenate(slopes)
 
     options = {"maxiter": max_iter, "maxcor": 20}
-    best = minimize(objective, np.zeros(ends[-1]), jac=True, method="L-BFGS-B", options=options)
+    # matrices are small: threads of the linear algebra would only wait for one another
+    with threadpool_limits(limits=1):
+        best = minimize(objective, np.zeros(ends[-1]), jac=True, method="L-BFGS-B", options=options)
     scale, vectors = split(best.x)
     return Fitted(log_costs(scale, vectors), tuple(vectors), int(best.nit))
 
