@@ -122,15 +122,18 @@ def fit_predictors(
     samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int = 0
 ) -> dict[Setup, KernelPredictor]:
     """One predictor a setup, fitted together."""
+    from threadpoolctl import threadpool_limits
+
     setups = [s for s in overheads if any(x.setup == s for x in samples)]
     rows = KernelRows(
         concatenated([s.table for s in samples]),
         np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples]),
         tuple(traits_of(s) for s in setups),
     )
-    fitted = model(seed).fit(
-        rows, np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
-    )
+    latency = np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
+    # on a busy machine the trees' threads wait for each other, ten times longer than one works
+    with threadpool_limits(1):
+        fitted = model(seed).fit(rows, latency)
     return {
         setup: replace(fitted.predictor(i), overhead_ms=overheads[setup].fixed_ms)
         for i, setup in enumerate(setups)
