@@ -8,21 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ncnn_reader import read_ncnn
-from perfmodel.profile.joint import JointEfficiencyModel
-from perfmodel.profile.joint_predictor import EfficiencyPredictor, size_ranges
 from perfmodel.profile.joint_rows import NetworkRows, TargetKey, network_rows
-from perfmodel.profile.profile_file import Provenance, TargetProfile
+from perfmodel.profile.joint_train import COVERAGE, TrainedTarget, train
+from perfmodel.profile.profile_file import FitError, Interval, Provenance, TargetProfile
 from perfmodel.profile.table import read_measurements
 from perfmodel.profile.target import Target
 from validation.profiles_common import (
     BuiltTarget,
     DeviceInfo,
-    conformal_interval,
-    fit_error,
 )
 from validation.soc_facts import facts_of, soc_facts
 
@@ -44,57 +39,42 @@ def graph_loader(data: Path) -> Callable[[str], Graph]:
 
 
 def build_ncnn(data: Path) -> list[BuiltTarget]:
-    """Every target of ncnn_e2e.csv as a profile's target."""
+    """Every target of ncnn_e2e.csv as a profile's target; CPUs and GPUs are fitted apart."""
     table, _ = read_measurements([data / "ncnn_e2e.csv"], skip_bad=True)
-    rows = network_rows(table, graph_loader(data), framework="ncnn")
-    model = JointEfficiencyModel().fit(rows.inputs(), rows.latency_ms)
-    left_out = left_out_log_ratio(rows)
-    infos = _device_infos(data)
-    firsts = _first_processors(rows)
+    load, infos = graph_loader(data), _device_infos(data)
     built = []
-    for number, key in enumerate(rows.targets):
-        mask = rows.target == number
-        peers = np.array([k.target.unit == key.target.unit for k in rows.targets])[rows.target]
-        target, info = _named(key, infos[key.target.device], firsts)
-        precision = "int8" if target.precision == "int8" else "fp32"
-        place = int(np.searchsorted(model.targets_, number))
-        networks = sorted(set(rows.network[mask].tolist()))
-        predictor = EfficiencyPredictor(
-            tuple(float(v) for v in model.log_cost_[place]),
-            precision,
-            size_ranges([rows.kernels[n] for n in networks]),
-        )
-        profile = TargetProfile(
-            target,
-            "steady",
-            predictor,
-            conformal_interval(-left_out[mask], -left_out[peers]),
-            fit_error(EXPERIMENT, left_out[mask]),
-            Provenance(
-                SOURCE,
-                int(mask.sum()),
-                build="ncnn, versions differ by device and are not stated",
-                affinity=f"powersave: {target.cluster} cores" if target.cluster else "",
-                note=f"min of benchncnn's runs; GPU {key.processor}" if key.processor else "",
-            ),
-        )
-        built.append(BuiltTarget(info, profile, _rank(target)))
+    for unit in ("cpu", "gpu"):
+        rows = network_rows(table, load, framework="ncnn", units=(unit,))
+        firsts = _first_processors(rows)
+        for trained in train(rows):
+            target, info = _named(trained.key, infos[trained.key.target.device], firsts)
+            profile = _profile(trained, target)
+            built.append(BuiltTarget(info, profile, _rank(target)))
     return built
 
 
-def left_out_log_ratio(rows: NetworkRows) -> np.ndarray:
-    """log(predicted / measured) of every row, its network's family left out of the whole fit."""
-    out = np.full(len(rows), np.nan)
-    families = np.array(rows.families)[rows.network]
-    for family in sorted(set(rows.families)):
-        held = families == family
-        kept = rows.where(~held)
-        known = np.isin(rows.target, np.unique(kept.target))
-        model = JointEfficiencyModel().fit(kept.inputs(), kept.latency_ms)
-        asked = rows.where(held & known)
-        out[held & known] = np.log(model.predict(asked.inputs()) / asked.latency_ms)
-    # a target with no other family cannot be judged: it counts as far off, not as right
-    return np.where(np.isnan(out), np.log(2.0), out)
+def _profile(trained: TrainedTarget, target: Target) -> TargetProfile:
+    width, processor = round(trained.half_width_log, 4), trained.key.processor
+    return TargetProfile(
+        target,
+        "steady",
+        trained.predictor,
+        Interval(COVERAGE, width, width, trained.novelty_slope),
+        FitError(
+            EXPERIMENT,
+            trained.cases,
+            round(trained.median_error, 4),
+            round(trained.mean_error, 4),
+            round(trained.within_20, 4),
+        ),
+        Provenance(
+            SOURCE,
+            trained.measurements,
+            build="ncnn, versions differ by device and are not stated",
+            affinity=f"powersave: {target.cluster} cores" if target.cluster else "",
+            note=f"min of benchncnn's runs; GPU {processor}" if processor else "",
+        ),
+    )
 
 
 def _rank(target: Target) -> tuple[int, ...]:
