@@ -56,6 +56,7 @@ MAX_MACS = 1.5e9
 """Larger random networks are not measured: their kernels cost more time than they teach."""
 TURN = 4
 """Networks that a setup measures before the next one has its turn."""
+MOVED = "the reference moved while it was measured"
 EXPLORE = 0.25
 """Share of networks taken as drawn, whatever the plan says."""
 
@@ -119,7 +120,7 @@ def calibrate_host(
         known,
         lost,
         machine,
-        _warning(samples),
+        _warning(samples, lost.get(MOVED, 0)),
     )
 
 
@@ -236,7 +237,7 @@ def _samples(
     steady = [s for s in found if s.stable]
     # on a machine that never stands still, moving references are all there is
     if len(steady) >= len(found) / 2:
-        lost["the reference moved while it was measured"] += len(found) - len(steady)
+        lost[MOVED] += len(found) - len(steady)
         found = steady
     return found, {k: v for k, v in lost.items() if v}
 
@@ -294,13 +295,15 @@ def _target(
     )
 
 
-def _warning(samples: Sequence[Sample]) -> str:
-    moved = sum(not s.stable for s in samples)
-    if 5 * moved <= len(samples):
+def _warning(samples: Sequence[Sample], left_out: int) -> str:
+    """In words, where more than a fifth of all networks saw the reference move."""
+    moved = left_out + sum(not s.stable for s in samples)
+    total = left_out + len(samples)
+    if 5 * moved <= total:
         return ""
     return (
-        f"unstable: the reference moved by more than 5 % around {moved} of {len(samples)} "
-        "networks; stop what else runs on this machine and calibrate again with a new --journal"
+        f"unstable: the reference moved by more than 5 % around {moved} of {total} networks; "
+        "stop what else runs on this machine and calibrate again with a new --journal"
     )
 
 

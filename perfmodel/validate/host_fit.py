@@ -25,6 +25,8 @@ COVERAGE = 0.9
 FOLDS = 4
 MIN_NETWORKS = 8
 """Networks a target needs before anything is fitted to it."""
+SMALLEST_SLOPE = 0.05
+"""What is outside the fitted range is never as sure as what is inside."""
 L2_BYTES = 1e6
 WHOLE_LIMIT = 0.5
 """A network's kernels are stretched to its whole time by at most this share."""
@@ -246,4 +248,6 @@ def _novelty_slope(
                 excess = abs(_residual(predictors[one.setup], one)) - usual
                 slopes.append(max(0.0, excess) / novelty)
     # too few large networks tell nothing: the format's own default, on the careful side
-    return min(1.0, float(np.quantile(slopes, COVERAGE))) if len(slopes) >= 10 else 1.0
+    if len(slopes) < 10:
+        return 1.0
+    return float(np.clip(np.quantile(slopes, COVERAGE), SMALLEST_SLOPE, 1.0))
