@@ -168,6 +168,22 @@ def _shuffle(d: _Draw, x: str) -> str:
     return d.g.concat([d.g.conv(x, half, 1, activation="relu"), y])
 
 
+def _grouped(d: _Draw, x: str) -> str:
+    """Grouped convolutions as in ResNeXt, RegNet and ShuffleNet V1."""
+    groups = d.pick((2, 3, 4, 8))
+    cin = min(max(1, d.wide(x) // groups // 8), 64 // groups) * 8 * groups
+    y = d.g.conv(x, cin, 1, activation="relu")
+    cout = max(1, d.channels(32, 384) // groups // 8) * 8 * groups
+    y = d.g.conv(y, cout, d.pick((1, 3, 3, 5)), groups=groups, activation="relu")
+    return d.g.conv(y, d.channels(32, 256), 1)
+
+
+def _normalised(d: _Draw, x: str) -> str:
+    """A convolution with AlexNet's normalisation across channels behind it."""
+    y = d.g.conv(x, d.channels(16, 256), d.pick((1, 3)), activation="relu")
+    return d.g.op("lrn", y, size=5, alpha=1e-4, beta=0.75, bias=1.0)
+
+
 def _sequence(d: _Draw, x: str) -> str:
     """A transformer block on the image's pixels as tokens."""
     n, h, w, c = d.g.shape(x)
@@ -201,6 +217,8 @@ BLOCKS: tuple[tuple[Callable[[_Draw, str], str], float], ...] = (
     (_up, 0.7),
     (_shuffle, 0.7),
     (_sequence, 0.6),
+    (_grouped, 0.7),
+    (_normalised, 0.2),
 )
 """Block and how often it is drawn."""
 
