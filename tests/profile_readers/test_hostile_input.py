@@ -77,7 +77,8 @@ def refused(path: Path, *, line: bool = True) -> str:
 def test_hostile_content_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "measured.txt"
     path.write_bytes(HOSTILE[name])
-    refused(path)
+    # a Parquet file has no lines, and without pyarrow it is refused before it is read
+    refused(path, line=name != "damaged parquet")
 
 
 def test_a_gzip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
