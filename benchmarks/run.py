@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure
+from perfmodel.files import write_atomically
 from perfmodel.measure.machine import host_facts
-from perfmodel.profile.profile_file import write_atomically
 from perfmodel.report.text import table
 from perfmodel.units import format_number
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "perfmodel"
 
 FLOORS = (
-    {"errors", "units"},
+    {"errors", "files", "units"},
     {"graph"},
     {"cost"},
     {"profile"},

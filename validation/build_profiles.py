@@ -19,7 +19,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.profile.profile_file import DeviceProfile, write_atomically, write_profile
+from perfmodel.files import write_atomically
+from perfmodel.profile.profile_file import DeviceProfile, write_profile
 from perfmodel.profile.registry import INDEX_NAME, builtin_folder, index_text
 from perfmodel.profile.traits import Traits
 from validation.profiles_common import BuiltTarget, DeviceInfo

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 from perfmodel.whatif.phones import CLASSES, SOC_FILE, soc_slug
 
 SERIES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,8 +64,3 @@ def conformal_interval(
         round(float(max(high, 0.01) * scale), 4),
         novelty_slope,
     )
-
-
-def pooled(values: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
-    """All values of some targets, joined."""
-    return np.concatenate([values[n] for n in names]) if names else np.zeros(0)

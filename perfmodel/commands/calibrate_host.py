@@ -76,6 +76,6 @@ def calibration_text(data: dict[str, Any]) -> str:
 
 def write_json(data: Any, path: Path) -> None:
     """Write a result as JSON."""
-    from perfmodel.profile.profile_file import write_atomically
+    from perfmodel.files import write_atomically
 
     write_atomically(path, json.dumps(plain(data), allow_nan=False) + "\n")

@@ -136,7 +136,7 @@ def queries_command(
     as_json: bool,
 ) -> int:
     """Answer a CSV of queries; bad rows fill `error`, the others still answer."""
-    from perfmodel.profile.profile_file import write_atomically
+    from perfmodel.files import write_atomically
 
     started = time.perf_counter()
     rows = list(_read_queries(queries))

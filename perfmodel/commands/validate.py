@@ -90,7 +90,7 @@ def real_files(folder: Path | None) -> list[Path]:
 
 def run_host(request: Request) -> int:
     """`validate host`: the zoo and real files on this machine's CPU."""
-    from perfmodel.profile.profile_file import write_atomically
+    from perfmodel.files import write_atomically
     from perfmodel.validate.host import validate_host, validation_to_dict
     from perfmodel.validate.page import host_page
 

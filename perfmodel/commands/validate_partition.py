@@ -17,7 +17,7 @@ DEFAULT_PROFILE = Path("host.json")
 def run_partition(request: Request) -> int:
     """Run the experiment and answer in text, JSON or a page."""
     from perfmodel.commands.calibrate_host import write_json
-    from perfmodel.profile.profile_file import write_atomically
+    from perfmodel.files import write_atomically
     from perfmodel.report.partition_plot import validation_page
     from perfmodel.validate.partition import NETWORKS
     from perfmodel.validate.partition import run_partition as run

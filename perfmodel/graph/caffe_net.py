@@ -12,6 +12,7 @@ from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.converters import registering
 from perfmodel.graph.limits import MAX_DIM, check_shape, shorten
 from perfmodel.graph.ops import Shape
 from perfmodel.graph.prototxt import Message
@@ -96,15 +97,8 @@ Converter = Callable[[Net, Layer], Sequence[str]]
 LAYERS: dict[str, Converter] = {}
 """How each layer type becomes operators; gives the tensors of the layer's outputs."""
 
-
-def layer_types(names: str) -> Callable[[Converter], Converter]:
-    """Register a converter for layer types (space-separated)."""
-
-    def add(converter: Converter) -> Converter:
-        LAYERS.update(dict.fromkeys(names.split(), converter))
-        return converter
-
-    return add
+layer_types = registering(LAYERS)
+"""Register a converter for layer types (space-separated)."""
 
 
 def stored(shape: Shape) -> Shape:

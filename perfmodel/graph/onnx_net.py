@@ -16,6 +16,7 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.converters import registering
 from perfmodel.graph.limits import MAX_FOLDED_ELEMENTS, MAX_FOLDED_TOTAL, check_shape, shorten
 from perfmodel.graph.onnx_file import Node, TensorData
 from perfmodel.graph.ops import Shape
@@ -229,15 +230,8 @@ Converter = Callable[[Call], list[Value]]
 CONVERTERS: dict[str, Converter] = {}
 """How each operator type of ONNX becomes operators of the graph."""
 
-
-def converts(names: str) -> Callable[[Converter], Converter]:
-    """Register a converter for operator types (space-separated)."""
-
-    def add(converter: Converter) -> Converter:
-        CONVERTERS.update(dict.fromkeys(names.split(), converter))
-        return converter
-
-    return add
+converts = registering(CONVERTERS)
+"""Register a converter for operator types (space-separated)."""
 
 
 def stored(shape: Shape, last: bool) -> Shape:

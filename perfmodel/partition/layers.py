@@ -10,7 +10,7 @@ import numpy as np
 
 from perfmodel.cost.kernel import Kernel
 from perfmodel.errors import PartitionError
-from perfmodel.graph.ir import Graph, Op
+from perfmodel.graph.ir import Graph
 
 DENSE_OPS = frozenset({"fully_connected", "gemm", "bmm", "matmul"})
 CONVOLUTION_OPS = frozenset({"conv2d", "transpose_conv2d"})
@@ -223,8 +223,3 @@ def is_order(layers: LayerGraph, order: Sequence[int]) -> bool:
     """Whether layers can run in this order."""
     place = {layer: n for n, layer in enumerate(order)}
     return len(place) == len(layers) and all(place[a] < place[b] for a, b in layers.edges)
-
-
-def ops_of(layers: LayerGraph, chosen: Sequence[int]) -> tuple[Op, ...]:
-    """The operators of some layers, in layer order."""
-    return tuple(layers.graph.ops[i] for n in chosen for i in layers.layers[n].ops)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import ProfileError
+from perfmodel.files import write_atomically
 from perfmodel.profile.model_kinds import RawModel, predictor_to_dict, raw_model
 from perfmodel.profile.predictor import Predictor
 from perfmodel.profile.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
@@ -126,20 +125,6 @@ def write_profile(profile: DeviceProfile, path: Path) -> None:
     """Write a profile file atomically, the same bytes for the same profile."""
     text = json.dumps(profile_to_dict(profile), indent=None, separators=(",", ":"))
     write_atomically(path, text + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees either the old or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _read_json(path: Path) -> Any:

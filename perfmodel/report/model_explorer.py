@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 
 GRADIENT = ((0.0, "#fff7ec"), (0.5, "#fdbb84"), (1.0, "#b30000"))
 """Light to dark red from the lightest to the heaviest node (ColorBrewer's OrRd)."""

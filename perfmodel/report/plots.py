@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 from perfmodel.report.svg import heat_map
 
 

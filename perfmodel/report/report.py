@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 from perfmodel.report import network_pages, study_pages
 from perfmodel.report.page import Page, render
 from perfmodel.report.result_file import kind_of, read_result

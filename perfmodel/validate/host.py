@@ -18,6 +18,7 @@ import numpy as np
 
 from perfmodel.cost import fuse
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
+from perfmodel.files import write_atomically
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import Discipline, instability_warning, result_from_entry
 from perfmodel.measure.host_bench import HostBench, Setup
@@ -25,7 +26,7 @@ from perfmodel.measure.journal import Journal
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.runner import Machine, machine_to_dict
 from perfmodel.measure.samples import first_run, operator_us, whole_ms
-from perfmodel.profile.profile_file import DeviceProfile, read_profile, write_atomically
+from perfmodel.profile.profile_file import DeviceProfile, read_profile
 from perfmodel.validate.calibrate_host import reference_fact
 from perfmodel.validate.host_cases import Predicted, graph_of, predict_cases, setups_of
 from perfmodel.validate.metrics import Case, Scores, scores

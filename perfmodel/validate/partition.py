@@ -24,6 +24,7 @@ import numpy as np
 from perfmodel.cost import fuse
 from perfmodel.cost.kernel import Kernel, KernelTable
 from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError
+from perfmodel.files import write_atomically
 from perfmodel.graph.load import load
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import (
@@ -45,7 +46,7 @@ from perfmodel.partition.plan import CutCurve, cut_curve
 from perfmodel.partition.problem import Problem, times_by_layer
 from perfmodel.partition.segments import prefix_states, segment_costs
 from perfmodel.partition.system import Transfer, Unit
-from perfmodel.profile.profile_file import DeviceProfile, read_profile, write_atomically
+from perfmodel.profile.profile_file import DeviceProfile, read_profile
 from perfmodel.validate.host import nominal_of
 from perfmodel.validate.metrics import Case
 from perfmodel.validate.partition_result import NetworkOutcome, PartitionValidation

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 from validation.accuracy.common import Result, table, worst_cases
 
 MODULES = ("ncnn", "phones", "gpus", "nasbench", "published")

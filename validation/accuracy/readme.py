@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from perfmodel.profile.profile_file import write_atomically
+from perfmodel.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "validation" / "results" / "accuracy.json"

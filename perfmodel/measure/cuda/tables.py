@@ -6,12 +6,11 @@ import csv
 import gzip
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from perfmodel.files import write_atomically
 from perfmodel.measure.cuda.backends import Mode
 from perfmodel.measure.cuda.steps import Step
 from perfmodel.measure.cuda.timing import Timing
@@ -150,20 +149,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 def write_json(path: Path, value: object) -> None:
     """Write readable JSON atomically."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside and rename, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
