@@ -115,16 +115,20 @@ class TfliteFile:
         outputs: Sequence[int],
         options: str = "",
         version: int = 1,
+        intermediates: Sequence[int] = (),
         **fields: Any,
     ) -> None:
         """Append an operator; `options` names its options table, `fields` are its values.
 
-        An input of -1 is an omitted optional one.
+        An input of -1 is an omitted optional one. `intermediates` are empty tensors that tell a
+        kernel the scales inside it.
         """
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
         operator.inputs = list(inputs)
         operator.outputs = list(outputs)
+        if intermediates:
+            operator.intermediates = list(intermediates)
         if options:
             operator.builtinOptionsType = getattr(self.schema.BuiltinOptions, options)
             operator.builtinOptions = getattr(self.schema, f"{options}T")()

@@ -45,6 +45,14 @@ def quantised_normal(shape: Sequence[int], stream: Sequence[int]) -> Data:
     return Data(size, chunks)
 
 
+def rounded_normal(
+    shape: Sequence[int], deviation: float, scale: float, stream: Sequence[int]
+) -> Data:
+    """int32 values that are those of `normal` (mean 0) in units of `scale`; for biases."""
+    values = np.frombuffer(b"".join(normal(shape, deviation, 0.0, stream).chunks()), np.float32)
+    return Data.of(np.rint(values / scale).astype(np.int32))
+
+
 def integers(shape: Sequence[int], below: int, dtype: str, stream: Sequence[int]) -> Data:
     """Uniform integers from 0 to `below` - 1 (indices into a table)."""
     random = np.random.default_rng(list(stream))

@@ -249,12 +249,18 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
 
 
 def random_recurrent(seed: int) -> Graph:
-    """One random LSTM layer in one or both directions, as speech and text networks have them."""
+    """One random LSTM layer in one or both directions, as speech and text networks have them.
+
+    Half are as narrow as the ones that run on small devices, where what a step costs beside its
+    products counts; a quarter are one step, as a stream is processed.
+    """
     generator = np.random.default_rng((seed, 1))
     d = _Draw(f"random_recurrent_{seed}", generator)
-    steps = d.pick((1, 1, 8, 16, 24, 28, 32, 50, 100))
-    x = d.g.input((1, steps, d.channels(8, 1024)))
-    hidden, directions = d.channels(8, 1024), d.pick((1, 1, 2))
+    steps = d.pick((1, 1, 1, 1, 2, 4, 8, 10, 16, 20, 24, 28, 32, 50, 64, 100))
+    narrow = d.chance(0.5)
+    x = d.g.input((1, steps, d.channels(8, 320 if narrow else 1024)))
+    hidden = d.channels(8, 128) if narrow else d.channels(64, 1024)
+    directions = d.pick((1, 1, 2))
     weights = [d.g.constant((directions, 4 * hidden, n)) for n in (d.wide(x), hidden)]
     y = d.g.op(
         "lstm",
