@@ -59,7 +59,7 @@ FUSION: Mapping[str, FusionRules] = {
         source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
     ),
     "tflite-cpu": FusionRules(
-        hosts=_DENSE | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d", "concat"},
+        hosts=_DENSE | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
         activations=_RELUS,
         free=_VIEWS,
         batch_norm=True,

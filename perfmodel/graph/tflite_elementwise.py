@@ -252,8 +252,7 @@ def _pair(e: Emitter, op: Op, a: int, b: int) -> int:
         options = f"{builtin.title()}Options"
         return e.emit_fused(op, builtin, [a, b], shape, dtype, options, version=version)
     out = e.emit(builtin, [a, b], shape, dtype, _BINARY_OPTIONS.get(op.kind, ""), version=version)
-    activation = op.attrs.get("activation", "none")
-    return out if activation == "none" else emit_unary(e, activation, out, op)
+    return e.activated(op, out)
 
 
 @emits("select")

@@ -210,11 +210,19 @@ class Emitter:
         quant = RECTIFIED if fused in ("relu", "relu6") else LINEAR
         fields["fusedActivationFunction"] = FUSED_ACTIVATIONS.index(fused)
         out = self.emit(builtin, inputs, shape, dtype, options, quant=quant, **fields)
-        if fused == activation:
+        return out if fused == activation else self.activated(op, out)
+
+    def activated(self, op: Op, out: int) -> int:
+        """The op's activation applied to `out` by an operator of its own, if it has one."""
+        activation = op.attrs.get("activation", "none")
+        if activation == "none":
             return out
         from perfmodel.graph.tflite_elementwise import emit_unary
 
-        return emit_unary(self, activation, out, op)
+        self.file.owner = f"{op.name}/{activation}"
+        applied = emit_unary(self, activation, out, op)
+        self.file.owner = op.name
+        return applied
 
     def refuse(self, op: Op, reason: str) -> GraphError:
         """The error for an op that cannot be written."""

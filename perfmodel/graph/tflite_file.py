@@ -79,6 +79,13 @@ class TfliteFile:
         self._model.subgraphs = [self._subgraph]
         self._streamed: dict[int, Data] = {}
         self._codes: dict[tuple[str, int], int] = {}
+        self.owner = ""
+        self.owners: list[str] = []
+
+    @property
+    def model(self) -> Any:
+        """The file's tables so far, as the schema's object API has them."""
+        return self._model
 
     def tensor(
         self,
@@ -121,7 +128,8 @@ class TfliteFile:
         """Append an operator; `options` names its options table, `fields` are its values.
 
         An input of -1 is an omitted optional one. `intermediates` are empty tensors that tell a
-        kernel the scales inside it.
+        kernel the scales inside it. The operator is put down to `owner`: an op of the graph, or
+        "OP/ACTIVATION" for an activation that is an operator of its own.
         """
         operator = self.schema.OperatorT()
         operator.opcodeIndex = self._code(builtin, version)
@@ -137,6 +145,7 @@ class TfliteFile:
                     raise AttributeError(f"{options} has no field {field}")
                 setattr(operator.builtinOptions, field, value)
         self._subgraph.operators.append(operator)
+        self.owners.append(self.owner)
 
     def write(self, path: Path | str, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """Write the file atomically; raises `GraphError` where it would pass 2 GiB."""

@@ -9,7 +9,6 @@ from typing import Any
 from perfmodel.graph import tflite_weights as weights
 from perfmodel.graph.ir import Op
 from perfmodel.graph.ops import UNARY, same_pads, window_output
-from perfmodel.graph.tflite_elementwise import emit_unary
 from perfmodel.graph.tflite_emit import LINEAR, Emitter, Shape, emits
 from perfmodel.graph.tflite_file import Quant
 
@@ -192,8 +191,7 @@ def _pool(e: Emitter, op: Op) -> None:
         filterHeight=kernel[0],
         filterWidth=kernel[1],
     )
-    activation = op.attrs.get("activation", "none")
-    e.bind(op.outputs[0], out if activation == "none" else emit_unary(e, activation, out, op))
+    e.bind(op.outputs[0], e.activated(op, out))
 
 
 def _trim(e: Emitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:
@@ -247,7 +245,4 @@ def _matmul(e: Emitter, op: Op) -> None:
         adjX=bool(op.attrs.get("transpose_a", False)),
         adjY=bool(op.attrs.get("transpose_b", False)),
     )
-    activation = op.attrs.get("activation", "none")
-    e.bind(
-        op.outputs[0], product if activation == "none" else emit_unary(e, activation, product, op)
-    )
+    e.bind(op.outputs[0], e.activated(op, product))

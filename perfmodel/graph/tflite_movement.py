@@ -7,7 +7,6 @@ from typing import Any
 
 from perfmodel.graph import tflite_weights as weights
 from perfmodel.graph.ir import Op
-from perfmodel.graph.tflite_elementwise import emit_unary
 from perfmodel.graph.tflite_emit import Emitter, Shape, emits
 
 
@@ -87,8 +86,7 @@ def _concat(e: Emitter, op: Op) -> None:
         quant=common,
         axis=op.attrs["axis"] % len(_out_shape(e, op)),
     )
-    activation = op.attrs.get("activation", "none")
-    e.bind(op.outputs[0], out if activation == "none" else emit_unary(e, activation, out, op))
+    e.bind(op.outputs[0], e.activated(op, out))
 
 
 @emits("pack")

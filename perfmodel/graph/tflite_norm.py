@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from perfmodel.graph.ir import Op
-from perfmodel.graph.tflite_elementwise import arithmetic, emit_unary, reduce
+from perfmodel.graph.tflite_elementwise import arithmetic, reduce
 from perfmodel.graph.tflite_emit import SIGNED_UNIT, Emitter, emits
 
 
@@ -29,8 +29,7 @@ def _batch_norm(e: Emitter, op: Op) -> None:
         raise e.refuse(op, "its scale is not constant")
     x = e.read(op.inputs[0], "float32")
     out = _affine(e, op, x, parameters, e.shape(x)[-1])
-    activation = op.attrs.get("activation", "none")
-    e.bind(op.outputs[0], out if activation == "none" else emit_unary(e, activation, out, op))
+    e.bind(op.outputs[0], e.activated(op, out))
 
 
 def _normalised(e: Emitter, op: Op, x: int, axes: tuple[int, ...]) -> int:

@@ -291,6 +291,9 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     work = np.where(pool, t["output_elements"] * shape.window, work)
     im2col = (shape.kind == "convkxk") | (shape.kind == "conv_first")
     copied = np.where(im2col, t["m"] * t["k"], 0.0)
+    if machine.winograd == "none":
+        # TFLite computes an LSTM's four gates one by one; other libraries hide them in products
+        copied = np.where(shape.kind == "recurrent", 4 * t["output_elements"], copied)
     moved = np.where(shape.winograd, shape.transformed, copied)
     return np.column_stack(
         [

@@ -33,12 +33,13 @@ from perfmodel.measure.campaign import (
     measure_job,
     result_from_entry,
 )
-from perfmodel.measure.host_bench import HostBench, Setup
+from perfmodel.measure.host_bench import FILE_PRECISIONS, HostBench, Setup
 from perfmodel.measure.journal import Journal
 from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.runner import Job, Machine
 from perfmodel.measure.samples import operator_us, whole_ms
+from perfmodel.measure.steps import written_steps
 from perfmodel.measure.tflite_chain import ChainPiece, ChainRunner, measure_handover, write_pieces
 from perfmodel.partition.criteria import cuts
 from perfmodel.partition.layers import LayerGraph, layer_graph
@@ -165,7 +166,8 @@ def _network(
     if host is None:
         per_op = operator_us(result, _nominal(host, result))
         overhead = handover[1]
-        times = times_by_layer(layers, kernels, align(graph, kernels, per_op))
+        steps = written_steps(graph, FILE_PRECISIONS[SETUP.precision], kernels)
+        times = times_by_layer(layers, kernels, align(steps, len(kernels), per_op))
         # the profiler slows operators a little and counts whole microseconds: the sum is the whole
         times = times * max(seen_ms - overhead, 0.0) / max(float(times.sum()), 1e-12)
         name = "host/cpu/tflite/fp32/t1"
