@@ -78,9 +78,15 @@ class ProfiledModel:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self._keep: list[Any] = []
-        environment = _environment()
         self._model, self._compiled, self._profiler = _Pointer(), _Pointer(), _Pointer()
-        file = str(path).encode()
+        try:
+            self._compile(path, threads)
+        except ProfilerError:
+            self.close()
+            raise
+
+    def _compile(self, path: Path, threads: int) -> None:
+        environment, file = _environment(), str(path).encode()
         _call("LiteRtCreateModelFromFile", environment, file, ctypes.byref(self._model))
         options = self._options(threads)
         _call(

@@ -13,31 +13,39 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.cost import fuse, weights_bytes
+from perfmodel.cost import fuse
 from perfmodel.cost.kernel import KernelTable
+from perfmodel.cost.loading import LoadWork, load_work
 from perfmodel.errors import RunnerError
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import JobResult, SetResult, result_from_entry
-from perfmodel.measure.host_bench import Setup
+from perfmodel.measure.host_bench import FILE_PRECISIONS, Setup
+from perfmodel.measure.steps import written_steps
 
-BYTES_OF: Mapping[str, int] = {"fp32": 4, "int8": 1, "uint8": 1}
 SHORTEST_US = 0.05
 """Kernels are never given less than this: the profiler counts whole us and may see none."""
 
 
 @dataclass(frozen=True)
 class FirstRun:
-    """Making a network ready and running it once: ms, what it holds, and whether it was on disk.
+    """Making a network ready and running it once: ms, what was to be done, and whether the file
+    was on disk.
 
-    `first_ms` counts opening the file, preparing its operators and the first inference.
+    `load_ms` counts opening the file and preparing its operators, `inference_ms` the first
+    inference.
     """
 
-    first_ms: float
+    load_ms: float
+    inference_ms: float
     steady_ms: float
-    weights_bytes: int
-    kernels: int
+    work: LoadWork
     cold: bool
+
+    @property
+    def first_ms(self) -> float:
+        """The whole: from the file to the first result."""
+        return self.load_ms + self.inference_ms
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,8 @@ def sample(
     kernels = fuse(graph, "tflite-cpu")
     pieces = entry.get("pieces", ())
     if per_op:
-        times = align(graph, kernels, per_op)
+        steps = written_steps(graph, FILE_PRECISIONS[setup.precision], kernels)
+        times = align(steps, len(kernels), per_op)
     elif len(pieces) == len(kernels):
         alone = [result_from_entry(key, piece) for piece in pieces]
         times = np.array([whole_ms(one, nominal_ms) * 1e3 for one in alone])
@@ -112,34 +121,39 @@ def sample(
         times = np.array([whole_ms(result, nominal_ms) * 1e3])
     else:
         raise RunnerError(f"{key}: the runtime gave no times of operators")
+    table = KernelTable.from_kernels(kernels)
     return Sample(
         key,
         setup,
-        KernelTable.from_kernels(kernels),
+        table,
         np.maximum(times, SHORTEST_US),
         whole_ms(result, nominal_ms),
         len(per_op) or len(pieces),
-        first_run(graph, setup, result, entry, nominal_ms),
+        first_run(table, setup, result, entry, nominal_ms),
         not result.unstable,
     )
 
 
 def first_run(
-    graph: Graph,
+    table: KernelTable,
     setup: Setup,
     result: JobResult,
     entry: Mapping[str, Any],
     nominal_ms: float,
 ) -> FirstRun:
-    """Load and first inference of an entry, at the reference's speed of its first set."""
+    """Load and first inference of an entry with these kernels: medians, where it was loaded often.
+
+    The inference is at the reference's speed of the first set. Loading is not: it waits for the
+    disk and runs on one thread, which the reference tells nothing of.
+    """
     raw = result.sets[0].raw
     if raw.load_ms is None or raw.first_ms is None:
         raise RunnerError(f"{result.key}: the first set has no times of loading")
-    scale = set_scale(result.sets[0], nominal_ms)
+    loads = [(raw.load_ms, raw.first_ms), *entry.get("loads", ())]
     return FirstRun(
-        (raw.load_ms + raw.first_ms) * scale,
+        statistics.median(load for load, _ in loads),
+        statistics.median(first for _, first in loads) * set_scale(result.sets[0], nominal_ms),
         whole_ms(result, nominal_ms),
-        weights_bytes(graph) // 4 * BYTES_OF[setup.precision],
-        len(fuse(graph, "tflite-cpu")),
+        load_work(table, setup.precision),
         bool(entry.get("cold", False)),
     )

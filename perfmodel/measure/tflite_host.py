@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import RunnerError
-from perfmodel.measure.litert_profiler import ProfiledModel, profiler_available
+from perfmodel.measure.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.measure.machine import host_facts
 from perfmodel.measure.runner import Job, Machine, RawRuns
 
@@ -79,9 +79,14 @@ class PreparedTflite:
         started = time.perf_counter()
         self._invoke()
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._profiled = (
-            ProfiledModel(job.model, job.threads) if profile and profiler_available() else None
-        )
+        self._profiled: ProfiledModel | None = None
+        if profile and profiler_available():
+            try:
+                self._profiled = ProfiledModel(job.model, job.threads)
+            except ProfilerError:
+                # whoever falls back on the plain interpreter wants the file out of memory first
+                self.close()
+                raise
 
     def run_set(self, runs: int, warmups: int) -> RawRuns:
         """Time `runs` inferences; load and first times are given with the first set only."""

@@ -61,10 +61,13 @@ class PowerFact:
 
 @dataclass(frozen=True)
 class LoadFact:
-    """Making a model ready: fixed cost plus weight bytes over a rate, for a framework on a unit.
+    """Making a model ready: fixed cost plus packed weight bytes over a rate, for a framework on a
+    unit.
 
     A measured one also knows `kernel_ms` for each kernel to prepare, the `precision` it holds for
-    (empty: any) and that the first inference takes `first_inference` times the steady one.
+    (empty: any), that the first inference takes `first_inference` times the steady one, and three
+    more costs in ms for a million bytes: what weights with a window take beyond the rate, filling
+    pointers, and reading weights that are not packed (see `perfmodel.cost.loading.LoadWork`).
     """
 
     unit: str
@@ -77,6 +80,9 @@ class LoadFact:
     precision: str = ""
     measurements: int = 0
     median_error: float = 0.0
+    window_ms_per_mb: float = 0.0
+    pointer_ms_per_mb: float = 0.0
+    unpacked_ms_per_mb: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from perfmodel.cost.kernel import KernelTable
 from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.campaign import nominal_ms, result_from_entry
-from perfmodel.measure.host_bench import HostBench, Setup, in_situ
+from perfmodel.measure.host_bench import LOADS, HostBench, Setup, in_situ
 from perfmodel.measure.journal import Journal
 from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
@@ -51,7 +51,7 @@ SKIPPED = frozenset({("uint8", 2)})
 
 FIT_SHARE = 0.15
 """Share of the budget that is kept for fitting."""
-CANDIDATES = 600
+CANDIDATES = 1000
 MAX_MACS = 1.5e9
 """Larger random networks are not measured: their kernels cost more time than they teach."""
 TURN = 4
@@ -199,7 +199,7 @@ def _entry(bench: HostBench, graph: Graph, setup: Setup, expected_ms: float) -> 
     path = None
     try:
         path = bench.write(graph, setup.precision)
-        entry = bench.measure(graph.name, path, setup, in_situ(expected_ms))
+        entry = bench.measure(graph.name, path, setup, in_situ(expected_ms), loads=LOADS)
         if not profiler_available() and "lstm" not in {op.kind for op in graph.ops}:
             entry["pieces"] = bench.measure_pieces(graph.name, graph, setup)
     except PerfmodelError as error:

@@ -1,7 +1,11 @@
 """The first run: opening a file, preparing its operators and one inference.
 
-first = fixed + kernels x kernel_ms + weight bytes / rate + first_inference x steady. The rate holds
-both the reading of the file and the packing of weights for the matrix kernels.
+load = fixed + kernels x kernel_ms + packed weight bytes / rate + what windows and pointers add
+first = load + first_inference x steady + weight bytes that are not packed x their cost
+
+The rate holds both the reading of the file and the packing of weights for the matrix kernels. The
+runtime prepares on one thread. Weights that are not packed stay in the file: the system reads some
+of them ahead while it loads, the rest in the first inference.
 """
 
 from __future__ import annotations
@@ -10,35 +14,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from perfmodel.cost.loading import LoadWork
 from perfmodel.measure.host_bench import Setup
 from perfmodel.measure.samples import FirstRun
 from perfmodel.profile.traits import LoadFact, Traits
 
 MIN_RUNS = 8
+MB = 1e6
 
 
 def framework_of(setup: Setup) -> str:
-    """Name under which a setup's load fact stands: threads change packing and first inference."""
+    """Name under which a setup's load fact stands: threads change the first inference."""
     return f"tflite/t{setup.threads}"
 
 
 def fit_load(runs: Sequence[FirstRun], setup: Setup) -> LoadFact | None:
-    """Non-negative least squares of relative errors; None with too few runs to tell."""
-    from scipy.optimize import nnls
-
+    """Loading and first inference, each fitted by itself; None with too few runs to tell."""
     if len(runs) < MIN_RUNS:
         return None
+    work = [r.work for r in runs]
+    unpacked = np.array([w.unpacked_bytes / MB for w in work])
+    sizes = [(w.kernels, w.packed_bytes, w.window_bytes / MB, w.pointer_bytes / MB) for w in work]
+    loading = np.column_stack([np.ones(len(runs)), sizes, unpacked])
+    running = np.column_stack([[r.steady_ms for r in runs], unpacked])
+    load = _costs(loading, np.array([r.load_ms for r in runs]))
+    run = _costs(running, np.array([r.inference_ms for r in runs]))
     first = np.array([r.first_ms for r in runs])
-    design = np.array([[1.0, r.kernels, r.weights_bytes, r.steady_ms] for r in runs])
-    kept = np.ones(len(runs), dtype=bool)
-    for _ in range(2):
-        # columns are scaled, so that bytes and counts weigh alike in the solver
-        relative = design[kept] / first[kept, None]
-        size = np.maximum(np.abs(relative).max(axis=0), 1e-300)
-        found = nnls(relative / size, np.ones(int(kept.sum())))[0] / size
-        off = np.abs(design @ found / first - 1)
-        kept = off <= max(3 * float(np.median(off)), 0.02)
-    fixed, kernel, per_byte, factor = (float(v) for v in found)
+    off = np.abs((loading @ load + running @ run) / first - 1)
+    fixed, kernel, per_byte, window, pointer, ahead = (float(v) for v in load)
+    factor, late = (float(v) for v in run)
     cold = all(r.cold for r in runs)
     return LoadFact(
         "cpu",
@@ -51,7 +55,25 @@ def fit_load(runs: Sequence[FirstRun], setup: Setup) -> LoadFact | None:
         setup.precision,
         len(runs),
         float(np.median(off)),
+        window,
+        pointer,
+        ahead + late,
     )
+
+
+def _costs(design: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
+    """Non-negative least squares of relative errors, once more without what is far off."""
+    from scipy.optimize import nnls
+
+    kept = np.ones(len(times_ms), dtype=bool)
+    for _ in range(2):
+        # columns are scaled, so that bytes and counts weigh alike in the solver
+        relative = design[kept] / times_ms[kept, None]
+        size = np.maximum(np.abs(relative).max(axis=0), 1e-300)
+        found: np.ndarray = nnls(relative / size, np.ones(int(kept.sum())))[0] / size
+        off = np.abs(design @ found / times_ms - 1)
+        kept = off <= max(3 * float(np.median(off)), 0.02)
+    return found
 
 
 def load_fact(traits: Traits, setup: Setup) -> LoadFact | None:
@@ -61,7 +83,10 @@ def load_fact(traits: Traits, setup: Setup) -> LoadFact | None:
     return next(facts, None)
 
 
-def first_ms(fact: LoadFact, weights_bytes: float, kernels: int, steady_ms: float) -> float:
+def first_ms(fact: LoadFact, work: LoadWork, steady_ms: float) -> float:
     """Predicted first run of a network in ms."""
-    prepared = fact.fixed_ms + fact.kernel_ms * kernels + weights_bytes / fact.bytes_per_ms
-    return prepared + fact.first_inference * steady_ms
+    prepared = fact.fixed_ms + fact.kernel_ms * work.kernels + work.packed_bytes / fact.bytes_per_ms
+    prepared += fact.window_ms_per_mb * work.window_bytes / MB
+    prepared += fact.pointer_ms_per_mb * work.pointer_bytes / MB
+    read = fact.unpacked_ms_per_mb * work.unpacked_bytes / MB
+    return prepared + fact.first_inference * steady_ms + read

@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 
 from perfmodel.cost import fuse
+from perfmodel.cost.kernel import KernelTable
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
 from perfmodel.files import write_atomically
 from perfmodel.measure.align import align
 from perfmodel.measure.campaign import Discipline, instability_warning, result_from_entry
-from perfmodel.measure.host_bench import HostBench, Setup
+from perfmodel.measure.host_bench import FILE_PRECISIONS, LOADS, HostBench, Setup
 from perfmodel.measure.journal import Journal
 from perfmodel.measure.progress import ProgressBar
 from perfmodel.measure.runner import Machine, machine_to_dict
 from perfmodel.measure.samples import first_run, operator_us, whole_ms
+from perfmodel.measure.steps import file_steps, written_steps
 from perfmodel.profile.profile_file import DeviceProfile, read_profile
 from perfmodel.validate.calibrate_host import reference_fact
 from perfmodel.validate.host_cases import Predicted, graph_of, predict_cases, setups_of
@@ -153,12 +155,12 @@ def discipline_for(predicted_ms: float) -> Discipline:
     """Sets for a network of about that time: long ones are run once a set."""
     runs = int(np.clip(SET_MS / max(predicted_ms, 1e-3), 1, 60))
     return Discipline(
-        sets=3 if predicted_ms < 1000 else 2,
+        sets=7 if predicted_ms < 300 else 3,
         runs=runs,
         max_runs=60,
         set_ms=SET_MS,
         warmups=1 if predicted_ms < 300 else 0,
-        reference_runs=5,
+        reference_runs=8,
     )
 
 
@@ -168,7 +170,7 @@ def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
     profiled = predicted < LONGEST_PROFILED_MS and p.setup.threads == 1
     try:
         path = p.path or bench.write(graph_of(p.model, None), p.setup.precision)
-        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled)
+        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled, LOADS)
     except PerfmodelError as error:
         told = str(error).replace(f"{bench.folder}/", "")
         if p.path is not None:
@@ -199,7 +201,7 @@ def _compare(
         measured = whole_ms(result, nominal)
         target = p.prediction.target
         cases.append(Case(p.model, target, p.prediction.latency_ms, low, high, measured))
-        run = first_run(graph_of(p.model, p.path), p.setup, result, entry, nominal)
+        run = first_run(_table(p), p.setup, result, entry, nominal)
         if p.first_ms is not None:
             first.append(Case(p.model, target, p.first_ms, p.first_ms, p.first_ms, run.first_ms))
         kernels.extend(_kernel_errors(p, result, nominal))
@@ -220,6 +222,10 @@ def _compare(
         instability_warning(results),
         spent_s,
     )
+
+
+def _table(p: Predicted) -> KernelTable:
+    return KernelTable.from_kernels(fuse(graph_of(p.model, p.path), "tflite-cpu"))
 
 
 def _base(key: str) -> str:
@@ -243,8 +249,14 @@ def _kernel_errors(p: Predicted, result: Any, nominal: float) -> list[KernelErro
     if not per_op:
         return []
     graph = graph_of(p.model, p.path)
+    kernels = fuse(graph, "tflite-cpu")
     try:
-        times = align(graph, fuse(graph, "tflite-cpu"), per_op)
+        steps = (
+            file_steps(p.path, kernels)
+            if p.path
+            else written_steps(graph, FILE_PRECISIONS[p.setup.precision], kernels)
+        )
+        times = align(steps, len(kernels), per_op)
     except RunnerError:
         return []
     return [

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfmodel.cost import weights_bytes
+from perfmodel.cost.loading import load_work
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.host_bench import Setup
-from perfmodel.measure.samples import BYTES_OF
 from perfmodel.profile.predict import Prediction, predict_workload, workload
 from perfmodel.profile.profile_file import DeviceProfile
 from perfmodel.profile.registry import Resolved
@@ -93,9 +92,7 @@ def _predicted(
     work = workload(graph, "tflite-cpu", allow_uncovered=True)
     prediction = predict_workload(work, Resolved(profile, target))
     fact = load_fact(profile.traits, setup)
-    stored = weights_bytes(graph)
-    weights = stored if path else stored // 4 * BYTES_OF[setup.precision]
     first = None
     if fact is not None:
-        first = first_ms(fact, weights, len(work.kernels), prediction.latency_ms)
+        first = first_ms(fact, load_work(work.table, setup.precision), prediction.latency_ms)
     return Predicted(f"{setup}/{name}", name, setup, path, prediction, first)

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from perfmodel.cost import fuse
+from perfmodel.cost.kernel import KernelTable
 from perfmodel.measure.campaign import result_from_entry
 from perfmodel.measure.host_bench import HostBench
 from perfmodel.measure.progress import ProgressBar
@@ -82,13 +84,14 @@ def measure_kinds(profile_path: Path, budget_s: float, models: Sequence[str]) ->
 
 def _kinds(bench: HostBench, p: Predicted, nominal: float, sustained_s: float) -> dict[str, Any]:
     graph = graph_of(p.model, p.path)
+    table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
     path = bench.write(graph, p.setup.precision)
     plan = replace(discipline_for(p.prediction.latency_ms), sets=5)
     firsts = []
     for _ in range(FIRST_RUNS):
         entry = bench.measure(p.key, path, p.setup, replace(plan, sets=1))
         result = result_from_entry(p.key, entry)
-        firsts.append(first_run(graph, p.setup, result, entry, nominal))
+        firsts.append(first_run(table, p.setup, result, entry, nominal))
     steady = whole_ms(result_from_entry(p.key, bench.measure(p.key, path, p.setup, plan)), nominal)
     with competing_load():
         entry = bench.measure(p.key, path, p.setup, plan)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perfmodel.cost import fuse, weights_bytes
+from perfmodel.cost import fuse
 from perfmodel.cost.kernel import KernelTable
+from perfmodel.cost.loading import LoadWork, load_work
 from perfmodel.errors import MeasurementError
+from perfmodel.measure.campaign import result_from_entry
 from perfmodel.measure.host_bench import Setup
 from perfmodel.measure.random_nets import random_network
-from perfmodel.measure.samples import FirstRun, Sample
-from perfmodel.validate.first_run import first_ms, fit_load
+from perfmodel.measure.samples import FirstRun, Sample, first_run
+from perfmodel.profile.traits import traits_from_dict
+from perfmodel.validate.first_run import first_ms, fit_load, load_fact
 from perfmodel.validate.host_fit import conformal_bounds, fit_targets, overhead, predicted_ms
 
 SETUP = Setup("fp32", 1)
@@ -31,13 +34,10 @@ def samples(count: int, noise: float = 0.0, fixed_ms: float = 0.1) -> list[Sampl
         table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
         us = planted_us(table) * np.exp(noise * rng.standard_normal())
         whole = fixed_ms + 1.05 * us.sum() / 1e3
-        first = FirstRun(
-            3.0 + 0.05 * len(table) + weights_bytes(graph) / 1e6 + 1.3 * whole,
-            whole,
-            weights_bytes(graph),
-            len(table),
-            True,
-        )
+        work = load_work(table, "fp32")
+        load = 3.0 + 0.05 * len(table) + work.packed_bytes / 1e6
+        load += 0.7 * work.window_bytes / 1e6 + 0.15 * work.pointer_bytes / 1e6
+        first = FirstRun(load, 1.3 * whole, whole, work, True)
         key = f"fp32/t1/{graph.name}"
         found.append(Sample(key, SETUP, table, us, whole, len(table), first, True))
     return found
@@ -78,11 +78,45 @@ def test_conformal_bounds_leave_a_tenth_outside() -> None:
 
 def test_first_runs_are_recovered_by_their_parts() -> None:
     runs = [s.first for s in samples(30)]
+    # recurrent layers that are hardly prepared: their weights are read in the first inference
+    for mb in (1, 4, 9, 16):
+        work = LoadWork(1, 0.0, 0.0, 0.0, 1e6 * mb)
+        runs.append(FirstRun(3.05 + 0.1 * mb, 1.3 + 0.3 * mb, 1.0, work, True))
     fact = fit_load(runs, SETUP)
     assert fact is not None
+    assert fact.fixed_ms == pytest.approx(3.0, rel=0.01)
     assert fact.first_inference == pytest.approx(1.3, rel=0.01)
     assert fact.bytes_per_ms == pytest.approx(1e6, rel=0.01)
-    assert first_ms(fact, 2e6, 10, 5.0) == pytest.approx(3 + 0.5 + 2 + 6.5, rel=0.01)
+    assert fact.window_ms_per_mb == pytest.approx(0.7, rel=0.01)
+    assert fact.pointer_ms_per_mb == pytest.approx(0.15, rel=0.01)
+    assert fact.unpacked_ms_per_mb == pytest.approx(0.4, rel=0.01)
+    unseen = LoadWork(10, 2e6, 1e6, 4e6, 5e6)
+    truth = 3 + 0.5 + 2 + 0.7 + 0.6 + 2.0 + 6.5
+    assert first_ms(fact, unseen, 5.0) == pytest.approx(truth, rel=0.01)
+
+
+def test_a_load_fact_of_an_older_profile_has_no_further_costs() -> None:
+    old = {"unit": "cpu", "framework": "tflite/t1", "fixed_ms": 1.0, "bytes_per_ms": 1e6}
+    traits = traits_from_dict({"load": [old | {"source": "s", "precision": "fp32"}]}, "traits")
+    fact = load_fact(traits, SETUP)
+    assert fact is not None
+    assert first_ms(fact, LoadWork(10, 2e6, 1e6, 4e6, 5e6), 5.0) == pytest.approx(1 + 2 + 5)
+
+
+def test_one_slow_load_of_three_does_not_count() -> None:
+    graph = random_network(1, blocks=3)
+    table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+    runs = {"warmup_ms": [], "runs_ms": [4.0], "started_s": 0.0, "per_op_us": {}}
+    one = {
+        "raw": runs | {"load_ms": 90.0, "first_ms": 8.0},
+        "reference_before_ms": [2.0],
+        "reference_after_ms": [2.0],
+    }
+    entry = {"sets": [one], "loads": [[30.0, 5.0], [20.0, 6.0]], "cold": True}
+    found = first_run(table, SETUP, result_from_entry("k", entry), entry, nominal_ms=1.0)
+    # the reference is at half its nominal speed: inferences are rescaled, loading is not
+    assert (found.load_ms, found.inference_ms, found.first_ms) == (30.0, 3.0, 33.0)
+    assert found.work.kernels == len(table)
 
 
 def test_too_few_networks_are_refused_with_what_to_do() -> None:
