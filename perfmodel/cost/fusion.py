@@ -20,6 +20,8 @@ from perfmodel.graph.ops import BINARY, REDUCE, UNARY
 
 _CONV = frozenset({"conv2d", "transpose_conv2d"})
 _DENSE = _CONV | {"fully_connected"}
+_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
+"""Normalisations that are several operators in some frameworks, the last of them an addition."""
 _NEVER_RUN = frozenset({"identity", "dropout"})
 _VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
 _RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
@@ -59,7 +61,7 @@ FUSION: Mapping[str, FusionRules] = {
         source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
     ),
     "tflite-cpu": FusionRules(
-        hosts=_DENSE | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
+        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
         activations=_RELUS,
         free=_VIEWS,
         batch_norm=True,

@@ -50,8 +50,8 @@ def _layer_norm(e: Emitter, op: Op) -> None:
     rank = len(e.shape(x))
     axes = tuple(range(1, rank - 1)) if op.kind == "instance_norm" else (rank - 1,)
     axes = tuple(sorted(a % rank for a in op.attrs.get("axes", axes)))
-    out = _normalised(e, op, x, axes)
-    e.bind(op.outputs[0], _affine(e, op, out, _constants_of(e, op), e.shape(x)[-1]))
+    out = _affine(e, op, _normalised(e, op, x, axes), _constants_of(e, op), e.shape(x)[-1])
+    e.bind(op.outputs[0], e.activated(op, out))
 
 
 @emits("group_norm")
@@ -63,7 +63,8 @@ def _group_norm(e: Emitter, op: Op) -> None:
     x = e.emit("RESHAPE", [x, e.ints(split)], split, "float32")
     x = _normalised(e, op, x, (1, 3))
     x = e.emit("RESHAPE", [x, e.ints(shape)], shape, "float32")
-    e.bind(op.outputs[0], _affine(e, op, x, _constants_of(e, op), shape[-1]))
+    out = _affine(e, op, x, _constants_of(e, op), shape[-1])
+    e.bind(op.outputs[0], e.activated(op, out))
 
 
 @emits("l2_norm")

@@ -26,7 +26,8 @@ _REGISTERS = (
 )
 """Modules that fill `EMITTERS` when imported."""
 _RECTIFIERS = frozenset({"relu", "relu6", "relu_n1_to_1"})
-_RECTIFYING = frozenset({"conv2d", "fully_connected", "add", "sub", "mul", "div"})
+_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
+_RECTIFYING = frozenset({"conv2d", "fully_connected", "add", "sub", "mul", "div"}) | _NORMS
 """Ops into which TFLite's converter folds a rectifier that alone reads their result."""
 
 

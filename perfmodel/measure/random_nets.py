@@ -12,13 +12,15 @@ import numpy as np
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.random_blocks import BLOCKS, Draw, down
 
-MAX_MACS = 1.5e9
+MAX_MACS = 2.5e9
 """Networks are cut short here, so that one measurement stays below a second."""
 SMALL_MACS = 2e7
 """Small networks are cut short here: what a run costs beside its kernels shows in them."""
 MAX_WEIGHTS = 30_000_000
-"""Weights from which on a network gets no further block, and the most of a fully connected layer:
-enough that they do not stay in the caches of a large processor."""
+"""Weights from which on a network gets no further block, and the most of a usual fully connected
+layer: enough that they do not stay in the caches of a large processor."""
+MAX_HEAVY_WEIGHTS = 80_000_000
+"""The most of the few largest fully connected layers, those of 2012 to 2014."""
 
 
 def random_network(seed: int, *, blocks: int = 10) -> Graph:
@@ -42,11 +44,12 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
             x = down(d, x)
         if d.macs > MAX_MACS or d.weights > MAX_WEIGHTS or (small and d.macs > SMALL_MACS):
             break
-    flat = d.size(x) <= 8 and d.chance(0.25)
+    flat, heavy = d.size(x) <= 16 and d.chance(0.3), d.chance(0.15)
     x = x if flat else d.g.global_avg_pool(x)
     for _ in range(d.pick((1, 1, 1, 2))):
-        inputs = d.g.tensors[x].elements
-        x = d.g.fc(x, d.channels(10, min(4096, max(16, MAX_WEIGHTS // inputs))), activation="relu")
+        most = (MAX_HEAVY_WEIGHTS if heavy else MAX_WEIGHTS) // d.g.tensors[x].elements
+        most = min(4096, max(10, most))
+        x = d.g.fc(x, d.channels(min(1024 if heavy else 10, most), most), activation="relu")
     x = d.g.op("softmax", d.g.fc(x, d.pick((10, 100, 1000, 1001))), axis=-1)
     return d.g.build(x, source=f"random:{seed}", format="zoo")
 

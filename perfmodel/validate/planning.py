@@ -21,6 +21,8 @@ REACH = 0.7
 """Two kernels tell of each other over about this distance in natural log of their sizes."""
 FIXED_S = 0.25
 """Cost of writing and loading a network, before it runs."""
+WEIGHTS_PER_S = 3e7
+"""Weights that are drawn, written and loaded in a second."""
 RUNS = 20
 """Inferences that a long network costs, profiled ones and loading included."""
 
@@ -73,7 +75,8 @@ class Planner:
         self.points = points_of(interest)
         self.near = np.array([self._nearness(c) for c in candidates])
         self.expected_ms = np.array([expected_us(c).sum() / 1e3 for c in candidates])
-        self.cost_s = FIXED_S + RUNS * self.expected_ms / 1e3
+        weights = np.array([c["weight_elements"].sum() for c in candidates])
+        self.cost_s = FIXED_S + RUNS * self.expected_ms / 1e3 + weights / WEIGHTS_PER_S
 
     def _nearness(self, table: KernelTable) -> np.ndarray:
         """How many kernels of a network lie near each point, shape (points,)."""
