@@ -11,6 +11,7 @@ from perfmodel.graph.ir import Op
 from perfmodel.graph.ops import UNARY, same_pads, window_output
 from perfmodel.graph.tflite_emit import LINEAR, Emitter, Shape, emits
 from perfmodel.graph.tflite_file import Quant
+from perfmodel.graph.tflite_format import FUSED_ACTIVATIONS
 
 _SAME, _VALID = 0, 1
 
@@ -179,6 +180,8 @@ def _pool(e: Emitter, op: Op) -> None:
     x, scheme = _window(e, op, x, kernel)
     x = _trim(e, op, x, wanted, scheme)
     out = e.temporary(wanted, e.dtype(x), e.quant(x))
+    activation = op.attrs.get("activation", "none")
+    fused = activation in FUSED_ACTIVATIONS
     e.file.operator(
         "MAX_POOL_2D" if op.kind == "max_pool2d" else "AVERAGE_POOL_2D",
         [x],
@@ -190,8 +193,9 @@ def _pool(e: Emitter, op: Op) -> None:
         strideW=stride[1],
         filterHeight=kernel[0],
         filterWidth=kernel[1],
+        fusedActivationFunction=FUSED_ACTIVATIONS.index(activation if fused else "none"),
     )
-    e.bind(op.outputs[0], e.activated(op, out))
+    e.bind(op.outputs[0], out if fused else e.activated(op, out))
 
 
 def _trim(e: Emitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:

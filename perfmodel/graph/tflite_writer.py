@@ -27,7 +27,8 @@ _REGISTERS = (
 """Modules that fill `EMITTERS` when imported."""
 _RECTIFIERS = frozenset({"relu", "relu6", "relu_n1_to_1"})
 _NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
-_RECTIFYING = frozenset({"conv2d", "fully_connected", "add", "sub", "mul", "div"}) | _NORMS
+_POOLS = frozenset({"max_pool2d", "avg_pool2d"})
+_RECTIFYING = _NORMS | _POOLS | {"conv2d", "fully_connected", "add", "sub", "mul", "div"}
 """Ops into which TFLite's converter folds a rectifier that alone reads their result."""
 
 

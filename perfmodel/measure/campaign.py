@@ -8,6 +8,7 @@ milliseconds. Every raw value is kept in a journal, and a campaign that is inter
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,15 @@ from perfmodel.measure.runner import Job, Prepared, RawRuns, Runner, machine_to_
 
 REFERENCE_DRIFT = 0.05
 """A set whose reference moved by more than this share between before and after is unstable."""
+
+CALM = 1.2
+"""Up to this multiple of its best time so far the reference says that the machine is itself."""
+
+REFERENCE_SET_MS = 5.0
+"""A set of the reference lasts at least this long: some of its runs are undisturbed."""
+
+PATIENCE, PAUSE_S = 15, 0.2
+"""How often, and how far apart, the reference is tried again before a set while it is slow."""
 
 INTERRUPTED = 0.04
 """From this share of waiting on, a set of one thread is told by its processor time."""
@@ -37,6 +47,39 @@ class Discipline:
     set_ms: float = 60.0
     warmups: int = 2
     reference_runs: int = 7
+
+
+class Reference:
+    """The loaded reference kernel: how fast the machine is now, and how fast it has been."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self.best_ms = math.inf
+
+    def times_ms(self, runs: int, warmups: int = 1) -> tuple[float, ...]:
+        """Times of at least `runs` runs."""
+        enough = 0 if math.isinf(self.best_ms) else int(REFERENCE_SET_MS / self.best_ms)
+        times = self._prepared.run_set(max(runs, enough), warmups).runs_ms
+        self.best_ms = min(self.best_ms, *times)
+        return times
+
+    def calm(self, times_ms: Sequence[float]) -> bool:
+        """Whether these are times of a machine that has nothing else to do."""
+        return min(times_ms) <= CALM * self.best_ms
+
+    def settled_ms(self, runs: int) -> tuple[float, ...]:
+        """Times once the machine is calm, or the last ones where it will not be."""
+        times = self.times_ms(runs)
+        for _ in range(PATIENCE):
+            if self.calm(times):
+                break
+            time.sleep(PAUSE_S)
+            times = self.times_ms(runs)
+        return times
+
+    def close(self) -> None:
+        """Free the kernel."""
+        self._prepared.close()
 
 
 @dataclass(frozen=True)
@@ -144,7 +187,7 @@ def run_campaign(
     started = time.monotonic()
     with Journal(journal_path, campaign) as journal:
         todo = [job for job in jobs if job.key not in journal]
-        anchor = runner.prepare(reference)
+        anchor = Reference(runner.prepare(reference))
         for number, job in enumerate(todo):
             elapsed = time.monotonic() - started
             if budget_s is not None and elapsed > budget_s:
@@ -163,7 +206,7 @@ def run_campaign(
 
 
 def measure_job(
-    runner: Runner, job: Job, anchor: Prepared, discipline: Discipline
+    runner: Runner, job: Job, anchor: Reference, discipline: Discipline
 ) -> dict[str, Any]:
     """Load a job, time its sets between sets of the loaded reference; the entry of a journal."""
     prepared = runner.prepare(job)
@@ -174,14 +217,15 @@ def measure_job(
     return {"sets": sets, "load_1min": load_1min()}
 
 
-def _sets(prepared: Prepared, anchor: Prepared, discipline: Discipline) -> Iterator[SetResult]:
+def _sets(prepared: Prepared, anchor: Reference, discipline: Discipline) -> Iterator[SetResult]:
     runs = discipline.runs
-    before = anchor.run_set(discipline.reference_runs, 1).runs_ms
+    before = anchor.settled_ms(discipline.reference_runs)
     for number in range(discipline.sets):
         raw = prepared.run_set(runs, discipline.warmups)
-        after = anchor.run_set(discipline.reference_runs, 1).runs_ms
+        after = anchor.times_ms(discipline.reference_runs)
         yield SetResult(raw, before, after)
-        before = after
+        calm = anchor.calm(after) or number + 1 == discipline.sets
+        before = after if calm else anchor.settled_ms(discipline.reference_runs)
         if number == 0:
             # short kernels are run more often, so that a set always lasts about `set_ms`
             wanted = int(discipline.set_ms / max(statistics.median(raw.runs_ms), 1e-3))

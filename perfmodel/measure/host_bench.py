@@ -22,9 +22,9 @@ from perfmodel.errors import RunnerError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.cut import cut
 from perfmodel.graph.ir import Graph
-from perfmodel.measure.campaign import Discipline, measure_job
+from perfmodel.measure.campaign import Discipline, Reference, measure_job
 from perfmodel.measure.litert_profiler import ProfilerError
-from perfmodel.measure.runner import Job, Prepared
+from perfmodel.measure.runner import Job
 from perfmodel.measure.tflite_host import TfliteRunner
 from perfmodel.measure.uint8_file import to_uint8
 
@@ -102,7 +102,7 @@ class HostBench:
         self._plain = TfliteRunner(seed=seed, profile=False)
         self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
         self.folder = Path(self._folder.name)
-        self._anchors: dict[Setup, Prepared] = {}
+        self._anchors: dict[Setup, Reference] = {}
 
     def __enter__(self) -> HostBench:
         return self
@@ -117,13 +117,13 @@ class HostBench:
             anchor.close()
         self._folder.cleanup()
 
-    def anchor(self, setup: Setup) -> Prepared:
+    def anchor(self, setup: Setup) -> Reference:
         """The loaded reference of a setup."""
         if setup not in self._anchors:
             path = self.write(reference_graph(), setup.precision)
             job = Job(f"reference/{setup}", path, setup.threads, setup.precision)
-            self._anchors[setup] = self._plain.prepare(job)
-            self._anchors[setup].run_set(5, 5)
+            self._anchors[setup] = Reference(self._plain.prepare(job))
+            self._anchors[setup].times_ms(20, 5)
         return self._anchors[setup]
 
     def write(self, graph: Graph, precision: str) -> Path:

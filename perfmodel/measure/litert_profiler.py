@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ _EVENT_WORDS = 13
 _DELEGATE_OP = 8
 _OPERATOR = 2
 _CPU = 1
+_WRITE = 1
 
 _Pointer = ctypes.c_void_p
 _Free = ctypes.CFUNCTYPE(None, _Pointer)
@@ -74,13 +76,17 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 class ProfiledModel:
-    """A .tflite file compiled with profiling on; `op_times_us` runs it and reads the events."""
+    """A .tflite file compiled with profiling on; `op_times_us` runs it and reads the events.
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    `inputs` are arrays in the file's order: times depend on the data where kernels branch on it.
+    """
+
+    def __init__(self, path: Path, threads: int, inputs: Sequence[np.ndarray]) -> None:
         self._keep: list[Any] = []
         self._model, self._compiled, self._profiler = _Pointer(), _Pointer(), _Pointer()
         try:
             self._compile(path, threads)
+            self._fill(inputs)
         except ProfilerError:
             self.close()
             raise
@@ -177,6 +183,18 @@ class ProfiledModel:
             ctypes.byref(buffer),
         )
         return buffer.value
+
+    def _fill(self, inputs: Sequence[np.ndarray]) -> None:
+        for buffer, values in zip(self._inputs, inputs, strict=True):
+            room, place = _size(), _Pointer()
+            _call("LiteRtGetTensorBufferPackedSize", _Pointer(buffer), ctypes.byref(room))
+            if room.value != values.nbytes:
+                raise ProfilerError(
+                    f"LiteRT profiler: an input holds {room.value} bytes, not {values.nbytes}"
+                )
+            _call("LiteRtLockTensorBuffer", _Pointer(buffer), ctypes.byref(place), _WRITE)
+            ctypes.memmove(place, np.ascontiguousarray(values).ctypes.data, values.nbytes)
+            _call("LiteRtUnlockTensorBuffer", _Pointer(buffer))
 
     def _run(self) -> None:
         _call(

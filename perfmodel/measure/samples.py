@@ -23,6 +23,9 @@ from perfmodel.measure.campaign import JobResult, SetResult, result_from_entry
 from perfmodel.measure.host_bench import FILE_PRECISIONS, Setup
 from perfmodel.measure.steps import written_steps
 
+SLOW = 1.15
+"""A reference slower than this multiple of its usual time tells that the machine is shared: it
+and a network need not suffer alike."""
 SHORTEST_US = 0.05
 """Kernels are never given less than this: the profiler counts whole us and may see none."""
 
@@ -53,7 +56,7 @@ class Sample:
     """One network measured in one setup; `kernel_us` has shape (kernels,), nominal microseconds.
 
     `whole_ms` is the inference as a user sees it, `operators` what the runtime listed; `stable`
-    is false where the reference moved in most sets.
+    is false where the reference stood still in no set.
     """
 
     key: str
@@ -71,21 +74,25 @@ def set_scale(one: SetResult, nominal_ms: float) -> float:
     return nominal_ms / one.reference_ms
 
 
-def steady_sets(result: JobResult) -> tuple[SetResult, ...]:
+def still_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
+    """The sets whose reference stood still, and no slower than it usually is."""
+    return tuple(s for s in result.sets if not s.moved and s.reference_ms <= SLOW * nominal_ms)
+
+
+def steady_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
     """The sets whose reference stood still; all of them where none did."""
-    still = tuple(s for s in result.sets if not s.moved)
-    return still or result.sets
+    return still_sets(result, nominal_ms) or result.sets
 
 
 def whole_ms(result: JobResult, nominal_ms: float) -> float:
     """Nominal time of a whole inference: median over the steady sets of the ratio, in ms."""
-    return statistics.median(s.ratio for s in steady_sets(result)) * nominal_ms
+    return statistics.median(s.ratio for s in steady_sets(result, nominal_ms)) * nominal_ms
 
 
 def operator_us(result: JobResult, nominal_ms: float) -> dict[str, tuple[float, ...]]:
     """Nominal time of each listed operator in us, one undisturbed mean a set."""
     times: dict[str, list[float]] = {}
-    for one in steady_sets(result):
+    for one in steady_sets(result, nominal_ms):
         for name, values in one.raw.per_op_us.items():
             times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, nominal_ms))
     return {name: (statistics.median(values),) for name, values in times.items()}
@@ -130,7 +137,7 @@ def sample(
         whole_ms(result, nominal_ms),
         len(per_op) or len(pieces),
         first_run(table, setup, result, entry, nominal_ms),
-        not result.unstable,
+        bool(still_sets(result, nominal_ms)),
     )
 
 

@@ -82,7 +82,7 @@ class PreparedTflite:
         self._profiled: ProfiledModel | None = None
         if profile and profiler_available():
             try:
-                self._profiled = ProfiledModel(job.model, job.threads)
+                self._profiled = ProfiledModel(job.model, job.threads, self._inputs())
             except ProfilerError:
                 # whoever falls back on the plain interpreter wants the file out of memory first
                 self.close()
@@ -112,6 +112,10 @@ class PreparedTflite:
         self._interpreter = None
         if self._profiled is not None:
             self._profiled.close()
+
+    def _inputs(self) -> list[np.ndarray]:
+        details = self._interpreter.get_input_details()
+        return [self._interpreter.get_tensor(d["index"]) for d in details]
 
     def outputs(self) -> list[np.ndarray]:
         """Results of the last run, in the file's order."""

@@ -25,6 +25,8 @@ TERM_PARTS = ("compute", "memory", "memory", "memory", "overhead")
 REFERENCE_MACS_PER_US = 1e4
 REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
+GATE_MOVES = 200
+"""Moved bytes that a gate's fixed-point sigmoid or tanh takes about as long as."""
 
 PRODUCT_CLASSES = frozenset(
     [
@@ -291,8 +293,8 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     work = np.where(pool, t["output_elements"] * shape.window, work)
     im2col = (shape.kind == "convkxk") | (shape.kind == "conv_first")
     copied = np.where(im2col, t["m"] * t["k"], 0.0)
-    if machine.winograd == "none":
-        copied = np.where(shape.kind == "recurrent", _lone_gates(t), copied)
+    if machine.winograd == "none" and size == 1:
+        copied = np.where(shape.kind == "recurrent", GATE_MOVES * _lone_gates(t), copied)
     moved = np.where(shape.winograd, shape.transformed, copied)
     return np.column_stack(
         [
@@ -306,9 +308,10 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
 
 
 def _lone_gates(t: KernelTable) -> np.ndarray:
-    """Elements of the four gates of LSTMs in one direction, which TFLite computes one by one.
+    """Elements of the four gates of LSTMs in one direction.
 
-    Its integer kernel, which layers in two directions do not have, spends most of its time there.
+    TFLite's integer kernel, which layers in two directions do not have, computes them one by one
+    and spends most of its time there.
     """
     units = t["batch"] * t["m"] * t["k"]
     one_direction = t["macs"] < 1.5 * 4 * units * (t["cin"] + t["k"])

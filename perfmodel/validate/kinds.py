@@ -122,13 +122,13 @@ def _sustained(
     from perfmodel.measure.runner import Job
 
     anchor = bench.anchor(p.setup)
-    before = statistics.median(anchor.run_set(20, 3).runs_ms)
+    before = statistics.median(anchor.times_ms(20, 3))
     loaded = bench.runner.prepare(Job(p.key, path, p.setup.threads, p.setup.precision))
     times: list[float] = []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         times.extend(loaded.run_set(10, 0).runs_ms)
-    after = statistics.median(anchor.run_set(20, 0).runs_ms)
+    after = statistics.median(anchor.times_ms(20, 0))
     loaded.close()
     scale = nominal / statistics.mean([before, after])
     return statistics.median(times[-max(1, len(times) // 3) :]) * scale, after / before - 1
