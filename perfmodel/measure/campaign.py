@@ -23,13 +23,14 @@ from perfmodel.measure.runner import Job, Prepared, RawRuns, Runner, machine_to_
 REFERENCE_DRIFT = 0.05
 """A set whose reference moved by more than this share between before and after is unstable."""
 
-CALM = 1.2
-"""Up to this multiple of its best time so far the reference says that the machine is itself."""
+CALM = 1.35
+"""Up to this multiple of its best time so far the reference may be slow because of the clock, which
+slows down everything alike; beyond it somebody else has a core."""
 
 REFERENCE_SET_MS = 5.0
 """A set of the reference lasts at least this long: some of its runs are undisturbed."""
 
-PATIENCE, PAUSE_S = 15, 0.2
+PATIENCE, PAUSE_S = 5, 0.2
 """How often, and how far apart, the reference is tried again before a set while it is slow."""
 
 INTERRUPTED = 0.04

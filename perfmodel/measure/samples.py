@@ -23,7 +23,7 @@ from perfmodel.measure.campaign import JobResult, SetResult, result_from_entry
 from perfmodel.measure.host_bench import FILE_PRECISIONS, Setup
 from perfmodel.measure.steps import written_steps
 
-SLOW = 1.15
+SLOW = 1.25
 """A reference slower than this multiple of its usual time tells that the machine is shared: it
 and a network need not suffer alike."""
 SHORTEST_US = 0.05
