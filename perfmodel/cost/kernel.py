@@ -60,6 +60,8 @@ NUMERIC_COLUMNS: tuple[str, ...] = tuple(
 )
 """Fields of `Kernel` that a `KernelTable` holds as float64 columns."""
 
+NETWORK_COLUMN = "network_elements"
+
 TEXT_COLUMNS: tuple[str, ...] = ("name", "op", "kernel_class", "activation")
 
 
@@ -67,8 +69,9 @@ TEXT_COLUMNS: tuple[str, ...] = ("name", "op", "kernel_class", "activation")
 class KernelTable:
     """Many kernels as columns, for vectorised features and predictions.
 
-    `text[c]` and `number[c]` are arrays of shape (kernels,); columns are `TEXT_COLUMNS` and
-    `NUMERIC_COLUMNS`.
+    `text[c]` and `number[c]` are arrays of shape (kernels,); columns are `TEXT_COLUMNS`,
+    `NUMERIC_COLUMNS` and `NETWORK_COLUMN`: elements of all weights and results of the network that
+    a kernel is in, 0 where it stands alone.
     """
 
     text: dict[str, np.ndarray]
@@ -90,11 +93,13 @@ class KernelTable:
 
     @staticmethod
     def from_kernels(kernels: Iterable[Kernel]) -> KernelTable:
-        """Columns of the given kernels, in order."""
+        """Columns of the given kernels, in order; they are taken for one network."""
         rows = list(kernels)
+        number = {c: np.array([getattr(r, c) for r in rows], dtype=float) for c in NUMERIC_COLUMNS}
+        held = sum(r.weight_elements + r.output_elements for r in rows)
         return KernelTable(
             {c: np.array([getattr(r, c) for r in rows], dtype=object) for c in TEXT_COLUMNS},
-            {c: np.array([getattr(r, c) for r in rows], dtype=float) for c in NUMERIC_COLUMNS},
+            number | {NETWORK_COLUMN: np.full(len(rows), float(held))},
         )
 
     def take(self, index: np.ndarray) -> KernelTable:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from perfmodel.cost.classes import CLASS_OF_OP, kernel_class
-from perfmodel.cost.kernel import KernelTable
+from perfmodel.cost.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.errors import MeasurementError
 from perfmodel.graph.ops import BINARY
 
@@ -71,6 +71,7 @@ def table_from_rows(columns: Mapping[str, np.ndarray]) -> KernelTable:
     _volumes(op, raw, number)
     _check(op, raw, number)
     number["residual"] = np.zeros(rows)
+    number[NETWORK_COLUMN] = np.zeros(rows)
     shapes = (number[c] for c in ("cin", "cout", "groups", "kh", "kw", "sh", "sw"))
     kinds = [kernel_class(*row) for row in zip(op, *shapes, strict=True)]
     text = {

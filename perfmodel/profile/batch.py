@@ -9,7 +9,9 @@ from operator import attrgetter
 import numpy as np
 
 from perfmodel.cost.kernel import Kernel, KernelTable
+from perfmodel.profile.kernel_predictor import KernelPredictor
 from perfmodel.profile.predict import NOVELTY_LIMIT, Prediction, Workload
+from perfmodel.profile.predictor import Predictor
 from perfmodel.profile.registry import Resolved
 
 _shape_of = attrgetter(*(f.name for f in fields(Kernel) if f.name not in ("name", "fused")))
@@ -104,13 +106,22 @@ class BatchPrediction:
         )
 
 
+def _kernel_ms(batch: NetworkBatch, predictor: Predictor) -> np.ndarray:
+    """Milliseconds of every kernel of every network, one after the other."""
+    if isinstance(predictor, KernelPredictor) and predictor.machine.whole:
+        # the same kernel differs from network to network
+        return np.concatenate([predictor.parts_ms(w.table).sum(axis=1) for w in batch.works])
+    shared: np.ndarray = predictor.parts_ms(batch.table).sum(axis=1)[batch.row]
+    return shared
+
+
 def predict_batch(batch: NetworkBatch, resolved: Resolved) -> BatchPrediction:
     """Predict every network of a batch on a target, as `predict_workload` would one by one."""
     fitted, count = resolved.target, len(batch)
-    each = fitted.predictor.parts_ms(batch.table).sum(axis=1)
+    each = _kernel_ms(batch, fitted.predictor)
     novel = fitted.predictor.novelty(batch.table)
-    latency = np.bincount(batch.network, each[batch.row], count) + fitted.predictor.overhead_ms
-    beyond = np.bincount(batch.network, (novel * each)[batch.row], count)
+    latency = np.bincount(batch.network, each, count) + fitted.predictor.overhead_ms
+    beyond = np.bincount(batch.network, novel[batch.row] * each, count)
     novelty = beyond / np.maximum(latency, 1e-12)
     extra = fitted.interval.novelty_slope * novelty
     return BatchPrediction(

@@ -141,6 +141,7 @@ class KernelPredictor:
                 "precision": self.machine.precision,
                 "winograd": self.machine.winograd,
                 "overlap": self.machine.overlap,
+                **({"whole": True} if self.machine.whole else {}),
             },
             "terms": list(TERMS),
             "inputs": list(INPUTS),
@@ -237,12 +238,16 @@ def _machine(data: dict[str, Any]) -> Machine:
     precision = data.get("precision")
     if not isinstance(precision, str) or len(precision) > 20:
         raise ProfileError("machine.precision: must be text")
+    whole = data.get("whole", False)
+    if not isinstance(whole, bool):
+        raise ProfileError("machine.whole: must be true or false")
     return Machine(
         _number(data.get("lanes"), "machine.lanes", 1e-3, 1e6),
         _number(data.get("cache_bytes"), "machine.cache_bytes", 0.0, 1e12),
         precision,
         data["winograd"],
         data["overlap"],
+        whole,
     )
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from perfmodel.cost.kernel import KernelTable
+from perfmodel.cost.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.cost.opcosts import PRECISION_BYTES
 
 TERMS = ("compute", "memory", "weights", "transform", "launch")
@@ -25,6 +25,9 @@ TERM_PARTS = ("compute", "memory", "memory", "memory", "overhead")
 REFERENCE_MACS_PER_US = 1e4
 REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
+SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
+"""A network that holds less stays in any core's cache, one that holds more in no cache."""
+
 GATE_MOVES = 200
 """Moved bytes that a gate's fixed-point sigmoid or tanh takes about as long as."""
 
@@ -83,7 +86,8 @@ class Machine:
     `lanes` is the number of cores or multiprocessors that a kernel spreads over, `cache_bytes`
     the last-level cache (0 = unknown), `precision` sets the bytes of an element, `winograd` names
     the rules by which the library picks Winograd's algorithm, `overlap` says what runs at the same
-    time (see `combine`).
+    time (see `combine`); where `whole`, a kernel's time depends on how much its network holds,
+    which decides on the cache that its weights come from.
     """
 
     lanes: float = 1.0
@@ -91,6 +95,7 @@ class Machine:
     precision: str = "fp32"
     winograd: str = "best"
     overlap: str = "none"
+    whole: bool = False
 
     @property
     def element_bytes(self) -> float:
@@ -307,6 +312,16 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     )
 
 
+def _held_class(held_bytes: np.ndarray) -> np.ndarray:
+    """Bytes that a network holds, in steps of a factor of 4 between the sizes of caches.
+
+    Coarse, so that no tree can tell one network from another by it.
+    """
+    low, high = np.log2(SMALL_BYTES), np.log2(LARGE_BYTES)
+    steps = np.floor((np.log2(np.maximum(held_bytes, 1.0)) - low) / 2)
+    return np.clip(steps, 0, np.ceil((high - low) / 2))
+
+
 def _lone_gates(t: KernelTable) -> np.ndarray:
     """Elements of the four gates of LSTMs in one direction.
 
@@ -375,6 +390,8 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
         columns[f"waves_{rows}x{cols}"] = _log(blocks)
         columns[f"tail_{rows}x{cols}"] = np.ceil(blocks) / blocks
         columns[f"waste_{rows}x{cols}"] = _waste(m, rows) + _waste(n, cols)
+    held = t.number.get(NETWORK_COLUMN) if machine.whole else None
+    columns["network"] = np.zeros(len(t)) if held is None else _held_class(held * size)
     return columns
 
 

@@ -72,7 +72,7 @@ def model(seed: int = 0) -> KernelModel:
 
 def traits_of(setup: Setup) -> TargetTraits:
     """What is known of a setup before measuring."""
-    machine = Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none")
+    machine = Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
     return TargetTraits(str(setup), machine)
 
 

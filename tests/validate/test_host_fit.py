@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from perfmodel.cost import fuse
-from perfmodel.cost.kernel import KernelTable
+from perfmodel.cost.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.cost.loading import LoadWork, load_work
 from perfmodel.errors import MeasurementError
 from perfmodel.measure.campaign import result_from_entry
 from perfmodel.measure.host_bench import Setup
 from perfmodel.measure.random_nets import random_network
 from perfmodel.measure.samples import FirstRun, Sample, first_run
+from perfmodel.profile.batch import network_batch, predict_batch
+from perfmodel.profile.predict import predict_workload, workload
+from perfmodel.profile.profile_file import DeviceProfile, Provenance, TargetProfile
+from perfmodel.profile.registry import Resolved
+from perfmodel.profile.target import Target
 from perfmodel.profile.traits import traits_from_dict
 from perfmodel.validate.first_run import first_ms, fit_load, load_fact
 from perfmodel.validate.host_fit import conformal_bounds, fit_targets, overhead, predicted_ms
@@ -122,3 +129,34 @@ def test_one_slow_load_of_three_does_not_count() -> None:
 def test_too_few_networks_are_refused_with_what_to_do() -> None:
     with pytest.raises(MeasurementError, match="larger --budget"):
         fit_targets(samples(3))
+
+
+def test_what_a_network_holds_decides_on_its_kernels_times() -> None:
+    """The same kernels are half as quick in networks that leave the caches."""
+    limit = 2.0**23
+    grown = []
+    for one in samples(40, fixed_ms=0.0):
+        factor = 2.0 if 4 * one.table[NETWORK_COLUMN][0] > limit else 1.0
+        grown.append(replace(one, kernel_us=factor * one.kernel_us, whole_ms=factor * one.whole_ms))
+    (fitted,) = fit_targets(grown)
+    assert fitted.error.median < 0.08
+    table = grown[0].table
+    held = {
+        size: replace(table, number=table.number | {NETWORK_COLUMN: np.full(len(table), size)})
+        for size in (2.0**17, 2.0**24)
+    }
+    quick, slow = (fitted.predictor.parts_ms(t).sum() for t in held.values())
+    assert slow > 1.4 * quick
+
+
+def test_a_batch_knows_what_each_network_holds() -> None:
+    (fitted,) = fit_targets(samples(20))
+    works = [workload(random_network(seed, blocks=4), "tflite-cpu") for seed in (101, 102, 103)]
+    target = Target("host", "cpu", "tflite", "fp32", 1)
+    profile = TargetProfile(
+        target, "steady", fitted.predictor, fitted.interval, fitted.error, Provenance("test", 1)
+    )
+    resolved = Resolved(DeviceProfile("host", "Host", "host", (profile,)), profile)
+    together = predict_batch(network_batch(works), resolved).predictions()
+    alone = [predict_workload(work, resolved) for work in works]
+    assert [p.latency_ms for p in together] == pytest.approx([p.latency_ms for p in alone])
