@@ -137,6 +137,8 @@ def host_text(data: Mapping[str, Any]) -> str:
             for k in row["kernels"][:2]
         )
         lines.append(f"  {row['model']} on {row['target']}: {row['error']:+.1%}  {why}")
+    changes = ", ".join(f"{setup} {factor - 1:+.1%}" for setup, factor in data["drift"].items())
+    lines.append(f"the machine since its calibration, by yardsticks (taken out): {changes}")
     if data["repeat_median"] is not None:
         lines.append(f"{data['repeats']} run twice: ratios differ by {data['repeat_median']:.1%}")
     if data["left_out"]:

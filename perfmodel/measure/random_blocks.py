@@ -13,7 +13,7 @@ import numpy as np
 from perfmodel.graph.builder import GraphBuilder
 
 ACTIVATIONS = ("relu", "relu6")
-MAX_LAYER_MACS = 1.2e9
+MAX_LAYER_MACS = 2.5e9
 """Layers are kept narrower than this."""
 
 
@@ -321,7 +321,7 @@ def _sequence(d: Draw, x: str) -> str:
 
 BLOCKS: tuple[tuple[Callable[[Draw, str], str], float], ...] = (
     (_plain, 3.0),
-    (_wide, 0.5),
+    (_wide, 0.8),
     (_residual, 2.0),
     (_inverted, 4.0),
     (_separable, 2.0),

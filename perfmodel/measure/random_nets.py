@@ -12,7 +12,7 @@ import numpy as np
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.random_blocks import BLOCKS, Draw, down
 
-MAX_MACS = 2.5e9
+MAX_MACS = 4e9
 """Networks are cut short here, so that one measurement stays below a second."""
 SMALL_MACS = 2e7
 """Small networks are cut short here: what a run costs beside its kernels shows in them."""

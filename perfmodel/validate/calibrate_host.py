@@ -36,6 +36,7 @@ from perfmodel.profile.traits import Traits
 from perfmodel.validate.first_run import fit_load
 from perfmodel.validate.host_fit import FittedTarget, fit_targets
 from perfmodel.validate.planning import Planner
+from perfmodel.validate.yardsticks import chosen
 
 SHARES: Mapping[tuple[str, int], float] = {
     ("fp32", 1): 0.29,
@@ -259,6 +260,7 @@ def _profile(
     hardware = {name: Fact(text[:200], source) for name, text in facts.items() if text}
     for setup, value in nominal.items():
         hardware[reference_fact(setup)] = Fact(value, source)
+    hardware |= {name: Fact(value, source) for name, value in chosen(samples).items()}
     load = tuple(
         fact
         for setup in nominal

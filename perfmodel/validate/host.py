@@ -32,6 +32,7 @@ from perfmodel.profile.profile_file import DeviceProfile, read_profile
 from perfmodel.validate.calibrate_host import reference_fact
 from perfmodel.validate.host_cases import Predicted, graph_of, predict_cases, setups_of
 from perfmodel.validate.metrics import Case, Scores, scores
+from perfmodel.validate.yardsticks import Yardstick, drifts, yardsticks_of
 
 REPEATS = "#2"
 SET_MS = 40.0
@@ -53,7 +54,11 @@ class KernelError:
 
 @dataclass(frozen=True)
 class HostValidation:
-    """Everything the comparison found; `repeat` is the median disagreement of second runs."""
+    """Everything the comparison found; `repeat` is the median disagreement of second runs.
+
+    `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
+    measured times were divided by.
+    """
 
     cases: tuple[Case, ...]
     files: frozenset[str]
@@ -65,6 +70,7 @@ class HostValidation:
     machine: Machine
     warning: str
     spent_s: float
+    drift: Mapping[str, float]
 
 
 def validate_host(
@@ -92,7 +98,7 @@ def validate_host(
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
     with Journal(journal, header) as book, HostBench() as bench:
-        _run(book, bench, predicted, budget_s)
+        _run(book, bench, predicted, yardsticks_of(profile), budget_s)
         entries = dict(book.entries)
         machine = bench.runner.describe()
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
@@ -127,8 +133,15 @@ def write_predictions(predicted: Sequence[Predicted], path: Path) -> None:
     write_atomically(path, json.dumps({"predictions": rows}, indent=1) + "\n")
 
 
-def _run(book: Journal, bench: HostBench, predicted: Sequence[Predicted], budget_s: float) -> None:
-    """Network by network, quickest first, in all its setups; then some once more."""
+def _run(
+    book: Journal,
+    bench: HostBench,
+    predicted: Sequence[Predicted],
+    yardsticks: Sequence[Yardstick],
+    budget_s: float,
+) -> None:
+    """Network by network, quickest first, in all its setups, with yardsticks evenly in between;
+    then some networks once more."""
     total: dict[str, float] = {}
     for p in predicted:
         total[p.model] = total.get(p.model, 0.0) + p.prediction.latency_ms
@@ -146,6 +159,10 @@ def _run(book: Journal, bench: HostBench, predicted: Sequence[Predicted], budget
                 continue
             bar.show(elapsed, f"{p.setup} {p.model}")
             book.add(p.key, _entry(bench, p))
+            due = (number + 1) * len(yardsticks) // len(order)
+            for one in yardsticks[:due]:
+                if one.key not in book:
+                    book.add(one.key, _yardstick_entry(bench, one))
             if number + 1 == len(order) or order[min(number + 1, len(order) - 1)].model != p.model:
                 for path in bench.folder.glob(f"{p.model}_*.tflite"):
                     path.unlink(missing_ok=True)
@@ -179,6 +196,14 @@ def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
     return {**entry, "spent_s": time.monotonic() - began}
 
 
+def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
+    began = time.monotonic()
+    path = bench.write(one.graph, one.setup.precision)
+    entry = bench.measure(one.key, path, one.setup, discipline_for(one.then_ms), profile=False)
+    path.unlink(missing_ok=True)
+    return {**entry, "spent_s": time.monotonic() - began}
+
+
 def _compare(
     profile: DeviceProfile,
     predicted: Sequence[Predicted],
@@ -188,6 +213,8 @@ def _compare(
     spent_s: float,
 ) -> HostValidation:
     left_out = dict(refused)
+    nominals = {s: nominal_of(profile, s) for s in dict.fromkeys(p.setup for p in predicted)}
+    drift = drifts(yardsticks_of(profile), entries, nominals)
     cases, first, kernels, results = [], [], [], []
     for p in predicted:
         entry = entries.get(p.key)
@@ -196,7 +223,7 @@ def _compare(
             continue
         result = result_from_entry(p.key, entry)
         results.append(result)
-        nominal = nominal_of(profile, p.setup)
+        nominal = nominals[p.setup] / drift[p.setup]
         low, high = p.prediction.interval_ms
         measured = whole_ms(result, nominal)
         target = p.prediction.target
@@ -206,9 +233,9 @@ def _compare(
             first.append(Case(p.model, target, p.first_ms, p.first_ms, p.first_ms, run.first_ms))
         kernels.extend(_kernel_errors(p, result, nominal))
     again = [
-        abs(result_from_entry(k, e).ratio / result_from_entry(k, entries[_base(k)]).ratio - 1)
-        for k, e in entries.items()
-        if k.endswith(REPEATS) and "sets" in e and "sets" in entries[_base(k)]
+        abs(_timed_ms(k, entries[k], nominals) / _timed_ms(k, entries[_base(k)], nominals) - 1)
+        for k in entries
+        if k.endswith(REPEATS) and "sets" in entries[k] and "sets" in entries[_base(k)]
     ]
     return HostValidation(
         tuple(cases),
@@ -221,6 +248,7 @@ def _compare(
         machine,
         instability_warning(results),
         spent_s,
+        {str(setup): change for setup, change in drift.items()},
     )
 
 
@@ -230,6 +258,11 @@ def _table(p: Predicted) -> KernelTable:
 
 def _base(key: str) -> str:
     return key.removesuffix(REPEATS)
+
+
+def _timed_ms(key: str, entry: Mapping[str, Any], nominals: Mapping[Setup, float]) -> float:
+    nominal_ms = nominals[Setup.parse(key.rpartition("/")[0])]
+    return whole_ms(result_from_entry(key, entry), nominal_ms)
 
 
 def nominal_of(profile: DeviceProfile, setup: Setup) -> float:
@@ -359,4 +392,5 @@ def validation_to_dict(done: HostValidation) -> dict[str, Any]:
         "left_out": dict(done.left_out),
         "warning": done.warning,
         "spent_s": done.spent_s,
+        "drift": dict(done.drift),
     }
