@@ -54,6 +54,40 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
     return d.g.build(x, source=f"random:{seed}", format="zoo")
 
 
+def random_image(seed: int) -> Graph:
+    """A few layers at one resolution, image in and image out, as restoration networks have them.
+
+    Wide windows on many pixels, and a last layer of hardly any channels.
+    """
+    generator = np.random.default_rng((seed, 2))
+    d = Draw(f"random_image_{seed}", generator)
+    size = d.pick((96, 128, 160, 192, 224, 256, 320))
+    x = d.g.input((1, size, size, d.pick((1, 3, 3, 4))))
+    width = d.pick((16, 24, 32, 48, 64, 64, 96, 128))
+    x = _image_layer(d, x, width, d.pick((3, 3, 5, 9)))
+    for _ in range(d.pick((1, 1, 2, 3))):
+        y = _image_layer(d, x, width, d.pick((3, 3, 3, 5, 9)))
+        x = d.g.binary("add", x, y) if d.wide(y) == d.wide(x) and d.chance(0.4) else y
+    kind = d.pick((0, 0, 1, 2, 3))
+    if kind == 1:
+        x = d.g.op("depth_to_space", x, block=2) if d.wide(x) % 4 == 0 else x
+    elif kind == 2:
+        x = d.g.transpose_conv(x, d.channels(3, 32), d.pick((2, 3, 4)), 2)
+    elif kind == 3:
+        x = d.g.op("resize", x, size=(2 * size, 2 * size), method="bilinear")
+    x = _image_layer(d, x, d.pick((1, 3, 3, 4, 12)), d.pick((3, 3, 5, 9)))
+    x = d.g.op("tanh", x) if d.chance(0.2) else x
+    return d.g.build(x, source=f"random_image:{seed}", format="zoo")
+
+
+def _image_layer(d: Draw, x: str, width: int, kernel: int) -> str:
+    """A convolution of at most `width` channels that keeps within `MAX_MACS` in all."""
+    each = d.size(x) ** 2 * d.wide(x) * kernel**2
+    most = max(1, int((MAX_MACS - d.macs) / each))
+    activation = d.activation if d.chance(0.7) else "none"
+    return d.g.conv(x, min(width, most), kernel, activation=activation)
+
+
 def random_recurrent(seed: int) -> Graph:
     """One random LSTM layer in one or both directions, as speech and text networks have them.
 

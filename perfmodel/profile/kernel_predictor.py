@@ -142,6 +142,7 @@ class KernelPredictor:
                 "winograd": self.machine.winograd,
                 "overlap": self.machine.overlap,
                 **({"whole": True} if self.machine.whole else {}),
+                **{n: v for n in _BLOCKS if (v := getattr(self.machine, n)) > 1},
             },
             "terms": list(TERMS),
             "inputs": list(INPUTS),
@@ -231,6 +232,9 @@ def _ranges(table: dict[str, Any]) -> dict[str, tuple[tuple[float, ...], tuple[f
     return out
 
 
+_BLOCKS = ("columns", "channels")
+
+
 def _machine(data: dict[str, Any]) -> Machine:
     for name, choices in (("winograd", ("best", "acl", "none")), ("overlap", OVERLAPS)):
         if data.get(name) not in choices:
@@ -248,6 +252,7 @@ def _machine(data: dict[str, Any]) -> Machine:
         data["winograd"],
         data["overlap"],
         whole,
+        **{n: round(_number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
     )
 
 

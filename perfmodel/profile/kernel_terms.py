@@ -13,6 +13,7 @@ import numpy as np
 
 from perfmodel.cost.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.cost.opcosts import PRECISION_BYTES
+from perfmodel.profile.winograd import winograd_work
 
 TERMS = ("compute", "memory", "weights", "transform", "launch")
 """Terms of a kernel's time, in microseconds at the reference speeds below."""
@@ -87,7 +88,8 @@ class Machine:
     the last-level cache (0 = unknown), `precision` sets the bytes of an element, `winograd` names
     the rules by which the library picks Winograd's algorithm, `overlap` says what runs at the same
     time (see `combine`); where `whole`, a kernel's time depends on how much its network holds,
-    which decides on the cache that its weights come from.
+    which decides on the cache that its weights come from. `columns` output channels of a product,
+    `channels` of a depthwise convolution are computed at once: fewer cost as much.
     """
 
     lanes: float = 1.0
@@ -96,6 +98,8 @@ class Machine:
     winograd: str = "best"
     overlap: str = "none"
     whole: bool = False
+    columns: int = 1
+    channels: int = 1
 
     @property
     def element_bytes(self) -> float:
@@ -205,111 +209,40 @@ class _Shape:
         return one[0], one[1], one[2], one[3]
 
 
-@dataclass(frozen=True)
-class _WinogradRule:
-    """One algorithm of a library: kernel (kh, kw) by output tiles of `edge`, along each axis > 1.
-
-    `size` is the smallest output along those axes for which the library takes it.
-    """
-
-    kh: int
-    kw: int
-    edge: int
-    size: int = 0
-
-
-_ARM_RULES = (
-    _WinogradRule(3, 3, 4, 5),
-    _WinogradRule(3, 3, 2, 0),
-    _WinogradRule(1, 3, 6),
-    _WinogradRule(3, 1, 6),
-    _WinogradRule(1, 5, 4),
-    _WinogradRule(5, 1, 4),
-    _WinogradRule(1, 7, 2),
-    _WinogradRule(7, 1, 2),
-)
-"""Arm Compute Library, src/cpu/operators/CpuWinogradConv2d.cpp; the first that fits is taken."""
-
-_TILES_OF_BEST = (4, 6, 8)
-
-
-def winograd_work(
-    table: KernelTable, rules: str = "best"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(output tile edge, or 0 for the direct algorithm; products; transformed elements).
-
-    `rules` "best" takes, for square kernels of stride 1, the tile with the best ratio of direct to
-    Winograd cost, less a penalty for the numeric range, as MNN does
-    (ConvolutionWinograd::bestWinogradUnit); "acl" the fixed choices of the Arm Compute Library;
-    "none" never, as in XNNPACK. Where libraries differ in detail the learned correction sees it.
-    """
-    kind = table["kernel_class"]
-    able = ((kind == "conv3x3") | (kind == "convkxk")) & (table["sh"] == 1) & (table["sw"] == 1)
-    if rules == "none":
-        able = np.zeros(len(able), dtype=bool)
-    return _arm_winograd(table, able) if rules == "acl" else _best_winograd(table, able)
-
-
-def _arm_winograd(
-    table: KernelTable, able: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    unit = np.zeros(len(able))
-    products, transformed = np.zeros(len(able)), np.zeros(len(able))
-    cin, cout = table["cin"], table["cout"]
-    for rule in _ARM_RULES:
-        fits = able & (unit == 0) & (table["kh"] == rule.kh) & (table["kw"] == rule.kw)
-        fits &= np.minimum(table["hout"], table["wout"]) >= rule.size
-        high, wide = (rule.edge if k > 1 else 1 for k in (rule.kh, rule.kw))
-        tiles = table["batch"] * np.ceil(table["hout"] / high) * np.ceil(table["wout"] / wide)
-        size = (high + rule.kh - 1) * (wide + rule.kw - 1)
-        unit = np.where(fits, rule.edge, unit)
-        products = np.where(fits, size * cin * cout * tiles, products)
-        transformed = np.where(fits, size * (cin + cout) * tiles, transformed)
-    return unit, products, transformed
-
-
-def _best_winograd(
-    table: KernelTable, able: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    k, out_w, out_h = table["kh"], table["wout"], table["hout"]
-    cin, cout, batch = table["cin"], table["cout"], table["batch"]
-    able = able & (k == table["kw"]) & (k <= 7)
-    direct = out_w * out_h * 2 * cin * cout * k * k
-    largest = np.clip(np.floor(np.sqrt(np.ceil(out_w * out_h / 8))), 2, 8)
-    unit, best = np.zeros(len(k)), np.ones(len(k))
-    products, transformed = np.zeros(len(k)), np.zeros(len(k))
-    for edge in range(2, 8):
-        size = edge + k - 1
-        tiles = np.ceil(out_w / edge) * np.ceil(out_h / edge)
-        transforms = (2 * size**3 * cin + 2 * size * edge * edge * cout) * tiles
-        multiplied = size * size * cin * cout * tiles
-        gain = direct / np.maximum(transforms + multiplied, 1) - 0.12 * (size / k) ** 2
-        better = able & np.isin(size, _TILES_OF_BEST) & (edge <= largest) & (gain > best)
-        best, unit = np.where(better, gain, best), np.where(better, edge, unit)
-        products = np.where(better, batch * multiplied, products)
-        transformed = np.where(better, batch * size * size * (cin + cout) * tiles, transformed)
-    return unit, products, transformed
-
-
 def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     t, size = shape.table, machine.element_bytes
-    work = np.where(shape.winograd, shape.products, t["macs"])
+    work = np.where(shape.winograd, shape.products, t["macs"]) * _filled(shape, machine)
     pool = shape.kind == "pool"
     work = np.where(pool, t["output_elements"] * shape.window, work)
     im2col = (shape.kind == "convkxk") | (shape.kind == "conv_first")
     copied = np.where(im2col, t["m"] * t["k"], 0.0)
-    if machine.winograd == "none" and size == 1:
-        copied = np.where(shape.kind == "recurrent", GATE_MOVES * _lone_gates(t), copied)
+    # of a table only the rows that are asked for are read
+    weights = np.where(
+        t["op"] == "gather", np.minimum(t["weight_elements"], shape.io), t["weight_elements"]
+    )
+    if machine.winograd == "none":
+        recurrent = shape.kind == "recurrent"
+        copied = np.where(recurrent, _gates(t, size), copied)
+        # each step reads all weights again
+        weights = np.where(recurrent, weights * t["m"], weights)
     moved = np.where(shape.winograd, shape.transformed, copied)
     return np.column_stack(
         [
             work / REFERENCE_MACS_PER_US,
             shape.io * size / REFERENCE_BYTES_PER_US,
-            t["weight_elements"] * size / REFERENCE_BYTES_PER_US,
+            weights * size / REFERENCE_BYTES_PER_US,
             moved * size / REFERENCE_BYTES_PER_US,
             np.full(len(t), REFERENCE_LAUNCH_US),
         ]
     )
+
+
+def _filled(shape: _Shape, machine: Machine) -> np.ndarray:
+    """Products that run for one that counts, as the last block of output channels is filled up."""
+    t = shape.table
+    columns = np.exp(_waste(t["n"], machine.columns))
+    channels = np.exp(_waste(t["groups"], machine.channels))
+    return np.where(shape.is_product, columns, np.where(shape.kind == "depthwise", channels, 1.0))
 
 
 def _held_class(held_bytes: np.ndarray) -> np.ndarray:
@@ -322,15 +255,16 @@ def _held_class(held_bytes: np.ndarray) -> np.ndarray:
     return np.clip(steps, 0, np.ceil((high - low) / 2))
 
 
-def _lone_gates(t: KernelTable) -> np.ndarray:
-    """Elements of the four gates of LSTMs in one direction.
+def _gates(t: KernelTable, element_bytes: float) -> np.ndarray:
+    """Elements of the four gates of LSTMs over all steps, in elements moved for the same time.
 
-    TFLite's integer kernel, which layers in two directions do not have, computes them one by one
-    and spends most of its time there.
+    TFLite's integer kernel for one direction computes them one by one in fixed point and spends
+    most of its time there; layers in two directions run in float.
     """
     units = t["batch"] * t["m"] * t["k"]
-    one_direction = t["macs"] < 1.5 * 4 * units * (t["cin"] + t["k"])
-    return np.where(one_direction, 4 * units, 0.0)
+    lone = t["macs"] < 1.5 * 4 * units * (t["cin"] + t["k"])
+    floats = np.where(lone, 4, 8) * units * 4 / element_bytes
+    return np.where(lone & (element_bytes == 1), GATE_MOVES * 4 * units, floats)
 
 
 def _log(values: np.ndarray) -> np.ndarray:

@@ -26,7 +26,12 @@ from perfmodel.measure.host_bench import LOADS, HostBench, Setup, in_situ
 from perfmodel.measure.journal import Journal
 from perfmodel.measure.litert_profiler import profiler_available
 from perfmodel.measure.progress import ProgressBar
-from perfmodel.measure.random_nets import MAX_MACS, random_network, random_recurrent
+from perfmodel.measure.random_nets import (
+    MAX_MACS,
+    random_image,
+    random_network,
+    random_recurrent,
+)
 from perfmodel.measure.runner import Machine, machine_to_dict
 from perfmodel.measure.samples import Sample, sample
 from perfmodel.measure.tflite_host import runtime
@@ -129,12 +134,11 @@ def calibrate_host(
 
 
 def _drawn(seed: int) -> list[Graph]:
-    """Candidates in random order; every third is a recurrent layer, which is timed alone."""
+    """Candidates in random order; every third is a recurrent layer, which is timed alone, every
+    ninth an image network."""
     first = seed * 1_000_000
-    return [
-        random_recurrent(first + i) if i % 3 == 2 else random_network(first + i)
-        for i in range(CANDIDATES)
-    ]
+    kinds = {2: random_recurrent, 5: random_recurrent, 8: random_recurrent, 4: random_image}
+    return [kinds.get(i % 9, random_network)(first + i) for i in range(CANDIDATES)]
 
 
 def _zoo() -> list[Graph]:

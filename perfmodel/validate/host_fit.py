@@ -28,6 +28,10 @@ MIN_NETWORKS = 8
 SMALLEST_SLOPE = 0.05
 """What is outside the fitted range is never as sure as what is inside."""
 L2_BYTES = 1e6
+BLOCKS = (1, 4, 8, 16, 32, 64)
+PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
+BUSY_MACS = 2e6
+"""Products of fewer MACs tell more of what starting them costs (a tenth for depthwise ones)."""
 WHOLE_LIMIT = 0.5
 """A network's kernels are stretched to its whole time by at most this share."""
 
@@ -70,10 +74,34 @@ def model(seed: int = 0) -> KernelModel:
     )
 
 
-def traits_of(setup: Setup) -> TargetTraits:
-    """What is known of a setup before measuring."""
-    machine = Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
+def traits_of(setup: Setup, table: KernelTable, latency_us: np.ndarray) -> TargetTraits:
+    """What of a setup shapes the work of its kernels; their times tell the library's blocks."""
+    products = np.isin(table["kernel_class"], PLAIN_PRODUCTS) & (table["macs"] >= BUSY_MACS)
+    depthwise = (table["kernel_class"] == "depthwise") & (table["macs"] >= BUSY_MACS / 10)
+    machine = Machine(
+        float(setup.threads),
+        L2_BYTES,
+        setup.precision,
+        "none",
+        "none",
+        whole=True,
+        columns=_block(table["n"], table["macs"], latency_us, products),
+        channels=_block(table["groups"], table["macs"], latency_us, depthwise),
+    )
     return TargetTraits(str(setup), machine)
+
+
+def _block(size: np.ndarray, macs: np.ndarray, latency_us: np.ndarray, chosen: np.ndarray) -> int:
+    """How many output channels are computed at once: with the last block filled up, the time of
+    a product varies least."""
+    if chosen.sum() < MIN_NETWORKS:
+        return 1
+    wide, per_mac = size[chosen], np.log(latency_us[chosen] / macs[chosen])
+    spread = []
+    for block in BLOCKS:
+        log = per_mac - np.log(np.ceil(wide / block) * block / wide)
+        spread.append(float(np.median(np.abs(log - np.median(log)))))
+    return BLOCKS[int(np.argmin(spread))]
 
 
 def overhead(samples: Sequence[Sample]) -> Overhead:
@@ -127,12 +155,12 @@ def fit_predictors(
     from threadpoolctl import threadpool_limits
 
     setups = [s for s in overheads if any(x.setup == s for x in samples)]
-    rows = KernelRows(
-        concatenated([s.table for s in samples]),
-        np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples]),
-        tuple(traits_of(s) for s in setups),
-    )
+    table = concatenated([s.table for s in samples])
+    target = np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples])
     latency = np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
+    own = [np.flatnonzero(target == i) for i in range(len(setups))]
+    traits = [traits_of(s, table.take(i), latency[i]) for s, i in zip(setups, own, strict=True)]
+    rows = KernelRows(table, target, tuple(traits))
     # on a busy machine the trees' threads wait for each other, ten times longer than one works
     with threadpool_limits(1):
         fitted = model(seed).fit(rows, latency)

@@ -1,8 +1,9 @@
-"""What random recurrent layers are drawn to cover."""
+"""What random recurrent layers and image networks are drawn to cover."""
 
 from __future__ import annotations
 
-from perfmodel.measure.random_nets import random_recurrent
+from perfmodel.cost import macs
+from perfmodel.measure.random_nets import MAX_MACS, random_image, random_recurrent
 
 SEEDS = range(400)
 
@@ -34,3 +35,20 @@ def test_narrow_layers_wide_ones_and_single_steps_are_all_common() -> None:
 
 def test_a_seed_always_gives_the_same_layer() -> None:
     assert random_recurrent(7) == random_recurrent(7)
+
+
+def test_image_networks_keep_their_resolution_and_end_in_few_channels() -> None:
+    drawn_ones = [random_image(seed) for seed in range(60)]
+    assert all(macs(g) <= 1.5 * MAX_MACS for g in drawn_ones)
+    for graph in drawn_ones:
+        _, size, _, _ = graph.tensors[graph.inputs[0]].shape
+        _, high, _, channels = graph.tensors[graph.outputs[0]].shape
+        assert high >= size
+        assert channels <= 12
+    wide = [
+        op
+        for g in drawn_ones
+        for op in g.ops
+        if op.kind == "conv2d" and g.tensors[op.inputs[1]].shape[1] == 9
+    ]
+    assert len(wide) >= 30

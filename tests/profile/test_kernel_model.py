@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from perfmodel.profile.kernel_sets import lookup_drift_us, phone_set, read_phone
 from perfmodel.profile.kernel_terms import (
     Machine,
     combine,
-    winograd_work,
     work_of,
 )
 from perfmodel.profile.predictor import Predictor
 from perfmodel.profile.spec_gpu import GPU_SPECS, GpuSpec, gpu_family
+from perfmodel.profile.winograd import winograd_work
 
 
 def _convs(count: int, kernel: int = 1, seed: int = 0, cin: int | None = None) -> KernelTable:
@@ -170,6 +171,9 @@ def test_a_predictor_is_plain_data_and_answers_the_same_after_reading() -> None:
     assert isinstance(read, Predictor)
     np.testing.assert_array_equal(read.parts_ms(table), made.parts_ms(table))
     np.testing.assert_array_equal(read.novelty(table), made.novelty(table))
+    blocks = replace(made, machine=replace(made.machine, columns=32, channels=16))
+    read = KernelPredictor.from_dict(json.loads(json.dumps(blocks.to_dict())))
+    assert read.machine == blocks.machine
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,7 @@ def test_a_predictor_is_plain_data_and_answers_the_same_after_reading() -> None:
         {"cells": {"conv1x1": [1e9] * 5}},
         {"default": None},
         {"machine": {}},
+        {"machine": {**vars(Machine()), "columns": 0}},
         {"inputs": ["no such feature"]},
         {"ranges": {"conv1x1": [[0, 0], [1, 1]]}},
         {"forests": {"conv": {"roots": []}}},

@@ -22,7 +22,14 @@ from perfmodel.profile.registry import Resolved
 from perfmodel.profile.target import Target
 from perfmodel.profile.traits import traits_from_dict
 from perfmodel.validate.first_run import first_ms, fit_load, load_fact
-from perfmodel.validate.host_fit import conformal_bounds, fit_targets, overhead, predicted_ms
+from perfmodel.validate.host_fit import (
+    concatenated,
+    conformal_bounds,
+    fit_targets,
+    overhead,
+    predicted_ms,
+    traits_of,
+)
 
 SETUP = Setup("fp32", 1)
 
@@ -147,6 +154,17 @@ def test_what_a_network_holds_decides_on_its_kernels_times() -> None:
     }
     quick, slow = (fitted.predictor.parts_ms(t).sum() for t in held.values())
     assert slow > 1.4 * quick
+
+
+def test_the_blocks_of_the_library_are_found_from_times() -> None:
+    table = concatenated([one.table for one in samples(20)])
+    wide = np.where(table["kernel_class"] == "depthwise", table["groups"], table["n"])
+    block = np.where(table["kernel_class"] == "depthwise", 8, 32)
+    filled = np.ceil(np.maximum(wide, 1) / block) * block / np.maximum(wide, 1)
+    machine = traits_of(SETUP, table, table["macs"] * filled / 4e4 + 1.0).machine
+    assert (machine.columns, machine.channels) == (32, 8)
+    even = traits_of(SETUP, table, np.maximum(table["macs"] / 4e4, 1e-3)).machine
+    assert (even.columns, even.channels) == (1, 1)
 
 
 def test_a_batch_knows_what_each_network_holds() -> None:

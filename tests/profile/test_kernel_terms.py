@@ -1,0 +1,81 @@
+"""Amounts of work against hand arithmetic, in microseconds at the reference speeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfmodel.cost import fuse
+from perfmodel.cost.kernel import KernelTable
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.profile.kernel_terms import (
+    GATE_MOVES,
+    REFERENCE_BYTES_PER_US,
+    REFERENCE_MACS_PER_US,
+    TERMS,
+    Machine,
+    work_of,
+)
+
+COMPUTE, WEIGHTS, MOVED = (TERMS.index(n) for n in ("compute", "weights", "transform"))
+
+
+def table_of(g: GraphBuilder, *outputs: str) -> KernelTable:
+    graph = g.build(*outputs, source="test", format="zoo")
+    return KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+
+
+@pytest.mark.parametrize(("channels", "filled"), [(1, 32), (24, 32), (32, 32), (40, 64)])
+def test_the_last_block_of_output_channels_is_filled_up(channels: int, filled: int) -> None:
+    g = GraphBuilder("product")
+    table = table_of(g, g.conv(g.input((1, 14, 14, 64)), channels, 1))
+    work = work_of(table, Machine(winograd="none", columns=32, channels=16))
+    assert work.terms[0, COMPUTE] * REFERENCE_MACS_PER_US == pytest.approx(14 * 14 * 64 * filled)
+
+
+def test_depthwise_channels_are_filled_up_on_their_own() -> None:
+    g = GraphBuilder("depthwise")
+    table = table_of(g, g.depthwise(g.input((1, 14, 14, 24)), 3))
+    work = work_of(table, Machine(winograd="none", columns=64, channels=16))
+    assert work.terms[0, COMPUTE] * REFERENCE_MACS_PER_US == pytest.approx(14 * 14 * 9 * 32)
+
+
+def lstm(directions: int) -> KernelTable:
+    g = GraphBuilder("recurrent")
+    x = g.input((1, 10, 20))
+    weights = [g.constant((directions, 4 * 30, n)) for n in (20, 30)]
+    y = g.op(
+        "lstm",
+        x,
+        *weights,
+        g.constant((directions, 4 * 30)),
+        hidden=30,
+        directions=directions,
+        return_sequences=True,
+        time_major=False,
+    )
+    return table_of(g, y)
+
+
+def test_a_recurrent_layer_reads_its_weights_at_each_step_and_computes_four_gates() -> None:
+    table = lstm(1)
+    fp32 = work_of(table, Machine(winograd="none")).terms[0]
+    weights = 4 * 30 * (20 + 30 + 1)
+    assert table["weight_elements"][0] == weights
+    assert fp32[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * 4 * weights)
+    assert fp32[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(4 * 10 * 4 * 30)
+    int8 = work_of(table, Machine(winograd="none", precision="int8")).terms[0]
+    assert int8[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
+    # layers in two directions have gates in float
+    both = work_of(lstm(2), Machine(winograd="none", precision="int8")).terms[0]
+    assert both[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(4 * 10 * 4 * 30 * 2)
+
+
+def test_of_a_table_only_the_rows_asked_for_are_read() -> None:
+    g = GraphBuilder("embedding")
+    rows = g.op("gather", g.constant((50_000, 64)), g.input((1, 7)), axis=0)
+    table = table_of(g, rows)
+    (work,) = work_of(table, Machine()).terms
+    assert table["weight_elements"][0] == 50_000 * 64
+    assert work[WEIGHTS] * REFERENCE_BYTES_PER_US <= 4 * (2 * 7 * 64 + 7)
+    assert np.isfinite(work).all()
