@@ -30,7 +30,10 @@ SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
 """A network that holds less stays in any core's cache, one that holds more in no cache."""
 
 GATE_MOVES = 200
-"""Moved bytes that a gate's fixed-point sigmoid or tanh takes about as long as."""
+"""Moved bytes that the sigmoid or tanh of one gate takes about as long as."""
+
+STEPS_TO_START = 4
+"""Steps of a recurrent layer that starting the layer takes about as long as, besides arithmetic."""
 
 PRODUCT_CLASSES = frozenset(
     [
@@ -220,8 +223,10 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     weights = np.where(
         t["op"] == "gather", np.minimum(t["weight_elements"], shape.io), t["weight_elements"]
     )
+    starts = np.ones(len(t))
     if machine.winograd == "none":
         recurrent = shape.kind == "recurrent"
+        starts = np.where(recurrent, t["m"] + STEPS_TO_START, starts)
         copied = np.where(recurrent, _gates(t, size), copied)
         # each step reads all weights again
         weights = np.where(recurrent, weights * t["m"], weights)
@@ -232,7 +237,7 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
             shape.io * size / REFERENCE_BYTES_PER_US,
             weights * size / REFERENCE_BYTES_PER_US,
             moved * size / REFERENCE_BYTES_PER_US,
-            np.full(len(t), REFERENCE_LAUNCH_US),
+            starts * REFERENCE_LAUNCH_US,
         ]
     )
 
@@ -256,15 +261,16 @@ def _held_class(held_bytes: np.ndarray) -> np.ndarray:
 
 
 def _gates(t: KernelTable, element_bytes: float) -> np.ndarray:
-    """Elements of the four gates of LSTMs over all steps, in elements moved for the same time.
+    """Elements moved in the time of the four gates of LSTMs over all steps.
 
-    TFLite's integer kernel for one direction computes them one by one in fixed point and spends
-    most of its time there; layers in two directions run in float.
+    They are computed one by one, but for layers in two directions of integer networks: TFLite runs
+    those in float, at once.
     """
     units = t["batch"] * t["m"] * t["k"]
     lone = t["macs"] < 1.5 * 4 * units * (t["cin"] + t["k"])
-    floats = np.where(lone, 4, 8) * units * 4 / element_bytes
-    return np.where(lone & (element_bytes == 1), GATE_MOVES * 4 * units, floats)
+    gates = np.where(lone, 4, 8) * units
+    quick = ~lone & (element_bytes == 1)
+    return np.where(quick, 4.0, GATE_MOVES) * gates / element_bytes
 
 
 def _log(values: np.ndarray) -> np.ndarray:
@@ -325,6 +331,10 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
         columns[f"tail_{rows}x{cols}"] = np.ceil(blocks) / blocks
         columns[f"waste_{rows}x{cols}"] = _waste(m, rows) + _waste(n, cols)
     held = t.number.get(NETWORK_COLUMN) if machine.whole else None
+    if held is not None:
+        # a recurrent layer reads its own weights again and again, whatever stands around it
+        alone = shape.kind == "recurrent"
+        held = np.where(alone, shape.io + t["weight_elements"], held)
     columns["network"] = np.zeros(len(t)) if held is None else _held_class(held * size)
     return columns
 

@@ -10,8 +10,11 @@ from perfmodel.cost.kernel import KernelTable
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.profile.kernel_terms import (
     GATE_MOVES,
+    LAUNCH,
     REFERENCE_BYTES_PER_US,
+    REFERENCE_LAUNCH_US,
     REFERENCE_MACS_PER_US,
+    STEPS_TO_START,
     TERMS,
     Machine,
     work_of,
@@ -63,7 +66,8 @@ def test_a_recurrent_layer_reads_its_weights_at_each_step_and_computes_four_gate
     weights = 4 * 30 * (20 + 30 + 1)
     assert table["weight_elements"][0] == weights
     assert fp32[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * 4 * weights)
-    assert fp32[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(4 * 10 * 4 * 30)
+    assert fp32[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
+    assert fp32[LAUNCH] == pytest.approx((10 + STEPS_TO_START) * REFERENCE_LAUNCH_US)
     int8 = work_of(table, Machine(winograd="none", precision="int8")).terms[0]
     assert int8[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
     # layers in two directions have gates in float

@@ -63,6 +63,13 @@ def test_the_overhead_of_whole_inferences_is_found() -> None:
     assert cost.ratio == pytest.approx(1.05, rel=0.001)
 
 
+def test_an_inference_costs_no_more_beside_its_kernels_than_a_whole_lone_layer() -> None:
+    found = samples(30)
+    lone = replace(found[0], operators=0, whole_ms=0.02)
+    assert overhead([*found, lone]).fixed_ms == 0.02
+    assert overhead([*found, replace(lone, whole_ms=5.0)]) == overhead(found)
+
+
 def test_a_planted_machine_is_recovered_out_of_sample() -> None:
     (fitted,) = fit_targets(samples(40))
     # whole networks that no fit saw, on a machine without noise
