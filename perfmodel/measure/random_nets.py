@@ -27,7 +27,7 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
     """A random network of about `blocks` blocks and at most `MAX_MACS`; the same for one seed."""
     generator = np.random.default_rng(seed)
     d = Draw(f"random_{seed}", generator)
-    small, large = d.chance(0.12), d.chance(0.2)
+    small, large = d.chance(0.2), d.chance(0.2)
     sizes = (16, 28, 32, 48, 64) if small else (64, 96, 112, 128, 160, 192, 224, 224, 256, 320, 513)
     resolution = d.pick(sizes)
     x = d.g.input((1, resolution, resolution, d.pick((3, 3, 3, 1))))

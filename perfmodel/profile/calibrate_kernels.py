@@ -16,8 +16,8 @@ from perfmodel.profile.kernel_terms import (
     RANGE_FEATURES,
     TERMS,
     Machine,
-    cell_of,
     combine,
+    family_of,
     work_of,
 )
 from perfmodel.profile.profile_file import FitError, Interval
@@ -214,13 +214,7 @@ def _design(cell: np.ndarray, family_by_cell: Mapping[str, str]) -> _Design:
 def shifted(base: KernelPredictor, rows: KernelRowsOf) -> KernelPredictor:
     """The predictor with its log costs moved towards what the kernels took (robust ridge)."""
     work = work_of(rows.table, base.machine)
-    pairs = {
-        cell: family
-        for family, cell in (
-            cell_of(c, o)
-            for c, o in set(zip(rows.table["kernel_class"], rows.table["op"], strict=True))
-        )
-    }
+    pairs = {cell: family_of(cell) for cell in set(work.cell)}
     design = _design(work.cell, pairs)
     start = np.array(
         [base.cells.get(c) or base.families.get(pairs[c]) or base.default for c in design.cells]
@@ -271,8 +265,8 @@ def _moved(
     cells = {}
     family_move = dict(zip(design.families, by_family, strict=True))
     for name, log in base.cells.items():
-        family, _ = cell_of(*name.partition(":")[::2])
-        cells[name] = tuple(_rounded(np.array(log) + general + family_move.get(family, 0.0)))
+        move = general + family_move.get(family_of(name), np.zeros(width))
+        cells[name] = tuple(_rounded(np.array(log) + move))
     ranges = dict(base.ranges)
     for i, name in enumerate(design.cells):
         first = int(np.flatnonzero(cell == name)[0])

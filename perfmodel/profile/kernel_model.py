@@ -32,8 +32,8 @@ from perfmodel.profile.kernel_terms import (
     TERMS,
     Machine,
     Work,
-    cell_of,
     combine,
+    family_of,
     work_of,
 )
 from perfmodel.profile.trees import Forest, forest_of
@@ -178,9 +178,7 @@ class KernelModel(RegressorMixin, BaseEstimator):
         self.targets_ = X.targets
         self.wait_us_ = _typical_wait(X)
         self.cells_ = tuple(sorted(set(work.cell)))
-        kinds = set(zip(rows.table["kernel_class"], rows.table["op"], strict=True))
-        pairs = {cell: family for family, cell in (cell_of(c, o) for c, o in kinds)}
-        self.families_ = [pairs[c] for c in self.cells_]
+        self.families_ = [family_of(c) for c in self.cells_]
         index = {c: i for i, c in enumerate(self.cells_)}
         cell = np.array([index[c] for c in work.cell])
         fitted = np.zeros_like(rows.target) if self.spec_only else rows.target

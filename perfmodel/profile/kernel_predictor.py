@@ -20,8 +20,8 @@ from perfmodel.profile.kernel_terms import (
     TERMS,
     Machine,
     Work,
-    cell_of,
     combine,
+    family_of,
     work_of,
 )
 from perfmodel.profile.predictor import PARTS
@@ -75,18 +75,17 @@ class KernelPredictor:
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         work = work_of(kernels, self.machine)
-        spent = self._physics_us(kernels, work)
+        spent = self._physics_us(work)
         total, _ = combine(spent, self.machine.overlap)
         time = total * np.exp(self.correction(work, spent, total)) / 1e3
         share = spent / np.maximum(spent.sum(axis=1), 1e-300)[:, None]
         parts: np.ndarray = (share * time[:, None]) @ _TERM_TO_PART
         return parts
 
-    def _physics_us(self, kernels: KernelTable, work: Work) -> np.ndarray:
+    def _physics_us(self, work: Work) -> np.ndarray:
         costs: dict[str, np.ndarray] = {}
-        for kernel_class, op in set(zip(kernels["kernel_class"], kernels["op"], strict=True)):
-            family, cell = cell_of(kernel_class, op)
-            log = self.cells.get(cell) or self.families.get(family) or self.default
+        for cell in set(work.cell):
+            log = self.cells.get(cell) or self.families.get(family_of(cell)) or self.default
             costs[cell] = np.exp(log)
         theta = np.array([costs[c] for c in work.cell]).reshape(-1, len(TERMS))
         spent: np.ndarray = theta * work.terms
@@ -143,6 +142,7 @@ class KernelPredictor:
                 "overlap": self.machine.overlap,
                 **({"whole": True} if self.machine.whole else {}),
                 **{n: v for n in _BLOCKS if (v := getattr(self.machine, n)) > 1},
+                **({"near_bytes": near} if (near := self.machine.near_bytes) else {}),
             },
             "terms": list(TERMS),
             "inputs": list(INPUTS),
@@ -253,6 +253,7 @@ def _machine(data: dict[str, Any]) -> Machine:
         data["overlap"],
         whole,
         **{n: round(_number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
+        near_bytes=_number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from perfmodel.cost.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.cost.opcosts import PRECISION_BYTES
+from perfmodel.profile.recurrent import Steps, steps_of
 from perfmodel.profile.winograd import winograd_work
 
 TERMS = ("compute", "memory", "weights", "transform", "launch")
@@ -28,12 +29,6 @@ REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
 SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
 """A network that holds less stays in any core's cache, one that holds more in no cache."""
-
-GATE_MOVES = 200
-"""Moved bytes that the sigmoid or tanh of one gate takes about as long as."""
-
-STEPS_TO_START = 4
-"""Steps of a recurrent layer that starting the layer takes about as long as, besides arithmetic."""
 
 PRODUCT_CLASSES = frozenset(
     [
@@ -52,7 +47,7 @@ PRODUCT_CLASSES = frozenset(
 """Classes that amount to a matrix product and share its efficiency until measured otherwise."""
 
 GROUPS = ("conv", "product", "other")
-"""Each group of kernels has its own learned correction."""
+"""Each group of kernels has its own learned correction; a kernel in none of them has none."""
 
 _CONVS = ("conv1x1", "conv3x3", "convkxk", "conv_first", "grouped", "transpose_conv", "depthwise")
 _TILES = ((128, 128), (128, 64), (64, 64), (32, 32), (256, 128))
@@ -92,7 +87,8 @@ class Machine:
     the rules by which the library picks Winograd's algorithm, `overlap` says what runs at the same
     time (see `combine`); where `whole`, a kernel's time depends on how much its network holds,
     which decides on the cache that its weights come from. `columns` output channels of a product,
-    `channels` of a depthwise convolution are computed at once: fewer cost as much.
+    `channels` of a depthwise convolution are computed at once: fewer cost as much. `near_bytes`
+    of a recurrent layer's weights stay near the core from one step to the next.
     """
 
     lanes: float = 1.0
@@ -103,6 +99,7 @@ class Machine:
     whole: bool = False
     columns: int = 1
     channels: int = 1
+    near_bytes: float = 0.0
 
     @property
     def element_bytes(self) -> float:
@@ -156,17 +153,24 @@ _SIBLINGS = frozenset(["conv1x1", "conv3x3", "convkxk", "transpose_conv", "matmu
 
 
 @lru_cache(maxsize=4096)
-def cell_of(kernel_class: str, op: str) -> tuple[str, str]:
-    """(family, cell) of a kernel: the cell has its own efficiencies, the family shares a prior.
+def cell_of(kernel_class: str, op: str) -> str:
+    """Cell of a kernel: kernels of one cell share efficiencies."""
+    if kernel_class in PRODUCT_CLASSES or kernel_class == "depthwise":
+        return kernel_class
+    return f"{kernel_class}:{op}"
+
+
+FLOAT_STEPS = "recurrent:float"
+"""Cell of the recurrent layers that a library runs in float in an integer network."""
+
+
+def family_of(cell: str) -> str:
+    """Family of a cell: the cells of one family share a prior.
 
     Convolutions that run as a plain matrix product are one family; image layers, grouped ones and
     those on a single vector are not, because they leave the arithmetic units half empty.
     """
-    if kernel_class in _SIBLINGS:
-        return "product", kernel_class
-    if kernel_class in PRODUCT_CLASSES or kernel_class == "depthwise":
-        return kernel_class, kernel_class
-    return kernel_class, f"{kernel_class}:{op}"
+    return "product" if cell in _SIBLINGS else cell.partition(":")[0]
 
 
 @lru_cache(maxsize=256)
@@ -212,7 +216,7 @@ class _Shape:
         return one[0], one[1], one[2], one[3]
 
 
-def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
+def _terms(shape: _Shape, machine: Machine, steps: Steps | None) -> np.ndarray:
     t, size = shape.table, machine.element_bytes
     work = np.where(shape.winograd, shape.products, t["macs"]) * _filled(shape, machine)
     pool = shape.kind == "pool"
@@ -223,20 +227,19 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
     weights = np.where(
         t["op"] == "gather", np.minimum(t["weight_elements"], shape.io), t["weight_elements"]
     )
-    starts = np.ones(len(t))
-    if machine.winograd == "none":
+    starts, read = np.ones(len(t)), weights * size
+    moved = np.where(shape.winograd, shape.transformed, copied) * size
+    if steps is not None:
         recurrent = shape.kind == "recurrent"
-        starts = np.where(recurrent, t["m"] + STEPS_TO_START, starts)
-        copied = np.where(recurrent, _gates(t, size), copied)
-        # each step reads all weights again
-        weights = np.where(recurrent, weights * t["m"], weights)
-    moved = np.where(shape.winograd, shape.transformed, copied)
+        starts = np.where(recurrent, steps.starts, starts)
+        moved = np.where(recurrent, steps.gate_bytes, moved)
+        read = np.where(recurrent, steps.weight_bytes, read)
     return np.column_stack(
         [
             work / REFERENCE_MACS_PER_US,
             shape.io * size / REFERENCE_BYTES_PER_US,
-            weights * size / REFERENCE_BYTES_PER_US,
-            moved * size / REFERENCE_BYTES_PER_US,
+            read / REFERENCE_BYTES_PER_US,
+            moved / REFERENCE_BYTES_PER_US,
             starts * REFERENCE_LAUNCH_US,
         ]
     )
@@ -245,7 +248,9 @@ def _terms(shape: _Shape, machine: Machine) -> np.ndarray:
 def _filled(shape: _Shape, machine: Machine) -> np.ndarray:
     """Products that run for one that counts, as the last block of output channels is filled up."""
     t = shape.table
-    columns = np.exp(_waste(t["n"], machine.columns))
+    # the positions of a transposed convolution's window are products of their own
+    parts = np.where(shape.kind == "transpose_conv", np.maximum(shape.window, 1), 1)
+    columns = np.exp(_waste(t["n"] / parts, machine.columns))
     channels = np.exp(_waste(t["groups"], machine.channels))
     return np.where(shape.is_product, columns, np.where(shape.kind == "depthwise", channels, 1.0))
 
@@ -258,19 +263,6 @@ def _held_class(held_bytes: np.ndarray) -> np.ndarray:
     low, high = np.log2(SMALL_BYTES), np.log2(LARGE_BYTES)
     steps = np.floor((np.log2(np.maximum(held_bytes, 1.0)) - low) / 2)
     return np.clip(steps, 0, np.ceil((high - low) / 2))
-
-
-def _gates(t: KernelTable, element_bytes: float) -> np.ndarray:
-    """Elements moved in the time of the four gates of LSTMs over all steps.
-
-    They are computed one by one, but for layers in two directions of integer networks: TFLite runs
-    those in float, at once.
-    """
-    units = t["batch"] * t["m"] * t["k"]
-    lone = t["macs"] < 1.5 * 4 * units * (t["cin"] + t["k"])
-    gates = np.where(lone, 4, 8) * units
-    quick = ~lone & (element_bytes == 1)
-    return np.where(quick, 4.0, GATE_MOVES) * gates / element_bytes
 
 
 def _log(values: np.ndarray) -> np.ndarray:
@@ -392,15 +384,19 @@ _OP_CODES = {name: float(i) for i, name in enumerate(_OP_ORDER)}
 def work_of(table: KernelTable, machine: Machine) -> Work:
     """Terms and features of every kernel, for fitting and predicting alike."""
     shape = _Shape(table, machine.winograd)
-    cells = [cell_of(c, o)[1] for c, o in zip(shape.kind, table["op"], strict=True)]
+    cells = [cell_of(c, o) for c, o in zip(shape.kind, table["op"], strict=True)]
     groups = [_group_of(c) for c in shape.kind]
+    cell, group = np.array(cells, dtype=object), np.array(groups, dtype=object)
+    steps = None
+    if machine.winograd == "none":
+        steps = steps_of(table, machine.element_bytes, machine.near_bytes)
+        recurrent = shape.kind == "recurrent"
+        cell[recurrent & steps.in_float] = FLOAT_STEPS
+        if machine.whole:
+            # tens of layers are too few to learn more from than the speeds
+            group[recurrent] = "recurrent"
     features = np.column_stack(list(_features(shape, machine).values()))
-    return Work(
-        np.array(cells, dtype=object),
-        np.array(groups, dtype=object),
-        _terms(shape, machine),
-        features,
-    )
+    return Work(cell, group, _terms(shape, machine, steps), features)
 
 
 def _feature_names() -> tuple[str, ...]:

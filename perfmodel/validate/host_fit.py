@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import nnls
 
 from perfmodel.cost.kernel import KernelTable
 from perfmodel.errors import MeasurementError
 from perfmodel.measure.host_bench import Setup
 from perfmodel.measure.samples import Sample
+from perfmodel.profile.kernel_base import Shrinkage
 from perfmodel.profile.kernel_model import KernelModel, KernelRows, TargetTraits
 from perfmodel.profile.kernel_predictor import KernelPredictor
-from perfmodel.profile.kernel_terms import Machine
+from perfmodel.profile.kernel_terms import Machine, work_of
 from perfmodel.profile.profile_file import FitError, Interval
 
 COVERAGE = 0.9
@@ -29,9 +31,12 @@ SMALLEST_SLOPE = 0.05
 """What is outside the fitted range is never as sure as what is inside."""
 L2_BYTES = 1e6
 BLOCKS = (1, 4, 8, 16, 32, 64)
+NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 2) for i in range(1, 13)))
 PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
 BUSY_MACS = 2e6
 """Products of fewer MACs tell more of what starting them costs (a tenth for depthwise ones)."""
+OWN_SPEEDS = Shrinkage(target_term=1.0, target_family=0.6, target_cell=0.5, strength=4000.0)
+"""Hundreds of networks tell a target's speeds: little is borrowed from the other targets."""
 WHOLE_LIMIT = 0.5
 """A network's kernels are stretched to its whole time by at most this share."""
 
@@ -63,6 +68,7 @@ def model(seed: int = 0) -> KernelModel:
     the libraries' kernels of different precisions have nothing in common but the shape.
     """
     return KernelModel(
+        shrinkage=OWN_SPEEDS,
         trees=200,
         leaves=16,
         learning_rate=0.1,
@@ -74,21 +80,43 @@ def model(seed: int = 0) -> KernelModel:
     )
 
 
-def traits_of(setup: Setup, table: KernelTable, latency_us: np.ndarray) -> TargetTraits:
+def _machine(setup: Setup) -> Machine:
+    return Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
+
+
+def traits_of(
+    setup: Setup, table: KernelTable, latency_us: np.ndarray, near_bytes: float = 0.0
+) -> TargetTraits:
     """What of a setup shapes the work of its kernels; their times tell the library's blocks."""
     products = np.isin(table["kernel_class"], PLAIN_PRODUCTS) & (table["macs"] >= BUSY_MACS)
     depthwise = (table["kernel_class"] == "depthwise") & (table["macs"] >= BUSY_MACS / 10)
-    machine = Machine(
-        float(setup.threads),
-        L2_BYTES,
-        setup.precision,
-        "none",
-        "none",
-        whole=True,
+    machine = replace(
+        _machine(setup),
         columns=_block(table["n"], table["macs"], latency_us, products),
         channels=_block(table["groups"], table["macs"], latency_us, depthwise),
+        near_bytes=near_bytes,
     )
     return TargetTraits(str(setup), machine)
+
+
+def near_bytes_of(layers: Sequence[tuple[Setup, KernelTable, np.ndarray]]) -> float:
+    """Bytes of weights that stay near the core between two steps of a recurrent layer.
+
+    `layers` are the kernels of each setup and their times in us. With those bytes free, speeds
+    explain the times of the recurrent layers best, over all setups: they share one cache.
+    """
+    misses = np.zeros(len(NEAR_BYTES))
+    for setup, table, latency_us in layers:
+        chosen = table["kernel_class"] == "recurrent"
+        if chosen.sum() < MIN_NETWORKS:
+            continue
+        recurrent, taken = table.take(chosen), latency_us[chosen]
+        for place, near in enumerate(NEAR_BYTES):
+            work = work_of(recurrent, replace(_machine(setup), near_bytes=near))
+            cells = [work.terms * (work.cell == c)[:, None] for c in sorted(set(work.cell))]
+            design = np.column_stack(cells) / taken[:, None]
+            misses[place] += nnls(design, np.ones(len(taken)))[1] ** 2
+    return NEAR_BYTES[int(np.argmin(misses))]
 
 
 def _block(size: np.ndarray, macs: np.ndarray, latency_us: np.ndarray, chosen: np.ndarray) -> int:
@@ -163,7 +191,9 @@ def fit_predictors(
     target = np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples])
     latency = np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
     own = [np.flatnonzero(target == i) for i in range(len(setups))]
-    traits = [traits_of(s, table.take(i), latency[i]) for s, i in zip(setups, own, strict=True)]
+    each = [(s, table.take(i), latency[i]) for s, i in zip(setups, own, strict=True)]
+    near = near_bytes_of(each)
+    traits = [traits_of(*one, near) for one in each]
     rows = KernelRows(table, target, tuple(traits))
     # on a busy machine the trees' threads wait for each other, ten times longer than one works
     with threadpool_limits(1):

@@ -59,7 +59,7 @@ def points_of(tables: Sequence[KernelTable]) -> Points:
 
 def _cells(table: KernelTable) -> np.ndarray:
     pairs = zip(table["kernel_class"], table["op"], strict=True)
-    return np.array([cell_of(c, o)[1] for c, o in pairs])
+    return np.array([cell_of(c, o) for c, o in pairs])
 
 
 def _places(table: KernelTable) -> np.ndarray:

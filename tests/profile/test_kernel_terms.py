@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,16 +11,17 @@ from perfmodel.cost import fuse
 from perfmodel.cost.kernel import KernelTable
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.profile.kernel_terms import (
-    GATE_MOVES,
+    FLOAT_STEPS,
+    GROUPS,
     LAUNCH,
     REFERENCE_BYTES_PER_US,
     REFERENCE_LAUNCH_US,
     REFERENCE_MACS_PER_US,
-    STEPS_TO_START,
     TERMS,
     Machine,
     work_of,
 )
+from perfmodel.profile.recurrent import GATE_MOVES, STEPS_TO_START
 
 COMPUTE, WEIGHTS, MOVED = (TERMS.index(n) for n in ("compute", "weights", "transform"))
 
@@ -71,8 +74,37 @@ def test_a_recurrent_layer_reads_its_weights_at_each_step_and_computes_four_gate
     int8 = work_of(table, Machine(winograd="none", precision="int8")).terms[0]
     assert int8[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
     # layers in two directions have gates in float
-    both = work_of(lstm(2), Machine(winograd="none", precision="int8")).terms[0]
+    work = work_of(lstm(2), Machine(winograd="none", precision="int8"))
+    (both,) = work.terms
+    assert work.cell.tolist() == [FLOAT_STEPS]
+    assert both[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(2 * 10 * 4 * weights)
     assert both[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(4 * 10 * 4 * 30 * 2)
+    assert both[LAUNCH] == pytest.approx(2 * fp32[LAUNCH])
+
+
+def test_weights_that_stay_near_the_core_cost_no_reading() -> None:
+    weight_bytes = 4 * 4 * 30 * (20 + 30 + 1)
+    near = weight_bytes - 1000.0
+    for directions in (1, 2):
+        machine = Machine(winograd="none", near_bytes=near)
+        (work,) = work_of(lstm(directions), machine).terms
+        assert work[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * directions * 1000)
+        (work,) = work_of(lstm(directions), replace(machine, near_bytes=2 * near)).terms
+        assert work[WEIGHTS] == 0
+
+
+def test_a_recurrent_layer_of_a_calibrated_host_is_left_to_physics() -> None:
+    assert work_of(lstm(1), Machine(winograd="none")).group[0] in GROUPS
+    assert work_of(lstm(1), Machine(winograd="none", whole=True)).group[0] not in GROUPS
+
+
+def test_a_transposed_convolution_fills_up_the_channels_of_each_position() -> None:
+    g = GraphBuilder("transposed")
+    y = g.transpose_conv(g.input((1, 8, 8, 64)), 24, 2, 2)
+    table = table_of(g, y)
+    (work,) = work_of(table, Machine(winograd="none", columns=32)).terms
+    assert table["macs"][0] == 8 * 8 * 64 * 24 * 4
+    assert work[COMPUTE] * REFERENCE_MACS_PER_US == pytest.approx(8 * 8 * 64 * 32 * 4)
 
 
 def test_of_a_table_only_the_rows_asked_for_are_read() -> None:

@@ -13,9 +13,10 @@ from perfmodel.cost.loading import LoadWork, load_work
 from perfmodel.errors import MeasurementError
 from perfmodel.measure.campaign import result_from_entry
 from perfmodel.measure.host_bench import Setup
-from perfmodel.measure.random_nets import random_network
+from perfmodel.measure.random_nets import random_network, random_recurrent
 from perfmodel.measure.samples import FirstRun, Sample, first_run
 from perfmodel.profile.batch import network_batch, predict_batch
+from perfmodel.profile.kernel_terms import work_of
 from perfmodel.profile.predict import predict_workload, workload
 from perfmodel.profile.profile_file import DeviceProfile, Provenance, TargetProfile
 from perfmodel.profile.registry import Resolved
@@ -26,6 +27,7 @@ from perfmodel.validate.host_fit import (
     concatenated,
     conformal_bounds,
     fit_targets,
+    near_bytes_of,
     overhead,
     predicted_ms,
     traits_of,
@@ -61,6 +63,17 @@ def test_the_overhead_of_whole_inferences_is_found() -> None:
     cost = overhead(samples(30))
     assert cost.fixed_ms == pytest.approx(0.1, rel=0.02)
     assert cost.ratio == pytest.approx(1.05, rel=0.001)
+
+
+def test_the_weights_that_stay_near_the_core_are_found_from_times() -> None:
+    graphs = [random_recurrent(seed) for seed in range(40)]
+    layers = concatenated([KernelTable.from_kernels(fuse(g, "tflite-cpu")) for g in graphs])
+    near = 2.0**23
+    machine = replace(traits_of(SETUP, layers, np.ones(len(layers))).machine, near_bytes=near)
+    # reading from far costs as much as the arithmetic on it
+    us = work_of(layers, machine).terms @ np.array([0.7, 1.0, 0.1, 0.3, 0.05])
+    assert near_bytes_of([(SETUP, layers, us)]) == near
+    assert near_bytes_of([(SETUP, layers.take(np.arange(4)), us[:4])]) == 0.0
 
 
 def test_an_inference_costs_no_more_beside_its_kernels_than_a_whole_lone_layer() -> None:

@@ -169,7 +169,7 @@ def _from_kernels(
 def _cells(kernels: KernelSet) -> np.ndarray:
     t = kernels.rows.table
     pairs = zip(t["kernel_class"], t["op"], strict=True)
-    return np.array([cell_of(c, o)[1] for c, o in pairs], dtype=object)
+    return np.array([cell_of(c, o) for c, o in pairs], dtype=object)
 
 
 def _nearest_scaled(mine: KernelSet, chosen: np.ndarray, others: KernelSet) -> dict[str, float]:
