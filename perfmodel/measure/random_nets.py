@@ -113,3 +113,25 @@ def random_recurrent(seed: int) -> Graph:
         time_major=False,
     )
     return d.g.build(y, source=f"random_recurrent:{seed}", format="zoo")
+
+
+_KINDS = {
+    "random": random_network,
+    "random_recurrent": random_recurrent,
+    "random_image": random_image,
+}
+_MOST_DIGITS = 9
+
+
+def is_random(name: str) -> bool:
+    """Whether `name` is the name of a network of this module."""
+    kind, _, seed = name.rpartition("_")
+    return kind in _KINDS and seed.isascii() and seed.isdigit() and len(seed) <= _MOST_DIGITS
+
+
+def random_named(name: str) -> Graph:
+    """The random network of that name; raises `ValueError` where none has it."""
+    if not is_random(name):
+        raise ValueError(f"{name!r:.60} is not a random network")
+    kind, _, seed = name.rpartition("_")
+    return _KINDS[kind](int(seed))

@@ -31,7 +31,7 @@ SMALLEST_SLOPE = 0.05
 """What is outside the fitted range is never as sure as what is inside."""
 L2_BYTES = 1e6
 BLOCKS = (1, 4, 8, 16, 32, 64)
-NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 2) for i in range(1, 13)))
+NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 4) for i in range(2, 25)))
 PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
 BUSY_MACS = 2e6
 """Products of fewer MACs tell more of what starting them costs (a tenth for depthwise ones)."""

@@ -7,6 +7,7 @@ measured again between the others tell by how much everything has changed since.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,34 +16,35 @@ from typing import Any
 from perfmodel.graph.ir import Graph
 from perfmodel.measure.campaign import result_from_entry
 from perfmodel.measure.host_bench import Setup
-from perfmodel.measure.random_nets import random_network
+from perfmodel.measure.random_nets import is_random, random_named
 from perfmodel.measure.samples import Sample, whole_ms
 from perfmodel.profile.profile_file import DeviceProfile
 
-COUNT = 8
+COUNT = 12
 LEAST = 3
 """Fewer yardsticks than this tell nothing."""
 RANGE_MS = (1.0, 30.0)
 _PREFIX = "yardstick_"
+_FACT = re.compile(_PREFIX + r"([a-z0-9]+)_(t[0-9]+)_(\w+)_ms")
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """A random network by its seed, and its nominal time in the calibration in ms."""
+    """A random network by its name, and its nominal time in the calibration in ms."""
 
     setup: Setup
-    seed: int
+    name: str
     then_ms: float
 
     @property
     def key(self) -> str:
         """Its key in a validation's journal."""
-        return f"{self.setup}/yardstick/{self.seed}"
+        return f"{self.setup}/yardstick/{self.name}"
 
     @property
     def graph(self) -> Graph:
         """The network."""
-        return random_network(self.seed)
+        return random_named(self.name)
 
 
 def chosen(samples: Sequence[Sample]) -> dict[str, float]:
@@ -54,20 +56,20 @@ def chosen(samples: Sequence[Sample]) -> dict[str, float]:
         fit.sort(key=lambda s: s.whole_ms)
         for place in range(min(COUNT, len(fit))):
             one = fit[(2 * place + 1) * len(fit) // (2 * min(COUNT, len(fit)))]
-            seed = one.key.rpartition("_")[2]
-            facts[f"{_PREFIX}{setup.precision}_t{setup.threads}_{seed}_ms"] = one.whole_ms
+            name = one.key.rpartition("/")[2]
+            facts[f"{_PREFIX}{setup.precision}_t{setup.threads}_{name}_ms"] = one.whole_ms
     return facts
 
 
 def yardsticks_of(profile: DeviceProfile) -> tuple[Yardstick, ...]:
     """The yardsticks that a profile names, the setups by turns."""
     found: list[Yardstick] = []
-    for name, fact in profile.hardware.items():
-        parts = name.removeprefix(_PREFIX).split("_")
-        if name.startswith(_PREFIX) and len(parts) == 4 and not isinstance(fact.value, str):
-            setup = Setup.parse(f"{parts[0]}/{parts[1]}")
-            if parts[2].isdigit() and fact.value > 0:
-                found.append(Yardstick(setup, int(parts[2]), fact.value))
+    for fact_name, fact in profile.hardware.items():
+        match = _FACT.fullmatch(fact_name)
+        if match and not isinstance(fact.value, str) and fact.value > 0:
+            precision, threads, name = match.groups()
+            if is_random(name):
+                found.append(Yardstick(Setup.parse(f"{precision}/{threads}"), name, fact.value))
     turn = {y: sum(z.setup == y.setup for z in found[:i]) for i, y in enumerate(found)}
     return tuple(sorted(found, key=lambda y: turn[y]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,12 +36,23 @@ def test_yardsticks_cover_the_range_of_times_and_survive_in_a_profile() -> None:
     found = yardsticks_of(profile())
     assert len(found) == COUNT
     assert {y.setup for y in found} == {SETUP}
-    times = {s.key.rpartition("_")[2]: s.whole_ms for s in many}
-    assert all(times[str(y.seed)] == y.then_ms for y in found)
+    times = {s.key.rpartition("/")[2]: s.whole_ms for s in many}
+    assert all(times[y.name] == y.then_ms for y in found)
     inside = sorted(t for t in times.values() if 1.0 <= t <= 30.0)
     assert min(y.then_ms for y in found) < inside[len(inside) // 4]
     assert max(y.then_ms for y in found) > inside[3 * len(inside) // 4]
-    assert found[0].graph.name == f"random_{found[0].seed}"
+    assert all(y.graph.name == y.name for y in found)
+
+
+def test_a_yardstick_of_any_kind_is_the_network_that_was_measured() -> None:
+    names = ["random_3", "random_image_3", "random_recurrent_3"]
+    many = [
+        replace(s, key=f"{SETUP}/{n}", whole_ms=5.0) for s, n in zip(samples(3), names, strict=True)
+    ]
+    facts = {k: Fact(v, "test") for k, v in chosen(many).items()}
+    facts["yardstick_fp32_t1_resnet50_3_ms"] = Fact(1.0, "test")
+    found = yardsticks_of(DeviceProfile("host", "Host", "host", (), hardware=facts))
+    assert sorted(y.graph.name for y in found) == sorted(names)
 
 
 def test_a_change_beyond_the_references_is_the_drift() -> None:
