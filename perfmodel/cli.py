@@ -523,6 +523,10 @@ def validate(
     )
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, by the shells' rule of 128 + the signal."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -536,6 +540,9 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(arguments or ["--help"], standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            # typer turns the interrupt into this code by itself, without a word
+            raise KeyboardInterrupt
     except PerfmodelError as error:
         return _report(error.kind, error.message, error.hint, as_json)
     except typer.Exit as stop:
@@ -550,7 +557,7 @@ def run(arguments: list[str]) -> int:
         return 0
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 

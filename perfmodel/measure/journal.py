@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +49,9 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            kept = f"{len(self.entries)} measurements are kept in {self.path}"
+            print(f"\n{kept}: the same command goes on from there", file=sys.stderr)
 
     def __contains__(self, key: str) -> bool:
         return key in self.entries

@@ -18,6 +18,7 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.measure.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.measure.machine import host_facts
+from perfmodel.measure.quiet import no_native_notes
 from perfmodel.measure.runner import Job, Machine, RawRuns
 
 _RUNTIMES = (
@@ -64,7 +65,8 @@ class TfliteRunner:
 
     def prepare(self, job: Job) -> PreparedTflite:
         """Load a .tflite file and fill its inputs with seeded random data."""
-        return PreparedTflite(self._interpreter, job, self.seed, self.profile)
+        with no_native_notes():
+            return PreparedTflite(self._interpreter, job, self.seed, self.profile)
 
 
 class PreparedTflite:

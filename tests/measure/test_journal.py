@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perfmodel.cli import INTERRUPTED, run
 from perfmodel.errors import MeasurementError
 from perfmodel.measure.journal import Journal
 
@@ -66,3 +67,22 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         file.write("{nonsense\n")
     with pytest.raises(MeasurementError, match="line 2"):
         Journal(tmp_path / "j", HEADER)
+
+
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "host.journal.jsonl"
+
+    def interrupted(*_: object, **__: object) -> int:
+        with Journal(path, HEADER) as book:
+            book.add("one", {"ms": 1.0})
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfmodel.commands.validate.validate_command", interrupted)
+    assert run(["validate", "host"]) == INTERRUPTED
+    told = capsys.readouterr().err
+    assert f"1 measurements are kept in {path}: the same command goes on from there" in told
+    assert told.endswith("interrupted\n")
+    with Journal(path, HEADER) as book:
+        assert "one" in book
