@@ -189,12 +189,12 @@ class _Design:
     families: tuple[str, ...]
 
 
-def _design(cell: np.ndarray, family_by_cell: Mapping[str, str]) -> _Design:
+def _design(cell: np.ndarray) -> _Design:
     cells = tuple(sorted(set(cell.tolist())))
-    families = tuple(sorted({family_by_cell[c] for c in cells}))
+    families = tuple(sorted({family_of(c) for c in cells}))
     width, n = len(TERMS), len(cell)
     c = np.array([cells.index(x) for x in cell])
-    f = np.array([families.index(family_by_cell[x]) for x in cell])
+    f = np.array([families.index(family_of(x)) for x in cell])
     term = np.broadcast_to(np.arange(width), (n, width))
     first_family, first_cell = 1 + width, 1 + width + width * len(families)
     owner = np.stack(
@@ -214,11 +214,8 @@ def _design(cell: np.ndarray, family_by_cell: Mapping[str, str]) -> _Design:
 def shifted(base: KernelPredictor, rows: KernelRowsOf) -> KernelPredictor:
     """The predictor with its log costs moved towards what the kernels took (robust ridge)."""
     work = work_of(rows.table, base.machine)
-    pairs = {cell: family_of(cell) for cell in set(work.cell)}
-    design = _design(work.cell, pairs)
-    start = np.array(
-        [base.cells.get(c) or base.families.get(pairs[c]) or base.default for c in design.cells]
-    )
+    design = _design(work.cell)
+    start = np.array([base.log_costs(c) for c in design.cells])
     place = np.array([design.cells.index(c) for c in work.cell])
     log_us = np.log(rows.latency_us)
     shift = np.zeros(len(design.sd))

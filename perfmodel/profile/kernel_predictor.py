@@ -82,11 +82,12 @@ class KernelPredictor:
         parts: np.ndarray = (share * time[:, None]) @ _TERM_TO_PART
         return parts
 
+    def log_costs(self, cell: str) -> tuple[float, ...]:
+        """Log costs of a cell by term: its own, else its family's, else the target's."""
+        return self.cells.get(cell) or self.families.get(family_of(cell)) or self.default
+
     def _physics_us(self, work: Work) -> np.ndarray:
-        costs: dict[str, np.ndarray] = {}
-        for cell in set(work.cell):
-            log = self.cells.get(cell) or self.families.get(family_of(cell)) or self.default
-            costs[cell] = np.exp(log)
+        costs = {cell: np.exp(self.log_costs(cell)) for cell in set(work.cell)}
         theta = np.array([costs[c] for c in work.cell]).reshape(-1, len(TERMS))
         spent: np.ndarray = theta * work.terms
         return spent
@@ -140,9 +141,11 @@ class KernelPredictor:
                 "precision": self.machine.precision,
                 "winograd": self.machine.winograd,
                 "overlap": self.machine.overlap,
-                **({"whole": True} if self.machine.whole else {}),
-                **{n: v for n in _BLOCKS if (v := getattr(self.machine, n)) > 1},
-                **({"near_bytes": near} if (near := self.machine.near_bytes) else {}),
+                **{
+                    n: v
+                    for n in ("whole", *_BLOCKS, "near_bytes")
+                    if (v := getattr(self.machine, n)) != getattr(Machine, n)
+                },
             },
             "terms": list(TERMS),
             "inputs": list(INPUTS),

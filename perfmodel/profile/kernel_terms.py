@@ -86,7 +86,8 @@ class Machine:
     the last-level cache (0 = unknown), `precision` sets the bytes of an element, `winograd` names
     the rules by which the library picks Winograd's algorithm, `overlap` says what runs at the same
     time (see `combine`); where `whole`, a kernel's time depends on how much its network holds,
-    which decides on the cache that its weights come from. `columns` output channels of a product,
+    which decides on the cache that its weights come from, and its recurrent layers run step by step
+    (see `steps_of`). `columns` output channels of a product,
     `channels` of a depthwise convolution are computed at once: fewer cost as much. `near_bytes`
     of a recurrent layer's weights stay near the core from one step to the next.
     """
@@ -158,6 +159,12 @@ def cell_of(kernel_class: str, op: str) -> str:
     if kernel_class in PRODUCT_CLASSES or kernel_class == "depthwise":
         return kernel_class
     return f"{kernel_class}:{op}"
+
+
+def cells_of(table: KernelTable) -> np.ndarray:
+    """Cells of a table's kernels by class and operator, shape (kernels,)."""
+    pairs = zip(table["kernel_class"], table["op"], strict=True)
+    return np.array([cell_of(c, o) for c, o in pairs], dtype=object)
 
 
 FLOAT_STEPS = "recurrent:float"
@@ -250,8 +257,8 @@ def _filled(shape: _Shape, machine: Machine) -> np.ndarray:
     t = shape.table
     # the positions of a transposed convolution's window are products of their own
     parts = np.where(shape.kind == "transpose_conv", np.maximum(shape.window, 1), 1)
-    columns = np.exp(_waste(t["n"] / parts, machine.columns))
-    channels = np.exp(_waste(t["groups"], machine.channels))
+    columns = np.exp(waste(t["n"] / parts, machine.columns))
+    channels = np.exp(waste(t["groups"], machine.channels))
     return np.where(shape.is_product, columns, np.where(shape.kind == "depthwise", channels, 1.0))
 
 
@@ -269,7 +276,7 @@ def _log(values: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(values, _LOG_FLOOR))
 
 
-def _waste(size: np.ndarray, step: float) -> np.ndarray:
+def waste(size: np.ndarray, step: float) -> np.ndarray:
     """How much of the last block of `step` is empty, as a log ratio."""
     safe = np.maximum(size, 1.0)
     return np.log(np.ceil(safe / step) * step / safe)
@@ -309,11 +316,11 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
         "cout_mod4": np.mod(t["cout"], 4),
         "cin_mod32": np.mod(t["cin"], 32),
         "cout_mod32": np.mod(t["cout"], 32),
-        "waste_n32": _waste(n, 32),
-        "waste_m32": _waste(m, 32),
-        "waste_w4": _waste(t["wout"], 4),
-        "waste_w2": _waste(t["wout"], 2),
-        "waste_w6": _waste(t["wout"], 6),
+        "waste_n32": waste(n, 32),
+        "waste_m32": waste(m, 32),
+        "waste_w4": waste(t["wout"], 4),
+        "waste_w2": waste(t["wout"], 2),
+        "waste_w6": waste(t["wout"], 6),
         "cached": _log(moved / machine.cache_bytes) if machine.cache_bytes else np.zeros(len(t)),
         "work_per_lane": _log(m * n * count / machine.lanes),
     }
@@ -321,12 +328,8 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
         blocks = count * np.ceil(m / rows) * np.ceil(n / cols) / machine.lanes
         columns[f"waves_{rows}x{cols}"] = _log(blocks)
         columns[f"tail_{rows}x{cols}"] = np.ceil(blocks) / blocks
-        columns[f"waste_{rows}x{cols}"] = _waste(m, rows) + _waste(n, cols)
+        columns[f"waste_{rows}x{cols}"] = waste(m, rows) + waste(n, cols)
     held = t.number.get(NETWORK_COLUMN) if machine.whole else None
-    if held is not None:
-        # a recurrent layer reads its own weights again and again, whatever stands around it
-        alone = shape.kind == "recurrent"
-        held = np.where(alone, shape.io + t["weight_elements"], held)
     columns["network"] = np.zeros(len(t)) if held is None else _held_class(held * size)
     return columns
 
@@ -384,17 +387,15 @@ _OP_CODES = {name: float(i) for i, name in enumerate(_OP_ORDER)}
 def work_of(table: KernelTable, machine: Machine) -> Work:
     """Terms and features of every kernel, for fitting and predicting alike."""
     shape = _Shape(table, machine.winograd)
-    cells = [cell_of(c, o) for c, o in zip(shape.kind, table["op"], strict=True)]
-    groups = [_group_of(c) for c in shape.kind]
-    cell, group = np.array(cells, dtype=object), np.array(groups, dtype=object)
+    cell = cells_of(table)
+    group = np.array([_group_of(c) for c in shape.kind], dtype=object)
     steps = None
-    if machine.winograd == "none":
+    if machine.whole:
         steps = steps_of(table, machine.element_bytes, machine.near_bytes)
         recurrent = shape.kind == "recurrent"
         cell[recurrent & steps.in_float] = FLOAT_STEPS
-        if machine.whole:
-            # tens of layers are too few to learn more from than the speeds
-            group[recurrent] = "recurrent"
+        # tens of layers are too few to learn more from than the speeds
+        group[recurrent] = "recurrent"
     features = np.column_stack(list(_features(shape, machine).values()))
     return Work(cell, group, _terms(shape, machine, steps), features)
 

@@ -20,7 +20,7 @@ from perfmodel.measure.samples import Sample
 from perfmodel.profile.kernel_base import Shrinkage
 from perfmodel.profile.kernel_model import KernelModel, KernelRows, TargetTraits
 from perfmodel.profile.kernel_predictor import KernelPredictor
-from perfmodel.profile.kernel_terms import Machine, work_of
+from perfmodel.profile.kernel_terms import Machine, waste, work_of
 from perfmodel.profile.profile_file import FitError, Interval
 
 COVERAGE = 0.9
@@ -128,7 +128,7 @@ def _block(size: np.ndarray, macs: np.ndarray, latency_us: np.ndarray, chosen: n
     wide, per_mac = size[chosen], np.log(latency_us[chosen] / macs[chosen])
     spread = []
     for block in BLOCKS:
-        log = per_mac - np.log(np.ceil(wide / block) * block / wide)
+        log = per_mac - waste(wide, block)
         spread.append(float(np.median(np.abs(log - np.median(log)))))
     return BLOCKS[int(np.argmin(spread))]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfmodel.cost.kernel import KernelTable
-from perfmodel.profile.kernel_terms import cell_of
+from perfmodel.profile.kernel_terms import cells_of
 
 COORDINATES = ("m", "n", "k", "input_elements", "output_elements", "weight_elements")
 REACH = 0.7
@@ -48,18 +48,13 @@ def points_of(tables: Sequence[KernelTable]) -> Points:
     cells, places, weights = [], [], []
     for table in tables:
         spent = expected_us(table)
-        cells.append(_cells(table))
+        cells.append(cells_of(table))
         places.append(_places(table))
         weights.append(spent / spent.sum())
     cell, at, weight = np.concatenate(cells), np.concatenate(places), np.concatenate(weights)
     key = np.array([f"{c} {row.round(2).tolist()}" for c, row in zip(cell, at, strict=True)])
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return Points(cell[first], at[first], np.bincount(inverse.ravel(), weight))
-
-
-def _cells(table: KernelTable) -> np.ndarray:
-    pairs = zip(table["kernel_class"], table["op"], strict=True)
-    return np.array([cell_of(c, o) for c, o in pairs])
 
 
 def _places(table: KernelTable) -> np.ndarray:
@@ -80,7 +75,7 @@ class Planner:
 
     def _nearness(self, table: KernelTable) -> np.ndarray:
         """How many kernels of a network lie near each point, shape (points,)."""
-        cells, at = _cells(table), _places(table)
+        cells, at = cells_of(table), _places(table)
         near = np.zeros(len(self.points.weight))
         for cell in set(cells):
             rows = self.points.cell == cell

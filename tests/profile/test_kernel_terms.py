@@ -23,6 +23,7 @@ from perfmodel.profile.kernel_terms import (
 )
 from perfmodel.profile.recurrent import GATE_MOVES, STEPS_TO_START
 
+HOST = Machine(winograd="none", whole=True)
 COMPUTE, WEIGHTS, MOVED = (TERMS.index(n) for n in ("compute", "weights", "transform"))
 
 
@@ -65,16 +66,16 @@ def lstm(directions: int) -> KernelTable:
 
 def test_a_recurrent_layer_reads_its_weights_at_each_step_and_computes_four_gates() -> None:
     table = lstm(1)
-    fp32 = work_of(table, Machine(winograd="none")).terms[0]
+    fp32 = work_of(table, HOST).terms[0]
     weights = 4 * 30 * (20 + 30 + 1)
     assert table["weight_elements"][0] == weights
     assert fp32[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * 4 * weights)
     assert fp32[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
     assert fp32[LAUNCH] == pytest.approx((10 + STEPS_TO_START) * REFERENCE_LAUNCH_US)
-    int8 = work_of(table, Machine(winograd="none", precision="int8")).terms[0]
+    int8 = work_of(table, replace(HOST, precision="int8")).terms[0]
     assert int8[MOVED] * REFERENCE_BYTES_PER_US == pytest.approx(GATE_MOVES * 10 * 4 * 30)
     # layers in two directions have gates in float
-    work = work_of(lstm(2), Machine(winograd="none", precision="int8"))
+    work = work_of(lstm(2), replace(HOST, precision="int8"))
     (both,) = work.terms
     assert work.cell.tolist() == [FLOAT_STEPS]
     assert both[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(2 * 10 * 4 * weights)
@@ -86,7 +87,7 @@ def test_weights_that_stay_near_the_core_cost_no_reading() -> None:
     weight_bytes = 4 * 4 * 30 * (20 + 30 + 1)
     near = weight_bytes - 1000.0
     for directions in (1, 2):
-        machine = Machine(winograd="none", near_bytes=near)
+        machine = replace(HOST, near_bytes=near)
         (work,) = work_of(lstm(directions), machine).terms
         assert work[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * directions * 1000)
         (work,) = work_of(lstm(directions), replace(machine, near_bytes=2 * near)).terms
@@ -95,7 +96,16 @@ def test_weights_that_stay_near_the_core_cost_no_reading() -> None:
 
 def test_a_recurrent_layer_of_a_calibrated_host_is_left_to_physics() -> None:
     assert work_of(lstm(1), Machine(winograd="none")).group[0] in GROUPS
-    assert work_of(lstm(1), Machine(winograd="none", whole=True)).group[0] not in GROUPS
+    assert work_of(lstm(1), HOST).group[0] not in GROUPS
+
+
+def test_a_recurrent_layer_of_another_machine_is_a_product_like_others() -> None:
+    # a GPU whose library has no Winograd either starts one kernel and reads the weights once
+    table = lstm(1)
+    (work,) = work_of(table, Machine(winograd="none", overlap="memory")).terms
+    assert work[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(4 * table["weight_elements"][0])
+    assert work[MOVED] == 0
+    assert work[LAUNCH] == REFERENCE_LAUNCH_US
 
 
 def test_a_transposed_convolution_fills_up_the_channels_of_each_position() -> None:

@@ -21,7 +21,7 @@ from perfmodel.profile.kernel_sets import (
     read_phone_rows,
     with_session_waits,
 )
-from perfmodel.profile.kernel_terms import cell_of
+from perfmodel.profile.kernel_terms import cells_of
 from validation.accuracy.common import Result, score
 from validation.accuracy.kernels import (
     cross_conformal,
@@ -146,7 +146,7 @@ def _from_kernels(
 ) -> list[_Case]:
     """Calibrate on kernels drawn by the root of the time that the population expects of them."""
     traits = mine.rows.targets[mine.rows.target[0]]
-    met = np.flatnonzero(np.isin(_cells(mine), model.cells_))
+    met = np.flatnonzero(np.isin(cells_of(mine.rows.table), model.cells_))
     expected = model.spec_predictor(traits).parts_ms(mine.rows.table.take(met)).sum(axis=1)
     chance = np.sqrt(expected) / np.sqrt(expected).sum()
     count = min(KERNELS, len(met))
@@ -164,12 +164,6 @@ def _from_kernels(
         )
         for name, rows in _networks(mine).items()
     ]
-
-
-def _cells(kernels: KernelSet) -> np.ndarray:
-    t = kernels.rows.table
-    pairs = zip(t["kernel_class"], t["op"], strict=True)
-    return np.array([cell_of(c, o) for c, o in pairs], dtype=object)
 
 
 def _nearest_scaled(mine: KernelSet, chosen: np.ndarray, others: KernelSet) -> dict[str, float]:
@@ -192,7 +186,7 @@ def _nearest_scaled(mine: KernelSet, chosen: np.ndarray, others: KernelSet) -> d
 def _from_networks(model: KernelModel, mine: KernelSet) -> list[_Case]:
     """Calibrate on the sums of the target's other networks, up to ten; variants count as one."""
     traits = mine.rows.targets[mine.rows.target[0]]
-    met, out = np.isin(_cells(mine), model.cells_), []
+    met, out = np.isin(cells_of(mine.rows.table), model.cells_), []
     for name, rows in _networks(mine).items():
         other = np.flatnonzero((mine.family != mine.family[rows[0]]) & met)
         if not len(other):
