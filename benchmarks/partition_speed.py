@@ -11,12 +11,12 @@ import time
 
 import numpy as np
 
-from perfmodel.cost.fusion import kernel_of
-from perfmodel.graph.load import load
-from perfmodel.partition.layers import layer_graph
-from perfmodel.partition.plan import solve
-from perfmodel.partition.problem import Problem
-from perfmodel.partition.system import Transfer, Unit
+from perfmodel.formats.load import load
+from perfmodel.kernels.fusion import kernel_of
+from perfmodel.plans.layers import layer_graph
+from perfmodel.plans.plan import solve
+from perfmodel.plans.problem import Problem
+from perfmodel.plans.units import Transfer, Unit
 
 NETWORKS = ("vgg16", "inception_v3", "inception_v4", "resnet101", "nasnet_mobile", "nasnet_large")
 LIMIT_S = 1.0

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.figures import Figure, best_s, process_s
-from perfmodel.graph.load import load
-from perfmodel.profile.batch import NetworkBatch, network_batch, predict_batch
-from perfmodel.profile.predict import fusion_rules, predict, predict_many, workload
-from perfmodel.profile.profile_file import read_profile
-from perfmodel.profile.registry import ProfileFolder, list_targets
+from perfmodel.devices.profile import read_profile
+from perfmodel.devices.registry import ProfileFolder, list_targets
+from perfmodel.formats.load import load
+from perfmodel.prediction import fusion_rules, predict, predict_many, workload
+from perfmodel.prediction_batch import NetworkBatch, network_batch, predict_batch
 
 TARGET = "snapdragon-855-plus/cpu"
 CLI = ("-m", "perfmodel")

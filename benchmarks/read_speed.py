@@ -56,8 +56,8 @@ def drop_from_cache(path: Path) -> None:
 
 def main() -> None:
     """Write, read, print."""
-    from perfmodel.graph import zoo
-    from perfmodel.graph.tflite_writer import write_tflite
+    from perfmodel import zoo
+    from perfmodel.formats.tflite.writer import write_tflite
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vgg16.tflite"

@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks.figures import Figure
 from perfmodel.files import write_atomically
-from perfmodel.measure.machine import host_facts
-from perfmodel.report.text import table
+from perfmodel.render.text import table
+from perfmodel.runners.machine import host_facts
 from perfmodel.units import format_number
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.figures import Figure, best_s
-from perfmodel.graph.zoo.suites import AI_BENCHMARK
-from perfmodel.profile.registry import list_targets
-from perfmodel.whatif.compare import compare
-from perfmodel.whatif.minspec import minspec
-from perfmodel.whatif.sweep import whatif
+from perfmodel.devices.registry import list_targets
+from perfmodel.explore.compare import compare
+from perfmodel.explore.minspec import minspec
+from perfmodel.explore.sweep import whatif
+from perfmodel.zoo.suites import AI_BENCHMARK
 
 TWELVE = (
     *dict.fromkeys(spec for _, spec in AI_BENCHMARK if spec != "pynet"),

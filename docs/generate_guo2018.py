@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from perfmodel.report.text import table
+from perfmodel.render.text import table
 from perfmodel.sim import simulate
 from perfmodel.units import format_ms
 

@@ -10,9 +10,9 @@ from typing import Any
 from perfmodel.sim.distributions import Distribution
 from perfmodel.sim.links import link_table
 from perfmodel.sim.network import Autoscale, Batching, LinkSpec, Radio, RateSpec, ServerSpec
-from perfmodel.sim.phone import DeviceSpec, Heat, Memory, Ui, UnitSpec
 from perfmodel.sim.scenario import OnDevice, OnServer, Scenario, Split, Task, Workload
 from perfmodel.sim.schema import Table
+from perfmodel.sim.tables import DeviceSpec, Heat, Memory, Ui, UnitSpec
 
 DOCS = Path(__file__).resolve().parent
 TABLES: tuple[tuple[str, type[Table]], ...] = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfmodel.cost import macs, params
-from perfmodel.graph import zoo
+from perfmodel import zoo
+from perfmodel.kernels import macs, params
 
 HEAD = """# The zoo
 

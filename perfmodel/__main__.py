@@ -1,6 +1,6 @@
 """`python -m perfmodel` is the command line."""
 
-from perfmodel.cli import main
+from perfmodel.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from perfmodel.sim.energy import BaseShare
     from perfmodel.sim.link import Link
-    from perfmodel.sim.run import Run
+    from perfmodel.sim.replication import Run
     from perfmodel.sim.scenario import Scenario
 
 SERVER_WAIT_SMOOTHING = 0.3

@@ -115,7 +115,7 @@ def _rated_ms(plan: OnDevice | OnServer, table: str, folder: Path) -> float:
     if gmacs is None:
         if plan.model is None:
             raise ScenarioError(f"[{table}] gmacs_per_s needs gmacs or model")
-        from perfmodel.cost import macs
+        from perfmodel.kernels import macs
 
         gmacs = macs(_graph(plan.model, folder)) / MACS_PER_GMAC
     return MS_PER_S * gmacs / plan.gmacs_per_s
@@ -123,7 +123,7 @@ def _rated_ms(plan: OnDevice | OnServer, table: str, folder: Path) -> float:
 
 def _weights_mb(model: str, folder: Path) -> float:
     """Return the size of the weights as fp32, in MB."""
-    from perfmodel.cost import params
+    from perfmodel.kernels import params
 
     return BYTES_PER_FP32 * params(_graph(model, folder)) / BYTES_PER_MB
 

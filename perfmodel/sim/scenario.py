@@ -20,8 +20,8 @@ from perfmodel.sim.network import (
     RateSpec,
     ServerSpec,
 )
-from perfmodel.sim.phone import UNITS, DeviceSpec, Heat, Memory, Ui, UnitSpec
 from perfmodel.sim.schema import Table, flag, law, number, numbers, subtable, subtables, text, whole
+from perfmodel.sim.tables import UNITS, DeviceSpec, Heat, Memory, Ui, UnitSpec
 
 __all__ = [
     "UNITS",

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
-from perfmodel.sim.build import Builder
 from perfmodel.sim.files import Case, cases_of, load_cases
 from perfmodel.sim.plan import plans_of
 from perfmodel.sim.records import Sink, to_frame
+from perfmodel.sim.replication import Run
 from perfmodel.sim.request import QUEUE
 from perfmodel.sim.resolve import resolve
 from perfmodel.sim.result import (
@@ -27,10 +27,10 @@ from perfmodel.sim.result import (
     mean_of,
     steps_table,
 )
-from perfmodel.sim.run import Run
 from perfmodel.sim.scenario import Scenario
 from perfmodel.sim.schema import replace
 from perfmodel.sim.stability import warning_after, warnings_before
+from perfmodel.sim.stations import Builder
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel import zoo
 from perfmodel.errors import GraphError
-from perfmodel.graph import Graph, GraphBuilder, check_graph, zoo
+from perfmodel.formats.tflite.reader import read_tflite
+from perfmodel.graph import Graph, GraphBuilder, check_graph
 from perfmodel.graph.rebatch import rebatch
-from perfmodel.graph.tflite_reader import read_tflite
 
 
 def shapes(graph: Graph) -> list[tuple[str, list[tuple[int, ...]]]]:

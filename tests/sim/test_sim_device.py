@@ -11,16 +11,16 @@ import simpy
 from scenarios import offload
 
 from perfmodel.sim import Scenario, simulate
-from perfmodel.sim.build import Builder
 from perfmodel.sim.energy import Meter
 from perfmodel.sim.heat import Thermometer
 from perfmodel.sim.link import RadioPower
 from perfmodel.sim.links import named_link
 from perfmodel.sim.memory import Heap, ModelMemory
-from perfmodel.sim.phone import Heat, UnitSpec
 from perfmodel.sim.records import Sink
-from perfmodel.sim.run import Run
+from perfmodel.sim.replication import Run
 from perfmodel.sim.schema import read_table
+from perfmodel.sim.stations import Builder
+from perfmodel.sim.tables import Heat, UnitSpec
 from perfmodel.sim.unit import Unit, Work
 
 

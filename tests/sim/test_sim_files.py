@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scenarios import offload
 
-from perfmodel.commands.simulate import render, simulate_command
+from perfmodel.cli.simulate import render, simulate_command
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import Tracer, simulate
 from perfmodel.sim.files import load_cases, set_path

@@ -11,10 +11,10 @@ import queueing_theory as theory
 from scipy import stats
 
 from perfmodel.sim import Scenario, simulate
-from perfmodel.sim.build import Builder
 from perfmodel.sim.records import Sink
-from perfmodel.sim.run import Run
+from perfmodel.sim.replication import Run
 from perfmodel.sim.schema import read_table
+from perfmodel.sim.stations import Builder
 
 LOADS = (0.3, 0.6, 0.8, 0.95)
 SERVICE_MS = 10.0

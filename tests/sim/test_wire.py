@@ -15,8 +15,8 @@ import pytest
 pytest.importorskip("validation.wire", reason="the validation folder needs a checkout")
 
 from perfmodel.sim import simulate
-from validation.wire import Case, scenario, worst
-from validation.wire_server import collect, receive
+from validation.wire.compare import Case, scenario, worst
+from validation.wire.server import collect, receive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ def test_the_shaped_link_paces_and_delays() -> None:
             [
                 sys.executable,
                 "-m",
-                "validation.wire_link",
+                "validation.wire.link",
                 f"--server-port={listener.getsockname()[1]}",
                 "--uplink-mbps=10",
                 "--downlink-mbps=100",

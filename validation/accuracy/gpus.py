@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.cost.rows import table_from_rows
-from perfmodel.profile.kernel_build import gpu_model, library_model, spec_model
-from perfmodel.profile.kernel_cv import left_out
-from perfmodel.profile.kernel_predictor import KernelPredictor
-from perfmodel.profile.kernel_sets import (
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
+from perfmodel.devices.gpu_specs import gpu_family, spec_of, traits_of
+from perfmodel.measurements.kernels import table_from_rows
+from validation.accuracy.common import Result, score
+from validation.accuracy.kernels import cross_conformal, proportional, simple_columns
+from validation.accuracy.transformers import forward_kernels
+from validation.data.kernel_tables import (
     KernelSet,
     deepbench_set,
     neusight_set,
     read_gpu_rows,
     shape_labels,
 )
-from perfmodel.profile.spec_gpu import gpu_family, spec_of, traits_of
-from validation.accuracy.common import Result, score
-from validation.accuracy.kernels import cross_conformal, proportional, simple_columns
-from validation.accuracy.transformers import forward_kernels
+from validation.profiles.kernel_settings import gpu_model, library_model, spec_model
+from validation.profiles.left_out import left_out
 
 PRODUCTS = ("conv2d", "fully_connected", "bmm")
 FOLDS = 5

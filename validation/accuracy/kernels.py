@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.profile.kernel_cv import COVERAGE, error_quantiles
-from perfmodel.profile.kernel_sets import KernelSet
+from validation.data.kernel_tables import KernelSet
+from validation.profiles.left_out import COVERAGE, error_quantiles
 
 
 @dataclass(frozen=True)

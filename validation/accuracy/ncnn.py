@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.calibration.adapt import Adaptation, Measured, adapt, network_name, suggest
+from perfmodel.calibration.from_spec import prior_from_sheet
+from perfmodel.calibration.population import Population
+from perfmodel.devices.cpu_specs import CpuSheet, cpu_sheet
+from perfmodel.formats.ncnn.reader import read_ncnn
 from perfmodel.graph.ir import Graph
-from perfmodel.graph.ncnn_reader import read_ncnn
-from perfmodel.profile.joint_adapt import Adaptation, Measured, adapt, network_name, suggest
-from perfmodel.profile.joint_population import calibrate, population
-from perfmodel.profile.joint_prior import Population
-from perfmodel.profile.joint_rows import NetworkRows, TargetKey, network_rows
-from perfmodel.profile.joint_specs import CpuSheet, cpu_sheet, prior_from_sheet
-from perfmodel.profile.joint_train import cross_conformal, leave_family_out, model_for
-from perfmodel.profile.table import read_measurements
+from perfmodel.measurements.table import read_measurements
 from validation.accuracy.common import Result, score
+from validation.data.network_tables import NetworkRows, TargetKey, network_rows
+from validation.profiles.network_training import cross_conformal, leave_family_out, model_for
+from validation.profiles.population import calibrate, population
 
 DEVICE_FOLDS = 10
 SHOTS = (1, 3, 5, 10)

@@ -11,17 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from perfmodel.profile.kernel_build import phone_model
-from perfmodel.profile.kernel_cv import left_out
-from perfmodel.profile.kernel_model import KernelModel
-from perfmodel.profile.kernel_sets import (
-    PHONE_SETS,
-    KernelSet,
-    phone_set,
-    read_phone_rows,
-    with_session_waits,
-)
-from perfmodel.profile.kernel_terms import cells_of
+from perfmodel.cost_models.kernel_model import KernelModel
+from perfmodel.cost_models.kernel_terms import cells_of
 from validation.accuracy.common import Result, score
 from validation.accuracy.kernels import (
     cross_conformal,
@@ -29,6 +20,15 @@ from validation.accuracy.kernels import (
     proportional,
     simple_columns,
 )
+from validation.data.kernel_tables import (
+    PHONE_SETS,
+    KernelSet,
+    phone_set,
+    read_phone_rows,
+    with_session_waits,
+)
+from validation.profiles.kernel_settings import phone_model
+from validation.profiles.left_out import left_out
 
 REASONS = {
     "oneplus5t//1": "the host waits 0.2 ms for a kernel in some sessions and 1.2 ms in others",

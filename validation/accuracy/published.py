@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from perfmodel.profile.joint_train import conformal_factor, target_spreads
 from validation.accuracy.common import Result, score
-from validation.profiles_published import left_out_log_ratio
-from validation.published_rows import POOLS, Pool, anchor_rows, make_pool, published_rows
+from validation.data.published_networks import POOLS, Pool, anchor_rows, make_pool, published_rows
+from validation.profiles.network_training import conformal_factor, target_spreads
+from validation.profiles.published import left_out_log_ratio
 
 PIXEL_3 = {
     "Pixel 3 CPU float": "pixel-3/cpu/tflite/fp32/t4",

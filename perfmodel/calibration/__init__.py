@@ -1,0 +1,1 @@
+"""Calibration: measurements in (a table, a log, this host, a spec sheet), a profile out."""

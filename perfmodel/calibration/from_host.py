@@ -1,0 +1,339 @@
+"""`calibrate --from host`: plan, measure in rounds, fit, and give a profile of this machine.
+
+Random networks are measured in several setups (precision, threads) by turns, so that a campaign
+that is cut short has something of each. Everything measured is in a journal: the same call with
+the same journal goes on where it was stopped, and the time spent so far counts.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.calibration.first_run import fit_load
+from perfmodel.calibration.host_fit import FittedTarget, fit_targets
+from perfmodel.calibration.next_networks import Planner
+from perfmodel.calibration.yardsticks import chosen
+from perfmodel.devices.facts import Traits
+from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
+from perfmodel.errors import PerfmodelError, RunnerError
+from perfmodel.graph.ir import Graph
+from perfmodel.kernels import fuse, macs
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.runners.campaign import nominal_ms, result_from_entry
+from perfmodel.runners.host_bench import LOADS, HostBench, Setup, in_situ
+from perfmodel.runners.journal import Journal
+from perfmodel.runners.litert_profiler import profiler_available
+from perfmodel.runners.progress import ProgressBar
+from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
+from perfmodel.runners.runner import Machine, machine_to_dict
+from perfmodel.runners.samples import Sample, sample
+from perfmodel.runners.tflite_host import runtime
+from perfmodel.target import Target
+
+SHARES: Mapping[tuple[str, int], float] = {
+    ("fp32", 1): 0.29,
+    ("int8", 1): 0.26,
+    ("fp32", 2): 0.22,
+    ("int8", 2): 0.15,
+    ("uint8", 1): 0.08,
+}
+"""Share of the measuring time that each setup gets, in the order in which they take turns."""
+
+SKIPPED = frozenset({("uint8", 2)})
+"""Old files are predicted on one thread only: their kernels are few, and time is short."""
+
+NOT_RUN: Mapping[str, frozenset[str]] = {
+    "uint8": frozenset({"matmul", "transpose_conv2d", "elu", "lstm"})
+}
+"""Operators that no file of a precision holds or no runtime takes in it."""
+
+FIT_SHARE = 0.15
+"""Share of the budget that is kept for fitting."""
+CANDIDATES = 1000
+TURN = 4
+"""Networks that a setup measures before the next one has its turn."""
+MOVED = "the reference moved while it was measured"
+EXPLORE = 0.25
+"""Share of networks taken as drawn, whatever the plan says."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A profile and what it rests on; `lost` counts networks that could not be used, by reason."""
+
+    profile: DeviceProfile
+    fitted: tuple[FittedTarget, ...]
+    samples: int
+    kernels: int
+    spent_s: float
+    unknown: Mapping[str, float]
+    lost: Mapping[str, int]
+    machine: Machine
+    warning: str
+
+
+def calibrate_host(
+    budget_s: float,
+    journal: Path,
+    *,
+    seed: int = 0,
+    precisions: Sequence[str] = ("fp32", "int8", "uint8"),
+    threads: Sequence[int] = (1, 2),
+    interest: Sequence[Graph] | None = None,
+    device: str = "host",
+) -> Calibration:
+    """Measure random networks for about `budget_s` seconds in all and fit this machine's profile.
+
+    `interest` are the networks that predictions are wanted for (default: the zoo); none of them is
+    run. Raises `RunnerError` without a runtime, `MeasurementError` if the budget is too small.
+    """
+    began = time.monotonic()
+    pairs = [(p, t) for t in sorted(threads) for p in precisions if (p, t) not in SKIPPED]
+    setups = {Setup(p, t): SHARES.get((p, t), 0.1) for p, t in pairs}
+    build, _ = runtime()
+    header = {"calibrate": "host", "seed": seed, "runtime": build}
+    candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
+    tables = [_table(g) for g in candidates]
+    planner = Planner([_table(g) for g in (interest or _zoo())], tables)
+    with Journal(journal, header) as book, HostBench(seed=seed) as bench:
+        planned_s = time.monotonic() - began
+        measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
+        _measure(book, bench, planner, candidates, setups, measuring_s)
+        entries = dict(book.entries)
+        machine = bench.runner.describe()
+    by_name = {g.name: g for g in candidates}
+    nominal = _nominal(entries)
+    samples, lost = _samples(entries, by_name, nominal)
+    fitted = fit_targets(samples, seed)
+    profile = _profile(device, fitted, samples, nominal, machine)
+    known = {str(s): planner.unknown(_measured(entries, s, candidates)) for s in setups}
+    return Calibration(
+        profile,
+        fitted,
+        len(samples),
+        sum(len(s.table) for s in samples),
+        sum(float(e.get("spent_s", 0)) for e in entries.values()),
+        known,
+        lost,
+        machine,
+        _warning(samples, lost.get(MOVED, 0)),
+    )
+
+
+def _drawn(seed: int) -> list[Graph]:
+    """Candidates in random order; every third is a recurrent layer, which is timed alone, every
+    ninth an image network."""
+    first = seed * 1_000_000
+    kinds = {2: random_recurrent, 5: random_recurrent, 8: random_recurrent, 4: random_image}
+    return [kinds.get(i % 9, random_network)(first + i) for i in range(CANDIDATES)]
+
+
+def _zoo() -> list[Graph]:
+    from perfmodel import zoo
+
+    return [zoo.build(name) for name in zoo.names()]
+
+
+def _table(graph: Graph) -> KernelTable:
+    return KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+
+
+def _measured(entries: Mapping[str, Any], setup: Setup, candidates: Sequence[Graph]) -> list[int]:
+    place = {g.name: i for i, g in enumerate(candidates)}
+    prefix = f"{setup}/"
+    return [place[k[len(prefix) :]] for k in entries if k.startswith(prefix)]
+
+
+def _spent(entries: Mapping[str, Any], setup: Setup | None = None) -> float:
+    return sum(
+        float(e.get("spent_s", 0.0))
+        for k, e in entries.items()
+        if setup is None or k.startswith(f"{setup}/")
+    )
+
+
+def _measure(
+    book: Journal,
+    bench: HostBench,
+    planner: Planner,
+    candidates: Sequence[Graph],
+    setups: Mapping[Setup, float],
+    budget_s: float,
+) -> None:
+    """Take turns until the budget, less what the journal has already spent, is used up."""
+    started = time.monotonic() - _spent(book.entries)
+    with ProgressBar("calibrating", budget_s) as bar:
+        while (elapsed := time.monotonic() - started) < budget_s:
+            setup = min(setups, key=lambda s: _spent(book.entries, s) / setups[s])
+            turn = _turn(book, planner, candidates, setup)
+            if not turn:
+                break
+            for number in turn:
+                elapsed = time.monotonic() - started
+                if elapsed >= budget_s:
+                    break
+                graph = candidates[number]
+                bar.show(elapsed, f"{setup} {graph.name}")
+                expected_ms = float(planner.expected_ms[number])
+                book.add(f"{setup}/{graph.name}", _entry(bench, graph, setup, expected_ms))
+
+
+def _turn(book: Journal, planner: Planner, candidates: Sequence[Graph], setup: Setup) -> list[int]:
+    done = _measured(book.entries, setup, candidates)
+    free = np.ones(len(candidates), dtype=bool)
+    free[done] = False
+    refused = NOT_RUN.get(setup.precision, frozenset())
+    free &= [refused.isdisjoint(op.kind for op in g.ops) for g in candidates]
+    # candidates are random themselves: the first that is free is a random draw
+    random = [int(np.argmax(free))] if free.any() and len(done) % int(1 / EXPLORE) == 0 else []
+    free[random] = False
+    return random + planner.choose([*done, *random], TURN - len(random), free)
+
+
+def _entry(bench: HostBench, graph: Graph, setup: Setup, expected_ms: float) -> dict[str, Any]:
+    """Measure one network; what the runtime refuses is kept as a reason."""
+    began = time.monotonic()
+    path = None
+    try:
+        path = bench.write(graph, setup.precision)
+        entry = bench.measure(graph.name, path, setup, in_situ(expected_ms), loads=LOADS)
+        if not profiler_available() and "lstm" not in {op.kind for op in graph.ops}:
+            entry["pieces"] = bench.measure_pieces(graph.name, graph, setup)
+    except PerfmodelError as error:
+        entry = {"refused": str(error).replace(f"{bench.folder}/", "")}
+    finally:
+        if path is not None:
+            path.unlink(missing_ok=True)
+    return {**entry, "spent_s": time.monotonic() - began}
+
+
+def _nominal(entries: Mapping[str, Any]) -> dict[Setup, float]:
+    """Median time of each setup's reference over the campaign, in ms."""
+    results: dict[Setup, list[Any]] = {}
+    for key, entry in entries.items():
+        if "sets" in entry:
+            setup = Setup.parse(key.rpartition("/")[0])
+            results.setdefault(setup, []).append(result_from_entry(key, entry))
+    return {setup: nominal_ms(found) for setup, found in results.items()}
+
+
+def _samples(
+    entries: Mapping[str, Any], graphs: Mapping[str, Graph], nominal: Mapping[Setup, float]
+) -> tuple[list[Sample], dict[str, int]]:
+    found: list[Sample] = []
+    lost: Counter[str] = Counter()
+    for key, entry in entries.items():
+        text, _, name = key.rpartition("/")
+        setup = Setup.parse(text)
+        try:
+            if "refused" in entry:
+                raise RunnerError(str(entry["refused"]))
+            found.append(sample(key, graphs[name], setup, entry, nominal[setup]))
+        except RunnerError as error:
+            lost[error.message] += 1
+    steady = [s for s in found if s.stable]
+    # on a machine that never stands still, moving references are all there is
+    if len(steady) >= len(found) / 2:
+        lost[MOVED] += len(found) - len(steady)
+        found = steady
+    return found, {k: v for k, v in lost.items() if v}
+
+
+def _profile(
+    device: str,
+    fitted: Sequence[FittedTarget],
+    samples: Sequence[Sample],
+    nominal: Mapping[Setup, float],
+    machine: Machine,
+) -> DeviceProfile:
+    facts = machine.facts
+    source = "measured or read on this machine by perfmodel calibrate"
+    hardware = {name: Fact(text[:200], source) for name, text in facts.items() if text}
+    for setup, value in nominal.items():
+        hardware[reference_fact(setup)] = Fact(value, source)
+    hardware |= {name: Fact(value, source) for name, value in chosen(samples).items()}
+    load = tuple(
+        fact
+        for setup in nominal
+        if (fact := fit_load([s.first for s in samples if s.setup == setup], setup)) is not None
+    )
+    targets = tuple(_target(device, f, samples, facts) for f in fitted)
+    return DeviceProfile(
+        device,
+        f"This machine: {facts.get('cpu', 'unknown CPU')}",
+        "host",
+        targets,
+        soc=facts.get("cpu", ""),
+        year=None,
+        hardware=hardware,
+        traits=Traits(load=load),
+    )
+
+
+def reference_fact(setup: Setup) -> str:
+    """Key among a profile's hardware facts of the reference network's time in a setup, in ms."""
+    return f"reference_{setup.precision}_t{setup.threads}_ms"
+
+
+def _target(
+    device: str, fitted: FittedTarget, samples: Sequence[Sample], facts: Mapping[str, str]
+) -> TargetProfile:
+    mine = [s for s in samples if s.setup == fitted.setup]
+    target = Target(device, "cpu", "tflite", fitted.setup.precision, fitted.setup.threads)
+    provenance = Provenance(
+        f"{len(mine)} random networks run on this machine, every kernel timed in place",
+        sum(len(s.table) for s in mine),
+        facts.get("runtime", ""),
+        "",
+        datetime.date.today().isoformat(),
+        "times are ratios to a reference network of the same precision and threads",
+    )
+    return TargetProfile(
+        target, "steady", fitted.predictor, fitted.interval, fitted.error, provenance
+    )
+
+
+def _warning(samples: Sequence[Sample], left_out: int) -> str:
+    """In words, where more than a fifth of all networks saw the reference move."""
+    moved = left_out + sum(not s.stable for s in samples)
+    total = left_out + len(samples)
+    if 5 * moved <= total:
+        return ""
+    return (
+        f"unstable: the reference moved by more than 5 % around {moved} of {total} networks; "
+        "stop what else runs on this machine and calibrate again with a new --journal"
+    )
+
+
+def calibration_to_dict(done: Calibration) -> dict[str, Any]:
+    """Plain data of a calibration without its models."""
+    return {
+        "device": done.profile.device,
+        "samples": done.samples,
+        "kernels": done.kernels,
+        "measuring_s": done.spent_s,
+        "targets": [
+            {
+                "target": str(t.target),
+                "error_median": t.error.median,
+                "error_mean": t.error.mean,
+                "networks": t.error.cases,
+                "within_10": float(np.mean(np.abs(np.expm1(-np.array(f.left_out))) <= 0.1)),
+                "overhead_ms": t.predictor.overhead_ms,
+                "interval": vars(t.interval),
+            }
+            for t, f in zip(done.profile.targets, done.fitted, strict=True)
+        ],
+        "unknown_share": dict(done.unknown),
+        "lost": dict(done.lost),
+        "machine": machine_to_dict(done.machine),
+        "warning": done.warning,
+    }

@@ -1,0 +1,316 @@
+"""From samples of random networks to fitted targets: model, interval and error, out of sample.
+
+Intervals and errors come from networks that the model which predicted them never saw
+(cross-conformal over whole networks; Vovk 2015, "Cross-conformal predictors").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import nnls
+
+from perfmodel.cost_models.hierarchy import Shrinkage
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows, TargetTraits
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
+from perfmodel.cost_models.kernel_terms import Machine, waste, work_of
+from perfmodel.devices.profile import FitError, Interval
+from perfmodel.errors import MeasurementError
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.samples import Sample
+
+COVERAGE = 0.9
+FOLDS = 4
+MIN_NETWORKS = 8
+"""Networks a target needs before anything is fitted to it."""
+SMALLEST_SLOPE = 0.05
+"""What is outside the fitted range is never as sure as what is inside."""
+L2_BYTES = 1e6
+BLOCKS = (1, 4, 8, 16, 32, 64)
+NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 4) for i in range(2, 25)))
+PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
+BUSY_MACS = 2e6
+"""Products of fewer MACs tell more of what starting them costs (a tenth for depthwise ones)."""
+OWN_SPEEDS = Shrinkage(target_term=1.0, target_family=0.6, target_cell=0.5, strength=4000.0)
+"""Hundreds of networks tell a target's speeds: little is borrowed from the other targets."""
+WHOLE_LIMIT = 0.5
+"""A network's kernels are stretched to its whole time by at most this share."""
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Whole inference = `fixed_ms` + `ratio` x the sum of its kernels as profiled."""
+
+    fixed_ms: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """What a profile needs of one target; `left_out` are log(measured / predicted) of networks."""
+
+    setup: Setup
+    predictor: KernelPredictor
+    interval: Interval
+    error: FitError
+    left_out: tuple[float, ...]
+
+
+def model(seed: int = 0) -> KernelModel:
+    """The estimator, with settings chosen on random networks only.
+
+    One machine has cliffs (a window the library has no kernel for) that physics must be allowed to
+    be wrong about: forty times, for depthwise windows of 7x7 in uint8. So the correction is hardly
+    limited; and each target has its own trees, because the libraries' kernels of different
+    precisions have nothing in common but the shape.
+    """
+    return KernelModel(
+        shrinkage=OWN_SPEEDS,
+        trees=200,
+        leaves=16,
+        learning_rate=0.1,
+        min_rows=4,
+        l2=1.0,
+        limit=5.0,
+        pool=False,
+        random_state=seed,
+    )
+
+
+def _machine(setup: Setup) -> Machine:
+    return Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
+
+
+def traits_of(
+    setup: Setup, table: KernelTable, latency_us: np.ndarray, near_bytes: float = 0.0
+) -> TargetTraits:
+    """What of a setup shapes the work of its kernels; their times tell the library's blocks."""
+    products = np.isin(table["kernel_class"], PLAIN_PRODUCTS) & (table["macs"] >= BUSY_MACS)
+    depthwise = (table["kernel_class"] == "depthwise") & (table["macs"] >= BUSY_MACS / 10)
+    machine = replace(
+        _machine(setup),
+        columns=_block(table["n"], table["macs"], latency_us, products),
+        channels=_block(table["groups"], table["macs"], latency_us, depthwise),
+        near_bytes=near_bytes,
+    )
+    return TargetTraits(str(setup), machine)
+
+
+def near_bytes_of(layers: Sequence[tuple[Setup, KernelTable, np.ndarray]]) -> float:
+    """Bytes of weights that stay near the core between two steps of a recurrent layer.
+
+    `layers` are the kernels of each setup and their times in us. With those bytes free, speeds
+    explain the times of the recurrent layers best, over all setups: they share one cache.
+    """
+    misses = np.zeros(len(NEAR_BYTES))
+    for setup, table, latency_us in layers:
+        chosen = table["kernel_class"] == "recurrent"
+        if chosen.sum() < MIN_NETWORKS:
+            continue
+        recurrent, taken = table.take(chosen), latency_us[chosen]
+        for place, near in enumerate(NEAR_BYTES):
+            work = work_of(recurrent, replace(_machine(setup), near_bytes=near))
+            cells = [work.terms * (work.cell == c)[:, None] for c in sorted(set(work.cell))]
+            design = np.column_stack(cells) / taken[:, None]
+            misses[place] += nnls(design, np.ones(len(taken)))[1] ** 2
+    return NEAR_BYTES[int(np.argmin(misses))]
+
+
+def _block(size: np.ndarray, macs: np.ndarray, latency_us: np.ndarray, chosen: np.ndarray) -> int:
+    """How many output channels are computed at once: with the last block filled up, the time of
+    a product varies least."""
+    if chosen.sum() < MIN_NETWORKS:
+        return 1
+    wide, per_mac = size[chosen], np.log(latency_us[chosen] / macs[chosen])
+    spread = []
+    for block in BLOCKS:
+        log = per_mac - waste(wide, block)
+        spread.append(float(np.median(np.abs(log - np.median(log)))))
+    return BLOCKS[int(np.argmin(spread))]
+
+
+def overhead(samples: Sequence[Sample]) -> Overhead:
+    """Fixed cost and ratio of whole inferences to their kernels, least squares of relative errors.
+
+    The middle of the samples counts: those that miss by more than three median deviations are left
+    out of a second fit. What an inference costs beside its kernels is no more than the whole
+    inference of any layer timed alone.
+    """
+    networks = [s for s in samples if s.operators]
+    if not networks:
+        # kernels timed alone hold their own overhead
+        return Overhead(0.0, 1.0)
+    whole = np.array([s.whole_ms for s in networks])
+    total = np.array([s.kernel_us.sum() / 1e3 for s in networks])
+    kept = np.ones(len(whole), dtype=bool)
+    for _ in range(2):
+        design = np.column_stack([1 / whole, total / whole])[kept]
+        fixed, ratio = np.linalg.lstsq(design, np.ones(kept.sum()), rcond=None)[0]
+        if fixed < 0 or len(networks) < MIN_NETWORKS:
+            fixed, ratio = 0.0, float(np.median(whole / total))
+        off = np.abs((fixed + ratio * total) / whole - 1)
+        kept = off <= max(3 * float(np.median(off)), 0.01)
+    most = min((s.whole_ms for s in samples if not s.operators), default=math.inf)
+    if fixed > most:
+        fixed, ratio = most, float(np.median((whole - most) / total))
+    return Overhead(float(fixed), float(ratio))
+
+
+def stretched(sample: Sample, cost: Overhead) -> np.ndarray:
+    """Kernel times that add up to the whole inference, shape (kernels,), in us.
+
+    The profiled run is another run than the timed one; within limits the whole is right.
+    """
+    if not sample.operators:
+        return sample.kernel_us
+    scale = (sample.whole_ms - cost.fixed_ms) * 1e3 / sample.kernel_us.sum()
+    nearest = np.clip(scale / cost.ratio, 1 - WHOLE_LIMIT, 1 + WHOLE_LIMIT)
+    times: np.ndarray = sample.kernel_us * nearest * cost.ratio
+    return times
+
+
+def concatenated(tables: Sequence[KernelTable]) -> KernelTable:
+    """Several tables as one."""
+    return KernelTable(
+        {c: np.concatenate([t.text[c] for t in tables]) for c in tables[0].text},
+        {c: np.concatenate([t.number[c] for t in tables]) for c in tables[0].number},
+    )
+
+
+def fit_predictors(
+    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int = 0
+) -> dict[Setup, KernelPredictor]:
+    """One predictor a setup, fitted together."""
+    from threadpoolctl import threadpool_limits
+
+    setups = [s for s in overheads if any(x.setup == s for x in samples)]
+    table = concatenated([s.table for s in samples])
+    target = np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples])
+    latency = np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
+    own = [np.flatnonzero(target == i) for i in range(len(setups))]
+    each = [(s, table.take(i), latency[i]) for s, i in zip(setups, own, strict=True)]
+    near = near_bytes_of(each)
+    traits = [traits_of(*one, near) for one in each]
+    rows = KernelRows(table, target, tuple(traits))
+    # on a busy machine the trees' threads wait for each other, ten times longer than one works
+    with threadpool_limits(1):
+        fitted = model(seed).fit(rows, latency)
+    return {
+        setup: replace(fitted.predictor(i), overhead_ms=overheads[setup].fixed_ms)
+        for i, setup in enumerate(setups)
+    }
+
+
+def predicted_ms(predictor: KernelPredictor, table: KernelTable) -> float:
+    """Whole inference of the kernels in `table`."""
+    return float(predictor.parts_ms(table).sum()) + predictor.overhead_ms
+
+
+def network_novelty(predictor: KernelPredictor, table: KernelTable) -> float:
+    """How far outside the fitted range a network lies, weighted by time (as `predict` does)."""
+    times = predictor.parts_ms(table).sum(axis=1)
+    total = times.sum() + predictor.overhead_ms
+    return float((predictor.novelty(table) * times).sum() / max(total, 1e-12))
+
+
+def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget, ...]:
+    """Fit every setup that has enough networks; raises `MeasurementError` if none has."""
+    setups = [
+        s
+        for s in dict.fromkeys(x.setup for x in samples)
+        if sum(x.setup == s and x.operators > 0 for x in samples) >= MIN_NETWORKS
+    ]
+    if not setups:
+        raise MeasurementError(
+            f"{len(samples)} networks measured: too few to fit a model",
+            f"give a larger --budget; a target needs {MIN_NETWORKS} networks",
+        )
+    used = [s for s in samples if s.setup in setups]
+    overheads = {s: overhead([x for x in used if x.setup == s]) for s in setups}
+    left_out = _left_out(used, overheads, seed)
+    final = fit_predictors(used, overheads, seed)
+    slope = _novelty_slope(used, overheads, left_out, seed)
+    return tuple(_target(s, final[s], left_out[s], slope) for s in setups)
+
+
+def _target(
+    setup: Setup, predictor: KernelPredictor, residuals: np.ndarray, slope: float
+) -> FittedTarget:
+    off = np.abs(np.expm1(-residuals))
+    error = FitError(
+        f"random networks left out, {FOLDS} folds",
+        len(residuals),
+        float(np.median(off)),
+        float(off.mean()),
+        float((off <= 0.2).mean()),
+    )
+    low, high = conformal_bounds(residuals)
+    return FittedTarget(
+        setup, predictor, Interval(COVERAGE, low, high, slope), error, tuple(residuals.tolist())
+    )
+
+
+def conformal_bounds(residuals: np.ndarray, coverage: float = COVERAGE) -> tuple[float, float]:
+    """(low, high) of log(measured / predicted) with (1 - coverage) / 2 beyond each, n + 1 rule."""
+    ordered = np.sort(residuals)
+    count = len(ordered)
+    beyond = math.floor((count + 1) * (1 - coverage) / 2)
+    rank = min(max(beyond, 1), count)
+    return max(0.0, -float(ordered[rank - 1])), max(0.0, float(ordered[count - rank]))
+
+
+def _fold_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Fold of each sample; one network is in the same fold in all its setups."""
+    names = [s.key.rpartition("/")[2] for s in samples]
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([place[name] % FOLDS for name in names])
+
+
+def _residual(predictor: KernelPredictor, sample: Sample) -> float:
+    return math.log(sample.whole_ms / predicted_ms(predictor, sample.table))
+
+
+def _left_out(
+    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int
+) -> dict[Setup, np.ndarray]:
+    fold = _fold_of(samples)
+    found: dict[Setup, list[float]] = {s: [] for s in overheads}
+    for number in range(FOLDS):
+        rest = [s for s, f in zip(samples, fold, strict=True) if f != number]
+        predictors = fit_predictors(rest, overheads, seed)
+        for one in (s for s, f in zip(samples, fold, strict=True) if f == number):
+            # a lone kernel is no network: its error says nothing of sums
+            if one.setup in predictors and one.operators:
+                found[one.setup].append(_residual(predictors[one.setup], one))
+    return {s: np.array(v) for s, v in found.items()}
+
+
+def _novelty_slope(
+    samples: Sequence[Sample],
+    overheads: Mapping[Setup, Overhead],
+    left_out: Mapping[Setup, np.ndarray],
+    seed: int,
+) -> float:
+    """How fast errors grow outside the fitted range, learned by fitting on the smaller networks
+    and predicting the larger: 90th percentile of the excess error per unit of novelty."""
+    size = np.array([s.table["macs"].sum() for s in samples])
+    small = size <= np.quantile(size, 0.6)
+    predictors = fit_predictors(
+        [s for s, k in zip(samples, small, strict=True) if k], overheads, seed
+    )
+    slopes = []
+    for one in (s for s, k in zip(samples, small, strict=True) if not k):
+        if one.setup in predictors and one.operators:
+            novelty = network_novelty(predictors[one.setup], one.table)
+            if novelty > 0.02:
+                usual = float(np.quantile(np.abs(left_out[one.setup]), COVERAGE))
+                excess = abs(_residual(predictors[one.setup], one)) - usual
+                slopes.append(max(0.0, excess) / novelty)
+    # too few large networks tell nothing: the format's own default, on the careful side
+    if len(slopes) < 10:
+        return 1.0
+    return float(np.clip(np.quantile(slopes, COVERAGE), SMALLEST_SLOPE, 1.0))

@@ -1,0 +1,1 @@
+"""Cost models: how long kernels take on a target, how sure that is, and how it is learned."""

@@ -1,0 +1,271 @@
+"""One model of many targets from whole-network latencies alone.
+
+A network takes the sum over features of work x cost. Every target has its own cost for every
+feature, but costs are drawn together: what a unit of each work costs in general, what a precision
+changes, how a piece of hardware with its threads departs from that, and what is left for the
+target. Each departure is shrunk towards zero (a hierarchical ridge), the loss is Huber's on log
+latency, and costs are exponentials, so no time can be negative. With whole networks only, this
+borrowing is what tells the cost of a convolution from that of a pooling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES
+from perfmodel.errors import MeasurementError
+
+CODES = ("target", "hardware", "precision")
+"""First columns of the model's input: integers that say which rows share a departure."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One layer of departures: targets with the same `index` share a vector.
+
+    `index` has shape (targets,), `loadings` shape (features, size): the departure of log costs is
+    `loadings @ vector`, and the vector's prior is standard normal.
+    """
+
+    index: np.ndarray
+    loadings: np.ndarray
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Measured log latencies: of which target, of which network; arrays of one length."""
+
+    target: np.ndarray
+    network: np.ndarray
+    log_ms: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Log costs by target, shape (targets, features), and the vectors of each level."""
+
+    log_cost: np.ndarray
+    vectors: tuple[np.ndarray, ...]
+    iterations: int
+
+
+def loadings(own_sd: float, shared_sd: float) -> np.ndarray:
+    """Prior spread of departures, shape (features, size): own of each feature, shared by a group.
+
+    A device with twice the arithmetic units is faster in all matrix products at once: the groups
+    of `FEATURE_GROUPS` move together by `shared_sd`.
+    """
+    columns = [np.eye(len(FEATURE_NAMES)) * own_sd]
+    if shared_sd > 0:
+        for group in sorted(set(FEATURE_GROUPS) - {""}):
+            member = np.array([g == group for g in FEATURE_GROUPS], dtype=float)
+            columns.append(member[:, None] * shared_sd)
+    return np.hstack(columns)
+
+
+def huber(residual: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
+    """Huber's loss and its slope: squares up to `delta` standard deviations, linear beyond."""
+    size = np.abs(residual)
+    inside = size <= delta
+    loss = np.where(inside, 0.5 * residual**2, delta * (size - 0.5 * delta))
+    return loss, np.where(inside, residual, delta * np.sign(residual))
+
+
+def fit_levels(
+    work: np.ndarray,
+    seen: Observations,
+    levels: Sequence[Level],
+    *,
+    noise: np.ndarray,
+    delta: float,
+    max_iter: int,
+) -> Fitted:
+    """Costs that maximise the posterior, by L-BFGS with analytic gradients.
+
+    `work` has shape (networks, features); `noise` is the standard deviation of log latency by
+    target. Besides the levels each target has a free scale.
+    """
+    targets = len(noise)
+    start = _start_scales(work, seen, targets)
+    shapes = [(int(level.index.max()) + 1, level.loadings.shape[1]) for level in levels]
+    ends = np.cumsum([targets, *(a * b for a, b in shapes)])
+    cell = seen.target * len(work) + seen.network
+    weight = 1.0 / noise[seen.target]
+    members = [np.eye(a)[level.index].T for level, (a, _) in zip(levels, shapes, strict=True)]
+
+    def split(point: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        parts = [
+            point[low:high].reshape(shape)
+            for low, high, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
+        ]
+        return start + point[:targets], parts
+
+    def log_costs(scale: np.ndarray, vectors: list[np.ndarray]) -> np.ndarray:
+        departures = [
+            (vector @ level.loadings.T)[level.index]
+            for level, vector in zip(levels, vectors, strict=True)
+        ]
+        total: np.ndarray = scale[:, None] + sum(departures)
+        return total
+
+    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
+        scale, vectors = split(point)
+        cost = np.exp(log_costs(scale, vectors))
+        latency = cost @ work.T
+        residual = (seen.log_ms - np.log(latency.ravel()[cell])) * weight
+        loss, slope = huber(residual, delta)
+        by_cell = np.bincount(cell, -slope * weight, latency.size).reshape(latency.shape)
+        by_cost = ((by_cell / latency) @ work) * cost
+        slopes = [by_cell.sum(axis=1)]
+        for level, vector, member in zip(levels, vectors, members, strict=True):
+            slopes.append((member @ (by_cost @ level.loadings) + vector).ravel())
+        shrunk = point[targets:]
+        return loss.sum() + 0.5 * float(shrunk @ shrunk), np.concatenate(slopes)
+
+    options = {"maxiter": max_iter, "maxcor": 20}
+    # matrices are small: threads of the linear algebra would only wait for one another
+    with threadpool_limits(limits=1):
+        best = minimize(objective, np.zeros(ends[-1]), jac=True, method="L-BFGS-B", options=options)
+    scale, vectors = split(best.x)
+    return Fitted(log_costs(scale, vectors), tuple(vectors), int(best.nit))
+
+
+def relative_noise(log_cost: np.ndarray, work: np.ndarray, seen: Observations) -> np.ndarray:
+    """How noisy each target is against the typical one, by its residuals, halfway shrunk to it.
+
+    A throttled phone or a run under load must not teach the others as much as a steady board.
+    """
+    fitted = np.log(np.exp(log_cost) @ work.T)[seen.target, seen.network]
+    squares = np.minimum(np.abs(fitted - seen.log_ms), 0.5) ** 2
+    count = np.bincount(seen.target, minlength=len(log_cost))
+    spread = np.sqrt(np.bincount(seen.target, squares, len(log_cost)) / np.maximum(count, 1))
+    noise: np.ndarray = np.sqrt(np.maximum(spread, 0.01))
+    return noise / np.median(noise)
+
+
+def _start_scales(work: np.ndarray, seen: Observations, targets: int) -> np.ndarray:
+    """Median of log latency over log of all work, by target."""
+    ratio = seen.log_ms - np.log(work.sum(axis=1))[seen.network]
+    return np.array([np.median(ratio[seen.target == t]) for t in range(targets)])
+
+
+class JointEfficiencyModel(RegressorMixin, BaseEstimator):
+    """Latency of networks on many targets, fitted at once.
+
+    Parameters are standard deviations of log costs: `population_sd` and `population_shared_sd` of
+    what each feature costs in general (own of the feature, shared by its group), `precision_sd` of
+    what a precision changes, `hardware_sd` and `hardware_shared_sd` of a piece of hardware with
+    its threads, `target_sd` of what is left; `noise_sd` of a measurement. `huber_delta` is in
+    units of `noise_sd`. `noise_rounds` times the fit is repeated with each target weighted by its
+    own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
+
+    Input columns: `CODES` (integers), then work by feature in the order of `FEATURE_NAMES`
+    (`perfmodel.cost_models.work_predictor.work_matrix`, summed over the kernels). Output: ms.
+
+    Attributes: `targets_` the target codes, `log_cost_` (targets, features), `population_`
+    (features,) log costs of the average target, `covariance_` (features, features) of a target's
+    departure from it, `scales_` (targets,).
+    """
+
+    def __init__(
+        self,
+        population_sd: float = 0.2,
+        population_shared_sd: float = 0.0,
+        precision_sd: float = 0.2,
+        hardware_sd: float = 0.4,
+        hardware_shared_sd: float = 1.0,
+        target_sd: float = 0.2,
+        noise_sd: float = 0.1,
+        huber_delta: float = 1.5,
+        max_iter: int = 150,
+        noise_rounds: int = 1,
+    ) -> None:
+        self.population_sd = population_sd
+        self.population_shared_sd = population_shared_sd
+        self.precision_sd = precision_sd
+        self.hardware_sd = hardware_sd
+        self.hardware_shared_sd = hardware_shared_sd
+        self.target_sd = target_sd
+        self.noise_sd = noise_sd
+        self.huber_delta = huber_delta
+        self.max_iter = max_iter
+        self.noise_rounds = noise_rounds
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> JointEfficiencyModel:
+        """Learn costs from rows of (codes, work) and latencies in ms, all > 0."""
+        X = check_array(X, dtype=float)
+        y = check_array(y, dtype=float, ensure_2d=False)
+        check_consistent_length(X, y)
+        self._check_width(X)
+        if (y <= 0).any():
+            raise MeasurementError("latencies must be > 0 ms")
+        codes = X[:, : len(CODES)].astype(int)
+        self.targets_, first, target = np.unique(
+            codes[:, 0], return_index=True, return_inverse=True
+        )
+        work, network = np.unique(X[:, len(CODES) :], axis=0, return_inverse=True)
+        levels = self._levels(codes[first])
+        seen = Observations(target, network.ravel(), np.log(y))
+        noise = np.full(len(self.targets_), self.noise_sd)
+        options: dict[str, Any] = {"delta": self.huber_delta, "max_iter": self.max_iter}
+        fitted = fit_levels(work, seen, levels, noise=noise, **options)
+        for _ in range(self.noise_rounds):
+            noise = self.noise_sd * relative_noise(fitted.log_cost, work, seen)
+            fitted = fit_levels(work, seen, levels, noise=noise, **options)
+        self._keep(fitted, levels)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Latencies in ms of rows whose target codes were fitted."""
+        check_is_fitted(self)
+        X = check_array(X, dtype=float)
+        self._check_width(X)
+        codes = X[:, 0].astype(int)
+        place = np.searchsorted(self.targets_, codes)
+        known = place < len(self.targets_)
+        known[known] = self.targets_[place[known]] == codes[known]
+        if not known.all():
+            raise MeasurementError(f"target code {codes[np.argmin(known)]} was not fitted")
+        latency: np.ndarray = (X[:, len(CODES) :] * np.exp(self.log_cost_[place])).sum(axis=1)
+        return latency
+
+    def _levels(self, codes: np.ndarray) -> list[Level]:
+        hardware = np.unique(codes[:, 1], return_inverse=True)[1]
+        _, precision = np.unique(codes[:, 2], return_inverse=True)
+        everything = np.zeros(len(codes), dtype=int)
+        levels = [
+            Level(everything, loadings(self.population_sd, self.population_shared_sd)),
+            Level(hardware, loadings(self.hardware_sd, self.hardware_shared_sd)),
+        ]
+        if precision.max() > 0:
+            levels.append(Level(precision, loadings(self.precision_sd, self.precision_sd)))
+        if len(np.unique(hardware)) < len(hardware):
+            levels.append(Level(np.arange(len(codes)), loadings(self.target_sd, 0.0)))
+        return levels
+
+    def _keep(self, fitted: Fitted, levels: Sequence[Level]) -> None:
+        self.log_cost_ = fitted.log_cost
+        self.n_iter_ = fitted.iterations
+        general = levels[0].loadings @ fitted.vectors[0][0]
+        departure = fitted.log_cost - general
+        self.scales_ = np.median(departure, axis=1)
+        self.population_ = general
+        spread = departure - self.scales_[:, None]
+        prior = sum(level.loadings @ level.loadings.T for level in levels[1:])
+        found = np.cov(spread.T) if len(spread) > 1 else prior
+        self.covariance_ = 0.5 * (found + prior)
+
+    @staticmethod
+    def _check_width(X: np.ndarray) -> None:
+        wanted = len(CODES) + len(FEATURE_NAMES)
+        if X.shape[1] != wanted:
+            raise MeasurementError(f"rows must have {wanted} columns, got {X.shape[1]}")

@@ -1,0 +1,356 @@
+"""The profile file: a device's hardware facts and the fitted cost model of each target (JSON).
+
+Profiles come from strangers: a file is size-limited, holds data only, and every field is checked;
+what is wrong raises `ProfileError` with file, field and reason.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from perfmodel.cost_models.kinds import RawModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.predictor import Predictor
+from perfmodel.devices.facts import Traits, traits_from_dict, traits_to_dict
+from perfmodel.errors import ProfileError
+from perfmodel.files import write_atomically
+from perfmodel.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
+
+FORMAT = "perfmodel-profile"
+VERSION = 1
+MAX_FILE_BYTES = 32_000_000
+MAX_TARGETS = 500
+LARGEST = 1e300
+"""Whole numbers of a file may be larger than any float; beyond this they are refused."""
+KINDS = ("phone", "jetson", "board", "laptop", "desktop", "server", "host")
+LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number about the hardware and where it comes from; the unit is in the key."""
+
+    value: float | str
+    source: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Prediction interval on log latency, calibrated out of sample.
+
+    The interval of a latency L is [L exp(-low_log - w), L exp(high_log + w)] with
+    w = novelty_slope * novelty, novelty being how far outside the fitted range the network lies.
+    """
+
+    coverage: float
+    low_log: float
+    high_log: float
+    novelty_slope: float = 1.0
+
+    def around(self, latency_ms: float, novelty: float = 0.0) -> tuple[float, float]:
+        """Lower and upper bound in ms."""
+        extra = self.novelty_slope * novelty
+        low = latency_ms * math.exp(-self.low_log - extra)
+        return low, latency_ms * math.exp(self.high_log + extra)
+
+
+@dataclass(frozen=True)
+class FitError:
+    """Out-of-sample error of a target's cost model: relative, as a share of the measured time."""
+
+    experiment: str
+    cases: int
+    median: float
+    mean: float | None = None
+    within_20: float | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the calibration of a target comes from."""
+
+    source: str
+    measurements: int
+    build: str = ""
+    affinity: str = ""
+    date: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TargetProfile:
+    """One target of a device: its cost model, interval, error and provenance.
+
+    `model` is the predictor itself, or the file's data of it; ask `predictor`.
+    """
+
+    target: Target
+    latency_kind: str
+    model: Predictor | RawModel
+    interval: Interval
+    error: FitError
+    provenance: Provenance
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The cost model; raises `ProfileError` if the file's data of it are damaged."""
+        return self.model.make() if isinstance(self.model, RawModel) else self.model
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """A device: facts about its hardware and its targets, the default one first."""
+
+    device: str
+    title: str
+    kind: str
+    targets: tuple[TargetProfile, ...]
+    soc: str = ""
+    year: int | None = None
+    hardware: Mapping[str, Fact] = field(default_factory=dict)
+    traits: Traits = field(default_factory=Traits)
+
+
+def read_profile(path: Path) -> DeviceProfile:
+    """Read and check a profile file; raises `ProfileError`."""
+    return profile_from_dict(_read_json(path), str(path))
+
+
+def write_profile(profile: DeviceProfile, path: Path) -> None:
+    """Write a profile file atomically, the same bytes for the same profile."""
+    text = json.dumps(profile_to_dict(profile), indent=None, separators=(",", ":"))
+    write_atomically(path, text + "\n")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ProfileError(f"{path}: {size} bytes is more than a profile may have")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ProfileError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path}: cannot be read: {error}") from None
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ProfileError(f"{path}: nested too deeply") from None
+    except ValueError as error:
+        raise ProfileError(f"{path}: not a JSON profile: {error}") from None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number a profile may hold")
+
+
+class Checker:
+    """Reads fields of parsed JSON with their path, so that an error says where it is."""
+
+    def __init__(self, data: Any, where: str) -> None:
+        if not isinstance(data, dict):
+            raise ProfileError(f"{where}: must be an object, got {type(data).__name__}")
+        self.data: dict[str, Any] = data
+        self.where = where
+
+    def fail(self, name: str, reason: str) -> ProfileError:
+        """The error for field `name`."""
+        return ProfileError(f"{self.where}.{name}: {reason}", "see docs/profiles.md for the fields")
+
+    def text(self, name: str, default: str | None = None, choices: Sequence[str] = ()) -> str:
+        """A string of at most 2,000 characters, one of `choices` if given."""
+        value = self.data.get(name, default)
+        if not isinstance(value, str) or len(value) > 2000:
+            raise self.fail(name, f"must be text of at most 2000 characters, got {_short(value)}")
+        if choices and value not in choices:
+            raise self.fail(name, f"must be one of {', '.join(choices)}, got {_short(value)}")
+        return value
+
+    def number(self, name: str, default: float | None = None, low: float = -math.inf) -> float:
+        """A finite number of at least `low`."""
+        value = self.data.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.fail(name, f"must be a number, got {_short(value)}")
+        if not low <= value <= LARGEST:
+            raise self.fail(name, f"must be finite and at least {low:g}, got {value}")
+        return float(value)
+
+    def optional(self, name: str, low: float = -math.inf) -> float | None:
+        """A number, or None where the field is missing or null."""
+        return None if self.data.get(name) is None else self.number(name, low=low)
+
+    def whole(self, name: str, default: int | None = None, low: int = 0) -> int:
+        """An integer of at least `low`."""
+        value = self.number(name, default, low)
+        if value != int(value):
+            raise self.fail(name, f"must be a whole number, got {value}")
+        return int(value)
+
+    def child(self, name: str) -> Checker:
+        """The object in field `name`."""
+        return Checker(self.data.get(name), f"{self.where}.{name}")
+
+    def only(self, *names: str) -> None:
+        """Refuse fields that are not in `names`."""
+        extra = sorted(set(self.data) - set(names))
+        if extra:
+            raise self.fail(extra[0], f"unknown field; known: {', '.join(names)}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
+    """Check plain data and make the profile; `where` names it in errors."""
+    c = Checker(data, where)
+    c.only(
+        *("format", "version", "device", "title", "kind", "soc", "year", "hardware"),
+        *("targets", "traits", "shared"),
+    )
+    c.text("format", choices=[FORMAT])
+    version = c.whole("version")
+    if version != VERSION:
+        raise c.fail("version", f"this perfmodel reads version {VERSION}, got {version}")
+    device = c.text("device")
+    if not SLUG.fullmatch(device):
+        raise c.fail("device", f"{_short(device)} is no device name (a-z, 0-9, - and .)")
+    raw = c.data.get("targets")
+    if not isinstance(raw, list) or not 0 < len(raw) <= MAX_TARGETS:
+        raise c.fail("targets", f"must be a list of 1 to {MAX_TARGETS} targets")
+    shared = c.child("shared").data if "shared" in c.data else {}
+    targets = tuple(_target(t, device, f"{where}.targets[{i}]", shared) for i, t in enumerate(raw))
+    names = [str(t.target) for t in targets]
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise c.fail("targets", f"{twice} stands twice")
+    return DeviceProfile(
+        device,
+        c.text("title", ""),
+        c.text("kind", choices=KINDS),
+        targets,
+        c.text("soc", ""),
+        None if c.data.get("year") is None else c.whole("year", low=1970),
+        _facts(c),
+        traits_from_dict(c.data.get("traits", {}), f"{where}.traits"),
+    )
+
+
+def _facts(c: Checker) -> dict[str, Fact]:
+    if "hardware" not in c.data:
+        return {}
+    hardware, facts = c.child("hardware"), {}
+    for key in hardware.data:
+        fact = hardware.child(key)
+        fact.only("value", "source")
+        raw = fact.data.get("value")
+        value = fact.text("value") if isinstance(raw, str) else fact.number("value")
+        facts[key] = Fact(value, fact.text("source"))
+    return facts
+
+
+def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> TargetProfile:
+    c = Checker(data, where)
+    c.only(
+        *("unit", "framework", "precision", "threads", "cluster", "latency_kind", "model"),
+        *("interval", "error", "provenance"),
+    )
+    framework = c.text("framework")
+    if not SLUG.fullmatch(framework):
+        raise c.fail("framework", f"{_short(framework)} is no framework name")
+    target = Target(
+        device,
+        c.text("unit", choices=UNITS),
+        framework,
+        c.text("precision", choices=PRECISIONS),
+        c.whole("threads", 0),
+        c.text("cluster", "", ("", *CLUSTERS)),
+    )
+    i, e, p = c.child("interval"), c.child("error"), c.child("provenance")
+    interval = Interval(
+        i.number("coverage", low=0),
+        i.number("low_log", low=0),
+        i.number("high_log", low=0),
+        i.number("novelty_slope", 1.0, low=0),
+    )
+    if interval.coverage >= 1 or interval.low_log > 20 or interval.high_log > 20:
+        raise c.fail("interval", "coverage must be below 1 and bounds below 20")
+    error = FitError(
+        e.text("experiment"),
+        e.whole("cases"),
+        e.number("median", low=0),
+        e.optional("mean", 0),
+        e.optional("within_20", 0),
+    )
+    provenance = Provenance(
+        p.text("source"),
+        p.whole("measurements"),
+        *(p.text(name, "") for name in ("build", "affinity", "date", "note")),
+    )
+    kind = c.text("latency_kind", "steady", LATENCY_KINDS)
+    model = raw_model(c.data.get("model"), f"{where}.model", shared)
+    return TargetProfile(target, kind, model, interval, error, provenance)
+
+
+def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
+    """Plain JSON data of a profile."""
+    targets = [_target_to_dict(t) for t in profile.targets]
+    shared = _share(targets)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "device": profile.device,
+        "title": profile.title,
+        "kind": profile.kind,
+        "soc": profile.soc,
+        "year": profile.year,
+        "hardware": {
+            k: {"value": f.value, "source": f.source} for k, f in profile.hardware.items()
+        },
+        "traits": traits_to_dict(profile.traits),
+        "targets": targets,
+        **({"shared": shared} if shared else {}),
+    }
+
+
+SHARED_FIELDS = ("forests", "ranges")
+"""Large fields of a model that several targets of a device may have in common."""
+
+
+def _share(targets: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Move what two or more models have in common out of them; returns it by name."""
+    places: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for target in targets:
+        for name in SHARED_FIELDS:
+            if target["model"].get(name):
+                text = json.dumps(target["model"][name])
+                places.setdefault(text, []).append((target["model"], name))
+    shared: dict[str, Any] = {}
+    for text, users in places.items():
+        if len(users) > 1:
+            key = f"{users[0][1]}_{len(shared) + 1}"
+            shared[key] = json.loads(text)
+            for model, name in users:
+                model[name] = {"shared": key}
+    return shared
+
+
+def _target_to_dict(t: TargetProfile) -> dict[str, Any]:
+    return {
+        "unit": t.target.unit,
+        "framework": t.target.framework,
+        "precision": t.target.precision,
+        "threads": t.target.threads,
+        "cluster": t.target.cluster,
+        "latency_kind": t.latency_kind,
+        "model": predictor_to_dict(t.predictor),
+        "interval": dict(vars(t.interval)),
+        "error": dict(vars(t.error)),
+        "provenance": dict(vars(t.provenance)),
+    }

@@ -1,0 +1,396 @@
+"""`validate host`: write the predictions down, run the true networks, compare.
+
+The networks are the zoo's and real files, none of which the calibration ran. Each is timed between
+sets of the reference network; a tenth of them is timed once more at the end, which tells how well
+the campaign repeats itself.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.calibration.from_host import reference_fact
+from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
+from perfmodel.devices.profile import DeviceProfile, read_profile
+from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
+from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases, setups_of
+from perfmodel.experiments.scores import Case, Scores, scores
+from perfmodel.files import write_atomically
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
+from perfmodel.runners.host_bench import FILE_PRECISIONS, LOADS, HostBench, Setup
+from perfmodel.runners.journal import Journal
+from perfmodel.runners.progress import ProgressBar
+from perfmodel.runners.runner import Machine, machine_to_dict
+from perfmodel.runners.samples import first_run, operator_us, whole_ms
+from perfmodel.runners.tflite_align import align
+from perfmodel.runners.tflite_operators import file_steps, written_steps
+
+REPEATS = "#2"
+SET_MS = 40.0
+LONGEST_PROFILED_MS = 400.0
+"""Operators of longer networks are not timed: their whole times are."""
+
+
+@dataclass(frozen=True)
+class KernelError:
+    """One kernel of one network: predicted and measured in us."""
+
+    model: str
+    target: str
+    kernel: str
+    kernel_class: str
+    predicted_us: float
+    measured_us: float
+
+
+@dataclass(frozen=True)
+class HostValidation:
+    """Everything the comparison found; `repeat` is the median disagreement of second runs.
+
+    `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
+    measured times were divided by.
+    """
+
+    cases: tuple[Case, ...]
+    files: frozenset[str]
+    first: tuple[Case, ...]
+    kernels: tuple[KernelError, ...]
+    repeat: float | None
+    repeats: int
+    left_out: Mapping[str, str]
+    machine: Machine
+    warning: str
+    spent_s: float
+    drift: Mapping[str, float]
+
+
+def validate_host(
+    profile_path: Path,
+    journal: Path,
+    *,
+    budget_s: float,
+    models: Sequence[str] | None = None,
+    files: Sequence[Path] = (),
+    predictions: Path | None = None,
+) -> HostValidation:
+    """Predict, write the predictions to `predictions` (default: beside the journal), run, compare.
+
+    `models` are zoo specs (default: all). Networks are run from the quickest to the slowest until
+    the budget is spent. Raises `ProfileError` if the profile is not one of this host's.
+    """
+    profile = read_profile(profile_path)
+    if not setups_of(profile):
+        raise ProfileError(
+            f"{profile_path}: has no tflite target on a CPU",
+            "make one with `perfmodel calibrate --from host`",
+        )
+    wanted = _zoo_names() if models is None else models
+    predicted, refused = predict_cases(profile, wanted, files)
+    write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
+    header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
+    with Journal(journal, header) as book, HostBench() as bench:
+        _run(book, bench, predicted, yardsticks_of(profile), budget_s)
+        entries = dict(book.entries)
+        machine = bench.runner.describe()
+    spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
+    return _compare(profile, predicted, entries, refused, machine, spent)
+
+
+def _zoo_names() -> tuple[str, ...]:
+    from perfmodel import zoo
+
+    return zoo.names()
+
+
+def _build(profile: DeviceProfile) -> str:
+    return profile.targets[0].provenance.build
+
+
+def write_predictions(predicted: Sequence[Predicted], path: Path) -> None:
+    """The predictions as JSON, before anything is run."""
+    rows = [
+        {
+            "model": p.model,
+            "target": p.prediction.target,
+            "predicted_ms": p.prediction.latency_ms,
+            "low_ms": p.prediction.interval_ms[0],
+            "high_ms": p.prediction.interval_ms[1],
+            "extrapolated": p.prediction.extrapolated,
+            "first_ms": p.first_ms,
+            "uncovered_ops": list(p.prediction.uncovered_ops),
+        }
+        for p in predicted
+    ]
+    write_atomically(path, json.dumps({"predictions": rows}, indent=1) + "\n")
+
+
+def _run(
+    book: Journal,
+    bench: HostBench,
+    predicted: Sequence[Predicted],
+    yardsticks: Sequence[Yardstick],
+    budget_s: float,
+) -> None:
+    """Network by network, quickest first, in all its setups, with yardsticks evenly in between;
+    then some networks once more."""
+    total: dict[str, float] = {}
+    for p in predicted:
+        total[p.model] = total.get(p.model, 0.0) + p.prediction.latency_ms
+    order = sorted(predicted, key=lambda p: (total[p.model], p.model, p.setup.precision))
+    again = [replace(p, key=p.key + REPEATS) for p in order[:: max(1, len(order) // 24)]]
+    began = time.monotonic() - sum(float(e.get("spent_s", 0)) for e in book.entries.values())
+    with ProgressBar("validating", budget_s) as bar:
+        for number, p in enumerate([*order, *again]):
+            elapsed = time.monotonic() - began
+            if elapsed > budget_s and number < len(order):
+                continue
+            if elapsed > 1.1 * budget_s or p.key in book:
+                continue
+            if p.key.endswith(REPEATS) and p.key.removesuffix(REPEATS) not in book:
+                continue
+            bar.show(elapsed, f"{p.setup} {p.model}")
+            book.add(p.key, _entry(bench, p))
+            due = (number + 1) * len(yardsticks) // len(order)
+            for one in yardsticks[:due]:
+                if one.key not in book:
+                    book.add(one.key, _yardstick_entry(bench, one))
+            if number + 1 == len(order) or order[min(number + 1, len(order) - 1)].model != p.model:
+                for path in bench.folder.glob(f"{p.model}_*.tflite"):
+                    path.unlink(missing_ok=True)
+
+
+def discipline_for(predicted_ms: float) -> Discipline:
+    """Sets for a network of about that time: long ones are run once a set."""
+    runs = int(np.clip(SET_MS / max(predicted_ms, 1e-3), 1, 60))
+    return Discipline(
+        sets=7 if predicted_ms < 300 else 3,
+        runs=runs,
+        max_runs=60,
+        set_ms=SET_MS,
+        warmups=1 if predicted_ms < 300 else 0,
+        reference_runs=8,
+    )
+
+
+def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
+    began = time.monotonic()
+    predicted = p.prediction.latency_ms
+    profiled = predicted < LONGEST_PROFILED_MS and p.setup.threads == 1
+    try:
+        path = p.path or bench.write(graph_of(p.model, None), p.setup.precision)
+        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled, LOADS)
+    except PerfmodelError as error:
+        told = str(error).replace(f"{bench.folder}/", "")
+        if p.path is not None:
+            told = told.replace(f"{p.path.parent}/", "")
+        entry = {"refused": told[:300]}
+    return {**entry, "spent_s": time.monotonic() - began}
+
+
+def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
+    began = time.monotonic()
+    path = bench.write(one.graph, one.setup.precision)
+    entry = bench.measure(one.key, path, one.setup, discipline_for(one.then_ms), profile=False)
+    path.unlink(missing_ok=True)
+    return {**entry, "spent_s": time.monotonic() - began}
+
+
+def _compare(
+    profile: DeviceProfile,
+    predicted: Sequence[Predicted],
+    entries: Mapping[str, Any],
+    refused: Mapping[str, str],
+    machine: Machine,
+    spent_s: float,
+) -> HostValidation:
+    left_out = dict(refused)
+    nominals = {s: nominal_of(profile, s) for s in dict.fromkeys(p.setup for p in predicted)}
+    drift = drifts(yardsticks_of(profile), entries, nominals)
+    cases, first, kernels, results = [], [], [], []
+    for p in predicted:
+        entry = entries.get(p.key)
+        if entry is None or "refused" in entry:
+            left_out[p.key] = "the budget was spent" if entry is None else entry["refused"]
+            continue
+        result = result_from_entry(p.key, entry)
+        results.append(result)
+        nominal = nominals[p.setup] / drift[p.setup]
+        low, high = p.prediction.interval_ms
+        measured = whole_ms(result, nominal)
+        target = p.prediction.target
+        cases.append(Case(p.model, target, p.prediction.latency_ms, low, high, measured))
+        run = first_run(_table(p), p.setup, result, entry, nominal)
+        if p.first_ms is not None:
+            first.append(Case(p.model, target, p.first_ms, p.first_ms, p.first_ms, run.first_ms))
+        kernels.extend(_kernel_errors(p, result, nominal))
+    again = [
+        abs(_timed_ms(k, entries[k], nominals) / _timed_ms(k, entries[_base(k)], nominals) - 1)
+        for k in entries
+        if k.endswith(REPEATS) and "sets" in entries[k] and "sets" in entries[_base(k)]
+    ]
+    return HostValidation(
+        tuple(cases),
+        frozenset(p.model for p in predicted if p.path is not None),
+        tuple(first),
+        tuple(kernels),
+        float(np.median(again)) if again else None,
+        len(again),
+        left_out,
+        machine,
+        instability_warning(results),
+        spent_s,
+        {str(setup): change for setup, change in drift.items()},
+    )
+
+
+def _table(p: Predicted) -> KernelTable:
+    return KernelTable.from_kernels(fuse(graph_of(p.model, p.path), "tflite-cpu"))
+
+
+def _base(key: str) -> str:
+    return key.removesuffix(REPEATS)
+
+
+def _timed_ms(key: str, entry: Mapping[str, Any], nominals: Mapping[Setup, float]) -> float:
+    nominal_ms = nominals[Setup.parse(key.rpartition("/")[0])]
+    return whole_ms(result_from_entry(key, entry), nominal_ms)
+
+
+def nominal_of(profile: DeviceProfile, setup: Setup) -> float:
+    """The reference's time in the calibration, in ms; raises `ProfileError` where it is missing."""
+    fact = profile.hardware.get(reference_fact(setup))
+    if fact is None or isinstance(fact.value, str):
+        raise ProfileError(
+            f"profile {profile.device}: hardware.{reference_fact(setup)} is missing",
+            "calibrate this machine again",
+        )
+    return fact.value
+
+
+def _kernel_errors(p: Predicted, result: Any, nominal: float) -> list[KernelError]:
+    """Kernel by kernel, where the profile can be split; nothing otherwise."""
+    per_op = operator_us(result, nominal)
+    if not per_op:
+        return []
+    graph = graph_of(p.model, p.path)
+    kernels = fuse(graph, "tflite-cpu")
+    try:
+        steps = (
+            file_steps(p.path, kernels)
+            if p.path
+            else written_steps(graph, FILE_PRECISIONS[p.setup.precision], kernels)
+        )
+        times = align(steps, len(kernels), per_op)
+    except RunnerError:
+        return []
+    return [
+        KernelError(
+            p.model, p.prediction.target, k.name, k.kernel_class, k.latency_ms * 1e3, float(us)
+        )
+        for k, us in zip(p.prediction.kernels, times, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class ClassError:
+    """Kernels of one class on one target: share of the measured time and errors."""
+
+    target: str
+    kernel_class: str
+    kernels: int
+    time_share: float
+    weighted_error: float
+    bias: float
+
+
+def class_errors(kernels: Sequence[KernelError]) -> tuple[ClassError, ...]:
+    """Errors by kernel class, weighted by time, largest share first within a target."""
+    found = []
+    for target in dict.fromkeys(k.target for k in kernels):
+        mine = [k for k in kernels if k.target == target]
+        total = sum(k.measured_us for k in mine)
+        for name in dict.fromkeys(k.kernel_class for k in mine):
+            rows = [k for k in mine if k.kernel_class == name]
+            measured = sum(k.measured_us for k in rows)
+            off = sum(abs(k.predicted_us - k.measured_us) for k in rows)
+            bias = sum(k.predicted_us for k in rows) / max(measured, 1e-9) - 1
+            found.append(
+                ClassError(
+                    target, name, len(rows), measured / total, off / max(measured, 1e-9), bias
+                )
+            )
+    return tuple(sorted(found, key=lambda c: (c.target, -c.time_share)))
+
+
+def worst(done: HostValidation, count: int = 10) -> list[dict[str, Any]]:
+    """The cases with the largest errors, with the kernels that explain most of each."""
+    rows = []
+    for case in sorted(done.cases, key=lambda c: -abs(np.log(c.predicted_ms / c.measured_ms))):
+        mine = [k for k in done.kernels if (k.model, k.target) == (case.model, case.target)]
+        mine.sort(key=lambda k: -abs(k.predicted_us - k.measured_us))
+        rows.append(
+            {
+                "model": case.model,
+                "target": case.target,
+                "error": case.error,
+                "kernels": [
+                    {
+                        "kernel": k.kernel,
+                        "class": k.kernel_class,
+                        "predicted_us": k.predicted_us,
+                        "measured_us": k.measured_us,
+                    }
+                    for k in mine[:3]
+                ],
+            }
+        )
+    return rows[:count]
+
+
+def by_target(done: HostValidation) -> dict[str, Scores]:
+    """Scores of zoo networks by target, of real files and of first runs."""
+    groups: dict[str, list[Case]] = {}
+    for case in done.cases:
+        groups.setdefault(
+            f"files: {case.target}" if case.model in done.files else case.target, []
+        ).append(case)
+    if done.files and any(c.model in done.files for c in done.cases):
+        groups["files: all"] = [c for c in done.cases if c.model in done.files]
+    for case in done.first:
+        groups.setdefault(f"first run: {case.target}", []).append(case)
+    return {name: scores(cases) for name, cases in groups.items()}
+
+
+def validation_to_dict(done: HostValidation) -> dict[str, Any]:
+    """The machine-readable result (keys of every `validate --json`)."""
+    total = scores(done.cases)
+    return {
+        "experiment": "host",
+        "cases": [vars(c) for c in done.cases],
+        "mape": total.mape,
+        "within_5": total.within_5,
+        "within_10": total.within_10,
+        "within_20": total.within_20,
+        "spearman": total.spearman,
+        "coverage": total.coverage,
+        "machine": machine_to_dict(done.machine),
+        "groups": {name: vars(s) for name, s in by_target(done).items()},
+        "first": [vars(c) for c in done.first],
+        "kernel_classes": [vars(c) for c in class_errors(done.kernels)],
+        "worst": worst(done),
+        "repeat_median": done.repeat,
+        "repeats": done.repeats,
+        "left_out": dict(done.left_out),
+        "warning": done.warning,
+        "spent_s": done.spent_s,
+        "drift": dict(done.drift),
+    }

@@ -1,0 +1,98 @@
+"""What the host experiment predicts and then runs: the zoo, and real .tflite files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfmodel.calibration.first_run import first_ms, load_fact
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.devices.registry import Resolved
+from perfmodel.errors import PerfmodelError
+from perfmodel.graph.ir import Graph
+from perfmodel.kernels.loading import load_work
+from perfmodel.prediction import Prediction, predict_workload, workload
+from perfmodel.runners.host_bench import Setup
+
+ZOO_PRECISIONS = ("fp32", "int8")
+"""uint8 is what files of 2018 hold: it is predicted for them, and not run for the zoo."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A network in a setup with its prediction; `path` is set for a real file."""
+
+    key: str
+    model: str
+    setup: Setup
+    path: Path | None
+    prediction: Prediction
+    first_ms: float | None
+
+
+def setups_of(profile: DeviceProfile) -> tuple[Setup, ...]:
+    """Setups that a profile of this host has targets for."""
+    return tuple(
+        Setup(t.target.precision, t.target.threads)
+        for t in profile.targets
+        if t.target.unit == "cpu" and t.target.framework == "tflite"
+    )
+
+
+def file_precision(graph: Graph) -> str:
+    """Precision of a file: int8 or uint8 where most of its weights are that, else fp32."""
+    held: Counter[str] = Counter()
+    for tensor in graph.tensors.values():
+        if tensor.constant:
+            held[tensor.dtype] += tensor.elements
+    most = max(held, key=lambda d: held[d], default="float32")
+    return most if most in ("int8", "uint8") else "fp32"
+
+
+def predict_cases(
+    profile: DeviceProfile, models: Sequence[str], files: Sequence[Path]
+) -> tuple[tuple[Predicted, ...], dict[str, str]]:
+    """Predictions of zoo networks in every setup and of files in those of their precision.
+
+    The second result names what could not be predicted, and why.
+    """
+    found: list[Predicted] = []
+    refused: dict[str, str] = {}
+    for model in [*models, *files]:
+        path = model if isinstance(model, Path) else None
+        name = path.stem if path else str(model)
+        try:
+            graph = graph_of(name, path)
+            own = file_precision(graph) if path else None
+            for setup in setups_of(profile):
+                if setup.precision == own if own else setup.precision in ZOO_PRECISIONS:
+                    found.append(_predicted(profile, name, path, graph, setup))
+        except PerfmodelError as error:
+            refused[name] = str(error)
+    return tuple(found), refused
+
+
+def graph_of(name: str, path: Path | None) -> Graph:
+    """The graph of a real file, or the zoo's of that name."""
+    from perfmodel.formats.load import load
+
+    return load(str(path)) if path else load(name)
+
+
+def _predicted(
+    profile: DeviceProfile, name: str, path: Path | None, graph: Graph, setup: Setup
+) -> Predicted:
+    target = next(
+        t
+        for t in profile.targets
+        if (t.target.precision, t.target.threads) == (setup.precision, setup.threads)
+    )
+    work = workload(graph, "tflite-cpu", allow_uncovered=True)
+    prediction = predict_workload(work, Resolved(profile, target))
+    fact = load_fact(profile.traits, setup)
+    first = None
+    if fact is not None:
+        first = first_ms(fact, load_work(work.table, setup.precision), prediction.latency_ms)
+    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first)

@@ -1,0 +1,117 @@
+"""What `validate partition` found, as JSON and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.experiments.scores import Case, Scores, scores
+from perfmodel.plans.plan import CutCurve
+from perfmodel.plans.units import Transfer
+from perfmodel.runners.runner import Machine, machine_to_dict
+
+
+@dataclass(frozen=True)
+class NetworkOutcome:
+    """What a network's sweep found.
+
+    `chosen` is the cut predicted to be the best, `best` the one measured so; both were run again
+    side by side, and `chosen_over_best` is the ratio of those second times (1 if they are one).
+    """
+
+    model: str
+    layers: int
+    cuts: int
+    mape: float
+    whole_error: float
+    chosen: str
+    best: str
+    chosen_over_best: float
+    curve: CutCurve
+    measured_ms: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class PartitionValidation:
+    """Every plan predicted and measured; `source` says where the layer times came from."""
+
+    cases: tuple[Case, ...]
+    plans: tuple[str, ...]
+    networks: tuple[NetworkOutcome, ...]
+    source: str
+    handover: Transfer
+    machine: Machine
+    warning: str
+    left_out: Mapping[str, str]
+    spent_s: float
+
+    @property
+    def single_cuts(self) -> tuple[Case, ...]:
+        """The cases of two pieces at a cut point."""
+        named = zip(self.cases, self.plans, strict=True)
+        return tuple(c for c, plan in named if plan.startswith("cut "))
+
+    @property
+    def within_2(self) -> float:
+        """Share of networks whose chosen cut is at most 2 % slower than the measured best."""
+        return float(np.mean([n.chosen_over_best <= 1.02 for n in self.networks]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The machine-readable result (keys of every `validate --json`, and per network)."""
+        total = scores(self.cases)
+        return {
+            "experiment": "partition",
+            "cases": [
+                {**vars(case), "plan": plan}
+                for case, plan in zip(self.cases, self.plans, strict=True)
+            ],
+            **{k: getattr(total, k) for k in ("mape", "within_5", "within_10", "within_20")},
+            "spearman": total.spearman,
+            "coverage": total.coverage,
+            "single_cuts": vars(scores(self.single_cuts)) if self.single_cuts else None,
+            "chosen_within_2": self.within_2,
+            "networks": [asdict(n) for n in self.networks],
+            "layer_times_from": self.source,
+            "handover": {
+                "fixed_ms": self.handover.fixed_ms,
+                "bytes_per_ms": self.handover.bytes_per_ms,
+            },
+            "machine": machine_to_dict(self.machine),
+            "warning": self.warning,
+            "left_out": dict(self.left_out),
+            "spent_s": self.spent_s,
+        }
+
+    def by_plan(self) -> dict[str, Scores]:
+        """Scores of the whole networks, of single cuts and of each criterion."""
+        groups: dict[str, list[Case]] = {}
+        for case, plan in zip(self.cases, self.plans, strict=True):
+            groups.setdefault("single cuts" if plan.startswith("cut ") else plan, []).append(case)
+        return {name: scores(found) for name, found in groups.items()}
+
+
+def partition_summary(done: PartitionValidation) -> str:
+    """The comparison for people: the answer first."""
+    cuts_scores = scores(done.single_cuts)
+    lines = [
+        f"{cuts_scores.cases} single cuts of {len(done.networks)} networks: mean error "
+        f"{cuts_scores.mape:.1%}, within 10 % {cuts_scores.within_10:.0%}; chosen cut within 2 % "
+        f"of the measured best for {done.within_2:.0%} of networks",
+        f"layer times from {done.source}",
+        "",
+        f"{'plan':18} cases   mean error  bias",
+    ]
+    lines += [
+        f"{name:18} {s.cases:5} {s.mape:10.1%} {s.bias:+7.1%}" for name, s in done.by_plan().items()
+    ]
+    lines += ["", f"{'network':26} cuts  mean error  whole   chosen   best     chosen/best"]
+    lines += [
+        f"{n.model:26} {n.cuts:4} {n.mape:10.1%} {n.whole_error:+7.1%}  {n.chosen:8} {n.best:8} "
+        f"{n.chosen_over_best:.3f}"
+        for n in done.networks
+    ]
+    lines += [f"left out: {model}: {why}" for model, why in done.left_out.items()]
+    return "\n".join([*lines, *([done.warning] if done.warning else [])])

@@ -1,0 +1,1 @@
+"""What-if questions: sweeps, comparisons, the minimum phone, the best variant."""

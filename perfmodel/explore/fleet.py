@@ -1,0 +1,116 @@
+"""A fleet: which phones an app's users hold, as a CSV of shares."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfmodel.devices.processors import soc_of
+from perfmodel.errors import PerfmodelError
+
+EXAMPLE_FLEET = Path(__file__).parent / "example_fleet.csv"
+"""A made-up fleet to try things on. Its shares are nobody's market figures."""
+
+MAX_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Share of users by phone, as shares of 1; `example` says that the shares are made up."""
+
+    name: str
+    shares: Mapping[str, float]
+    example: bool = False
+
+
+@dataclass(frozen=True)
+class FleetShare:
+    """What part of a fleet passes; `unknown` is the part no profile answers for.
+
+    `expected` weighs each phone by its chance to pass, over the part that is known.
+    """
+
+    fleet: str
+    example: bool
+    passing: float
+    failing: float
+    unknown: float
+    expected: float
+
+
+def read_fleet(path: Path | None = None) -> Fleet:
+    """Read a CSV with columns device,share; the built-in example without a path.
+
+    Shares may be of 1, in percent or counts of users: they are divided by their sum. Raises
+    `PerfmodelError` with file and line.
+    """
+    place = EXAMPLE_FLEET if path is None else path
+    shares: dict[str, float] = {}
+    try:
+        with open(place, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(line for line in file if not line.startswith("#"))
+            missing = {"device", "share"} - set(reader.fieldnames or ())
+            if missing:
+                raise PerfmodelError(
+                    f"{place}: no column {sorted(missing)[0]!r}", "a fleet has device,share"
+                )
+            for number, row in enumerate(reader, 1):
+                if number > MAX_ROWS:
+                    raise PerfmodelError(f"{place}: more than {MAX_ROWS} rows")
+                device, share = _row(row, f"{place}: row {number}")
+                shares[device] = shares.get(device, 0.0) + share
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PerfmodelError(f"{place}: cannot be read: {error}") from None
+    total = math.fsum(shares.values())
+    if total <= 0:
+        raise PerfmodelError(f"{place}: the shares add up to nothing", "give share > 0")
+    return Fleet(place.stem, {d: s / total for d, s in shares.items()}, path is None)
+
+
+def _row(row: Mapping[str, str | None], where: str) -> tuple[str, float]:
+    device, text = (row["device"] or "").strip(), (row["share"] or "").strip().rstrip("%")
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not device or not 0 <= share < math.inf:
+        raise PerfmodelError(f"{where}: {device!r},{text!r} is no device and share >= 0")
+    return device, share
+
+
+def known_as(device: str, names: Collection[str]) -> str | None:
+    """The profile that stands for a fleet's device: its own, else one with the same processor."""
+    slug = device.strip().lower().replace(" ", "-")
+    if slug in names:
+        return slug
+    soc = soc_of(device)
+    if not soc.slug:
+        return None
+    same = [n for n in names if soc_of(n).slug == soc.slug]
+    return soc.slug if soc.slug in same else (min(same) if same else None)
+
+
+def fleet_share(fleet: Fleet, chance: Mapping[str, float], passing: Collection[str]) -> FleetShare:
+    """Shares that pass, fail and are unknown; `chance` holds every phone that was answered."""
+    passed = failed = expected = 0.0
+    for device, share in fleet.shares.items():
+        name = known_as(device, chance)
+        if name is None:
+            continue
+        expected += share * chance[name]
+        if name in passing:
+            passed += share
+        else:
+            failed += share
+    known = passed + failed
+    return FleetShare(
+        fleet.name,
+        fleet.example,
+        passed,
+        failed,
+        max(0.0, 1.0 - known),
+        expected / known if known else 0.0,
+    )

@@ -1,0 +1,220 @@
+"""Points of a sweep that need no queue: predictions, vectorised over everything but networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel import zoo
+from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
+from perfmodel.explore.accuracy import accuracy_of
+from perfmodel.explore.networks import MB, Networks, active_mw, memory_mb
+from perfmodel.prediction import BYTES_OF_PRECISION
+from perfmodel.sim.links import named_link
+from perfmodel.target import parse_target
+from perfmodel.units import mbps_to_bytes_per_s
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TARGET_PARTS = ("device", "unit", "framework", "precision", "threads")
+LINK_PATHS = ("link", "link.uplink_mbps", "link.downlink_mbps", "link.rtt_ms")
+CLOUD_PATHS = (*LINK_PATHS, "server", "upload_bytes", "download_bytes")
+OTHER_PATHS = ("model", "target", "batch_size", "slowdown", *TARGET_PARTS, *CLOUD_PATHS)
+OBJECTIVES = {"latency_ms": 1, "energy_mj": 1, "accuracy": -1, "size_mb": 1}
+"""Columns of a Pareto front; 1 where less is better, -1 where more is."""
+
+Columns = Mapping[str, "np.ndarray"]
+
+
+@dataclass
+class AnalyticJob:
+    """Evaluates points of a prediction: `model` on `target`, with what the points vary.
+
+    A point may give the network (`model`, `batch_size`, any parameter of its zoo entry), the
+    target (`target`, or its parts `device`, `unit`, ...), `slowdown` (times the latency), and with
+    `server` a cloud to compare with: `link` or `link.uplink_mbps` and so on, `upload_bytes`
+    (default: the input at a byte a value), `download_bytes`. Without a queue a request in the cloud
+    takes upload + round trip + server + download.
+    """
+
+    model: str
+    target: str
+    profiles: tuple[Path, ...] = ()
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._resolved: dict[str, Resolved | str] = {}
+        self._networks: dict[str, Networks] = {}
+        self._answers: dict[tuple[str, str], tuple[float, ...] | str] = {}
+
+    def check(self, point: Mapping[str, Any]) -> None:
+        """Raise for a point that could never be evaluated, such as an unknown path."""
+        row = self([{**self.fixed, **point}])[0]
+        if row["problem"]:
+            raise ScenarioError(str(row["problem"]))
+
+    def __call__(self, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """One row of results a point."""
+        import numpy as np
+
+        full = [{**self.fixed, **p} for p in points]
+        specs = [self._spec(p) for p in full]
+        targets = [self._target(p) for p in full]
+        found = [self._answer(s, t) for s, t in zip(specs, targets, strict=True)]
+        table = np.array([(np.nan,) * 7 if isinstance(f, str) else f for f in found])
+        slow = np.array([float(p.get("slowdown", 1.0)) for p in full])
+        results: dict[str, Any] = {
+            "latency_ms": table[:, 0] * slow,
+            "low_ms": table[:, 1] * slow,
+            "high_ms": table[:, 2] * slow,
+            "energy_mj": table[:, 0] * slow * table[:, 3] / 1e3,
+            "accuracy": table[:, 4],
+            "size_mb": table[:, 5],
+            "memory_mb": table[:, 6],
+        }
+        problems = [f if isinstance(f, str) else "" for f in found]
+        if any("server" in p for p in full):
+            self._cloud(full, specs, results, problems)
+        keys, columns = list(results), [np.asarray(v).tolist() for v in results.values()]
+        return [
+            dict(zip(keys, (_known(v) for v in row), strict=True)) | {"problem": problem}
+            for *row, problem in zip(*columns, problems, strict=True)
+        ]
+
+    def _spec(self, point: Mapping[str, Any]) -> str:
+        """The network of a point, as a spec."""
+        model = str(point.get("model", self.model))
+        extra = {k: v for k, v in point.items() if k not in OTHER_PATHS}
+        if not extra and "batch_size" not in point:
+            return model
+        name, given = zoo.parse_spec(model)
+        try:
+            entry = zoo.entry(name)
+        except PerfmodelError:
+            raise ScenarioError(
+                f"{next(iter(extra), 'batch_size')} cannot be varied: {model} is no zoo network",
+                f"other paths are {', '.join(OTHER_PATHS)}",
+            ) from None
+        if "batch_size" in point:
+            extra["batch"] = point["batch_size"]
+        try:
+            return entry.spec(entry.resolve({**given, **extra}))
+        except GraphError as error:
+            raise ScenarioError(
+                error.message, f"{error.hint}; other paths are {', '.join(OTHER_PATHS)}"
+            ) from None
+
+    def _target(self, point: Mapping[str, Any]) -> str:
+        """The target of a point; parts that are given replace those of the base."""
+        base = str(point.get("target", self.target))
+        given = {i: str(point[p]) for i, p in enumerate(TARGET_PARTS) if p in point}
+        if not given:
+            return base
+        parts = [*base.split("/"), "", "", "", ""][:5]
+        kept = [given.get(i, parts[i]) for i in range(5)]
+        whole = "/".join(kept).rstrip("/")
+        if not isinstance(self._find(whole), str):
+            return whole
+        first = min(given)
+        short = [given.get(i, parts[i] if i < first else "") for i in range(5)]
+        return "/".join(short).rstrip("/")
+
+    def _find(self, target: str) -> Resolved | str:
+        """The profile of a target, or what is wrong with it."""
+        if target not in self._resolved:
+            try:
+                # an empty part means any, which parse_target reads as left out
+                parse_target(target)
+                self._resolved[target] = ProfileFolder(self.profiles).resolve(target)
+            except TargetError as error:
+                self._resolved[target] = str(error)
+        return self._resolved[target]
+
+    def _answer(self, spec: str, target: str) -> tuple[float, ...] | str:
+        """Latency, bounds, power, accuracy, size and memory on a target, or why there is none."""
+        key = spec, target
+        if key not in self._answers:
+            self._answers[key] = self._predict(spec, target)
+        return self._answers[key]
+
+    def _predict(self, spec: str, target: str) -> tuple[float, ...] | str:
+        import math
+
+        resolved = self._find(target)
+        if isinstance(resolved, str):
+            return resolved
+        try:
+            if spec not in self._networks:
+                self._networks[spec] = Networks([spec])
+            predicted = self._networks[spec].on(resolved)
+        except PerfmodelError as error:
+            return str(error)
+        work, place = predicted.batch.works[0], resolved.target.target
+        power, accuracy = active_mw(resolved), accuracy_of(spec, place.precision)
+        return (
+            float(predicted.latency_ms[0]),
+            float(predicted.low_ms[0]),
+            float(predicted.high_ms[0]),
+            math.nan if power is None else power,
+            math.nan if accuracy is None else accuracy.value,
+            work.params * BYTES_OF_PRECISION[place.precision] / MB,
+            memory_mb(work.params, work.peak_activation_bytes, place),
+        )
+
+    def _cloud(
+        self,
+        points: Sequence[Mapping[str, Any]],
+        specs: Sequence[str],
+        results: dict[str, Any],
+        problems: list[str],
+    ) -> None:
+        """Add the latency in the cloud and the better place."""
+        import numpy as np
+
+        cloud = np.full(len(points), np.nan)
+        for i, point in enumerate(points):
+            served = self._answer(specs[i], str(point.get("server", "")))
+            if isinstance(served, str):
+                problems[i] = problems[i] or served
+                continue
+            up, down, rtt = _link(point)
+            size = point.get("upload_bytes")
+            upload = self._input_values(specs[i]) if size is None else float(size)
+            cloud[i] = (
+                served[0]
+                + rtt
+                + 1e3 * upload / mbps_to_bytes_per_s(up)
+                + 1e3 * float(point.get("download_bytes", 0)) / mbps_to_bytes_per_s(down)
+            )
+        results["cloud_ms"] = cloud
+        results["best_ms"] = np.fmin(results["latency_ms"], cloud)
+        results["place"] = np.where(cloud < results["latency_ms"], "cloud", "device")
+
+    def _input_values(self, spec: str) -> float:
+        graph = self._networks[spec].graphs[0]
+        return float(sum(graph.tensors[name].elements for name in graph.inputs))
+
+
+def _link(point: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Uplink, downlink (Mbit/s) and round trip (ms) of a point."""
+    named = named_link(str(point["link"])) if "link" in point else None
+    values: list[float] = []
+    for name in ("uplink_mbps", "downlink_mbps", "rtt_ms"):
+        value = point.get(f"link.{name}", getattr(named, name) if named else None)
+        if value is None and name == "downlink_mbps":
+            value = values[0]
+        if value is None or value < 0 or (value == 0 and name != "rtt_ms"):
+            raise ScenarioError(
+                f"link.{name} must be above 0, got {value}", "give link=lte or link.uplink_mbps=..."
+            )
+        values.append(float(value))
+    return values[0], values[1], values[2]
+
+
+def _known(value: Any) -> Any:
+    """A value, or None for a NaN."""
+    return None if isinstance(value, float) and value != value else value

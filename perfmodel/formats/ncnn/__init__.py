@@ -1,0 +1,1 @@
+"""ncnn: networks described by .param files."""

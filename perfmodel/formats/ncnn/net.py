@@ -1,0 +1,159 @@
+"""A line of an ncnn .param file, the graph it is added to, and how blob axes map to ours.
+
+An ncnn blob has 1, 2 or 3 dimensions: (w), (h, w), (c, h, w). Here they are (batch, w),
+(batch, h, w) and (batch, h, w, c). Parameter numbers and defaults are those of `load_param` in
+Tencent/ncnn, src/layer/*.cpp, and docs/developer-guide/operators.md there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perfmodel.errors import GraphError
+from perfmodel.formats.operator_table import registering
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ops import Shape
+
+Value = int | float | str | tuple[int | float, ...]
+
+ABSENT = -233
+"""ncnn's mark for "not given"; as a padding it means TensorFlow's SAME rule."""
+
+SAME_LOWER = -234
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One line of a .param file; `hints` are output shapes the file gives (may be empty)."""
+
+    line: int
+    type: str
+    name: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    params: dict[int, Value]
+    hints: tuple[Shape, ...] = ()
+
+    def integer(self, key: int, default: int) -> int:
+        """Integer parameter."""
+        value = self.params.get(key, default)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**31:
+            value = int(value)
+        if not isinstance(value, int) or abs(value) >= 2**31:
+            raise GraphError(f"parameter {key} must be an integer of 32 bits")
+        return value
+
+    def real(self, key: int, default: float) -> float:
+        """Finite real parameter."""
+        value = self.params.get(key, default)
+        if not isinstance(value, int | float) or not abs(value) < 1e39:
+            raise GraphError(f"parameter {key} must be a number")
+        return float(value)
+
+    def integers(self, key: int) -> tuple[int, ...]:
+        """Array parameter of integers, empty where absent."""
+        value = self.params.get(key, ())
+        values = value if isinstance(value, tuple) else (value,)
+        if not all(isinstance(v, int) and abs(v) < 2**31 for v in values):
+            raise GraphError(f"parameter {key} must be an array of integers of 32 bits")
+        return tuple(int(v) for v in values)
+
+    def count(self, key: int) -> int:
+        """Number of elements of an array parameter."""
+        value = self.params.get(key, ())
+        return len(value) if isinstance(value, tuple) else 1
+
+
+class Net:
+    """The graph so far: the builder, and which tensor each blob is."""
+
+    def __init__(self, builder: GraphBuilder, hints_hold: bool) -> None:
+        self.builder = builder
+        self.hints_hold = hints_hold
+        self.batch = 1
+        self._blobs: dict[str, str] = {}
+
+    def define(self, blob: str, tensor: str) -> None:
+        """Say that `blob` is held by `tensor` (an alias where a layer copies nothing)."""
+        if blob in self._blobs:
+            raise GraphError(f"blob {blob!r} is made twice")
+        self._blobs[blob] = tensor
+
+    def tensor(self, blob: str) -> str:
+        """Name of the tensor that holds a blob."""
+        if blob not in self._blobs:
+            raise GraphError(f"blob {blob!r} is read before any layer makes it")
+        return self._blobs[blob]
+
+    def shape(self, blob: str) -> Shape:
+        """Shape of a blob."""
+        return self.builder.shape(self.tensor(blob))
+
+    def weights(self, layer: Layer, what: str, shape: Sequence[int], dtype: str = "") -> str:
+        """A constant of a layer; the name gives way where the file uses it already."""
+        name = base = f"{layer.name}/{what}"
+        number = 1
+        while name in self.builder.tensors:
+            name, number = f"{base}_{number}", number + 1
+        if min(shape, default=1) < 0:
+            raise GraphError(f"{what} of shape {tuple(shape)}")
+        return self.builder.constant(tuple(shape), name, dtype)
+
+
+Converter = Callable[[Net, Layer], Sequence[str]]
+
+LAYERS: dict[str, Converter] = {}
+"""How each layer type becomes operators; gives the tensors of the layer's outputs."""
+
+layer_types = registering(LAYERS)
+"""Register a converter for layer types (space-separated)."""
+
+
+def mat_shape(batch: int, *whc: int) -> Shape:
+    """Shape of an ncnn blob given as (w), (w, h), (w, h, c) or (w, h, d, c)."""
+    if len(whc) <= 2:
+        return (batch, *reversed(whc))
+    *inner, channels = whc
+    return (batch, *reversed(inner), channels)
+
+
+def mat_axes(shape: Shape) -> tuple[int, ...]:
+    """Our axis of each ncnn axis: ncnn counts (c, h, w), we hold (batch, h, w, c)."""
+    dims = len(shape) - 1
+    if dims <= 2:
+        return tuple(range(1, dims + 1))
+    return (dims, *range(1, dims))
+
+
+def axis_of(shape: Shape, axis: int) -> int:
+    """Our axis for an ncnn axis, which may be negative."""
+    axes = mat_axes(shape)
+    if not -len(axes) <= axis < len(axes):
+        raise GraphError(f"axis {axis} of a blob {shape}")
+    return axes[axis]
+
+
+def in_mat_order(shape: Shape) -> tuple[int, ...]:
+    """Sizes in ncnn's order, (c, h, w), without the batch."""
+    return tuple(shape[a] for a in mat_axes(shape))
+
+
+def from_mat_order(batch: int, sizes: Sequence[int]) -> Shape:
+    """The reverse of `in_mat_order`; no sizes at all is one number."""
+    return mat_shape(batch, *reversed(sizes)) if sizes else (batch, 1)
+
+
+def one_input(net: Net, layer: Layer) -> str:
+    """The tensor of the first input."""
+    if not layer.bottoms:
+        raise GraphError("an input is missing")
+    return net.tensor(layer.bottoms[0])
+
+
+def emit(
+    net: Net, layer: Layer, kind: str, inputs: Sequence[str], dtype: str = "", **attrs: Any
+) -> Sequence[str]:
+    """Append the op whose results are the layer's outputs."""
+    return net.builder.add_op(kind, inputs, attrs, layer.name, layer.tops, dtype)

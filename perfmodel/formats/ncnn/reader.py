@@ -1,0 +1,282 @@
+"""Reader of ncnn's text format (.param): structure only, weights lie in another file.
+
+The format: a magic number, the counts of layers and blobs, then one layer a line: type, name,
+numbers of inputs and outputs, blob names, `key=value` parameters (an array is
+`-233KK=count,v1,v2`). Source: Tencent/ncnn, docs/developer-guide/param-and-model-file-structure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import perfmodel.formats.ncnn.elementwise
+import perfmodel.formats.ncnn.layers
+import perfmodel.formats.ncnn.shapes  # noqa: F401 (it fills LAYERS)
+from perfmodel.errors import GraphError, ModelFileError
+from perfmodel.formats.limits import (
+    MAX_LINE_BYTES,
+    MAX_NAME,
+    MAX_OPS,
+    MAX_TENSORS,
+    MAX_TEXT_BYTES,
+    check_shape,
+    shorten,
+)
+from perfmodel.formats.ncnn.net import LAYERS, Layer, Net, Value, mat_shape
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ir import Graph
+
+MAGIC = "7767517"
+ARRAY_KEY = -23300
+HINTS_KEY = 30
+
+BENCHNCNN_INPUTS: dict[str, tuple[int, int, int, int]] = {
+    "FastestDet": (1, 352, 352, 3),
+    "vision_transformer": (1, 384, 384, 3),
+}
+"""Inputs (batch, height, width, channels) of the graphs of ncnn's benchmark whose file gives none.
+
+From benchmark/benchncnn.cpp of Tencent/ncnn; all other graphs carry the size themselves.
+"""
+
+
+def read_ncnn(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None) -> Graph:
+    """Read a .param file into a graph (NHWC, batch first; Split is an alias and makes no op).
+
+    `input_shape` (batch, height, width, channels), or without height and width for flat inputs,
+    overrides the size of the one input; it is needed where the file gives none. Batch
+    normalisation and activations are as the file has them, mostly fused already.
+    Raises `ModelFileError`, which names the line.
+    """
+    layers = read_layers(path)
+    sized = any(layer.hints for layer in layers)
+    inputs = [layer for layer in layers if layer.type == "Input"]
+    if input_shape is not None and len(inputs) != 1:
+        raise ModelFileError(path, "Input layers", f"input_shape needs one, found {len(inputs)}")
+    net = Net(GraphBuilder(Path(path).stem), hints_hold=sized)
+    for layer in layers:
+        try:
+            if layer.type == "Input":
+                tops: Sequence[str] = [_add_input(net, layer, input_shape)]
+            else:
+                tops = _convert(net, layer)
+            for blob, tensor in zip(layer.tops, tops, strict=True):
+                check_shape(net.builder.shape(tensor))
+                net.define(blob, tensor)
+            if len(net.builder.ops) > MAX_OPS:
+                raise GraphError(f"more than {MAX_OPS} operators")
+        except GraphError as error:
+            raise _at(path, layer, error) from None
+    try:
+        return net.builder.build(*_outputs(net, layers), source=str(path), format="ncnn")
+    except GraphError as error:
+        raise ModelFileError(path, "whole graph", shorten(error.message, 300)) from None
+
+
+def shape_hints(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """The output shapes that the file itself gives, by blob, batch first and channels last."""
+    return {
+        blob: shape
+        for layer in read_layers(path)
+        for blob, shape in zip(layer.tops, layer.hints, strict=False)
+    }
+
+
+def read_layers(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
+    """The lines of a .param file, parsed and counted, not yet connected."""
+    lines = _lines(path)
+    if lines[0].strip() != MAGIC:
+        raise ModelFileError(
+            path,
+            "line 1",
+            f"not ncnn's text format: expected {MAGIC}, got {shorten(lines[0], 40)!r}",
+        )
+    counts = lines[1].split() if len(lines) > 1 else []
+    if len(counts) != 2 or not all(_is_count(c) for c in counts):
+        raise ModelFileError(path, "line 2", "expected the numbers of layers and blobs")
+    layer_count, blob_count = (int(c) for c in counts)
+    if layer_count > MAX_OPS or blob_count > MAX_TENSORS:
+        raise ModelFileError(path, "line 2", f"more than {MAX_OPS} layers or {MAX_TENSORS} blobs")
+    numbered = [(i, text) for i, text in enumerate(lines[2:], start=3) if text.strip()]
+    if len(numbered) < layer_count:
+        raise ModelFileError(
+            path, f"line {len(lines)}", f"{layer_count} layers announced, {len(numbered)} found"
+        )
+    # ncnn reads as many layers as announced and never looks at further lines; so do we
+    layers = tuple(_parse_layer(path, number, text) for number, text in numbered[:layer_count])
+    if not layers:
+        raise ModelFileError(path, "line 2", "a network without layers")
+    return layers
+
+
+def _lines(path: str | os.PathLike[str]) -> list[str]:
+    try:
+        size = os.path.getsize(path)
+        if size > MAX_TEXT_BYTES:
+            raise ModelFileError(path, "file", f"{size} bytes; at most {MAX_TEXT_BYTES} are read")
+        with open(path, "rb") as file:
+            raw = file.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        raise ModelFileError(path, "file", f"cannot be read: {error.strerror}") from None
+    lines = raw.split(b"\n")
+    decoded = []
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE_BYTES:
+            raise ModelFileError(path, f"line {number}", f"longer than {MAX_LINE_BYTES} bytes")
+        try:
+            decoded.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise ModelFileError(path, f"line {number}", "is no text (UTF-8)") from None
+    return decoded
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _parse_layer(path: object, number: int, text: str) -> Layer:
+    where = f"line {number}"
+    words = text.split()
+    if len(words) < 4 or not _is_count(words[2]) or not _is_count(words[3]):
+        raise ModelFileError(
+            path,
+            where,
+            "expected: type name inputs outputs [blobs] [key=value], "
+            f"got {shorten(text.strip(), 60)!r}",
+        )
+    bottom_count, top_count = int(words[2]), int(words[3])
+    end = 4 + bottom_count + top_count
+    if len(words) < end:
+        raise ModelFileError(path, where, f"{end - 4} blob names announced, {len(words) - 4} found")
+    if any(len(word) > MAX_NAME for word in (words[0], words[1], *words[4:end])):
+        raise ModelFileError(path, where, f"a name longer than {MAX_NAME} characters")
+    params: dict[int, Value] = {}
+    for word in words[end:]:
+        key, value = _parse_param(path, where, word)
+        params[key] = value
+    return Layer(
+        line=number,
+        type=words[0],
+        name=words[1],
+        bottoms=tuple(words[4 : 4 + bottom_count]),
+        tops=tuple(words[4 + bottom_count : end]),
+        params=params,
+        hints=_hints(path, where, params.pop(HINTS_KEY, ()), top_count),
+    )
+
+
+def _parse_param(path: object, where: str, word: str) -> tuple[int, Value]:
+    """`key=value`: an int, a float, an array (tuple) or, in quotes, a string."""
+    key_text, equals, text = word.partition("=")
+    try:
+        key = int(key_text)
+        if not equals or not -23400 < key < 1000:
+            raise ValueError
+        if key <= ARRAY_KEY:
+            count, *values = text.split(",")
+            if int(count) != len(values):
+                raise ValueError
+            return ARRAY_KEY - key, tuple(_number(v) for v in values)
+        if text.startswith('"'):
+            return key, text.strip('"')
+        if "," in text:
+            return key, tuple(_number(v) for v in text.split(","))
+        return key, _number(text)
+    except (ValueError, OverflowError):
+        raise ModelFileError(path, where, f"bad parameter {shorten(word, 60)!r}") from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _hints(path: object, where: str, value: Value, tops: int) -> tuple[tuple[int, ...], ...]:
+    """Shape hints (dims, w, h, c) for each output as batch-first, channels-last shapes."""
+    if not value:
+        return ()
+    if not isinstance(value, tuple) or len(value) != 4 * tops:
+        raise ModelFileError(path, where, f"shape hints for {tops} outputs need 4 numbers each")
+    shapes = []
+    for i in range(0, len(value), 4):
+        dims, *whc = value[i : i + 4]
+        if not all(isinstance(v, int) and v >= 0 for v in whc) or dims not in (1, 2, 3):
+            raise ModelFileError(path, where, "shape hints must be: dims (1 to 3), w, h, c")
+        shapes.append(mat_shape(1, *(int(v) for v in whc[: int(dims)])))
+    return tuple(shapes)
+
+
+def _add_input(net: Net, layer: Layer, override: Sequence[int] | None) -> str:
+    shape = _input_shape(net, layer)
+    if override is not None:
+        if shape and tuple(override) != shape:
+            net.hints_hold = False  # they describe the file's own input size
+        shape = tuple(override)
+    if not shape:
+        raise GraphError("the file gives no input size", "pass input_shape (batch, h, w, channels)")
+    if not layer.tops:
+        raise GraphError("an Input without output")
+    if min(shape) < 1:
+        raise GraphError(f"input shape {shape}: sizes must be at least 1")
+    check_shape(shape)
+    net.batch = shape[0]
+    return net.builder.input(shape, layer.tops[0])
+
+
+def _input_shape(net: Net, layer: Layer) -> tuple[int, ...]:
+    """Size of an input from the layer, its hints, or the table of ncnn's benchmark."""
+    w, h, c = layer.integer(0, 0), layer.integer(1, 0), layer.integer(2, 0)
+    if layer.integer(11, 0):
+        raise GraphError("inputs of four dimensions are not read")
+    sizes = [size for size in (w, h, c) if size]
+    if sizes:
+        return mat_shape(1, *sizes)
+    if layer.hints:
+        return layer.hints[0]
+    return BENCHNCNN_INPUTS.get(net.builder.name, ())
+
+
+def _convert(net: Net, layer: Layer) -> Sequence[str]:
+    converter = LAYERS.get(layer.type)
+    if converter is None:
+        return _custom(net, layer)
+    tops = converter(net, layer)
+    if len(tops) != len(layer.tops):
+        raise GraphError(f"{len(tops)} outputs expected, {len(layer.tops)} named")
+    return tops
+
+
+def _custom(net: Net, layer: Layer) -> Sequence[str]:
+    """A layer type we do not know: named, with the shapes the file gives for it."""
+    if len(layer.hints) != len(layer.tops) or not net.hints_hold:
+        raise GraphError(
+            f"unknown layer type {shorten(layer.type)!r} and no usable shape hints for its output"
+        )
+    attrs = {"custom_name": layer.type, "output_shapes": layer.hints}
+    inputs = [net.tensor(b) for b in layer.bottoms]
+    return net.builder.add_op("custom", inputs, attrs, layer.name, layer.tops)
+
+
+def _outputs(net: Net, layers: Sequence[Layer]) -> list[str]:
+    """Tensors of the blobs that no layer reads; a closing Noop stands for all it gathers."""
+    read = {blob for layer in layers for blob in layer.bottoms}
+    closing = {
+        layer.line for layer in layers if layer.type == "Noop" and not read.intersection(layer.tops)
+    }
+    read -= {blob for layer in layers if layer.line in closing for blob in layer.bottoms}
+    ends = [
+        net.tensor(blob)
+        for layer in layers
+        for blob in (layer.bottoms if layer.line in closing else layer.tops)
+        if blob not in read
+    ]
+    return list(dict.fromkeys(ends))
+
+
+def _at(path: object, layer: Layer, error: GraphError) -> ModelFileError:
+    where = f"line {layer.line} ({layer.type} {shorten(layer.name, 60)!r})"
+    return ModelFileError(path, where, shorten(error.message, 300), error.hint)

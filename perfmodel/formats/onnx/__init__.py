@@ -1,0 +1,1 @@
+"""ONNX: reading .onnx files without loading their weights."""

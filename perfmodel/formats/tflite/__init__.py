@@ -1,0 +1,1 @@
+"""TFLite: reading, writing and cutting .tflite files."""

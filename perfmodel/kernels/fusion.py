@@ -1,0 +1,408 @@
+"""Fusion: which operators a framework runs as one kernel, by rules kept as data.
+
+The rules describe what the frameworks' own optimisers do by default for inference. A fused
+operator adds no memory traffic of its own: its kernel reads what comes from outside and writes what
+leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from perfmodel.errors import TargetError
+from perfmodel.graph.ir import Graph, Op, Tensor
+from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+from perfmodel.kernels.kernel import Kernel
+from perfmodel.kernels.kernel_classes import kernel_class
+from perfmodel.kernels.operators import MACS, op_macs
+
+_CONV = frozenset({"conv2d", "transpose_conv2d"})
+_DENSE = _CONV | {"fully_connected"}
+_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
+"""Normalisations that are several operators in some frameworks, the last of them an addition."""
+_NEVER_RUN = frozenset({"identity", "dropout"})
+_VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
+_RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
+_ANY_UNARY = frozenset(UNARY) - _NEVER_RUN
+
+
+@dataclass(frozen=True)
+class FusionRules:
+    """What one framework folds into the kernel before it, and what costs nothing.
+
+    `activations` fold into `hosts`; `batch_norm` (and scale, and adding or multiplying a constant)
+    into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
+    add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
+    any element-wise operator into any kernel if `pointwise`.
+    `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
+    """
+
+    hosts: frozenset[str]
+    activations: frozenset[str]
+    free: frozenset[str]
+    batch_norm: bool = False
+    affine: bool = False
+    residual: bool = False
+    pad: bool = False
+    pointwise: bool = False
+    finished_format: str = ""
+    source: str = ""
+
+
+FUSION: Mapping[str, FusionRules] = {
+    "ncnn": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "mish", "hard_swish"},
+        free=_NEVER_RUN | {"shape"},
+        batch_norm=True,
+        finished_format="ncnn",
+        source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
+    ),
+    "tflite-cpu": FusionRules(
+        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
+        activations=_RELUS,
+        free=_VIEWS,
+        batch_norm=True,
+        pad=True,
+        source="TFLite converter (fused activation functions); XNNPACK folds pads and clamps",
+    ),
+    "tflite-gpu": FusionRules(
+        hosts=_DENSE,
+        activations=_ANY_UNARY,
+        free=_NEVER_RUN | {"shape"},
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        pointwise=True,
+        source="TFLite gpu/common: linkable (element-wise) operations merge into their producer",
+    ),
+    "mnn": FusionRules(
+        hosts=_CONV,
+        activations=frozenset({"relu", "relu6"}),
+        free=_VIEWS,
+        batch_norm=True,
+        source="MNN converter, MergeReluToConvolution, MergeBNToConvolution",
+    ),
+    "acl": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_swish", "swish"},
+        free=_VIEWS,
+        batch_norm=True,
+        source="Arm Compute Library src/graph/mutators/NodeFusionMutator.cpp",
+    ),
+    "tensorrt": FusionRules(
+        hosts=_DENSE,
+        activations=_ANY_UNARY,
+        free=_VIEWS | {"concat", "split"},
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        pointwise=True,
+        source="TensorRT developer guide, layer fusion: conv-activation, conv-add, pointwise; "
+        "concatenation is elided, its inputs are written in place",
+    ),
+    "cudnn": FusionRules(
+        hosts=_DENSE | {"add", "mul"},
+        activations=frozenset({"relu", "relu6", "clip"}),
+        free=_VIEWS,
+        batch_norm=True,
+        affine=True,
+        residual=True,
+        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; cuBLASLt "
+        "epilogues; one kernel for a lone normalisation, as perfmodel.runners.cuda runs them",
+    ),
+    "onnxruntime": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_sigmoid"},
+        free=_VIEWS,
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        source="ONNX Runtime docs, graph optimizations: constant folding, conv-add-activation",
+    ),
+    "vanilla": FusionRules(
+        hosts=frozenset(),
+        activations=frozenset(),
+        free=_VIEWS,
+        source="one CUDA kernel an operator, nothing folded",
+    ),
+}
+"""Rules by framework."""
+
+RULES_OF: Mapping[str, str] = {
+    "tflite": "tflite-cpu",
+    "litert": "tflite-cpu",
+    "nnapi": "tflite-gpu",
+    "pytorch": "vanilla",
+    "caffe": "vanilla",
+    "miopen": "cudnn",
+    "gemmlowp": "vanilla",
+    # mobile engines fold activations and normalisation into convolutions
+    "tnn": "acl",
+    "paddle-lite": "acl",
+    "mace": "acl",
+    # compilers fold every element-wise operator into its producer
+    "tvm": "tflite-gpu",
+    "qnn": "tflite-gpu",
+    "snpe": "tflite-gpu",
+    # one kernel an operator
+    "tensorflow": "vanilla",
+    "darknet": "vanilla",
+    "torch7": "vanilla",
+    "cl-nn": "vanilla",
+    "chainer": "vanilla",
+    "cudaconvnet2": "vanilla",
+    "fbfft": "vanilla",
+    "neon": "vanilla",
+}
+"""Frameworks that follow the rules of another."""
+
+
+def fusion_rules(framework: str) -> FusionRules:
+    """Rules of a framework; raises `TargetError` with the known names for an unknown one."""
+    name = framework
+    while name not in FUSION and name not in RULES_OF and "-" in name:
+        # a build of a framework follows its rules: torch7-cudnn-5.1, paddle-lite-armv7
+        name = name.rpartition("-")[0]
+    rules = FUSION.get(RULES_OF.get(name, name))
+    if rules is None:
+        known = ", ".join(sorted({*FUSION, *RULES_OF}))
+        raise TargetError(f"no fusion rules for framework {framework!r}", f"known: {known}")
+    return rules
+
+
+@dataclass
+class _Group:
+    main: Op
+    ops: list[Op] = field(default_factory=list)
+    activation: str = "none"
+    residual: bool = False
+    suffix: str = ""
+
+
+class _Fuser:
+    """One pass over a graph; `groups` are kernels in the order in which their main op runs."""
+
+    def __init__(self, graph: Graph, rules: FusionRules) -> None:
+        self.graph, self.rules = graph, rules
+        self.groups: list[_Group] = []
+        self.group_of: dict[str, _Group] = {}
+        self.consumers = graph.consumers()
+        self.kept = set(graph.outputs)
+        self.finished = bool(rules.finished_format) and graph.format == rules.finished_format
+        self.waiting_pads: dict[str, Op] = {}
+
+    def run(self) -> list[_Group]:
+        for op in self.graph.ops:
+            if op.kind not in MACS:
+                continue
+            if op.kind in self.rules.free:
+                self._carry(op)
+            elif not self.finished and self._waits(op):
+                self.waiting_pads[op.outputs[0]] = op
+            elif self.finished or not self._fold(op):
+                self._start(op)
+        return self.groups
+
+    def _carry(self, op: Op) -> None:
+        """A free operator belongs to the kernel that made its input, if any."""
+        host = next((self.group_of[n] for n in op.inputs if n in self.group_of), None)
+        if host is not None and len(self.graph.activations_in(op)) == 1:
+            host.ops.append(op)
+            self.group_of.update(dict.fromkeys(op.outputs, host))
+
+    def _waits(self, op: Op) -> bool:
+        if op.kind != "pad" or not self.rules.pad or not self._private(op.outputs[0]):
+            return False
+        return self.graph.ops[self.consumers[op.outputs[0]][0]].kind in _CONV
+
+    def _private(self, tensor: str) -> bool:
+        return tensor not in self.kept and len(self.consumers.get(tensor, ())) == 1
+
+    def _start(self, op: Op) -> None:
+        pads = [self.waiting_pads.pop(n) for n in op.inputs if n in self.waiting_pads]
+        written = op.attrs.get("activation", "none")
+        separate = written != "none" and not self._folds_activation(op.kind, written)
+        group = _Group(op, [*pads, op], "none" if separate else written)
+        self.groups.append(group)
+        if separate:
+            # the graph's short form of two operators that this framework runs one by one
+            attrs = {"activation": "none"}
+            unary = Op(op.name, written, op.outputs, op.outputs, attrs)
+            group = _Group(unary, [unary], written, suffix=f"/{written}")
+            self.groups.append(group)
+        self.group_of.update(dict.fromkeys(op.outputs, group))
+
+    def _folds_activation(self, kind: str, activation: str) -> bool:
+        rules = self.rules
+        return self.finished or (
+            activation in rules.activations and (kind in rules.hosts or rules.pointwise)
+        )
+
+    def _fold(self, op: Op) -> bool:
+        """Fold `op` into the latest kernel that made one of its inputs, if the rules allow it."""
+        hosts = [
+            self.group_of[t.name]
+            for t in self.graph.activations_in(op)
+            if t.name in self.group_of and self._private(t.name)
+        ]
+        for host in sorted(hosts, key=self.groups.index, reverse=True):
+            if self._allowed(op, host):
+                host.ops.append(op)
+                self.group_of.update(dict.fromkeys(op.outputs, host))
+                if op.kind in UNARY:
+                    host.activation = op.kind
+                elif op.kind in BINARY:
+                    host.residual |= len(self.graph.activations_in(op)) == 2
+                    host.activation = op.attrs.get("activation", "none")
+                return True
+        return False
+
+    def _allowed(self, op: Op, host: _Group) -> bool:
+        rules = self.rules
+        same_shape = (
+            self.graph.tensors[op.outputs[0]].shape
+            == self.graph.tensors[host.ops[-1].outputs[0]].shape
+        )
+        constants_only = len(self.graph.activations_in(op)) == 1
+        if not same_shape:
+            return False
+        if rules.pointwise and (op.kind in _ANY_UNARY or op.kind in BINARY):
+            return True
+        if rules.affine and op.kind == "add" and constants_only and host.main.kind == "mul":
+            # multiply and add by constants: together a normalisation
+            return host.activation == "none" and len(host.ops) == 1
+        if op.kind in ("batch_norm", "scale") or (op.kind in ("add", "mul") and constants_only):
+            plain = host.activation == "none" and not host.residual
+            return rules.batch_norm and host.main.kind in _CONV and plain
+        if op.kind in rules.activations:
+            return host.main.kind in rules.hosts and host.activation == "none"
+        if op.kind == "add" and not constants_only:
+            plain = host.activation == "none" and not host.residual
+            return rules.residual and host.main.kind in _CONV and plain
+        return False
+
+
+def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
+    """The kernels that `framework` runs for `graph`, in order.
+
+    Every operator with a cost is in one kernel (`fused` names it), except free ones that follow no
+    kernel. An activation written as an attribute that the framework cannot fold is a kernel of its
+    own, named `OP/ACTIVATION`. Uncovered operators are left out: ask `uncovered_ops`. Raises
+    `TargetError` for an unknown framework.
+    """
+    groups = _Fuser(graph, fusion_rules(framework)).run()
+    return tuple(_kernel(graph, group) for group in groups)
+
+
+def kernel_of(graph: Graph, op: Op) -> Kernel:
+    """The kernel of one operator alone, nothing folded into it."""
+    return _kernel(graph, _Group(op, [op], op.attrs.get("activation", "none")))
+
+
+def _kernel(graph: Graph, group: _Group) -> Kernel:
+    """A kernel record from a group of operators."""
+    made = {n for op in group.ops if op.inputs != op.outputs for n in op.outputs}
+    read = {t.name: t for op in group.ops for t in graph.activations_in(op) if t.name not in made}
+    weights = {t.name: t for op in group.ops for t in graph.weights_of(op)}
+    shapes = _SHAPES.get(group.main.kind, _plain)(graph, group.main)
+    op_name = str(shapes.pop("op", group.main.kind))
+    numbers = {k: int(v) for k, v in shapes.items()}
+    conv = {k: numbers.get(k, 1) for k in ("groups", "kh", "kw", "sh", "sw")}
+    output_elements = sum(t.elements for t in graph.outputs_of(group.main))
+    return Kernel(
+        name=group.main.name + group.suffix,
+        op=op_name,
+        kernel_class=kernel_class(op_name, numbers.get("cin", 0), numbers.get("cout", 0), **conv),
+        fused=tuple(op.name for op in group.ops),
+        elements=output_elements,
+        macs=sum(op_macs(graph, op) for op in group.ops),
+        input_elements=0 if op_name == "prior_box" else sum(t.elements for t in read.values()),
+        weight_elements=sum(t.elements for t in weights.values()),
+        output_elements=output_elements,
+        residual=group.residual,
+        activation=group.activation,
+        **numbers,
+    )
+
+
+def _image(tensor: Tensor) -> tuple[int, int, int, int]:
+    """(batch, height, width, channels) of a tensor of any rank."""
+    shape = tensor.shape
+    if len(shape) == 4:
+        return shape[0], shape[1], shape[2], shape[3]
+    if len(shape) < 2:
+        return 1, 1, 1, math.prod(shape)
+    return shape[0], 1, math.prod(shape[1:-1]), shape[-1]
+
+
+def _plain(graph: Graph, op: Op) -> dict[str, int | str]:
+    """Sizes of input and output; concat counts the channels of all inputs."""
+    inputs, outputs = graph.activations_in(op), graph.outputs_of(op)
+    first = inputs[0] if inputs else (outputs[0] if outputs else Tensor("", ()))
+    batch, hin, win, cin = _image(first)
+    _, hout, wout, cout = _image(outputs[0] if outputs else first)
+    if op.kind == "concat":
+        cin = sum(_image(t)[3] for t in inputs)
+    sizes: dict[str, int | str] = {"batch": batch, "cin": cin, "hin": hin, "win": win}
+    sizes |= {"cout": cout, "hout": hout, "wout": wout}
+    if op.kind in REDUCE and graph.format == "ncnn" and op.attrs["keep_dims"]:
+        # ncnn's Reduction, which has no GPU form; its global pooling drops the dimensions
+        sizes["op"] = "reduce_layer"
+    return sizes
+
+
+def _window(graph: Graph, op: Op) -> dict[str, int | str]:
+    (kh, kw), (sh, sw) = op.attrs["kernel"], op.attrs["stride"]
+    return _plain(graph, op) | {"kh": kh, "kw": kw, "sh": sh, "sw": sw}
+
+
+def _conv(graph: Graph, op: Op) -> dict[str, int | str]:
+    """As the product: m pixels, n output channels a group, k window times input channels a group.
+
+    A transposed convolution multiplies input pixels by (window x output channels).
+    """
+    sizes = _plain(graph, op)
+    cout, kh, kw, cin_group = graph.tensors[op.inputs[1]].shape
+    groups, (sh, sw) = op.attrs["groups"], op.attrs["stride"]
+    batch, hin, win, _ = _image(graph.tensors[op.inputs[0]])
+    _, hout, wout, _ = _image(graph.tensors[op.outputs[0]])
+    sizes |= {"kh": kh, "kw": kw, "sh": sh, "sw": sw, "groups": groups}
+    if op.kind == "transpose_conv2d":
+        return sizes | {"m": batch * hin * win, "n": cout // groups * kh * kw, "k": cin_group}
+    return sizes | {"m": batch * hout * wout, "n": cout // groups, "k": cin_group * kh * kw}
+
+
+def _dense(graph: Graph, op: Op) -> dict[str, int | str]:
+    out, inner = graph.tensors[op.inputs[1]].shape
+    rows = graph.tensors[op.outputs[0]].elements // out
+    sizes: dict[str, int | str] = {"batch": 1, "cin": inner, "hin": 1, "win": 1, "cout": out}
+    return sizes | {"hout": 1, "wout": 1, "m": rows, "n": out, "k": inner}
+
+
+def _product(graph: Graph, op: Op) -> dict[str, int | str]:
+    a, out = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
+    batch = math.prod(out[:-2])
+    inner = a[-2] if op.attrs.get("transpose_a") else a[-1]
+    kind = "gemm" if batch == 1 else "bmm"
+    return {"op": kind, "batch": batch, "m": out[-2], "n": out[-1], "k": inner}
+
+
+def _recurrent(graph: Graph, op: Op) -> dict[str, int | str]:
+    """`k` hidden units, `m` time steps, as in the measurement table."""
+    a, b, features = graph.tensors[op.inputs[0]].shape
+    steps, batch = (a, b) if op.attrs["time_major"] else (b, a)
+    width = op.attrs["hidden"]
+    return {"batch": batch, "cin": features, "cout": width, "m": steps, "k": width}
+
+
+_SHAPES = {
+    "conv2d": _conv,
+    "transpose_conv2d": _conv,
+    "fully_connected": _dense,
+    "matmul": _product,
+    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _window),
+    **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent),
+}

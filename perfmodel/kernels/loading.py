@@ -1,0 +1,52 @@
+"""What has to be done before a network can run: files to read, weights to pack, buffers to fill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.kernels.operators import PRECISION_BYTES
+
+PACKED_OPS = ("conv2d", "transpose_conv2d", "fully_connected", "gemm", "bmm")
+"""Operators whose weights a runtime copies into the order in which its kernels read them."""
+
+POINTER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class LoadWork:
+    """What preparing a network takes, in bytes but for `kernels`.
+
+    `packed_bytes` are weights that are copied into another order; `window_bytes` those among them
+    with a window larger than 1x1, which are gathered in small pieces. `pointer_bytes` are the
+    addresses of input pixels that a convolution without im2col looks up, one for each place of its
+    window and each output pixel (Dukhan, "The Indirect Convolution Algorithm", 2019).
+    `unpacked_bytes` are the weights of recurrent layers, which stay in the file until they are run.
+    """
+
+    kernels: int
+    packed_bytes: float
+    window_bytes: float
+    pointer_bytes: float
+    unpacked_bytes: float
+
+
+def load_work(table: KernelTable, precision: str) -> LoadWork:
+    """The work of preparing these kernels with weights of `precision` (of `PRECISION_BYTES`)."""
+    weights = table["weight_elements"] * PRECISION_BYTES[precision]
+    window = table["kh"] * table["kw"]
+    packed = np.isin(table["op"], PACKED_OPS)
+    slides = packed & (window > 1)
+    # depthwise weights are few: they are packed like those of matrix products
+    gathers = slides & (table["kernel_class"] != "depthwise")
+    looked_up = slides & (table["op"] == "conv2d")
+    pixels = table["batch"] * table["hout"] * table["wout"]
+    return LoadWork(
+        len(table),
+        float(weights[packed].sum()),
+        float(weights[gathers].sum()),
+        float((pixels * window)[looked_up].sum()) * POINTER_BYTES,
+        float(weights[table["kernel_class"] == "recurrent"].sum()),
+    )

@@ -1,0 +1,1 @@
+"""Measurements: the canonical table, its checks, and the readers of tools' logs."""

@@ -1,0 +1,1 @@
+"""Readers of the logs and exports of the field's tools."""

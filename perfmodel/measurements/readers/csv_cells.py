@@ -1,0 +1,165 @@
+"""CSV text to typed columns, in blocks, with the line of every cell that cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.measurements.readers.source_text import SourceText
+from perfmodel.measurements.table import BadRow, bad_input
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_ROWS = 5_000_000
+MAX_COLUMNS = 1_000
+BLOCK_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class CsvColumns:
+    """Columns of a CSV file by name: text as object arrays of str ("" if empty), numbers as
+    float64 (NaN if empty); `lines` is the line of each row. Rows with a cell that cannot be read
+    are in `bad` instead."""
+
+    columns: dict[str, np.ndarray]
+    lines: np.ndarray
+    bad: tuple[BadRow, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def header_of(source: SourceText) -> list[str]:
+    """The column names of the first line, stripped; [] where it is no CSV header."""
+    first = source.text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+    if len(first) > 100_000 or "," not in first:
+        return []
+    try:
+        names = next(csv.reader([first], strict=True))
+    except (csv.Error, StopIteration):
+        return []
+    return [name.strip() for name in names]
+
+
+def read_csv_columns(source: SourceText, text_columns: Collection[str]) -> CsvColumns:
+    """All columns of a CSV file with one header line; those not in `text_columns` are numbers."""
+    import numpy as np
+
+    reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
+    names = _header(reader, source.path)
+    parts: list[dict[str, np.ndarray]] = []
+    lines: list[np.ndarray] = []
+    bad: list[BadRow] = []
+    total = 0
+    for rows, row_lines in _blocks(reader, source.path, len(names), bad):
+        total += len(rows)
+        if total > MAX_ROWS:
+            raise bad_input(source.path, row_lines[-1], f"more than {MAX_ROWS} rows", "split it")
+        part, keep = _typed(rows, row_lines, names, text_columns, source.path, bad)
+        parts.append(part)
+        lines.append(np.asarray(row_lines, dtype=np.int64)[keep])
+    if not parts:
+        reason = bad[0].reason if bad else "no row under the header"
+        raise bad_input(source.path, bad[0].line if bad else 1, reason)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    return CsvColumns(columns, np.concatenate(lines), tuple(bad))
+
+
+def _header(reader: Any, path: str) -> list[str]:
+    for cells in _guarded(reader, path):
+        names = [cell.strip() for cell in cells]
+        if not any(names):
+            continue
+        if len(names) > MAX_COLUMNS:
+            raise bad_input(path, 1, f"{len(names)} columns; is a line break missing?")
+        for name in names:
+            if not name or names.count(name) > 1:
+                what = f"names column {name[:40]!r} twice" if name else "has a column without name"
+                raise bad_input(path, reader.line_num, f"the header {what}")
+        return names
+    raise bad_input(path, 1, "no header line")
+
+
+def _guarded(reader: Any, path: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise bad_input(path, max(reader.line_num, 1), f"not CSV: {error}") from error
+
+
+def _blocks(
+    reader: Any, path: str, width: int, bad: list[BadRow]
+) -> Iterator[tuple[list[list[str]], list[int]]]:
+    """Rows of the right width with their lines, in blocks; the others go to `bad`."""
+    numbered = ((cells, reader.line_num) for cells in _guarded(reader, path) if cells)
+    while block := list(islice(numbered, BLOCK_ROWS)):
+        fitting = [(cells, line) for cells, line in block if len(cells) == width]
+        if len(fitting) < len(block):
+            bad.extend(
+                BadRow(path, line, f"{len(cells)} cells where the header has {width}")
+                for cells, line in block
+                if len(cells) != width
+            )
+        if fitting:
+            yield [cells for cells, _ in fitting], [line for _, line in fitting]
+
+
+def _typed(
+    rows: list[list[str]],
+    lines: list[int],
+    names: list[str],
+    text_columns: Collection[str],
+    path: str,
+    bad: list[BadRow],
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    import numpy as np
+
+    keep = np.ones(len(rows), dtype=bool)
+    part: dict[str, np.ndarray] = {}
+    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        if name in text_columns:
+            column = np.empty(len(cells), dtype=object)
+            column[:] = [sys.intern(cell.strip()) for cell in cells]
+            part[name] = column
+            continue
+        part[name], faulty = _numbers(cells)
+        for i in faulty:
+            if keep[i]:
+                reason = f"column {name}: not a number: {cells[i].strip()[:40]!r}"
+                bad.append(BadRow(path, lines[i], reason))
+            keep[i] = False
+    return {name: column[keep] for name, column in part.items()}, keep
+
+
+def _numbers(cells: tuple[str, ...]) -> tuple[np.ndarray, list[int]]:
+    """The cells as float64 (NaN if empty), and the positions of those that are no number."""
+    import numpy as np
+
+    empty = cells.count("")
+    if empty == len(cells):
+        return np.full(len(cells), np.nan), []
+    if not any("_" in cell for cell in cells):
+        try:
+            values = np.array([cell or "nan" for cell in cells] if empty else cells, dtype=float)
+        except ValueError:
+            pass
+        else:
+            if int(np.isnan(values).sum()) == empty:
+                return values, []
+    values = np.full(len(cells), np.nan)
+    faulty = []
+    for i, cell in enumerate(cells):
+        stripped = cell.strip()
+        if stripped:
+            with contextlib.suppress(ValueError):
+                values[i] = float(stripped) if "_" not in stripped else np.nan
+            if np.isnan(values[i]):
+                faulty.append(i)
+    return values, faulty

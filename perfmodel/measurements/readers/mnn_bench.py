@@ -1,0 +1,94 @@
+"""MNN `benchmark.out`: settings, then one line a model in ms (order max, min, avg)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from perfmodel.measurements.readers.results import ReadResult, base_name, log_result
+from perfmodel.measurements.readers.source_text import SourceText, number_in
+from perfmodel.measurements.table import bad_input
+from perfmodel.zoo.published_names import model_name
+
+_ROW = re.compile(
+    r"^\[\s*-\s*\]\s*(\S{1,200})\s{1,200}max =\s{0,20}(\S+?)ms\s{1,20}min =\s{0,20}(\S+?)ms"
+    r"\s{1,20}avg =\s{0,20}(\S+?)ms\s*$"
+)
+_FORWARD = re.compile(r"Forward type: \**([A-Za-z0-9_ ]{1,30}?)\**\s")
+_SETTING = re.compile(r"\b(thread|precision|sparsity)\s{0,3}=\s{0,3}(\d{1,6})")
+_LOOP = re.compile(r"loop\s{0,3}=\s{0,3}(\d{1,9})")
+
+_UNITS = {"cpu": "cpu", "nn": "npu"}
+_GPU_BACKENDS = ("opencl", "vulkan", "metal", "opengl", "cuda", "tensorrt")
+_PRECISIONS = {1: "fp32", 2: "float"}
+"""MNN's BackendConfig: 1 is high; 2 is low, half precision where the back end offers it."""
+
+
+def is_mnn(text: str) -> bool:
+    """Whether the text is from MNN's benchmark."""
+    return (
+        "Forward type: " in text
+        or re.search(r"^\[ - \] .{0,200}max = \S+ms", text, re.M) is not None
+    )
+
+
+def read(source: SourceText) -> ReadResult:
+    """A network row for each model; `latency_ms` is the average, the others stand beside it."""
+    rows: list[dict[str, Any]] = []
+    settings: dict[str, Any] = {}
+    for number, line in enumerate(source.lines, 1):
+        row = _ROW.match(line)
+        loop = _LOOP.search(line)
+        if row:
+            rows.append(_network(row, settings, source, number))
+        elif line.startswith("[ - ]"):
+            reason = "column avg: a model's line needs max, min and avg, each in ms"
+            raise bad_input(source.path, number, reason, "the file may be cut off")
+        elif "Forward type:" in line:
+            settings |= _settings(line, source.path, number)
+        elif loop and "Benchmarking" in line:
+            settings["runs"] = float(loop.group(1))
+    if not rows:
+        raise bad_input(source.path, len(source.lines), "no line of a model", "cut off?")
+    return log_result(rows, source)
+
+
+def _settings(line: str, path: str, number: int) -> dict[str, Any]:
+    found = _FORWARD.search(line)
+    name = found.group(1).strip().lower() if found else ""
+    unit = "gpu" if name in _GPU_BACKENDS else _UNITS.get(name)
+    if unit is None:
+        raise bad_input(path, number, f"column Forward type: unknown {name[:30]!r}")
+    numbers = {key: int(value) for key, value in _SETTING.findall(line)}
+    threads = numbers.get("thread")
+    return {
+        "unit": unit,
+        "build": "" if unit == "cpu" else name,
+        "threads": float(threads) if threads and unit == "cpu" else float("nan"),
+        "precision": _PRECISIONS.get(numbers.get("precision", 0), ""),
+    }
+
+
+def _network(
+    row: re.Match[str], settings: dict[str, Any], source: SourceText, number: int
+) -> dict[str, Any]:
+    name = base_name(row.group(1))
+    high, low, mean = (
+        number_in(row.group(i), source.path, number, column)
+        for i, column in ((2, "max"), (3, "min"), (4, "avg"))
+    )
+    return {
+        "line": number,
+        **settings,
+        "framework": "mnn",
+        "source": f"MNN benchmark {source.name}",
+        "model": model_name(name),
+        "source_model": name,
+        "batch": 1.0,
+        "kind": "steady",
+        "statistic": "mean",
+        "latency_ms": mean,
+        "min_ms": low,
+        "mean_ms": mean,
+        "max_ms": high,
+    }

@@ -1,0 +1,84 @@
+"""What a reader returns, and the few things that all of them do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from perfmodel.measurements.readers.source_text import SourceText
+from perfmodel.measurements.table import BadRow, rows_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OPS = {
+    # Operator names of TFLite, ONNX, TensorRT's text and AI Hub -> the table's own.
+    "conv": "conv2d",
+    "conv_2d": "conv2d",
+    "convolution": "conv2d",
+    "fusedconv": "conv2d",
+    "depthwise_conv_2d": "depthwise_conv2d",
+    "gemm": "fully_connected",
+    "matmul": "matmul",
+    "batch_matmul": "matmul",
+    "maxpool": "max_pool",
+    "max_pool_2d": "max_pool",
+    "averagepool": "avg_pool",
+    "average_pool_2d": "avg_pool",
+    "globalaveragepool": "avg_pool",
+    "concatenation": "concat",
+    "batchnormalization": "batch_norm",
+    "mean": "reduce_mean",
+    "reducemean": "reduce_mean",
+}
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """Rows as a frame of the whole schema; rows that could not be read; rows left out by rule.
+
+    `is_log`: the file is a tool's log, whose repetitions are numbered by file.
+    `outliers`: what to do with times that do not fit the others: refuse the row; leave it out
+    and say so (a published table, which its reader cannot mend); or keep it (tables in which
+    networks of one shape legitimately differ a thousandfold).
+    """
+
+    frame: pd.DataFrame
+    bad: tuple[BadRow, ...] = ()
+    left_out: tuple[BadRow, ...] = ()
+    is_log: bool = False
+    outliers: Literal["refuse", "leave_out", "keep"] = "refuse"
+
+
+def log_result(
+    rows: Sequence[Mapping[str, Any]],
+    source: SourceText,
+    bad: Sequence[BadRow] = (),
+    left_out: Sequence[BadRow] = (),
+) -> ReadResult:
+    """The result of a log reader from its rows (mappings with a `line`)."""
+    frame = rows_frame(rows, source.path)
+    return ReadResult(frame, tuple(bad), tuple(left_out), is_log=True)
+
+
+def op_name(tool_name: str) -> str:
+    """The table's name of an operator that a tool calls `CONV_2D`, `Conv` or `MaxPool`."""
+    key = re.sub(r"[^a-z0-9_]+", "_", tool_name.strip().lower()).strip("_")
+    return _OPS.get(key, key)
+
+
+def distinct_layers(names: Sequence[str]) -> list[str]:
+    """The names with a number behind those that came before: conv, conv (2), conv (3)."""
+    seen: dict[str, int] = {}
+    result = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result
+
+
+def base_name(path_in_log: str) -> str:
+    """File name of a path printed in a log, whichever way its slashes lean."""
+    return re.split(r"[\\/]", path_in_log.strip())[-1]

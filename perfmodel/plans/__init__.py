@@ -1,0 +1,1 @@
+"""Plans: a network cut into segments on units and links."""

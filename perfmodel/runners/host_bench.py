@@ -1,0 +1,218 @@
+"""Measuring whole networks and their kernels on this machine, bracketed by a reference network.
+
+A `HostBench` writes a graph as a .tflite file, drops it from the page cache, loads it, and times
+the whole and every operator in sets that alternate with a small reference network of the same
+precision and threads: drift of the machine cancels in the ratio.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from perfmodel.errors import RunnerError
+from perfmodel.formats.tflite.cut import cut
+from perfmodel.formats.tflite.uint8 import to_uint8
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ir import Graph
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import Kernel
+from perfmodel.runners.campaign import Discipline, Reference, measure_job
+from perfmodel.runners.litert_profiler import ProfilerError
+from perfmodel.runners.runner import Job
+from perfmodel.runners.tflite_host import TfliteRunner
+
+FILE_PRECISIONS: Mapping[str, str] = {
+    "fp32": "float32",
+    "int8": "int8",
+    "uint8": "int8",
+}
+"""Precision of a target -> that of the .tflite writer; uint8 files are made from int8 ones."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a network is run: precision and threads."""
+
+    precision: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.precision}/t{self.threads}"
+
+    @staticmethod
+    def parse(text: str) -> Setup:
+        """The setup that `str` wrote, such as "int8/t2"."""
+        precision, _, threads = text.partition("/t")
+        if precision not in FILE_PRECISIONS or not threads.isdigit():
+            raise RunnerError(f"{text!r} is no way to run a network", "for example fp32/t1")
+        return Setup(precision, int(threads))
+
+
+IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=6)
+"""Sets for calibration: many networks a little each, rather than few at length."""
+
+
+def in_situ(expected_ms: float) -> Discipline:
+    """`IN_SITU` for a network of roughly that time: a set of the same length from the first on."""
+    wanted = int(IN_SITU.set_ms / max(expected_ms, 1e-3))
+    return replace(IN_SITU, runs=max(2, min(IN_SITU.max_runs, wanted)))
+
+
+ONE_KERNEL = Discipline(sets=2, runs=5, max_runs=40, set_ms=5.0, warmups=2, reference_runs=2)
+"""Sets of a lone kernel."""
+
+
+LOADS = 3
+"""How often a file is loaded cold where its first run counts: one time alone says little."""
+LOADS_MS = 2500.0
+"""From this time on, a file is not loaded once more."""
+
+
+def reference_graph() -> Graph:
+    """A fixed small network (about 110 M MACs, 2.6 M weights) with the field's main kernels.
+
+    Products that stay in the caches, a depthwise convolution, an addition and a large fully
+    connected layer: it slows down with the clock and with the memory, as networks do.
+    """
+    g = GraphBuilder("reference")
+    x = g.input((1, 56, 56, 32))
+    y = g.conv(x, 96, 1, activation="relu6")
+    y = g.depthwise(y, 3, activation="relu6")
+    x = g.binary("add", x, g.conv(y, 32, 1))
+    x = g.conv(x, 96, 3, 2, activation="relu")
+    x = g.conv(x, 64, 3, activation="relu")
+    x = g.pool(x, "max", 2, 2, "same")
+    x = g.global_avg_pool(g.conv(x, 1024, 1, activation="relu"))
+    x = g.fc(x, 2048, activation="relu")
+    return g.build(g.fc(x, 100), source="reference", format="zoo")
+
+
+class HostBench:
+    """References kept loaded, and a folder for the files of the networks being measured."""
+
+    def __init__(self, *, profile: bool = True, seed: int = 0) -> None:
+        self.runner = TfliteRunner(seed=seed, profile=profile)
+        self._plain = TfliteRunner(seed=seed, profile=False)
+        self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
+        self.folder = Path(self._folder.name)
+        self._anchors: dict[Setup, Reference] = {}
+
+    def __enter__(self) -> HostBench:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for anchor in self._anchors.values():
+            anchor.close()
+        self._folder.cleanup()
+
+    def anchor(self, setup: Setup) -> Reference:
+        """The loaded reference of a setup."""
+        if setup not in self._anchors:
+            path = self.write(reference_graph(), setup.precision)
+            job = Job(f"reference/{setup}", path, setup.threads, setup.precision)
+            self._anchors[setup] = Reference(self._plain.prepare(job))
+            self._anchors[setup].times_ms(20, 5)
+        return self._anchors[setup]
+
+    def write(self, graph: Graph, precision: str) -> Path:
+        """The graph as a file of seeded random weights in the bench's folder."""
+        from perfmodel.formats.tflite.writer import write_tflite
+
+        path = self.folder / f"{graph.name}_{precision}.tflite"
+        if not path.exists():
+            write_tflite(graph, path, precision=FILE_PRECISIONS[precision])
+            if precision == "uint8":
+                to_uint8(path)
+        return path
+
+    def measure(
+        self,
+        key: str,
+        path: Path,
+        setup: Setup,
+        discipline: Discipline = IN_SITU,
+        profile: bool = True,
+        loads: int = 1,
+    ) -> dict[str, Any]:
+        """Journal entry of one file: its sets, its loads beside the first set's as (load, first
+        inference) in ms, and whether all were cold; `loads` counts them together.
+
+        Recurrent files keep state that only the plain interpreter can hold: they have no times of
+        operators.
+        """
+        anchor = self.anchor(setup)
+        job = Job(key, path, setup.threads, setup.precision)
+        more = self._loads(job, loads - 1)
+        cold = drop_from_cache(path)
+        try:
+            entry = measure_job(self.runner if profile else self._plain, job, anchor, discipline)
+        except ProfilerError:
+            drop_from_cache(path)
+            entry = measure_job(self._plain, job, anchor, discipline)
+        return {**entry, "loads": more, "cold": cold, "file_bytes": path.stat().st_size}
+
+    def _loads(self, job: Job, count: int) -> list[list[float]]:
+        """At most `count` cold loads of a file, each with its first inference; none after
+        `LOADS_MS`."""
+        found: list[list[float]] = []
+        while len(found) < count and sum(map(sum, found)) < LOADS_MS:
+            drop_from_cache(job.model)
+            loaded = self._plain.prepare(job)
+            found.append([loaded.load_ms or 0.0, loaded.first_ms or 0.0])
+            loaded.close()
+        return found
+
+    def measure_pieces(self, key: str, graph: Graph, setup: Setup) -> list[dict[str, Any]]:
+        """Journal entries of a network's kernels, each as a file of its own, in their order.
+
+        The way of timing kernels that any runtime offers. Their inputs are in the caches and what
+        the runtime does around an inference is in their time: the fit learns how far
+        their sum is from the whole.
+        """
+        entries = []
+        for number, kernel in enumerate(fuse(graph, "tflite-cpu")):
+            piece = cut(graph, *_span(graph, kernel))
+            path = self.write(replace(piece, name=f"{graph.name}_piece"), setup.precision)
+            try:
+                name = f"{key}#{number}"
+                entries.append(self.measure(name, path, setup, ONE_KERNEL, profile=False))
+            finally:
+                path.unlink(missing_ok=True)
+        return entries
+
+
+def _span(graph: Graph, kernel: Kernel) -> tuple[int, int]:
+    """Ops [i, j) of a kernel; its first ones only, where others stand in between."""
+    places = sorted(i for i, op in enumerate(graph.ops) if op.name in (kernel.fused or ()))
+    end = places[0] + 1
+    while end in places:
+        end += 1
+    return places[0], end
+
+
+def drop_from_cache(path: Path) -> bool:
+    """Ask the system to forget a file's pages; False where it has no such call.
+
+    The file is flushed first, because pages that are not yet on disk stay.
+    """
+    if not hasattr(os, "posix_fadvise") or sys.platform == "darwin":
+        return False
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+    return True

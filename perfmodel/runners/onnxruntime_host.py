@@ -1,0 +1,139 @@
+"""The `onnxruntime` runner: times .onnx files on this machine's CPU, node by node."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+from perfmodel.runners.machine import host_facts
+from perfmodel.runners.runner import Job, Machine, RawRuns
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RunnerError("onnxruntime is not installed", "pip install 'perfmodel[onnx]'") from None
+    return onnxruntime
+
+
+class OnnxRuntimeRunner:
+    """Runs .onnx files on the CPU; `profile` adds the time of every node."""
+
+    name = "onnxruntime"
+
+    def __init__(self, seed: int = 0, profile: bool = True) -> None:
+        self.seed, self.profile = seed, profile
+        self._library = _onnxruntime()
+
+    def describe(self) -> Machine:
+        """This machine and the runtime's build."""
+        build = f"onnxruntime {self._library.__version__}"
+        return Machine(self.name, {**host_facts(), "runtime": build})
+
+    def prepare(self, job: Job) -> PreparedOnnx:
+        """Load a file and make seeded random inputs; open sizes count as 1."""
+        return PreparedOnnx(self._library, job, self.seed, self.profile)
+
+
+class PreparedOnnx:
+    """One loaded session with its inputs."""
+
+    def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
+        started = time.perf_counter()
+        self._session = _session(library, job, "")
+        self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._inputs = _inputs(self._session, seed)
+        started = time.perf_counter()
+        self._session.run(None, self._inputs)
+        self.first_ms: float | None = (time.perf_counter() - started) * 1e3
+        # profiling costs up to a tenth of the time: nodes are timed in a session of their own
+        self._folder = tempfile.mkdtemp(prefix="perfmodel-")
+        prefix = str(Path(self._folder) / "profile")
+        self._profiled = _session(library, job, prefix) if profile else None
+
+    def run_set(self, runs: int, warmups: int) -> RawRuns:
+        """Time `runs` inferences, then profile as many for the nodes."""
+        started_s = time.time()
+        warm = tuple(self._timed() for _ in range(warmups))
+        timed = tuple(self._timed() for _ in range(runs))
+        per_op = self._node_times_us(runs)
+        result = RawRuns(warm, timed, started_s, self.load_ms, self.first_ms, per_op)
+        self.load_ms = self.first_ms = None
+        return result
+
+    def close(self) -> None:
+        """Free the sessions and their profile files."""
+        self._session = self._profiled = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _timed(self) -> float:
+        started = time.perf_counter()
+        self._session.run(None, self._inputs)
+        return (time.perf_counter() - started) * 1e3
+
+    def _node_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+        """Times of each node in us, as {"index operator name": times}; given with the first set."""
+        if self._profiled is None:
+            return {}
+        for _ in range(runs):
+            self._profiled.run(None, self._inputs)
+        path = Path(self._profiled.end_profiling())
+        self._profiled = None
+        times: dict[str, list[float]] = {}
+        for event in json.loads(path.read_text(encoding="utf-8")):
+            name = str(event.get("name", ""))
+            if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+                # a node may have no name of its own; its operator always has one
+                node = f"{event['args']['op_name']} {name.removesuffix('_kernel_time')}".strip()
+                key = f"{event['args'].get('node_index', '')} {node}".strip()
+                times.setdefault(key, []).append(float(event["dur"]))
+        return {key: tuple(values) for key, values in times.items()}
+
+
+def _session(library: Any, job: Job, profile_prefix: str) -> Any:
+    options = library.SessionOptions()
+    options.intra_op_num_threads = job.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if profile_prefix:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile_prefix
+    try:
+        return library.InferenceSession(str(job.model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # the runtime raises its own C++ exception classes, which share no public base
+        raise RunnerError(f"{job.model}: onnxruntime cannot load this file: {error}") from None
+
+
+def _inputs(session: Any, seed: int) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    made = {}
+    for tensor in session.get_inputs():
+        if tensor.type not in _DTYPES:
+            raise RunnerError(f"input {tensor.name!r} has type {tensor.type}, which is not known")
+        shape = [d if isinstance(d, int) and d > 0 else 1 for d in tensor.shape]
+        dtype = np.dtype(_DTYPES[tensor.type])
+        if dtype.kind == "f":
+            made[tensor.name] = generator.uniform(-1, 1, shape).astype(dtype)
+        else:
+            made[tensor.name] = generator.integers(0, 2, shape).astype(dtype)
+    return made

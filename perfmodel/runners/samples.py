@@ -1,0 +1,166 @@
+"""From journal entries to samples: kernel times inside a network, its whole time, its first run.
+
+All times are in units of the reference network of the same setup, times `nominal_ms`: drift of the
+machine between a set and the whole campaign cancels.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+from perfmodel.graph.ir import Graph
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.kernels.loading import LoadWork, load_work
+from perfmodel.runners.campaign import JobResult, SetResult, result_from_entry
+from perfmodel.runners.host_bench import FILE_PRECISIONS, Setup
+from perfmodel.runners.tflite_align import align
+from perfmodel.runners.tflite_operators import written_steps
+
+SLOW = 1.25
+"""A reference slower than this multiple of its usual time tells that the machine is shared: it
+and a network need not suffer alike."""
+SHORTEST_US = 0.05
+"""Kernels are never given less than this: the profiler counts whole us and may see none."""
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """Making a network ready and running it once: ms, what was to be done, and whether the file
+    was on disk.
+
+    `load_ms` counts opening the file and preparing its operators, `inference_ms` the first
+    inference.
+    """
+
+    load_ms: float
+    inference_ms: float
+    steady_ms: float
+    work: LoadWork
+    cold: bool
+
+    @property
+    def first_ms(self) -> float:
+        """The whole: from the file to the first result."""
+        return self.load_ms + self.inference_ms
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One network measured in one setup; `kernel_us` has shape (kernels,), nominal microseconds.
+
+    `whole_ms` is the inference as a user sees it, `operators` what the runtime listed; `stable`
+    is false where the reference stood still in no set.
+    """
+
+    key: str
+    setup: Setup
+    table: KernelTable
+    kernel_us: np.ndarray
+    whole_ms: float
+    operators: int
+    first: FirstRun
+    stable: bool
+
+
+def set_scale(one: SetResult, nominal_ms: float) -> float:
+    """What turns a time of this set into nominal time."""
+    return nominal_ms / one.reference_ms
+
+
+def still_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
+    """The sets whose reference stood still, and no slower than it usually is."""
+    return tuple(s for s in result.sets if not s.moved and s.reference_ms <= SLOW * nominal_ms)
+
+
+def steady_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
+    """The sets whose reference stood still; all of them where none did."""
+    return still_sets(result, nominal_ms) or result.sets
+
+
+def whole_ms(result: JobResult, nominal_ms: float) -> float:
+    """Nominal time of a whole inference: median over the steady sets of the ratio, in ms."""
+    return statistics.median(s.ratio for s in steady_sets(result, nominal_ms)) * nominal_ms
+
+
+def operator_us(result: JobResult, nominal_ms: float) -> dict[str, tuple[float, ...]]:
+    """Nominal time of each listed operator in us, one undisturbed mean a set."""
+    times: dict[str, list[float]] = {}
+    for one in steady_sets(result, nominal_ms):
+        for name, values in one.raw.per_op_us.items():
+            times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, nominal_ms))
+    return {name: (statistics.median(values),) for name, values in times.items()}
+
+
+def undisturbed_mean(values: Sequence[float]) -> float:
+    """Mean of the runs that nothing interrupted: at most 15 % and 2 us above the lower quartile.
+
+    Not a median: times are cut to whole microseconds and only their mean is right.
+    """
+    runs = np.asarray(values, dtype=float)
+    limit = 1.15 * np.quantile(runs, 0.25) + 2.0
+    return float(runs[runs <= limit].mean())
+
+
+def sample(
+    key: str, graph: Graph, setup: Setup, entry: Mapping[str, Any], nominal_ms: float
+) -> Sample:
+    """A journal entry of `graph` as a sample; raises `RunnerError` where its profile cannot be
+    split into kernels."""
+    result = result_from_entry(key, entry)
+    per_op = operator_us(result, nominal_ms)
+    kernels = fuse(graph, "tflite-cpu")
+    pieces = entry.get("pieces", ())
+    if per_op:
+        steps = written_steps(graph, FILE_PRECISIONS[setup.precision], kernels)
+        times = align(steps, len(kernels), per_op)
+    elif len(pieces) == len(kernels):
+        alone = [result_from_entry(key, piece) for piece in pieces]
+        times = np.array([whole_ms(one, nominal_ms) * 1e3 for one in alone])
+    elif len(kernels) == 1:
+        # a lone kernel is the whole: this is how kernels are timed without a profiler
+        times = np.array([whole_ms(result, nominal_ms) * 1e3])
+    else:
+        raise RunnerError(f"{key}: the runtime gave no times of operators")
+    table = KernelTable.from_kernels(kernels)
+    return Sample(
+        key,
+        setup,
+        table,
+        np.maximum(times, SHORTEST_US),
+        whole_ms(result, nominal_ms),
+        len(per_op) or len(pieces),
+        first_run(table, setup, result, entry, nominal_ms),
+        bool(still_sets(result, nominal_ms)),
+    )
+
+
+def first_run(
+    table: KernelTable,
+    setup: Setup,
+    result: JobResult,
+    entry: Mapping[str, Any],
+    nominal_ms: float,
+) -> FirstRun:
+    """Load and first inference of an entry with these kernels: medians, where it was loaded often.
+
+    The inference is at the reference's speed of the first set. Loading is not: it waits for the
+    disk and runs on one thread, which the reference tells nothing of.
+    """
+    raw = result.sets[0].raw
+    if raw.load_ms is None or raw.first_ms is None:
+        raise RunnerError(f"{result.key}: the first set has no times of loading")
+    loads = [(raw.load_ms, raw.first_ms), *entry.get("loads", ())]
+    return FirstRun(
+        statistics.median(load for load, _ in loads),
+        statistics.median(first for _, first in loads) * set_scale(result.sets[0], nominal_ms),
+        whole_ms(result, nominal_ms),
+        load_work(table, setup.precision),
+        bool(entry.get("cold", False)),
+    )

@@ -1,0 +1,171 @@
+"""The `tflite` runner: times .tflite files on this machine's CPU.
+
+`ai-edge-litert` is used where it is installed, else `tflite-runtime` (which needs numpy < 2): both
+offer the same interpreter.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
+from perfmodel.runners.machine import host_facts
+from perfmodel.runners.quiet import no_native_notes
+from perfmodel.runners.runner import Job, Machine, RawRuns
+
+_RUNTIMES = (
+    ("ai-edge-litert", "ai_edge_litert.interpreter"),
+    ("tflite-runtime", "tflite_runtime.interpreter"),
+)
+
+
+def runtime() -> tuple[str, Any]:
+    """Name with version of the installed runtime, and its `Interpreter` class."""
+    problems = []
+    for package, module in _RUNTIMES:
+        try:
+            version = importlib.metadata.version(package)
+            interpreter = importlib.import_module(module).Interpreter
+        except (ImportError, importlib.metadata.PackageNotFoundError) as error:
+            problems.append(f"{package}: {error}")
+            continue
+        return f"{package} {version}", interpreter
+    raise RunnerError(
+        f"no TFLite runtime is installed ({'; '.join(problems)})",
+        "pip install ai-edge-litert (or tflite-runtime together with 'numpy<2')",
+    )
+
+
+class TfliteRunner:
+    """Runs whole networks, single kernels and segments as .tflite files on the host CPU.
+
+    `seed` makes the input data; `profile` adds the time of each operator where the runtime's
+    profiler can be reached.
+    """
+
+    name = "tflite"
+
+    def __init__(self, seed: int = 0, profile: bool = False) -> None:
+        self.seed = seed
+        self.profile = profile
+        self.build, self._interpreter = runtime()
+
+    def describe(self) -> Machine:
+        """This machine and the runtime's build."""
+        facts = {**host_facts(), "runtime": self.build, "numpy": np.__version__}
+        return Machine(self.name, facts)
+
+    def prepare(self, job: Job) -> PreparedTflite:
+        """Load a .tflite file and fill its inputs with seeded random data."""
+        with no_native_notes():
+            return PreparedTflite(self._interpreter, job, self.seed, self.profile)
+
+
+class PreparedTflite:
+    """One loaded file with its inputs filled."""
+
+    def __init__(self, interpreter: Any, job: Job, seed: int, profile: bool) -> None:
+        self.job = job
+        started = time.perf_counter()
+        self._interpreter = _open(interpreter, job.model, job.threads)
+        self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+        fill_inputs(self._interpreter, seed)
+        started = time.perf_counter()
+        self._invoke()
+        self.first_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._profiled: ProfiledModel | None = None
+        if profile and profiler_available():
+            try:
+                self._profiled = ProfiledModel(job.model, job.threads, self._inputs())
+            except ProfilerError:
+                # whoever falls back on the plain interpreter wants the file out of memory first
+                self.close()
+                raise
+
+    def run_set(self, runs: int, warmups: int) -> RawRuns:
+        """Time `runs` inferences; load and first times are given with the first set only."""
+        started_s = time.time()
+        warm = tuple(self._timed()[0] for _ in range(warmups))
+        timed = tuple(self._timed() for _ in range(runs))
+        cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
+        per_op = self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
+        result = RawRuns(
+            warm,
+            tuple(wall for wall, _ in timed),
+            started_s,
+            self.load_ms,
+            self.first_ms,
+            per_op,
+            cpu,
+        )
+        self.load_ms = self.first_ms = None
+        return result
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        self._interpreter = None
+        if self._profiled is not None:
+            self._profiled.close()
+
+    def _inputs(self) -> list[np.ndarray]:
+        details = self._interpreter.get_input_details()
+        return [self._interpreter.get_tensor(d["index"]) for d in details]
+
+    def outputs(self) -> list[np.ndarray]:
+        """Results of the last run, in the file's order."""
+        details = self._interpreter.get_output_details()
+        return [self._interpreter.get_tensor(d["index"]) for d in details]
+
+    def _timed(self) -> tuple[float, float]:
+        """(wall, processor) time of one inference in ms."""
+        started, busy = time.perf_counter(), time.thread_time()
+        self._invoke()
+        cpu_s = time.thread_time() - busy
+        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+
+    def _invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise RunnerError(f"{self.job.model}: the runtime failed: {error}") from None
+
+
+def _open(interpreter: Any, path: Path, threads: int) -> Any:
+    try:
+        opened = interpreter(model_path=str(path), num_threads=threads)
+        opened.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise RunnerError(
+            f"{path}: the runtime cannot run this file: {error}",
+            "custom operators need a runtime that has them",
+        ) from None
+    return opened
+
+
+def fill_inputs(interpreter: Any, seed: int) -> None:
+    """Fill every input with seeded random data of its type (never zeros, which can run faster)."""
+    generator = np.random.default_rng(seed)
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], random_array(generator, detail))
+
+
+def random_array(generator: np.random.Generator, detail: Mapping[str, Any]) -> np.ndarray:
+    """Random values of an input's shape and type: [-1, 1) for floats, the whole range of 8 bits,
+    small non-negative indices otherwise."""
+    shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
+    if dtype.kind == "f":
+        return generator.uniform(-1, 1, shape).astype(dtype)
+    if dtype.kind == "b":
+        return generator.integers(0, 2, shape).astype(bool)
+    if dtype.itemsize == 1:
+        limits = np.iinfo(dtype)
+        return generator.integers(limits.min, limits.max + 1, shape).astype(dtype)
+    return generator.integers(0, 2, shape).astype(dtype)

@@ -1,0 +1,295 @@
+"""Makes the stations of a run and joins them to the plans of its tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perfmodel.sim.cell import Cell
+from perfmodel.sim.client import Client
+from perfmodel.sim.distributions import Distribution, Draw
+from perfmodel.sim.energy import BaseShare
+from perfmodel.sim.heat import Thermometer
+from perfmodel.sim.link import Link, Losses, Pipe, RadioPower, TransferStage
+from perfmodel.sim.memory import Heap, LoadStage, ModelMemory, PauseStage, background_kills
+from perfmodel.sim.plan import Plan, PlanStep, plans_of
+from perfmodel.sim.rates import (
+    ChangingRate,
+    ConstantRate,
+    Rate,
+    lognormal_segments,
+    markov_segments,
+    trace_segments,
+)
+from perfmodel.sim.records import Statistics
+from perfmodel.sim.replication import Run
+from perfmodel.sim.request import COMPUTE, PREPROCESS, Stage
+from perfmodel.sim.result import Outcome
+from perfmodel.sim.scenario import RateSpec, Task
+from perfmodel.sim.server import Server, ServerStage
+from perfmodel.sim.service import BatchService, Service, SingleService
+from perfmodel.sim.unit import Screen, Unit, UnitStage
+from perfmodel.sim.workload import closed_arrivals, gaps_ms, open_arrivals
+
+
+@dataclass(slots=True)
+class Phone:
+    """The stations of one phone; units are made when a plan first needs them."""
+
+    index: int
+    memory: ModelMemory
+    thermometer: Thermometer | None = None
+    heap: Heap | None = None
+    link: Link | None = None
+    base: BaseShare | None = None
+    screen: Screen | None = None
+    units: dict[str, Unit] = field(default_factory=dict)
+
+    @property
+    def track(self) -> str:
+        """The phone's name in a trace."""
+        return f"device {self.index}"
+
+
+class Builder:
+    """The phones, cells and server of a run, ready to go."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._scenario = run.scenario
+        self._plans = [
+            {plan.name: plan for plan in plans_of(task, run.scenario)} for task in run.scenario.task
+        ]
+        self._sources: dict[tuple[str, Distribution], Draw] = {}
+        self._constant_rates: dict[float, ConstantRate] = {}
+        self._server_stages: dict[tuple[int, str], ServerStage] = {}
+        self._cells: tuple[Cell, Cell] | None = None
+        self._server = self._make_server()
+        self._phones = [self._make_phone(index) for index in range(run.scenario.device.count)]
+
+    def _make_server(self) -> Server | None:
+        spec = self._scenario.server
+        if spec is None:
+            return None
+        cold_start = spec.cold_start_ms.draws(self._run.rng("cold start"))
+        return Server(self._run.env, spec, cold_start, self._run.tracer)
+
+    def _make_phone(self, index: int) -> Phone:
+        spec, run = self._scenario.device, self._run
+        phone = Phone(index, ModelMemory(spec.memory.capacity_mb))
+        if spec.heat is not None:
+            phone.thermometer = Thermometer(spec.heat)
+        if spec.memory.heap_mb is not None:
+            phone.heap = Heap(spec.memory.heap_mb)
+        if spec.memory.background_every_s is not None:
+            rng = run.rng("background", index)
+            run.env.process(background_kills(run.env, phone.memory, spec.memory, rng))
+        if spec.base_mw:
+            phone.base = BaseShare(spec.base_mw, run.meter)
+        phone.link = self._make_link(index, phone.track)
+        for task_index, task in enumerate(self._scenario.task):
+            self._add_client(phone, task_index, task)
+        if spec.ui is not None:
+            unit = self._unit(phone, spec.ui.unit)
+            draw = self._draws(spec.ui.render_ms, "render")
+            phone.screen = Screen(run.env, unit, draw, spec.ui.refresh_hz, run.meter)
+        return phone
+
+    def _unit(self, phone: Phone, name: str) -> Unit:
+        if name not in phone.units:
+            spec, run = getattr(self._scenario.device, name), self._run
+            phone.units[name] = Unit(
+                run.env, name, spec, run.meter, phone.thermometer, run.tracer, phone.track
+            )
+        return phone.units[name]
+
+    def _make_link(self, index: int, track: str) -> Link | None:
+        spec, run = self._scenario.link, self._run
+        if spec is None:
+            return None
+        up: Pipe | Cell
+        down: Pipe | Cell
+        if spec.sharing == "cell":
+            up, down = self._shared_cells()
+        else:
+            in_turn = spec.sharing == "own"
+            up = Pipe(self._rate(spec.uplink, "uplink", index), in_turn)
+            down = Pipe(self._rate(spec.downlink, "downlink", index), in_turn)
+        jitter = self._draws(spec.jitter_ms, "jitter")
+        losses = None
+        if spec.loss:
+            losses = Losses(spec.loss, spec.rtt_ms or 0.0, run.rng("loss", index))
+        radio = RadioPower(spec.radio, run.meter) if spec.radio else None
+        return Link(run.env, spec, up, down, jitter, losses, radio, run.tracer, track)
+
+    def _shared_cells(self) -> tuple[Cell, Cell]:
+        spec, env = self._scenario.link, self._run.env
+        assert spec is not None
+        if self._cells is None:
+            self._cells = (
+                Cell(env, self._rate(spec.uplink, "uplink", 0)),
+                Cell(env, self._rate(spec.downlink, "downlink", 0)),
+            )
+        return self._cells
+
+    def _rate(self, spec: RateSpec | None, source: str, index: int) -> Rate:
+        assert spec is not None, "resolve the scenario first"
+        if spec.kind == "trace":
+            assert spec.times_s is not None
+            assert spec.trace_mbps is not None
+            scaled = [mbps * spec.scale for mbps in spec.trace_mbps]
+            return ChangingRate(trace_segments(spec.times_s, scaled))
+        if spec.kind == "constant":
+            assert spec.mbps is not None
+            return self._constant_rates.setdefault(spec.mbps, ConstantRate(spec.mbps))
+        rng = self._run.rng(source, index)
+        if spec.kind == "markov":
+            assert spec.states_mbps is not None
+            assert spec.dwell_s is not None
+            return ChangingRate(markov_segments(spec.states_mbps, spec.dwell_s, rng))
+        assert spec.mbps is not None
+        return ChangingRate(
+            lognormal_segments(spec.mbps, spec.cv, spec.correlation, spec.step_s, rng)
+        )
+
+    def _draws(self, law: Distribution, source: str) -> Draw:
+        """Return the draws of a source; all phones take turns at one stream. Only arrivals and
+        bandwidths have one per phone: ten thousand of each would not fit a processor's cache."""
+        if (source, law) not in self._sources:
+            self._sources[source, law] = law.draws(self._run.rng(source))
+        return self._sources[source, law]
+
+    def _add_client(self, phone: Phone, task_index: int, task: Task) -> None:
+        plans = self._plans[task_index]
+        if task.on_device is not None and task.on_device.resident:
+            phone.memory.put(task.name, task.on_device.weights_mb or 0.0)
+        stages = {
+            plan.name: tuple(
+                self._stage(phone, task_index, task, plan, step) for step in plan.steps
+            )
+            for plan in plans.values()
+        }
+        client = Client(
+            self._run,
+            self._scenario,
+            (task_index, phone.index),
+            plans,
+            stages,
+            phone.link,
+            phone.base,
+        )
+        self._start_source(client, phone.index, task)
+
+    def _start_source(self, client: Client, index: int, task: Task) -> None:
+        run, spec = self._run, task.workload
+        run.open_source()
+        rng = run.rng(f"arrivals {task.name}", index)
+        if spec.kind == "closed":
+            source = closed_arrivals(
+                run.env,
+                spec.think_ms.draws(rng),
+                spec,
+                client.submit,
+                run.close_source,
+                client.all_answered,
+            )
+        else:
+            gaps = gaps_ms(spec, rng, spec.times_s or ())
+            source = open_arrivals(run.env, gaps, spec, client.submit, run.close_source)
+        run.env.process(source)
+
+    def _stage(
+        self, phone: Phone, task_index: int, task: Task, plan: Plan, step: PlanStep
+    ) -> Stage:
+        run = self._run
+        if step.where == "server":
+            return self._server_stage(task_index, task, plan, step)
+        # named without the plan: a step has the same draws whatever plan it is part of
+        draw = self._draws(step.law, f"{task.name} {step.step} {step.where}")
+        if step.where in ("uplink", "downlink"):
+            assert phone.link is not None
+            return TransferStage(phone.link, step.where == "uplink", draw)
+        if step.where in ("memory", "heap"):
+            assert task.on_device is not None
+            if step.where == "heap":
+                assert phone.heap is not None
+                return PauseStage(run.env, phone.heap, task.on_device.allocates_mb, draw)
+            size_mb = task.on_device.weights_mb or 0.0
+            cpu = self._unit(phone, "cpu")
+            return LoadStage(phone.memory, task.name, size_mb, cpu, draw, task.priority, run.meter)
+        kind = PREPROCESS if step.step == "preprocess" else COMPUTE
+        return UnitStage(self._unit(phone, step.where), kind, draw, task.priority, run.meter)
+
+    def _server_stage(self, task_index: int, task: Task, plan: Plan, step: PlanStep) -> ServerStage:
+        """Return the server's part of a plan: one object for all phones, so that they batch."""
+        key = (task_index, plan.name)
+        if key not in self._server_stages:
+            assert self._server is not None
+            service: Service
+            if step.batch_ms:
+                service = BatchService(step.batch_sizes, step.batch_ms)
+            else:
+                service = SingleService(step.law.draws(self._run.rng(f"{task.name} service")))
+            self._server_stages[key] = ServerStage(self._server, service)
+        return self._server_stages[key]
+
+    def outcome(self, statistics: Statistics) -> Outcome:
+        """Return what the finished run came to."""
+        run = self._run
+        for phone in self._phones:
+            if phone.link is not None and phone.link.radio is not None:
+                phone.link.radio.finish()
+        return Outcome(
+            statistics=statistics,
+            answered=run.answered,
+            dropped=run.dropped,
+            rejected=run.lost,
+            utilization=self._utilization(),
+            energy_mj=dict(run.meter.mj),
+            counts=self._counts(),
+            backlog=run.backlog_at_last_arrival,
+            last_arrival_ms=run.last_arrival_ms,
+            makespan_ms=run.env.now,
+        )
+
+    def _utilization(self) -> dict[str, float]:
+        """Return busy shares: units and own links as means over phones, cell and server as is."""
+        span_ms = self._run.env.now
+        found: dict[str, float] = {}
+        if not span_ms:
+            return found
+        phones = len(self._phones)
+        for phone in self._phones:
+            for name, unit in phone.units.items():
+                slots = getattr(self._scenario.device, name).slots
+                found[name] = found.get(name, 0.0) + unit.busy_ms / (span_ms * slots * phones)
+            if phone.link is not None and phone.link.in_turn:
+                for name, pipe in (("uplink", phone.link.up), ("downlink", phone.link.down)):
+                    found[name] = found.get(name, 0.0) + pipe.busy_ms / (span_ms * phones)
+        if self._cells is not None:
+            found["uplink"], found["downlink"] = (cell.busy_ms / span_ms for cell in self._cells)
+        if self._server is not None:
+            found["server"] = self._server.utilization()
+        return found
+
+    def _counts(self) -> dict[str, float]:
+        """Return what happened how often, and how hot it got, where the scenario has that."""
+        counts: dict[str, float] = {}
+        phones, spec = self._phones, self._scenario.device
+        totals = {
+            "loads": sum(phone.memory.loads for phone in phones),
+            "evictions": sum(phone.memory.evictions for phone in phones),
+            "background_kills": sum(phone.memory.kills for phone in phones),
+            "collections": sum(phone.heap.collections for phone in phones if phone.heap),
+        }
+        counts.update({name: float(value) for name, value in totals.items() if value})
+        if spec.ui is not None:
+            screens = [phone.screen for phone in phones if phone.screen]
+            counts["frames"] = float(sum(screen.frames for screen in screens))
+            counts["late_frames"] = float(sum(screen.late_frames for screen in screens))
+        if spec.heat is not None:
+            meters = [phone.thermometer for phone in phones if phone.thermometer]
+            counts["hottest_c"] = max(thermometer.hottest_c for thermometer in meters)
+        server = self._scenario.server
+        if self._server is not None and server is not None and server.autoscale is not None:
+            counts["replicas_at_end"] = float(self._server.replicas)
+        return counts

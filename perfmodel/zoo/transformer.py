@@ -1,0 +1,178 @@
+"""Transformers: ViT-B (arXiv:2010.11929) and MobileBERT (arXiv:2004.02984)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from perfmodel.errors import GraphError
+from perfmodel.graph.builder import GraphBuilder
+from perfmodel.zoo.layers import affine, image
+from perfmodel.zoo.registry import (
+    BATCH,
+    Parameter,
+    Published,
+    ZooEntry,
+    image_parameters,
+    printed,
+    rows,
+)
+
+TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+MOBILEBERT = "https://arxiv.org/abs/2004.02984 (table 4)"
+CHECKPOINT = "https://huggingface.co/google/mobilebert-uncased"
+
+
+def layer_norm(g: GraphBuilder, x: str) -> str:
+    """Normalise over the last axis, with scale and shift."""
+    width = g.shape(x)[-1]
+    return g.op("layer_norm", x, g.constant((width,)), g.constant((width,)), axes=(-1,))
+
+
+def attention(g: GraphBuilder, q: str, k: str, v: str, heads: int, bias: str = "") -> str:
+    """Scaled dot-product attention of (batch, tokens, width) tensors; `bias` adds to the scores.
+
+    The scale is folded into the projection of the queries.
+    """
+    scores = g.op("matmul", _split(g, q, heads), _split(g, k, heads), transpose_b=True)
+    if bias:
+        scores = g.binary("add", scores, bias)
+    mixed = g.op("matmul", g.op("softmax", scores), _split(g, v, heads))
+    batch, _, tokens, size = g.shape(mixed)
+    mixed = g.op("transpose", mixed, perm=(0, 2, 1, 3))
+    return g.reshape(mixed, (batch, tokens, heads * size))
+
+
+def _split(g: GraphBuilder, x: str, heads: int) -> str:
+    batch, tokens, width = g.shape(x)
+    x = g.reshape(x, (batch, tokens, heads, width // heads))
+    return g.op("transpose", x, perm=(0, 2, 1, 3))
+
+
+def _linear(g: GraphBuilder, x: str, out: int, activation: str = "none") -> str:
+    return g.fc(x, out, activation=activation, keep_dims=True)
+
+
+def vit(g: GraphBuilder, resolution: int, classes: int, batch: int, *, patch: int) -> str:
+    """ViT-Base: 12 layers of width 768 with 12 heads; the resolution must divide by the patch."""
+    if resolution % patch:
+        raise GraphError(
+            f"resolution {resolution} is no multiple of the patch size {patch}",
+            f"take a multiple of {patch}",
+        )
+    x = g.conv(image(g, batch, resolution), 768, patch, patch, "valid")
+    x = g.reshape(x, (batch, (resolution // patch) ** 2, 768))
+    token = g.constant((1, 1, 768), "class_token")
+    if batch > 1:
+        token = g.op("tile", token, multiples=(batch, 1, 1))
+    x = g.concat([token, x], axis=1)
+    x = g.binary("add", x, g.constant((1, *g.shape(x)[1:]), "positions"))
+    for _ in range(12):
+        x = _vit_layer(g, x)
+    x = g.op("slice", layer_norm(g, x), begin=(0, 0, 0), size=(batch, 1, 768))
+    return g.op("softmax", g.fc(x, classes))
+
+
+def _vit_layer(g: GraphBuilder, x: str) -> str:
+    projected = _linear(g, layer_norm(g, x), 3 * 768)
+    q, k, v = g.add_op("split", [projected], {"axis": 2, "sizes": (768,) * 3})
+    x = g.binary("add", x, _linear(g, attention(g, q, k, v, 12), 768))
+    y = g.op("gelu", _linear(g, layer_norm(g, x), 4 * 768))
+    return g.binary("add", x, _linear(g, y, 768))
+
+
+def mobilebert(g: GraphBuilder, sequence: int, batch: int) -> str:
+    """MobileBERT for question answering: 24 layers with 128 channels inside, 512 between.
+
+    Inputs: token and segment ids, and what is added to the attention scores (0, or very negative
+    where there is no token). Its normalisation is a multiply and an add. Output: start and end
+    logits of every token.
+    """
+    ids = g.input((batch, sequence), "input_ids", "int32")
+    segments = g.input((batch, sequence), "segment_ids", "int32")
+    bias = g.input((batch, 1, 1, sequence), "attention_bias")
+    x = g.op("gather", g.constant((30_522, 128), "word_embeddings"), ids, axis=0)
+    x = _linear(g, _trigram(g, x), 512)
+    positions = g.constant((512, 512), "position_embeddings")
+    used = g.op("slice", positions, begin=(0, 0), size=(sequence, 512))
+    x = g.binary("add", x, used)
+    kind = g.op("gather", g.constant((2, 512), "segment_embeddings"), segments, axis=0)
+    x = affine(g, g.binary("add", x, kind))
+    for _ in range(24):
+        x = _mobilebert_layer(g, x, bias)
+    return _linear(g, x, 2)
+
+
+def _trigram(g: GraphBuilder, x: str) -> str:
+    """Each token's embedding between those of its neighbours."""
+    batch, tokens, width = g.shape(x)
+    size = (batch, tokens - 1, width)
+    later = g.op("slice", x, begin=(0, 1, 0), size=size)
+    earlier = g.op("slice", x, begin=(0, 0, 0), size=size)
+    later = g.op("pad", later, paddings=((0, 0), (0, 1), (0, 0)))
+    earlier = g.op("pad", earlier, paddings=((0, 0), (1, 0), (0, 0)))
+    return g.concat([later, x, earlier])
+
+
+def _mobilebert_layer(g: GraphBuilder, x: str, bias: str) -> str:
+    narrow = affine(g, _linear(g, x, 128))
+    shared = affine(g, _linear(g, x, 128))
+    q, k, v = _linear(g, shared, 128), _linear(g, shared, 128), _linear(g, x, 128)
+    y = _linear(g, attention(g, q, k, v, 4, bias), 128)
+    y = affine(g, g.binary("add", y, narrow))
+    for _ in range(4):
+        inner = _linear(g, y, 512, "relu")
+        y = affine(g, g.binary("add", _linear(g, inner, 128), y))
+    return affine(g, g.binary("add", _linear(g, y, 512), x))
+
+
+ENTRIES = (
+    *(
+        ZooEntry(
+            f"vit_b{patch}",
+            f"ViT-B/{patch}",
+            "vit",
+            "classification",
+            (224, 224, 3),
+            image_parameters(224, 1000),
+            partial(vit, patch=patch),
+            published,
+            rows(TORCHVISION, "imagenet_top1", top1),
+            note="The accuracy at 384 is of weights trained on billions of other images (SWAG, "
+            "arXiv:2201.08371) first; do not compare it with the rest."
+            if patch == 16
+            else "",
+        )
+        for patch, published, top1 in (
+            (
+                16,
+                (
+                    printed(TORCHVISION, "17.564G", "86,567,656"),
+                    printed(TORCHVISION, "55.484G", "86,859,496", "resolution=384"),
+                ),
+                "- float 81.072\nresolution=384 float 85.304",
+            ),
+            (32, (printed(TORCHVISION, "4.409G", "88,224,232"),), "- float 75.912"),
+        )
+    ),
+    ZooEntry(
+        "mobilebert",
+        "MobileBERT",
+        "mobilebert",
+        "question answering",
+        (384,),
+        (Parameter("sequence", 384, 2, 512), BATCH),
+        mobilebert,
+        (
+            Published(CHECKPOINT, params=24_581_888),
+            printed(
+                MOBILEBERT,
+                "2.85G",
+                "25.3M",
+                "sequence=128",
+                note="The paper prints 5.7 G FLOPs and 25.3 M parameters; the published checkpoint "
+                "has 24.58 M, and its products add up to 2.70 G, 5 % less.",
+            ),
+        ),
+        rows(MOBILEBERT, "squad_v1.1_f1", "- float 90.0"),
+    ),
+)

@@ -1,0 +1,200 @@
+"""Fitting a host from samples whose truth is known: planted speeds, overheads and first runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from perfmodel.calibration.first_run import first_ms, fit_load, load_fact
+from perfmodel.calibration.host_fit import (
+    concatenated,
+    conformal_bounds,
+    fit_targets,
+    near_bytes_of,
+    overhead,
+    predicted_ms,
+    traits_of,
+)
+from perfmodel.cost_models.kernel_terms import work_of
+from perfmodel.devices.facts import traits_from_dict
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.registry import Resolved
+from perfmodel.errors import MeasurementError
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
+from perfmodel.kernels.loading import LoadWork, load_work
+from perfmodel.prediction import predict_workload, workload
+from perfmodel.prediction_batch import network_batch, predict_batch
+from perfmodel.runners.campaign import result_from_entry
+from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.random_nets import random_network, random_recurrent
+from perfmodel.runners.samples import FirstRun, Sample, first_run
+from perfmodel.target import Target
+
+SETUP = Setup("fp32", 1)
+
+
+def planted_us(table: KernelTable) -> np.ndarray:
+    """A machine of 40 GMAC/s and 8 GB/s that starts a kernel in 2 us."""
+    moved = table["input_elements"] + table["output_elements"] + table["weight_elements"]
+    return table["macs"] / 4e4 + 4 * moved / 8e3 + 2.0
+
+
+def samples(count: int, noise: float = 0.0, fixed_ms: float = 0.1) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    found = []
+    for seed in range(count):
+        graph = random_network(seed, blocks=5)
+        table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+        us = planted_us(table) * np.exp(noise * rng.standard_normal())
+        whole = fixed_ms + 1.05 * us.sum() / 1e3
+        work = load_work(table, "fp32")
+        load = 3.0 + 0.05 * len(table) + work.packed_bytes / 1e6
+        load += 0.7 * work.window_bytes / 1e6 + 0.15 * work.pointer_bytes / 1e6
+        first = FirstRun(load, 1.3 * whole, whole, work, True)
+        key = f"fp32/t1/{graph.name}"
+        found.append(Sample(key, SETUP, table, us, whole, len(table), first, True))
+    return found
+
+
+def test_the_overhead_of_whole_inferences_is_found() -> None:
+    cost = overhead(samples(30))
+    assert cost.fixed_ms == pytest.approx(0.1, rel=0.02)
+    assert cost.ratio == pytest.approx(1.05, rel=0.001)
+
+
+def test_the_weights_that_stay_near_the_core_are_found_from_times() -> None:
+    graphs = [random_recurrent(seed) for seed in range(40)]
+    layers = concatenated([KernelTable.from_kernels(fuse(g, "tflite-cpu")) for g in graphs])
+    near = 2.0**23
+    machine = replace(traits_of(SETUP, layers, np.ones(len(layers))).machine, near_bytes=near)
+    # reading from far costs as much as the arithmetic on it
+    us = work_of(layers, machine).terms @ np.array([0.7, 1.0, 0.1, 0.3, 0.05])
+    assert near_bytes_of([(SETUP, layers, us)]) == near
+    assert near_bytes_of([(SETUP, layers.take(np.arange(4)), us[:4])]) == 0.0
+
+
+def test_an_inference_costs_no_more_beside_its_kernels_than_a_whole_lone_layer() -> None:
+    found = samples(30)
+    lone = replace(found[0], operators=0, whole_ms=0.02)
+    assert overhead([*found, lone]).fixed_ms == 0.02
+    assert overhead([*found, replace(lone, whole_ms=5.0)]) == overhead(found)
+
+
+def test_a_planted_machine_is_recovered_out_of_sample() -> None:
+    (fitted,) = fit_targets(samples(40))
+    # whole networks that no fit saw, on a machine without noise
+    assert fitted.error.cases == 40
+    assert fitted.error.median < 0.04
+    unseen = KernelTable.from_kernels(fuse(random_network(999, blocks=5), "tflite-cpu"))
+    truth = 0.1 + 1.05 * planted_us(unseen).sum() / 1e3
+    assert predicted_ms(fitted.predictor, unseen) == pytest.approx(truth, rel=0.1)
+
+
+def test_noise_widens_the_interval() -> None:
+    (quiet,) = fit_targets(samples(30))
+    (noisy,) = fit_targets(samples(30, noise=0.2))
+    assert noisy.interval.low_log + noisy.interval.high_log > 0.3
+    assert quiet.interval.low_log + quiet.interval.high_log < 0.3
+
+
+def test_conformal_bounds_leave_a_tenth_outside() -> None:
+    residuals = np.random.default_rng(1).standard_normal(4000)
+    low, high = conformal_bounds(residuals)
+    # 5 % and 95 % of the normal distribution: 1.645
+    assert low == pytest.approx(1.645, abs=0.08)
+    assert high == pytest.approx(1.645, abs=0.08)
+    fresh = np.random.default_rng(2).standard_normal(4000)
+    assert np.mean((fresh >= -low) & (fresh <= high)) == pytest.approx(0.9, abs=0.02)
+
+
+def test_first_runs_are_recovered_by_their_parts() -> None:
+    runs = [s.first for s in samples(30)]
+    # recurrent layers that are hardly prepared: their weights are read in the first inference
+    for mb in (1, 4, 9, 16):
+        work = LoadWork(1, 0.0, 0.0, 0.0, 1e6 * mb)
+        runs.append(FirstRun(3.05 + 0.1 * mb, 1.3 + 0.3 * mb, 1.0, work, True))
+    fact = fit_load(runs, SETUP)
+    assert fact is not None
+    assert fact.fixed_ms == pytest.approx(3.0, rel=0.01)
+    assert fact.first_inference == pytest.approx(1.3, rel=0.01)
+    assert fact.bytes_per_ms == pytest.approx(1e6, rel=0.01)
+    assert fact.window_ms_per_mb == pytest.approx(0.7, rel=0.01)
+    assert fact.pointer_ms_per_mb == pytest.approx(0.15, rel=0.01)
+    assert fact.unpacked_ms_per_mb == pytest.approx(0.4, rel=0.01)
+    unseen = LoadWork(10, 2e6, 1e6, 4e6, 5e6)
+    truth = 3 + 0.5 + 2 + 0.7 + 0.6 + 2.0 + 6.5
+    assert first_ms(fact, unseen, 5.0) == pytest.approx(truth, rel=0.01)
+
+
+def test_a_load_fact_of_an_older_profile_has_no_further_costs() -> None:
+    old = {"unit": "cpu", "framework": "tflite/t1", "fixed_ms": 1.0, "bytes_per_ms": 1e6}
+    traits = traits_from_dict({"load": [old | {"source": "s", "precision": "fp32"}]}, "traits")
+    fact = load_fact(traits, SETUP)
+    assert fact is not None
+    assert first_ms(fact, LoadWork(10, 2e6, 1e6, 4e6, 5e6), 5.0) == pytest.approx(1 + 2 + 5)
+
+
+def test_one_slow_load_of_three_does_not_count() -> None:
+    graph = random_network(1, blocks=3)
+    table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+    runs = {"warmup_ms": [], "runs_ms": [4.0], "started_s": 0.0, "per_op_us": {}}
+    one = {
+        "raw": runs | {"load_ms": 90.0, "first_ms": 8.0},
+        "reference_before_ms": [2.0],
+        "reference_after_ms": [2.0],
+    }
+    entry = {"sets": [one], "loads": [[30.0, 5.0], [20.0, 6.0]], "cold": True}
+    found = first_run(table, SETUP, result_from_entry("k", entry), entry, nominal_ms=1.0)
+    # the reference is at half its nominal speed: inferences are rescaled, loading is not
+    assert (found.load_ms, found.inference_ms, found.first_ms) == (30.0, 3.0, 33.0)
+    assert found.work.kernels == len(table)
+
+
+def test_too_few_networks_are_refused_with_what_to_do() -> None:
+    with pytest.raises(MeasurementError, match="larger --budget"):
+        fit_targets(samples(3))
+
+
+def test_what_a_network_holds_decides_on_its_kernels_times() -> None:
+    """The same kernels are half as quick in networks that leave the caches."""
+    limit = 2.0**23
+    grown = []
+    for one in samples(40, fixed_ms=0.0):
+        factor = 2.0 if 4 * one.table[NETWORK_COLUMN][0] > limit else 1.0
+        grown.append(replace(one, kernel_us=factor * one.kernel_us, whole_ms=factor * one.whole_ms))
+    (fitted,) = fit_targets(grown)
+    assert fitted.error.median < 0.08
+    table = grown[0].table
+    held = {
+        size: replace(table, number=table.number | {NETWORK_COLUMN: np.full(len(table), size)})
+        for size in (2.0**17, 2.0**24)
+    }
+    quick, slow = (fitted.predictor.parts_ms(t).sum() for t in held.values())
+    assert slow > 1.4 * quick
+
+
+def test_the_blocks_of_the_library_are_found_from_times() -> None:
+    table = concatenated([one.table for one in samples(20)])
+    wide = np.where(table["kernel_class"] == "depthwise", table["groups"], table["n"])
+    block = np.where(table["kernel_class"] == "depthwise", 8, 32)
+    filled = np.ceil(np.maximum(wide, 1) / block) * block / np.maximum(wide, 1)
+    machine = traits_of(SETUP, table, table["macs"] * filled / 4e4 + 1.0).machine
+    assert (machine.columns, machine.channels) == (32, 8)
+    even = traits_of(SETUP, table, np.maximum(table["macs"] / 4e4, 1e-3)).machine
+    assert (even.columns, even.channels) == (1, 1)
+
+
+def test_a_batch_knows_what_each_network_holds() -> None:
+    (fitted,) = fit_targets(samples(20))
+    works = [workload(random_network(seed, blocks=4), "tflite-cpu") for seed in (101, 102, 103)]
+    target = Target("host", "cpu", "tflite", "fp32", 1)
+    profile = TargetProfile(
+        target, "steady", fitted.predictor, fitted.interval, fitted.error, Provenance("test", 1)
+    )
+    resolved = Resolved(DeviceProfile("host", "Host", "host", (profile,)), profile)
+    together = predict_batch(network_batch(works), resolved).predictions()
+    alone = [predict_workload(work, resolved) for work in works]
+    assert [p.latency_ms for p in together] == pytest.approx([p.latency_ms for p in alone])

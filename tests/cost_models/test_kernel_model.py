@@ -1,0 +1,263 @@
+"""Kernel cost models: what they must recover, borrow, keep and refuse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows, TargetTraits
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
+from perfmodel.cost_models.kernel_terms import Machine, combine, work_of
+from perfmodel.cost_models.predictor import Predictor
+from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, gpu_family
+from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.kernels.winograd import winograd_work
+from perfmodel.measurements.kernels import table_from_rows
+from validation.data.kernel_tables import lookup_drift_us, phone_set, read_phone_rows
+from validation.profiles.kernel_settings import phone_model, small_model
+
+
+def _convs(count: int, kernel: int = 1, seed: int = 0, cin: int | None = None) -> KernelTable:
+    rng = np.random.default_rng(seed)
+    size = rng.integers(4, 60, count)
+    channels = rng.integers(8, 512, count) if cin is None else np.full(count, cin)
+    ones = np.ones(count)
+    return table_from_rows(
+        {
+            "op": np.array(["conv2d"] * count, dtype=object),
+            "cin": channels,
+            "hin": size,
+            "win": size,
+            "cout": rng.integers(8, 512, count),
+            "hout": size,
+            "wout": size,
+            "kh": ones * kernel,
+            "kw": ones * kernel,
+        }
+    )
+
+
+def _join(a: KernelTable, b: KernelTable) -> KernelTable:
+    return KernelTable(
+        {c: np.concatenate([a.text[c], b.text[c]]) for c in a.text},
+        {c: np.concatenate([a.number[c], b.number[c]]) for c in a.number},
+    )
+
+
+def _rows(table: KernelTable, target: np.ndarray, names: str) -> KernelRows:
+    return KernelRows(table, target, tuple(TargetTraits(n) for n in names.split()))
+
+
+def _true_us(table: KernelTable, macs_per_us: float, launch_us: float = 20.0) -> np.ndarray:
+    """A machine that computes at one speed and moves 4 bytes an element at 8 GB/s."""
+    moved = 4 * (table["input_elements"] + table["output_elements"] + table["weight_elements"])
+    return table["macs"] / macs_per_us + moved / 8e3 + launch_us
+
+
+def test_winograd_products_of_a_14_by_14_layer() -> None:
+    # tiles of 6 x 6 outputs, 8 x 8 transformed: ceil(14 / 6)^2 = 9 tiles x 64 x 32 x 48 products;
+    # MNN's rule prefers 4 x 4 outputs there: ceil(14 / 4)^2 = 16 tiles x 36 x 32 x 48
+    table = table_from_rows(
+        {
+            "op": np.array(["conv2d"], dtype=object),
+            **{c: np.array([14.0]) for c in ("hin", "win", "hout", "wout")},
+            **{c: np.array([3.0]) for c in ("kh", "kw")},
+            "cin": np.array([32.0]),
+            "cout": np.array([48.0]),
+        }
+    )
+    unit, products, _ = winograd_work(table)
+    assert (unit[0], products[0]) == (4.0, 16 * 36 * 32 * 48)
+    unit, products, _ = winograd_work(table, "acl")
+    assert (unit[0], products[0]) == (4.0, 16 * 36 * 32 * 48)
+
+
+def test_arm_library_runs_1x7_as_a_one_dimensional_winograd() -> None:
+    # F(2, 7): 8 products for 2 outputs, so 17 columns take 9 tiles: 9 x 8 x 17 rows x 160 x 192
+    table = table_from_rows(
+        {
+            "op": np.array(["conv2d"], dtype=object),
+            **{c: np.array([17.0]) for c in ("hin", "win", "hout", "wout")},
+            "kh": np.array([1.0]),
+            "kw": np.array([7.0]),
+            "cin": np.array([160.0]),
+            "cout": np.array([192.0]),
+        }
+    )
+    assert winograd_work(table, "acl")[1][0] == 9 * 8 * 17 * 160 * 192
+    assert winograd_work(table, "best")[0][0] == 0
+
+
+@pytest.mark.parametrize("overlap", ["none", "launch", "memory"])
+def test_the_derivative_of_combined_terms_is_that_of_finite_differences(overlap: str) -> None:
+    spent = np.abs(np.random.default_rng(0).normal(3, 1, (6, 5))) + 0.1
+    _, slope = combine(spent, overlap)
+    for j in range(5):
+        step = np.zeros(5)
+        step[j] = 1e-6
+        change = (combine(spent + step, overlap)[0] - combine(spent - step, overlap)[0]) / 2e-6
+        np.testing.assert_allclose(slope[:, j], change, rtol=1e-5)
+
+
+def test_a_roofline_takes_the_longer_of_arithmetic_and_memory() -> None:
+    # 4-norm of 100 and 10: 100 x (1 + 1e-4)^(1/4) = 100.0025, plus a launch of 5
+    total, _ = combine(np.array([[100.0, 10.0, 0.0, 0.0, 5.0]]), "memory")
+    assert total[0] == pytest.approx(105.0025, abs=1e-3)
+
+
+def test_a_known_machine_is_recovered_on_unseen_shapes() -> None:
+    table, asked = _convs(400), _convs(100, seed=9)
+    model = small_model().fit(_rows(table, np.zeros(400, int), "a"), _true_us(table, 2e4))
+    predicted = model.predict(_rows(asked, np.zeros(100, int), "a"))
+    assert np.abs(predicted / _true_us(asked, 2e4) - 1).mean() < 0.04
+
+
+def test_an_unmeasured_kind_of_kernel_is_borrowed_from_another_device() -> None:
+    # device b is three times slower and never measured 3x3 stride-1 kernels, which a ran
+    # twice as fast per product as its 1x1 kernels
+    one, three = _convs(300), _convs(300, kernel=3, seed=1)
+
+    def times(table: KernelTable, slow: float, gain: float) -> np.ndarray:
+        work = work_of(table, Machine()).terms
+        return slow * (work[:, 0] / gain + 0.3 * work[:, 1] + work[:, 4])
+
+    table = _join(_join(one, three), one)
+    target = np.repeat([0, 0, 1], 300)
+    y = np.concatenate([times(one, 1, 1), times(three, 1, 2), times(one, 3, 1)])
+    model = phone_model().fit(_rows(table, target, "a b"), y)
+    asked = _convs(60, kernel=3, seed=5)
+    predicted = model.predict(_rows(asked, np.ones(60, int), "a b"))
+    # shrinkage keeps back a part of an effect seen on few rows
+    assert abs(np.median(predicted / times(asked, 3, 2)) - 1) < 0.15
+
+
+def test_ten_whole_network_times_set_the_scale_of_a_new_device() -> None:
+    table = _convs(500)
+    rows = _rows(table, np.repeat([0, 1], 250), "a b")
+    y = _true_us(table, 2e4) * np.where(rows.target == 0, 1.0, 2.0)
+    model = phone_model().fit(rows, y)
+    new, member = _convs(100, seed=3), np.repeat(np.arange(10), 10)
+    truth = 5.0 * _true_us(new, 2e4)
+    made = model.calibrate(new, TargetTraits("c"), np.bincount(member, truth), member)
+    asked = _convs(50, seed=4)
+    total = made.parts_ms(asked).sum() * 1e3
+    assert total == pytest.approx(5.0 * _true_us(asked, 2e4).sum(), rel=0.06)
+
+
+def test_the_estimator_clones_and_is_deterministic() -> None:
+    table = _convs(200)
+    rows, y = _rows(table, np.zeros(200, int), "a"), _true_us(table, 1e4)
+    model = phone_model()
+    first = clone(model).fit(rows, y).predict(rows)
+    assert clone(model).get_params() == model.get_params()
+    assert np.array_equal(first, clone(model).fit(rows, y).predict(rows))
+
+
+def test_a_predictor_is_plain_data_and_answers_the_same_after_reading() -> None:
+    table = _convs(300)
+    model = phone_model().fit(_rows(table, np.zeros(300, int), "a"), _true_us(table, 1e4))
+    made = model.predictor(0)
+    read = KernelPredictor.from_dict(json.loads(json.dumps(made.to_dict())))
+    assert isinstance(read, Predictor)
+    np.testing.assert_array_equal(read.parts_ms(table), made.parts_ms(table))
+    np.testing.assert_array_equal(read.novelty(table), made.novelty(table))
+    blocks = replace(made, machine=replace(made.machine, columns=32, channels=16))
+    read = KernelPredictor.from_dict(json.loads(json.dumps(blocks.to_dict())))
+    assert read.machine == blocks.machine
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limit": -1},
+        {"limit": float("nan")},
+        {"cells": {"conv1x1": [1, 2]}},
+        {"cells": {"conv1x1": [1e9] * 5}},
+        {"default": None},
+        {"machine": {}},
+        {"machine": {**vars(Machine()), "columns": 0}},
+        {"inputs": ["no such feature"]},
+        {"ranges": {"conv1x1": [[0, 0], [1, 1]]}},
+        {"forests": {"conv": {"roots": []}}},
+        {"surprise": 1},
+    ],
+)
+def test_damaged_predictors_are_errors(change: dict[str, object]) -> None:
+    table = _convs(100)
+    model = phone_model().fit(_rows(table, np.zeros(100, int), "a"), _true_us(table, 1e4))
+    with pytest.raises(ProfileError):
+        KernelPredictor.from_dict({**model.predictor(0).to_dict(), **change})
+
+
+def test_novelty_is_zero_inside_the_range_and_grows_beyond_it() -> None:
+    table = _convs(300)
+    model = phone_model().fit(_rows(table, np.zeros(300, int), "a"), _true_us(table, 1e4))
+    made, wide = model.predictor(0), _convs(1, cin=512 * 1000)
+    assert made.novelty(table).max() == 0
+    assert made.novelty(wide)[0] > np.log(100)
+    assert made.novelty(_convs(3, kernel=3)).min() >= 1  # never measured
+
+
+def test_far_outside_the_data_time_follows_the_work() -> None:
+    table = _convs(300)
+    model = phone_model().fit(_rows(table, np.zeros(300, int), "a"), _true_us(table, 1e4))
+    small, large = (_convs(1, cin=c, seed=2) for c in (100_000, 1_000_000))
+    ratio = model.predictor(0).parts_ms(large).sum() / model.predictor(0).parts_ms(small).sum()
+    assert ratio == pytest.approx(10, rel=0.1)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_times_are_refused_with_their_row(bad: float) -> None:
+    table = _convs(50)
+    y = _true_us(table, 1e4)
+    y[7] = bad
+    with pytest.raises(MeasurementError, match="row 8"):
+        KernelModel().fit(_rows(table, np.zeros(50, int), "a"), y)
+
+
+def test_growing_host_time_is_found_in_a_series() -> None:
+    rng = np.random.default_rng(0)
+    kernel = 60 + rng.exponential(300, 4000)
+    drift = 250.0 * np.arange(4000) / 4000
+    found = lookup_drift_us(kernel + drift, np.zeros(4000))
+    assert np.abs(found - drift).max() < 40
+
+
+def test_a_low_power_card_cannot_hold_its_peak() -> None:
+    # 70 W / 18 pJ = 3.9 TFLOP/s of 8.1; 250 W / 18 pJ = 13.9 of 14.0
+    assert GPU_SPECS["Tesla T4"].sustained_gflops() == pytest.approx(3889, rel=0.01)
+    assert GPU_SPECS["Tesla V100-PCIE-32GB"].sustained_gflops() == pytest.approx(13300, rel=0.05)
+    assert GpuSpec("x", "NVIDIA", 100, 10, 1, 1).sustained_gflops() == 100
+
+
+def test_boards_of_one_die_are_one_family() -> None:
+    assert gpu_family("NVIDIA A100 80GB PCIe") == gpu_family("NVIDIA A100-SXM4-40GB")
+    assert gpu_family("Tesla V100") == gpu_family("Tesla V100-PCIE-32GB")
+
+
+def test_seventy_kernels_take_milliseconds_not_tens(data_dir: Path) -> None:
+    import time
+
+    kernels = phone_set(read_phone_rows(data_dir), "mnn", "gpu")
+    small = kernels.take(np.arange(0, len(kernels), 4))
+    made = phone_model().fit(small.rows, small.latency_us).predictor(0)
+    table = small.rows.table.take(np.arange(70))
+    made.parts_ms(table)
+    start = time.perf_counter()
+    for _ in range(5):
+        made.parts_ms(table)
+    # a loose bound: the machine may be busy
+    assert (time.perf_counter() - start) / 5 < 0.05
+
+
+def test_pnasnet_mobile_of_the_arm_library_is_read_at_331(data_dir: Path) -> None:
+    kernels = phone_set(read_phone_rows(data_dir), "acl", "cpu")
+    mine = kernels.network == "pnasnet-mobile"
+    assert kernels.rows.table["hin"][mine].max() == 331
+    assert not set(kernels.rows.table["hin"][mine]) & {224.0, 112.0, 56.0, 28.0, 14.0}

@@ -1,0 +1,184 @@
+"""Whole networks through the planner, the arena and our kernels, against float64, without a GPU."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shutil
+
+import numpy as np
+import pytest
+
+from perfmodel import zoo
+from perfmodel.errors import UncoveredOpError
+from perfmodel.graph import Graph, GraphBuilder
+from perfmodel.runners.cuda.backends import MODES, Mode, VanillaBackend
+from perfmodel.runners.cuda.network import Network, make_weights, plan_arena
+from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
+from perfmodel.runners.cuda.steps import Plan, Window, before_softmax, even_pads, plan_graph
+from tests.cuda.cuda_on_cpu import HostDevice
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="no g++ to build the CUDA kernels for the CPU"
+)
+STUDY = (
+    "alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v2", "squeezenet_1_1",
+    "inception_v3", "densenet121",
+)  # fmt: skip
+
+
+def everything(batch: int = 2) -> Graph:
+    """A small network with every operator and every fusion."""
+    g = GraphBuilder("everything")
+    x = g.input((batch, 13, 11, 3))
+    x = g.conv(x, 12, 3, 2, activation="relu")
+    x = g.op("lrn", x, size=5, alpha=1e-4, beta=0.75, bias=1.0)
+    trunk = g.pool(x, "max", 3, 1, "same")
+    y = g.conv(trunk, 24, 1, activation="relu6")
+    y = g.depthwise(y, 3, activation="relu6")
+    y = g.conv(y, 12, 1)
+    x = g.binary("add", y, trunk)
+    short = g.conv(x, 16, 1, 2)
+    y = g.conv(x, 8, 1, activation="relu")
+    y = g.op("batch_norm", g.conv(y, 8, 3, 2, groups=2), *(g.constant((8,)) for _ in range(4)))
+    x = g.binary("add", g.conv(g.op("relu", y), 16, 1), short, "relu")
+    x = g.concat([x, g.conv(x, 8, 3, activation="relu"), g.pool(x, "avg", 3, 1, "same")])
+    x = g.binary("add", g.binary("mul", x, g.constant((40,))), g.constant((40,)), "relu")
+    x = g.op("identity", g.pool(x, "max", 2, 2))
+    x = g.op("hard_swish", g.fc(g.reshape(x, (batch, -1)), 20, activation="relu"))
+    return g.build(g.op("softmax", g.fc(x, 10)))
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> HostDevice:
+    return HostDevice(tmp_path_factory.mktemp("kernels"))
+
+
+def error_of(host: HostDevice, mode: Mode, plan: Plan, seed: int = 0) -> float:
+    """Relative error of the worst output, with every buffer poisoned before the run."""
+    rng = np.random.default_rng(seed)
+    dtype = mode.variant.dtype
+    weights = {n: tuple(w.astype(dtype) for w in ws) for n, ws in make_weights(plan, seed).items()}
+    inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
+    network = Network(host, VanillaBackend(host, mode), plan, weights)  # type: ignore[arg-type]
+    network.poison()
+    network.set_inputs(inputs)
+    network.run()
+    expected = run_plan(plan, inputs, weights)
+    worst = max(relative_error(network.read(n), expected[n]) for n in plan.outputs)
+    network.close()
+    return worst
+
+
+@needs_compiler
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_network_with_every_operator(host: HostDevice, fused: bool, layout: str) -> None:
+    plan = plan_graph(everything(), fused)
+    assert error_of(host, Mode("vanilla", "fp32", layout), plan) < 1e-5
+    assert host.allocations == 0
+
+
+@needs_compiler
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_network_in_half_precision_with_vectors(host: HostDevice, layout: str) -> None:
+    assert error_of(host, Mode("cudnn", "fp16", layout), plan_graph(everything())) < 5e-3
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "spec", ["squeezenet_1_1@resolution=48", "mobilenet_v2@resolution=32,width=0.5"]
+)
+def test_small_networks_of_the_zoo(host: HostDevice, spec: str) -> None:
+    graph = zoo.build(spec)
+    assert error_of(host, MODES["vanilla/fp32"], plan_graph(graph, fused=False)) < 1e-4
+
+
+def test_fused_and_unfused_plans_compute_the_same() -> None:
+    graph = everything(batch=1)
+    fused, single = plan_graph(graph), plan_graph(graph, fused=False)
+    assert len(fused.steps) < len(single.steps)
+    assert sum(s.macs for s in fused.steps) == sum(s.macs for s in single.steps)
+    assert fused.outputs == single.outputs
+
+
+def test_fusions_that_are_expected() -> None:
+    steps = {s.op: s for s in plan_graph(everything()).steps if s.residual or s.op == "batch_norm"}
+    assert steps["conv2d"].activation == "relu"
+    assert steps["batch_norm"].activation == "relu"
+    kinds = [s.op for s in plan_graph(everything()).steps]
+    assert kinds.count("batch_norm") == 1  # the one behind a convolution is folded
+    assert "add" not in kinds
+    assert "mul" not in kinds
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_plans_of_the_study_have_the_macs_of_the_graph(name: str) -> None:
+    from perfmodel.kernels import macs
+
+    graph = zoo.build(f"{name}@batch=2")
+    for fused in (True, False):
+        plan = plan_graph(graph, fused)
+        assert sum(s.macs for s in plan.steps) == macs(graph)
+        assert plan.batch == 2
+
+
+@pytest.mark.parametrize("name", STUDY)
+def test_plans_are_the_kernels_the_cost_floor_counts(name: str) -> None:
+    """What is measured and what is predicted are the same list of kernels."""
+    from perfmodel.kernels import fuse
+
+    graph = zoo.build(name)
+    for framework, fused in (("vanilla", False), ("cudnn", True)):
+        mine = [
+            (s.activation if s.op == "activation" else s.op, s.macs, bool(s.residual))
+            for s in plan_graph(graph, fused).steps
+        ]
+        # the cost floor names a normalisation of its own after its multiplication
+        names = {"mul": "batch_norm"} if fused else {}
+        counted = [(names.get(k.op, k.op), k.macs, k.residual) for k in fuse(graph, framework)]
+        assert mine == counted
+
+
+@pytest.mark.parametrize("name", [*STUDY, "everything"])
+def test_arena_never_lets_live_tensors_overlap(name: str) -> None:
+    plan = plan_graph(everything() if name == "everything" else zoo.build(name))
+    arena, last = plan_arena(plan, 4), plan.last_use()
+    alive = set(plan.inputs)
+    for i, step in enumerate(plan.steps):
+        alive = {n for n in alive if last[n] >= i} | {step.output}
+        spans = sorted(
+            (arena.offsets[n], arena.offsets[n] + 4 * math.prod(plan.shapes[n])) for n in alive
+        )
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
+        assert spans[-1][1] <= arena.size_bytes
+    everything_at_once = sum(4 * math.prod(s) for s in plan.shapes.values())
+    assert arena.size_bytes < everything_at_once
+
+
+def test_checks_look_at_what_goes_into_the_softmax() -> None:
+    plan = plan_graph(zoo.build("vgg16"))
+    checked = before_softmax(plan)
+    assert len(checked.steps) == len(plan.steps) - 1
+    assert checked.outputs == (plan.steps[-2].output,)
+    assert before_softmax(checked) == checked
+
+
+def test_one_sided_padding_becomes_even_where_the_size_allows() -> None:
+    window = Window((3, 3), (2, 2), (0, 1, 0, 1))
+    assert even_pads(window, (1, 224, 224, 3), (1, 112, 112, 32)).pads == (1, 1, 1, 1)
+    kept = Window((2, 2), (1, 1), (0, 1, 0, 1))
+    assert even_pads(kept, (1, 8, 8, 4), (1, 8, 8, 4)) == kept
+
+
+def test_operator_without_a_kernel_is_refused_by_name() -> None:
+    g = GraphBuilder("recurrent")
+    x = g.input((1, 5, 8))
+    y = g.add_op(
+        "lstm",
+        [x],
+        {"hidden": 4, "directions": 1, "return_sequences": True, "time_major": False},
+        "memory",
+    )
+    with pytest.raises(UncoveredOpError, match="memory"):
+        plan_graph(g.build(*y))

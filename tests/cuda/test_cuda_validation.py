@@ -1,0 +1,258 @@
+"""The CUDA validation: hand-worked roofline, comparison with measured tables, published boards."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perfmodel import zoo
+from perfmodel.errors import MeasurementError, PerfmodelError, TargetError
+from perfmodel.experiments import cuda as validate_module
+from perfmodel.experiments.cuda import (
+    profile_predictions,
+    read_prediction,
+    validate_cuda,
+    validate_on_gpu,
+)
+from perfmodel.runners.cuda import campaign, tables
+from perfmodel.runners.cuda.backends import MODES, Mode
+from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings
+from perfmodel.runners.cuda.steps import Step, Window, plan_graph
+from perfmodel.runners.cuda.sweep import conv_step, draw_sweep
+from perfmodel.runners.cuda.timing import Timing
+from validation.cuda import __main__ as cuda
+from validation.cuda import data_sheet as gpu_roofline
+from validation.cuda import tables as cuda_study
+from validation.cuda.data_sheet import Assumptions, GpuSpec, gpu_spec, step_seconds
+
+IDEAL = Assumptions(1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 1)
+TEN_SM = GpuSpec("paper", 10, 1e12, 0.0, 8e12, True, 1e11, "made up for hand arithmetic")
+
+
+def test_memory_bound_kernel_by_hand() -> None:
+    # add: 3 tensors of 1e6 floats = 12e6 bytes at 1e11 bytes/s = 120 us
+    shape = (1, 100, 100, 100)
+    step = Step("add", "add", ("a", "b"), "y", (shape, shape), shape)
+    assert step_seconds(step, TEN_SM, MODES["vanilla/fp32"], IDEAL) == pytest.approx(120e-6)
+    # half precision moves half the bytes
+    assert step_seconds(step, TEN_SM, MODES["cudnn/fp16"], IDEAL) == pytest.approx(60e-6)
+
+
+def test_wave_quantisation_by_hand() -> None:
+    # 1x1 conv, 64 filters: tiles of 128 pixels. 1280 pixels = 10 tiles = 1 wave on 10 SMs;
+    # one pixel more is 2 waves. A tile is 2 * 128 * 64 * 512 = 8388608 FLOP at 1e11 FLOP/s an SM
+    one = conv_step(1, 512, (1280, 1), 64, Window((1, 1)))
+    two = conv_step(1, 512, (1281, 1), 64, Window((1, 1)))
+    wide = replace(TEN_SM, bandwidth_bytes_per_s=1e15)
+    mode = Mode("cudnn", "fp32", "nhwc")
+    assert step_seconds(one, wide, mode, IDEAL) == pytest.approx(8388608 / 1e11)
+    assert step_seconds(two, wide, mode, IDEAL) == pytest.approx(2 * 8388608 / 1e11)
+
+
+def test_more_of_anything_never_makes_a_kernel_slower() -> None:
+    better = replace(
+        TEN_SM, fp32_flops_per_s=2e12, fp16_flops_per_s=16e12, bandwidth_bytes_per_s=2e11
+    )
+    for step in draw_sweep(1, 0.2):
+        for mode in MODES.values():
+            assert step_seconds(step, better, mode) <= step_seconds(step, TEN_SM, mode)
+
+
+def test_unknown_gpu_names_the_known_ones() -> None:
+    with pytest.raises(TargetError, match="h200"):
+        gpu_spec("voodoo-2")
+
+
+def test_every_data_sheet_has_a_source() -> None:
+    assert all(len(s.source) > 20 for s in gpu_roofline.SPECS.values())
+
+
+def test_committed_prediction_is_what_the_code_predicts() -> None:
+    """The file was written before any measurement; the code that wrote it has not moved since."""
+    committed = read_prediction(cuda.RESULTS / "h200_spec_prediction.json")
+    fresh = json.loads(json.dumps(gpu_roofline.spec_prediction("h200")))
+    assert committed == fresh
+
+
+def network_row(model: str, framework: str, launch: str, latency_ms: float) -> dict[str, object]:
+    mode = Mode(framework, "fp32", "nchw")
+    timing = Timing((latency_ms * 1e3,), (), launch == "graph")
+    row = tables.common_columns("paper", mode, "", model, 1, 1) | tables.network_timing(timing)
+    return row | {"variant": tables.variant_text(launch=launch, layout="nchw")}
+
+
+def prediction(*rows: tuple[str, float, float, float]) -> dict[str, object]:
+    names = ("model", "latency_ms", "low_ms", "high_ms")
+    common = {"batch": 1, "target": "cudnn/fp32"}
+    return {"predictions": [dict(zip(names, row, strict=True)) | common for row in rows]}
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    rows = [
+        network_row("vgg16", "cudnn", "graph", 2.0),
+        network_row("vgg16", "cudnn", "stream", 9.0),
+        network_row("vgg16", "pytorch", "eager", 3.0),
+        network_row("alexnet", "cudnn", "graph", 1.0),
+        network_row("alexnet", "pytorch", "eager", 0.5),
+        network_row("resnet50", "cudnn", "graph", 4.0),
+    ]
+    path = tmp_path / "paper_networks.csv"
+    tables.write_table(path, tables.NETWORK_COLUMNS, rows)
+    return path
+
+
+def test_comparison_by_hand(measured: Path) -> None:
+    result = validate_cuda(
+        measured, prediction(("vgg16", 2.2, 1.0, 3.0), ("alexnet", 0.7, 0.6, 0.8))
+    )
+    assert result.mape == pytest.approx((0.1 + 0.3) / 2)
+    assert result.within(0.11) == 0.5
+    assert result.coverage == 0.5
+    assert result.spearman == pytest.approx(1.0)
+    assert result.eager_compared == 2
+    assert len(result.slower_than_eager) == 1
+    assert "alexnet" in result.slower_than_eager[0]
+    keys = {"cases", "mape", "within_10", "within_20", "spearman", "coverage", "machine"}
+    assert keys <= set(result.to_json())
+
+
+def test_nothing_to_compare_is_an_error(measured: Path, tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="no measured network"):
+        validate_cuda(measured, prediction(("nin", 1.0, 0.5, 2.0)))
+    with pytest.raises(MeasurementError, match="measure first"):
+        validate_cuda(tmp_path / "absent.csv", prediction())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"format": 2}', '{"format": 1, "predictions": [{}]}', "[1]"]
+)
+def test_damaged_prediction_file_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "prediction.json"
+    path.write_text(text)
+    with pytest.raises(MeasurementError, match="no prediction file"):
+        read_prediction(path)
+
+
+def test_a_prediction_without_interval_gets_a_factor_of_two(measured: Path) -> None:
+    bare = {"model": "vgg16", "batch": 1, "target": "cudnn/fp32", "latency_ms": 1.5}
+    case = validate_cuda(measured, {"predictions": [bare]}).cases[0]
+    assert (case.low_ms, case.high_ms) == (0.75, 3.0)
+
+
+def test_predictions_are_on_disk_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: Path
+) -> None:
+    seen: list[bool] = []
+
+    def campaign_of_paper(folder: Path, settings: Settings, log: object) -> CampaignResult:
+        seen.append((folder / "prediction.json").exists())
+        assert "sweep" not in settings.stages
+        return CampaignResult(folder, {"networks": measured}, {}, (), True)
+
+    monkeypatch.setattr(validate_module, "run_campaign", campaign_of_paper)
+    found, _ = validate_on_gpu(tmp_path, Settings(), prediction(("vgg16", 2.2, 1.0, 3.0)))
+    assert seen == [True]
+    assert found.mape == pytest.approx(0.1)
+
+
+def test_a_device_without_profile_is_a_clear_error() -> None:
+    with pytest.raises(PerfmodelError, match="voodoo"):
+        profile_predictions("voodoo-2", Settings(networks=("vgg16",), batches=(1,)))
+
+
+def test_commands(tmp_path: Path, measured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "prediction.json"
+    assert cuda.main(["predict", "-o", str(out)]) == 0
+    arguments = [
+        "validate",
+        "--device",
+        "paper",
+        "--results",
+        str(tmp_path),
+        "--prediction",
+        str(out),
+    ]
+    assert cuda.main(arguments) == 0
+    assert "3 networks" in capsys.readouterr().out
+    assert cuda.main(["validate", "--device", "none", "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_data_sheets_are_about_right_for_published_boards(data_dir: Path) -> None:
+    """Half within 1.6 times, all but a few within 3 (limits set after seeing the table)."""
+    rows = cuda_study.published_jetson_rows(data_dir)
+    off = sorted(abs(math.log(float(r["ratio"]))) for r in rows)
+    assert len(rows) >= 20
+    assert off[len(off) // 2] < math.log(1.6)
+    assert sum(o > math.log(3) for o in off) <= 5
+
+
+def test_relative_speed_is_vanilla_over_mode() -> None:
+    speed = cuda_study.relative_speed(
+        {"vanilla/fp32": 100.0, "cudnn/fp32": 20.0, "cudnn/fp16": 4.0}
+    )
+    assert speed == {"vanilla/fp32": 1.0, "cudnn/fp32": 5.0, "cudnn/fp16": 25.0}
+
+
+def test_plans_of_the_prediction_cover_the_network() -> None:
+    plan = plan_graph(zoo.build("resnet50"))
+    assert gpu_roofline.plan_seconds(plan, gpu_spec("h200"), MODES["cudnn/fp16"]) > 0
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_tables_of_the_study_are_fresh(data_dir: Path) -> None:
+    """The page says what the code says."""
+    text = (DOCS / "cudnn-study.md").read_text(encoding="utf-8")
+    assert cuda_study.fill_tables(text, cuda_study.study_tables(data_dir, cuda.RESULTS)) == text
+
+
+def test_a_page_without_the_block_is_refused() -> None:
+    with pytest.raises(MeasurementError, match="no block"):
+        cuda_study.fill_tables("# nothing here", {"measured": "x"})
+
+
+def test_measured_rows_show_relative_speed(measured: Path) -> None:
+    rows = [
+        network_row("vgg16", "vanilla", "graph", 8.0),
+        network_row("vgg16", "cudnn", "graph", 2.0),
+    ]
+    tables.write_table(measured, tables.NETWORK_COLUMNS, rows)
+    assert cuda_study.measured_rows(measured)[0]["cudnn/fp32 x"] == "4.0"
+    assert cuda_study.measured_rows(measured.with_name("absent.csv")) == []
+
+
+def documented_commands() -> list[list[str]]:
+    """Commands in the two pages that start one of our modules, as words."""
+    found = []
+    for name in ("jetson.md", "cudnn-study.md"):
+        for line in re.findall(
+            r"^(?:`)?(python -m \S+ [^`\n]*)", (DOCS / name).read_text(), re.MULTILINE
+        ):
+            found.append(shlex.split(line))
+    return found
+
+
+@pytest.mark.parametrize("words", documented_commands(), ids=lambda w: " ".join(w[2:5]))
+def test_documented_commands_are_understood(words: list[str]) -> None:
+    """What needs a GPU or published tables cannot run here, but its options must exist."""
+    module, arguments = words[2], words[3:]
+    if module == "perfmodel.runners.cuda.campaign":
+        folder, settings = campaign.parse_arguments(arguments)
+        assert folder.name
+        assert settings.networks
+    else:
+        assert module == "validation.cuda"
+        assert cuda.parser().parse_args(arguments).run is not None
+
+
+def test_the_pages_have_commands() -> None:
+    assert len(documented_commands()) >= 8

@@ -1,0 +1,83 @@
+"""A target from its spec sheet: cores, peak, and whom it takes after."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfmodel.calibration.from_spec import kinship, prior_from_sheet
+from perfmodel.calibration.population import Population
+from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.devices.cpu_specs import cpu_sheet
+from perfmodel.errors import ProfileError
+
+CHIP = "2xCortex-A76@2.4+4xCortex-A55@1.8"
+
+
+def test_threads_fill_the_big_cores_first() -> None:
+    sheet = cpu_sheet(CHIP, 3, "big")
+    assert sheet.names == ("Cortex-A76", "Cortex-A76", "Cortex-A55")
+    # 2 * 32 * 2.4 + 16 * 1.8 = 182.4
+    assert sheet.peak_gflops == pytest.approx(182.4)
+
+
+def test_little_starts_with_the_last_cluster() -> None:
+    assert cpu_sheet(CHIP, 1, "little").names == ("Cortex-A55",)
+
+
+def test_more_threads_than_cores_share_them() -> None:
+    assert len(cpu_sheet(CHIP, 16, "all").names) == 6
+
+
+@pytest.mark.parametrize("cores", ["four A76", "4xCortex-A76", "4xCortex-Z99@2.0", ""])
+def test_what_is_no_core_list_is_refused(cores: str) -> None:
+    with pytest.raises(ProfileError, match="core"):
+        cpu_sheet(cores, 1, "all")
+
+
+def test_kin_are_same_cores_then_same_family() -> None:
+    one = cpu_sheet("4xCortex-A76@2.4", 4, "big")
+    same = cpu_sheet("4xCortex-A76@2.0", 4, "big")
+    cousin = cpu_sheet("4xCortex-A78@2.0", 4, "big")
+    stranger = cpu_sheet("4xZen2@4.2", 4, "big")
+    assert kinship(one, same) > kinship(one, cousin) > kinship(one, stranger) == 0
+
+
+def test_a_chip_twice_as_fast_is_predicted_twice_as_fast() -> None:
+    """Known targets whose time is exactly 1 / peak: the regression recovers the law."""
+    features = len(FEATURE_NAMES)
+    chips = [f"{n}xCortex-A76@{clock}" for n in (1, 2, 4) for clock in (1.2, 1.8, 2.4, 3.0)]
+    sheets = [cpu_sheet(chip, 8, "all") for chip in chips]
+    scales = np.array([-np.log(s.peak_gflops) for s in sheets])
+    known = Population(
+        tuple(chips),
+        ("n",),
+        np.zeros((len(chips), features)),
+        scales,
+        np.ones((1, features)),
+        np.zeros((len(chips), 1)),
+        np.eye(features) * 0.01,
+        np.zeros((1, 1)),
+        0.05,
+    )
+    slow = prior_from_sheet(cpu_sheet("2xCortex-A76@1.5", 8, "all"), known, sheets)
+    fast = prior_from_sheet(cpu_sheet("4xCortex-A76@1.5", 8, "all"), known, sheets)
+    assert slow.log_scale - fast.log_scale == pytest.approx(np.log(2), abs=0.1)
+    assert fast.scale_sd < 0.2
+
+
+def test_a_population_without_sheets_cannot_help() -> None:
+    features = len(FEATURE_NAMES)
+    known = Population(
+        ("a",),
+        ("n",),
+        np.zeros((1, features)),
+        np.zeros(1),
+        np.ones((1, features)),
+        np.zeros((1, 1)),
+        np.eye(features),
+        np.zeros((1, 1)),
+        0.05,
+    )
+    with pytest.raises(ProfileError, match="spec sheet"):
+        prior_from_sheet(cpu_sheet("1xZen2@4", 1, "all"), known, [None])

@@ -1,0 +1,158 @@
+"""What each framework runs as one kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfmodel.errors import TargetError
+from perfmodel.graph import Graph, GraphBuilder
+from perfmodel.kernels import FUSION, Kernel, KernelTable, fuse, macs
+
+
+def residual_block() -> Graph:
+    """conv - bn - relu - conv - add - relu, then pool, reshape, fully connected."""
+    b = GraphBuilder("block")
+    x = b.input((1, 8, 8, 16), name="x")
+    y = b.conv(x, 16, 3, name="conv_a", bias=False)
+    y = b.op("batch_norm", y, b.constant((16,)), b.constant((16,)), name="bn")
+    y = b.op("relu", y, name="relu_a")
+    y = b.conv(y, 16, 3, name="conv_b")
+    y = b.binary("add", y, x, name="add")
+    y = b.op("relu", y, name="relu_b")
+    y = b.global_avg_pool(y, name="mean")
+    y = b.reshape(y, (1, 16), name="view")
+    return b.build(b.fc(y, 10, name="fc"))
+
+
+def groups(kernels: tuple[Kernel, ...]) -> list[tuple[str, ...]]:
+    return [k.fused for k in kernels]
+
+
+def test_vanilla_folds_nothing_but_skips_views() -> None:
+    names = groups(fuse(residual_block(), "vanilla"))
+    assert names == [
+        ("conv_a",),
+        ("bn",),
+        ("relu_a",),
+        ("conv_b",),
+        ("add",),
+        ("relu_b",),
+        ("mean", "view"),
+        ("fc",),
+    ]
+
+
+def test_tflite_folds_norm_and_activation_and_the_activation_of_an_add() -> None:
+    assert groups(fuse(residual_block(), "tflite-cpu")) == [
+        ("conv_a", "bn", "relu_a"),
+        ("conv_b",),
+        ("add", "relu_b"),
+        ("mean", "view"),
+        ("fc",),
+    ]
+
+
+@pytest.mark.parametrize("framework", ["tensorrt", "tflite-gpu", "cudnn"])
+def test_some_frameworks_fold_the_residual_add_and_its_activation(framework: str) -> None:
+    kernels = fuse(residual_block(), framework)
+    assert groups(kernels)[:2] == [("conv_a", "bn", "relu_a"), ("conv_b", "add", "relu_b")]
+    assert kernels[1].residual
+    # 8 * 8 * 16 of the convolution and as many of the other summand
+    assert kernels[1].input_elements == 2 * 1024
+
+
+def test_ncnn_leaves_the_add_alone_and_reshape_is_a_layer() -> None:
+    assert groups(fuse(residual_block(), "ncnn")) == [
+        ("conv_a", "bn", "relu_a"),
+        ("conv_b",),
+        ("add",),
+        ("relu_b",),
+        ("mean",),
+        ("view",),
+        ("fc",),
+    ]
+
+
+@pytest.mark.parametrize("framework", sorted(FUSION))
+def test_fusing_keeps_every_mac_and_names_every_operator_once(framework: str) -> None:
+    graph = residual_block()
+    kernels = fuse(graph, framework)
+    assert sum(k.macs for k in kernels) == macs(graph)
+    named = [name for k in kernels for name in k.fused]
+    assert sorted(named) == sorted(op.name for op in graph.ops)
+
+
+def test_a_tensor_that_others_read_is_not_swallowed() -> None:
+    b = GraphBuilder("fork")
+    x = b.input((1, 4, 4, 8))
+    y = b.conv(x, 8, 1, name="conv")
+    z = b.op("relu", y, name="relu")
+    graph = b.build(b.concat([y, z], name="cat"))
+    assert groups(fuse(graph, "tensorrt"))[0] == ("conv",)
+
+
+def test_a_graph_output_is_not_swallowed() -> None:
+    b = GraphBuilder("out")
+    y = b.conv(b.input((1, 4, 4, 8)), 8, 1, name="conv")
+    graph = b.build(y, b.op("relu", y, name="relu"))
+    assert groups(fuse(graph, "tflite-cpu")) == [("conv",), ("relu",)]
+
+
+def test_pads_fold_into_the_convolution_after_them() -> None:
+    b = GraphBuilder("pad")
+    x = b.input((1, 4, 4, 8))
+    y = b.op("pad", x, paddings=((0, 0), (1, 1), (1, 1), (0, 0)), name="pad")
+    graph = b.build(b.conv(y, 8, 3, padding="valid", name="conv"))
+    assert groups(fuse(graph, "tflite-cpu")) == [("pad", "conv")]
+    assert groups(fuse(graph, "mnn")) == [("pad",), ("conv",)]
+    assert fuse(graph, "tflite-cpu")[0].input_elements == 4 * 4 * 8
+
+
+def test_concat_costs_nothing_on_tensorrt() -> None:
+    b = GraphBuilder("cat")
+    x = b.input((1, 4, 4, 8))
+    graph = b.build(b.concat([b.conv(x, 8, 1, name="a"), b.conv(x, 4, 1, name="b")], name="cat"))
+    assert len(fuse(graph, "tensorrt")) == 2
+    cat = fuse(graph, "tflite-cpu")[-1]
+    assert (cat.kernel_class, cat.cin, cat.input_elements) == ("data_movement", 12, 16 * 12)
+
+
+def test_an_activation_that_cannot_be_folded_is_a_kernel_of_its_own() -> None:
+    b = GraphBuilder("swish")
+    graph = b.build(b.conv(b.input((1, 4, 4, 8)), 8, 1, activation="swish", name="conv"))
+    kernels = fuse(graph, "tflite-cpu")
+    assert [k.name for k in kernels] == ["conv", "conv/swish"]
+    assert [k.activation for k in kernels] == ["none", "swish"]
+    assert kernels[1].kernel_class == "transcendental"
+    assert [k.activation for k in fuse(graph, "tensorrt")] == ["swish"]
+
+
+def test_a_finished_ncnn_graph_is_taken_layer_by_layer() -> None:
+    b = GraphBuilder("done")
+    y = b.conv(b.input((1, 4, 4, 8)), 8, 1, name="conv", activation="swish")
+    y = b.op("relu", y, name="relu")
+    graph = b.build(y, format="ncnn")
+    assert groups(fuse(graph, "ncnn")) == [("conv",), ("relu",)]
+    assert groups(fuse(graph, "acl")) == [("conv",), ("relu",)]
+
+
+def test_product_sizes_of_kernels() -> None:
+    b = GraphBuilder("sizes")
+    x = b.input((2, 9, 9, 6))
+    conv = b.conv(x, 8, 3, 2, groups=2, padding="valid", name="conv")
+    graph = b.build(b.fc(conv, 5, name="fc"))
+    kernel, dense = fuse(graph, "tflite-cpu")
+    # 2 images of 4 x 4; 8 / 2 channels; 6 / 2 channels of a 3 x 3 window
+    assert (kernel.m, kernel.n, kernel.k, kernel.groups) == (32, 4, 27, 2)
+    assert kernel.macs == 32 * 4 * 27 * 2
+    assert (dense.m, dense.n, dense.k) == (2, 5, 128)
+
+
+def test_unknown_framework_names_the_known_ones() -> None:
+    with pytest.raises(TargetError, match="ncnn"):
+        fuse(residual_block(), "nosuch")
+
+
+def test_kernel_table_keeps_the_order() -> None:
+    kernels = fuse(residual_block(), "mnn")
+    assert list(KernelTable.from_kernels(kernels)["name"]) == [k.name for k in kernels]

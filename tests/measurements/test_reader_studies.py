@@ -1,0 +1,224 @@
+"""The published tables as they are: counts and figures of their descriptions, and speed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from perfmodel.errors import MeasurementError
+from perfmodel.measurements import columns as schema
+from perfmodel.measurements.plausibility import kernel_macs
+from perfmodel.measurements.readers.canonical import write_measurements
+from perfmodel.measurements.table import MeasurementTable, read_measurements
+
+Sample = Callable[[str], Path]
+
+
+def test_shape_of_a_benchncnn_table(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_ncnn.csv"))
+    assert list(table.column("latency_ms")) == [95.1, 80.2, 640, 2100.5]
+    assert list(table.column("affinity")) == ["big", "big", "all", "all"]
+    assert table.column("model")[2] == "ncnn_models/mobilenet_ssd.param"
+    assert table.column("processor")[3] == "Mali-T000, driver 1"
+
+
+def test_shape_of_a_table_of_phone_kernels(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_layers_phones.csv"))
+    assert table.single("device") == "phone-x1"
+    assert table.single("model") == "mobilenet_v1"
+    assert list(table.where(unit="cpu").column("threads")) == [1, 1, 1]
+    assert table.where(unit="gpu").column("threads")[0] != 1, "GPU rows have no CPU threads"
+
+
+def test_shape_of_a_table_of_published_networks(sample: Sample) -> None:
+    table, listed = read_measurements(sample("study_published.csv"))
+    assert list(table.column("device")) == ["phone-x-plus", "phone-x-plus", "chip-8"]
+    assert table.column("model")[0] == "mobilenet_v1@width=0.25,resolution=128"
+    assert list(table.column("precision")) == ["fp32", "fp16", "int8"]
+    assert [(row.line, row.reason) for row in listed] == [
+        (4, "left out: a network cut into partitions"),
+        (6, "left out: the source does not state the unit"),
+    ]
+
+
+def test_shape_of_a_table_of_architectures(sample: Sample) -> None:
+    table, _ = read_measurements(sample("study_nasbench201.csv"))
+    assert len(table) == 3 * 4
+    assert table.where(device="gtx-1080-ti").values("batch") == (1, 256)
+    assert table.where(device="pixel-3").column("latency_ms")[2] == 0.05, "a dead cell is kept"
+    assert table.column("model")[2] == "nasbench201@arch=|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"  # fmt: skip  # noqa: E501
+    assert table.column("source_model")[2] == "nasbench201:2"
+
+
+def test_shape_of_a_table_of_gpu_networks(sample: Sample) -> None:
+    table, listed = read_measurements(sample("study_gpu_networks.csv"))
+    assert list(table.column("variant")) == ["", "fused=torch.compile"]
+    assert table.single("model") == "bert_large@seq_len=512"
+    assert [row.line for row in listed] == [4]
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_ncnn_rows_use_the_fastest_run_and_the_graph_files(data_dir: Path) -> None:
+    table, listed = read_measurements(data_dir / "ncnn_e2e.csv")
+    # A run whose VGG-16 takes 0.54 ms on a Mali-G610; that chip has another, sound run.
+    assert [row.line for row in listed] == list(range(1282, 1296))
+    assert {row.reason for row in listed} == {
+        "left out: the run broke off, its times are of nothing"
+    }
+    assert len(table) == 5134 - 14
+    assert len(table.values("device")) == 92
+    row = table.where(device="snapdragon-855-plus", unit="cpu", source_model="squeezenet")
+    first = lines_of(data_dir / "ncnn_e2e.csv")
+    published = [r for r in first if r["device"] == "snapdragon-855-plus" and r["unit"] == "cpu"]
+    published = [r for r in published if r["model"] == "squeezenet"]
+    assert list(row.column("latency_ms")) == [float(r["min_ms"]) for r in published]
+    assert row.single("model") == "ncnn_models/squeezenet.param"
+    missing = [m for m in table.values("model") if not (data_dir / m).exists()]
+    assert missing == ["mobilenet_yolov3"]
+
+
+def test_phone_kernels_have_the_published_macs(data_dir: Path) -> None:
+    table, listed = read_measurements(data_dir / "layers_phones.csv.gz")
+    assert (len(table), listed) == (110240, ())
+    one = table.where(device="huawei-p40", framework="mnn", unit="cpu", threads=1, affinity="big")
+    for model, giga_macs in (("inception_v3", 5.713), ("nasnet-large", 23.783)):
+        kernels = one.frame[one.frame["source_model"].isin([model, model.replace("_", "-")])]
+        assert kernel_macs(kernels).sum() / 1e9 == pytest.approx(giga_macs, rel=0.002)
+
+
+def test_phone_networks_are_the_sum_of_their_kernels(data_dir: Path) -> None:
+    table, listed = read_measurements(
+        [data_dir / "layers_phones.csv.gz", data_dir / "networks_phones.csv"], device="huawei-p40"
+    )
+    assert {row.reason for row in listed} <= {"left out: no network time was published"}
+    chosen = table.where(
+        model="inception_v3", framework="mnn", unit="cpu", threads=4, affinity="big"
+    )
+    assert chosen.networks.column("latency_ms") == pytest.approx([93.7], abs=0.05)
+    assert chosen.kernels.column("latency_us").sum() / 1e3 == pytest.approx(93.2, abs=0.05)
+
+
+def test_gpu_kernels_are_read_fast(data_dir: Path) -> None:
+    read_measurements(data_dir / "layers_deepbench_mobile.csv")  # imports apart
+    seconds = []
+    for _ in range(3):
+        started = time.process_time()
+        table, listed = read_measurements(data_dir / "layers_gpu.csv")
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 2
+    assert (len(table), listed) == (59994, ())
+    assert len(table.where(device="nvidia-h100-80gb-hbm3")) == 1980
+    assert table.values("precision") == ("fp16", "fp16_tc", "fp32", "int8")
+    assert set(table.where(framework="pytorch").column("build")) == {"2.1.0+cu121", "2.4.1"}
+
+
+def test_jetson_layers_sum_to_the_published_engine(data_dir: Path) -> None:
+    table, _ = read_measurements(data_dir / "layers_jetson.csv")
+    gpu = table.where(device="jetson-agx-xavier", unit="gpu").frame
+    engine = gpu[gpu["op"] != "reformat_to_dla"]
+    assert (len(engine), round(engine["latency_us"].sum() / 1e3, 3)) == (84, 1.935)
+    assert len(table.where(unit="dla")) == 10
+
+
+def test_deepbench_on_small_devices(data_dir: Path) -> None:
+    table, _ = read_measurements(data_dir / "layers_deepbench_mobile.csv")
+    assert len(table.where(device="raspberry-pi-3")) == 40
+    assert len(table.where(device="iphone-6")) == 25
+
+
+def test_gpu_networks_leave_training_out(data_dir: Path) -> None:
+    table, listed = read_measurements(data_dir / "e2e_gpu.csv")
+    assert len(table) == 72
+    assert {row.reason for row in listed} == {"left out: training, not inference"}
+    assert len(listed) == 32
+    assert (table.column("variant") == "fused=torch.compile").sum() == 10
+    assert "bert_large@seq_len=512" in table.values("model")
+
+
+def test_published_networks(data_dir: Path) -> None:
+    table, listed = read_measurements(data_dir / "published_e2e.csv")
+    assert len(table) + len(listed) == 1459
+    assert all(row.reason.startswith("left out: ") for row in listed)
+    assert len(table.where(device="pixel-3")) == 128
+    assert table.values("precision") == ("float", "fp16", "fp32", "int8", "w8a16")
+    # The mobile-GPU study measures its uncut network three times over.
+    exynos = table.where(device="exynos-2200-phone", model="vgg16")
+    assert set(exynos.column("latency_ms")) == {97}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "rows"),
+    [("nasbench201", 23, 10937), ("fbnet", 23, 5000), ("ofa", 12, 5000)],
+)
+def test_architecture_tables(data_dir: Path, name: str, columns: int, rows: int) -> None:
+    path = data_dir / f"{name}_latency.csv.gz"
+    table, listed = read_measurements(path)
+    published = lines_of(path)
+    assert listed == ()
+    columns = sum(key not in ("arch_index", "arch_string", "ops", "ks", "e", "d", "resolution")
+                  for key in published[0])  # fmt: skip
+    assert (len(table), len(published)) == (columns * rows, rows)
+    assert len(table.values("model")) == rows
+    titan = table.where(device="titan-rtx", batch=32)
+    assert list(titan.column("latency_ms"))[:3] == [float(r["titan_rtx_32"]) for r in published[:3]]
+
+
+def test_sums_of_blocks_are_marked(data_dir: Path) -> None:
+    table, _ = read_measurements(data_dir / "fbnet_latency.csv.gz")
+    sums = table.where(variant="sum_of_blocks")
+    assert sums.values("device") == ("pixel-3", "raspberry-pi-4")
+
+
+def sample_rows(data_dir: Path, name: str, count: int) -> list[str]:
+    with open(data_dir / name) as stream:
+        return [next(stream) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",11.66,11.74,", ",0,11.74,", "line 2: column min_ms|line 2: column latency_ms"),
+        (",11.66,11.74,", ",x,11.74,", "line 2: column min_ms: not a number: 'x'"),
+        (",cpu,,1,0,64,float,squeezenet,", ",cpu,,1,7,64,float,squeezenet,", "line 2: column aff"),
+        (",float,squeezenet,", ",half,squeezenet,", "line 2: column precision: unknown 'half'"),
+    ],
+)
+def test_a_changed_study_file_is_checked_too(
+    data_dir: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    text = "".join(sample_rows(data_dir, "ncnn_e2e.csv", 20))
+    assert old in text
+    path = tmp_path / "ncnn_e2e.csv"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(MeasurementError, match=message):
+        read_measurements(path)
+
+
+def test_a_study_survives_the_canonical_file(data_dir: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    names = ("layers_deepbench_mobile.csv", "layers_jetson.csv", "published_e2e.csv")
+    for name in names:
+        table, _ = read_measurements(data_dir / name)
+        again, _ = read_measurements(write_measurements(table, tmp_path / name))
+        pd.testing.assert_frame_equal(
+            again.frame[list(schema.NAMES)], table.frame[list(schema.NAMES)]
+        )
+
+
+def test_reading_all_together_keeps_every_row(data_dir: Path) -> None:
+    names = ("ncnn_e2e.csv", "layers_jetson.csv", "published_e2e.csv", "e2e_gpu.csv")
+    paths = [data_dir / name for name in names]
+    table, _ = read_measurements(paths)
+    parts: list[MeasurementTable] = [read_measurements(path)[0] for path in paths]
+    assert len(table) == sum(len(part) for part in parts)

@@ -1,0 +1,67 @@
+"""The report page: one file, nothing from outside, every case on it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+from perfmodel.experiments.host import HostValidation, KernelError, validation_to_dict, worst
+from perfmodel.experiments.scores import Case
+from perfmodel.render.validate_page import host_page
+from perfmodel.runners.runner import Machine
+
+TARGET = "host/cpu/tflite/fp32/t1"
+
+
+def validation() -> HostValidation:
+    cases = (
+        Case("one", TARGET, 10.0, 9.0, 11.0, 10.5),
+        Case("two<script>", TARGET, 30.0, 28.0, 33.0, 20.0),
+        Case("file", TARGET, 1.0, 0.9, 1.1, 1.0),
+    )
+    kernels = (
+        KernelError("two<script>", TARGET, "conv_a", "conv3x3", 9000.0, 1000.0),
+        KernelError("two<script>", TARGET, "conv_b", "conv1x1", 21000.0, 19000.0),
+    )
+    return HostValidation(
+        cases,
+        frozenset({"file"}),
+        (cases[0],),
+        kernels,
+        0.01,
+        2,
+        {"x": "the budget was spent"},
+        Machine("tflite", {"cpu": "a <b> CPU"}),
+        "",
+        12.0,
+        {"fp32/t1": 1.03},
+    )
+
+
+def test_names_are_escaped_and_nothing_is_loaded_from_outside() -> None:
+    page = host_page(validation())
+    tags: list[tuple[str, dict]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list) -> None:
+            tags.append((tag, dict(attrs)))
+
+    Reader().feed(page)
+    assert "script" not in {t for t, _ in tags}
+    assert not any("src" in a or "href" in a for _, a in tags)
+    # three cases, and one dot a target in the legend
+    assert sum(t == "circle" for t, _ in tags) == 4
+    assert len(page) < 2_000_000
+
+
+def test_the_worst_case_names_the_kernel_that_explains_it() -> None:
+    first = worst(validation())[0]
+    assert first["model"] == "two<script>"
+    assert first["kernels"][0]["kernel"] == "conv_a"
+
+
+def test_json_has_the_keys_of_every_validation() -> None:
+    data = validation_to_dict(validation())
+    keys = {"experiment", "cases", "mape", "within_10", "within_20", "spearman", "coverage"}
+    assert keys | {"machine"} <= set(data)
+    assert data["groups"]["files: all"]["cases"] == 1
+    assert data["coverage"] == 2 / 3

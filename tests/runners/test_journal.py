@@ -1,0 +1,88 @@
+"""The journal: nothing that was added is lost, whatever happened to the end of the file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perfmodel.cli.app import INTERRUPTED, run
+from perfmodel.errors import MeasurementError
+from perfmodel.runners.journal import Journal
+
+HEADER = {"what": "test"}
+values = st.dictionaries(st.text(max_size=5), st.floats(allow_nan=False) | st.text(max_size=9))
+entries = st.dictionaries(st.text(min_size=1, max_size=9), values, max_size=6)
+
+
+def keyless(entry: dict) -> dict:
+    return {k: v for k, v in entry.items() if k != "key"}
+
+
+@given(entries)
+@settings(max_examples=30, deadline=None)
+def test_what_was_added_is_read_again(wanted: dict) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "j"
+        with Journal(path, HEADER) as book:
+            for key, entry in wanted.items():
+                book.add(key, keyless(entry))
+        with Journal(path, HEADER) as book:
+            assert book.entries == {k: keyless(v) for k, v in wanted.items()}
+
+
+@given(st.integers(min_value=0, max_value=400))
+@settings(max_examples=40, deadline=None)
+def test_a_file_cut_anywhere_keeps_its_whole_lines_and_can_be_continued(cut: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "j"
+        with Journal(path, HEADER) as book:
+            for number in range(6):
+                book.add(f"k{number}", {"v": number})
+        whole = path.read_bytes()
+        path.write_bytes(whole[:cut])
+        kept = max(0, whole[:cut].count(b"\n") - 1)
+        with Journal(path, HEADER) as book:
+            assert list(book.entries) == [f"k{n}" for n in range(kept)]
+            book.add("more", {"v": 1})
+        with Journal(path, HEADER) as book:
+            assert list(book.entries)[-1] == "more"
+            assert len(book.entries) == kept + 1
+
+
+def test_another_campaigns_journal_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", HEADER):
+        pass
+    with pytest.raises(MeasurementError, match="another campaign"):
+        Journal(tmp_path / "j", {"what": "else"})
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j", HEADER):
+        pass
+    with open(tmp_path / "j", "a") as file:
+        file.write("{nonsense\n")
+    with pytest.raises(MeasurementError, match="line 2"):
+        Journal(tmp_path / "j", HEADER)
+
+
+def test_an_interrupt_says_what_is_kept_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "host.journal.jsonl"
+
+    def interrupted(*_: object, **__: object) -> int:
+        with Journal(path, HEADER) as book:
+            book.add("one", {"ms": 1.0})
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("perfmodel.cli.validate.validate_command", interrupted)
+    assert run(["validate", "host"]) == INTERRUPTED
+    told = capsys.readouterr().err
+    assert f"1 measurements are kept in {path}: the same command goes on from there" in told
+    assert told.endswith("interrupted\n")
+    with Journal(path, HEADER) as book:
+        assert "one" in book

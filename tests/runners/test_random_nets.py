@@ -1,0 +1,54 @@
+"""What random recurrent layers and image networks are drawn to cover."""
+
+from __future__ import annotations
+
+from perfmodel.kernels import macs
+from perfmodel.runners.random_nets import MAX_MACS, random_image, random_recurrent
+
+SEEDS = range(400)
+
+
+def drawn() -> list[tuple[int, int, int, int]]:
+    """Steps, features, hidden units and directions of each layer."""
+    found = []
+    for seed in SEEDS:
+        graph = random_recurrent(seed)
+        (op,) = graph.ops
+        _, steps, features = graph.tensors[graph.inputs[0]].shape
+        found.append((steps, features, op.attrs["hidden"], op.attrs["directions"]))
+    return found
+
+
+def test_narrow_layers_wide_ones_and_single_steps_are_all_common() -> None:
+    layers = drawn()
+    cases = {
+        "narrow": sum(h <= 128 and f <= 320 for _, f, h, _ in layers),
+        "very narrow": sum(h <= 32 for _, _, h, _ in layers),
+        "wide": sum(h > 256 for _, _, h, _ in layers),
+        "one step": sum(t == 1 for t, _, _, _ in layers),
+        "many steps": sum(t >= 28 for t, _, _, _ in layers),
+        "one direction": sum(d == 1 for _, _, _, d in layers),
+    }
+    assert {name: n for name, n in cases.items() if n < 0.15 * len(SEEDS)} == {}
+    assert all(1 <= t <= 100 and f >= 8 and h >= 8 for t, f, h, _ in layers)
+
+
+def test_a_seed_always_gives_the_same_layer() -> None:
+    assert random_recurrent(7) == random_recurrent(7)
+
+
+def test_image_networks_keep_their_resolution_and_end_in_few_channels() -> None:
+    drawn_ones = [random_image(seed) for seed in range(60)]
+    assert all(macs(g) <= 1.5 * MAX_MACS for g in drawn_ones)
+    for graph in drawn_ones:
+        _, size, _, _ = graph.tensors[graph.inputs[0]].shape
+        _, high, _, channels = graph.tensors[graph.outputs[0]].shape
+        assert high >= size
+        assert channels <= 12
+    wide = [
+        op
+        for g in drawn_ones
+        for op in g.ops
+        if op.kind == "conv2d" and g.tensors[op.inputs[1]].shape[1] == 9
+    ]
+    assert len(wide) >= 30

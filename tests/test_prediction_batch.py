@@ -1,0 +1,46 @@
+"""Networks predicted together equal networks predicted one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfmodel.devices.registry import ProfileFolder
+from perfmodel.errors import PerfmodelError
+from perfmodel.formats.load import load
+from perfmodel.prediction import predict, predict_many, predict_workload, workload
+from perfmodel.prediction_batch import network_batch, predict_batch
+
+MODELS = ("mobilenet_v2", "mobilenet_v1@width=0.5", "squeezenet_1_1", "alexnet")
+
+
+@pytest.mark.parametrize("target", ["snapdragon-855-plus/cpu", "snapdragon-888/gpu"])
+def test_a_batch_equals_single_predictions(target: str) -> None:
+    works = [workload(load(m), "ncnn") for m in MODELS]
+    resolved = ProfileFolder().resolve(target)
+    together = predict_batch(network_batch(works), resolved).predictions()
+    for one, work in zip(together, works, strict=True):
+        alone = predict_workload(work, resolved, per_layer=False)
+        assert one.latency_ms == pytest.approx(alone.latency_ms, rel=1e-12)
+        assert one.interval_ms == pytest.approx(alone.interval_ms, rel=1e-12)
+        assert one.novel_kernels == alone.novel_kernels
+        assert (one.target, one.macs, one.extrapolated) == (
+            alone.target,
+            alone.macs,
+            alone.extrapolated,
+        )
+
+
+def test_many_queries_answer_in_order_and_errors_stand_in_place() -> None:
+    target = "snapdragon-855-plus/cpu"
+    asked = [
+        ("mobilenet_v2", target, None),
+        ("no-such-network", target, None),
+        ("mobilenet_v2", "no-such-phone/cpu", None),
+        ("mobilenet_v2", target, 4),
+        ("mobilenet_v2", target, None),
+    ]
+    answers = list(predict_many(asked))
+    assert [isinstance(a, PerfmodelError) for a in answers] == [False, True, True, False, False]
+    assert answers[0] is answers[4]
+    alone = predict("mobilenet_v2", target, batch_size=4)
+    assert answers[3].latency_ms == pytest.approx(alone.latency_ms)  # type: ignore[union-attr]

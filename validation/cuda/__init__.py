@@ -1,0 +1,1 @@
+"""Studies on NVIDIA GPUs: the campaign, the published tables, the data sheets."""

@@ -1,0 +1,1 @@
+"""Readers of the published measurements, which stay outside the project."""

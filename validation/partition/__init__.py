@@ -1,0 +1,1 @@
+"""Published partition studies against the planner."""

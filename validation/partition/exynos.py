@@ -1,0 +1,284 @@
+"""The mobile-GPU study's table, predicted: `python -m validation.partition.exynos --data DIR`.
+
+VGG16 (fp32 .tflite, 553.4 MB) on the GPU of an Exynos 2200: whole, by layer type, layer by layer,
+in equal layer counts and equal parameter counts (Kang and Ko, Yonsei University, 2024).
+
+Layer times have the shape of a roofline of the data sheet times one scale; a segment pays one
+dispatch and its transfers (the median of the measured phones); a segment that holds fc6, whose
+411 MB of weights fit no texture, runs its other layers `slowdown` times as long. So three numbers
+are fitted: scale, slowdown, dispatch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
+from perfmodel.cost_models.kernel_terms import (
+    RANGE_FEATURES,
+    REFERENCE_BYTES_PER_US,
+    REFERENCE_LAUNCH_US,
+    REFERENCE_MACS_PER_US,
+    Machine,
+    work_of,
+)
+from perfmodel.formats.load import load
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.plans.criteria import cuts
+from perfmodel.plans.layers import LayerGraph, layer_graph
+from perfmodel.plans.problem import times_by_layer
+from perfmodel.plans.segments import prefix_states, segment_costs
+from perfmodel.plans.units import CoResidency, Transfer, Unit
+from validation.accuracy.common import rank_correlation
+from validation.partition.transfers import fit_transfers, typical_transfers
+
+PEAK_GFLOPS = 998.4
+"""2 FLOPs x 384 lanes x 1.3 GHz (nanoreview; technical.city's 640 x 0.81 GHz gives 1037). The
+3110 GFLOP/s that both print is three times what their own clocks and lanes amount to."""
+
+BANDWIDTH_GB_PER_S = 51.2
+"""LPDDR5 (soc_specs.csv)."""
+
+WEIGHT_LIMIT_BYTES = 128 * 2**20
+"""Where the fast weight storage ends. The study fixes it only to between fc7 (67 MB) and fc6
+(411 MB); 128 MiB is OpenCL's smallest CL_DEVICE_MAX_MEM_ALLOC_SIZE of the full profile."""
+
+CRITERIA = {
+    "none": None,
+    "layer_type": "layer-type",
+    "layer_by_layer": "each-layer",
+    "layer_length": "layer-count",
+    "parameter_count": "param-count",
+}
+"""The study's names of the criteria and ours."""
+
+ONE_NETWORK_LOG = 0.4
+"""Half width of an interval (natural log), by judgement: splits of one network cannot say how far
+off another network is."""
+
+FITTED_FIRST = ("none", "layer_type", "layer_by_layer")
+"""Rows of Tables 1 and 2 and the layer-type row: the other rows are then predicted."""
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One measured row: the study's criterion, K (0: not stated), milliseconds."""
+
+    criterion: str
+    k: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is fitted: time over roofline, slowdown of a delegate with fc6, cost of a segment.
+
+    `move` scales transfers (1: those of the median phone).
+    """
+
+    scale: float
+    slowdown: float
+    dispatch_ms: float
+    move: float = 1.0
+
+
+def read_rows(data: Path) -> tuple[StudyRow, ...]:
+    """The rows of the study that have a time."""
+    with open(data / "partition_vgg16_exynos2200.csv", newline="", encoding="utf-8") as stream:
+        return tuple(
+            StudyRow(row["criterion"], int(row["K"] or 0), float(row["latency_ms"]))
+            for row in csv.DictReader(stream)
+            if row["latency_ms"]
+        )
+
+
+def roofline_predictor(scale: float) -> KernelPredictor:
+    """`scale` times the roofline of the data sheet (4-norm of compute and memory time)."""
+    compute = np.log(scale * REFERENCE_MACS_PER_US / (PEAK_GFLOPS * 1e3 / 2))
+    memory = np.log(scale * REFERENCE_BYTES_PER_US / (BANDWIDTH_GB_PER_S * 1e3))
+    # no transform (direct convolution); launches of single kernels are part of the scale
+    nothing = np.log(1e-6 / REFERENCE_LAUNCH_US)
+    costs = tuple(round(float(v), 6) for v in (compute, memory, memory, nothing, nothing))
+    machine = Machine(precision="fp32", winograd="none", overlap="memory")
+    seen = seen_ranges(KernelTable.from_kernels(fuse(load("vgg16"), "tflite-gpu")), machine)
+    return KernelPredictor(machine, {}, {}, costs, {}, seen)
+
+
+def seen_ranges(
+    table: KernelTable, machine: Machine
+) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Lowest and highest features of kernels by cell: what a fit to them has seen."""
+    work = work_of(table, machine)
+    values = work.features[:, RANGE_FEATURES]
+    seen = {}
+    for cell in sorted(set(work.cell.tolist())):
+        rows = values[work.cell == cell]
+        seen[cell] = _rounded(rows.min(axis=0)), _rounded(rows.max(axis=0))
+    return seen
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(v), 4) for v in values)
+
+
+def vgg16_layers() -> tuple[LayerGraph, np.ndarray]:
+    """VGG16 as 22 layers (13 convolutions, 5 poolings, 3 dense, softmax) and their roofline ms."""
+    graph = load("vgg16")
+    kernels = fuse(graph, "tflite-gpu")
+    layers = layer_graph(graph, kernels)
+    times = roofline_predictor(1.0).parts_ms(KernelTable.from_kernels(kernels)).sum(axis=1)
+    return layers, times_by_layer(layers, kernels, times)
+
+
+def study_cuts(layers: LayerGraph, row: StudyRow, *, pools_alone: bool = True) -> tuple[int, ...]:
+    """Where the study cut; without `pools_alone` a pooling stays with the convolution before it."""
+    criterion = CRITERIA[row.criterion]
+    if criterion is None:
+        return ()
+    if criterion == "each-layer":
+        places = cuts(layers, criterion, None)
+        heads = [layers.layers[i].name.startswith(("conv", "fully")) for i in places]
+        return tuple(i for i, head in zip(places, heads, strict=True) if pools_alone or head)
+    return cuts(layers, criterion, row.k)
+
+
+def gpu_unit(roofline_ms: np.ndarray, p: Parameters, moves: Sequence[Transfer]) -> Unit:
+    """The Exynos's GPU under given parameters."""
+    there, back = (
+        replace(m, fixed_ms=m.fixed_ms * p.move, bytes_per_ms=m.bytes_per_ms / p.move)
+        for m in moves
+    )
+    return Unit(
+        "gpu",
+        "exynos-2200/gpu/tflite/fp32",
+        roofline_ms * p.scale,
+        dispatch_ms=p.dispatch_ms,
+        inward=there,
+        outward=back,
+        co_residency=CoResidency(WEIGHT_LIMIT_BYTES, p.slowdown),
+    )
+
+
+def plan_ms(layers: LayerGraph, unit: Unit, places: Sequence[Sequence[int]]) -> np.ndarray:
+    """Latency of the plans with the given cuts."""
+    costs = segment_costs(layers, prefix_states(layers), [unit]).latency_ms[0]
+    return np.array([sum(costs[a, b] for a, b in pairwise((0, *c, len(layers)))) for c in places])
+
+
+@dataclass(frozen=True)
+class Study:
+    """The fitted and the predicted table. Errors are relative means, `fitted` says on which rows
+    the parameters were learned."""
+
+    name: str
+    parameters: Parameters
+    predicted_ms: tuple[float, ...]
+    fitted: tuple[bool, ...]
+    error_of_fitted: float
+    error_of_predicted: float
+    error: float
+    spearman: float
+    best: str
+
+
+def fit_study(
+    data: Path, *, on_all: bool, pools_alone: bool = True, free: str = "dispatch_ms"
+) -> Study:
+    """Fit the parameters and predict every row.
+
+    `free` is the third parameter: `dispatch_ms`, or `move` (transfers scaled, no dispatch cost).
+    """
+    from scipy.optimize import least_squares
+
+    rows = read_rows(data)
+    layers, roofline_ms = vgg16_layers()
+    moves = [Transfer(t.fixed_ms, t.bytes_per_ms) for t in typical_transfers(fit_transfers(data))]
+    places = [study_cuts(layers, row, pools_alone=pools_alone) for row in rows]
+    measured = np.array([row.latency_ms for row in rows])
+    fitted = np.array([on_all or row.criterion in FITTED_FIRST for row in rows])
+
+    def parameters(x: np.ndarray) -> Parameters:
+        scale, excess, third = (float(v) for v in np.exp(x))
+        by_name = {"dispatch_ms": 0.0, "move": 1.0} | {free: third}
+        return Parameters(scale, 1.0 + excess, **by_name)
+
+    def times(x: np.ndarray) -> np.ndarray:
+        return plan_ms(layers, gpu_unit(roofline_ms, parameters(x), moves), places)
+
+    found = least_squares(lambda x: np.log(times(x) / measured)[fitted], [0.0, 0.7, 1.0])
+    predicted = times(found.x)
+    error = np.abs(predicted / measured - 1)
+    best = rows[int(predicted.argmin())]
+    return Study(
+        f"{'22 layers' if pools_alone else '16 layers'}, {free} free",
+        parameters(found.x),
+        tuple(float(v) for v in predicted),
+        tuple(bool(f) for f in fitted),
+        float(error[fitted].mean()),
+        float(error[~fitted].mean()) if not on_all else float("nan"),
+        float(error.mean()),
+        rank_correlation(predicted, measured),
+        f"{best.criterion} K={best.k}",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table with both fits, and what other readings would give."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--json", action="store_true", help="print the studies as JSON")
+    options = parser.parse_args(arguments)
+    rows = read_rows(options.data)
+    first = fit_study(options.data, on_all=False)
+    everything = fit_study(options.data, on_all=True)
+    if options.json:
+        print(json.dumps([asdict(first), asdict(everything)], indent=1))
+        return 0
+    print("criterion        K  measured  fitted on 3       fitted on all")
+    for i, row in enumerate(rows):
+        a, b = first.predicted_ms[i], everything.predicted_ms[i]
+        mark = "fit " if first.fitted[i] else "pred"
+        print(
+            f"{row.criterion:15} {row.k or '':>2}  {row.latency_ms:8.0f}  "
+            f"{a:6.1f} {a / row.latency_ms - 1:+6.1%} {mark}  "
+            f"{b:6.1f} {b / row.latency_ms - 1:+6.1%}"
+        )
+    for name, study in (("fitted on 3 rows", first), ("fitted on all", everything)):
+        print(f"{name}: {_summary(study)}")
+    print("other readings, fitted on 3 rows / on all:")
+    for pools_alone in (True, False):
+        for free in ("dispatch_ms", "move"):
+            other = [
+                fit_study(options.data, on_all=on_all, pools_alone=pools_alone, free=free)
+                for on_all in (False, True)
+            ]
+            print(
+                f"  {other[0].name}: predicted rows {other[0].error_of_predicted:.1%} "
+                f"(rank {other[0].spearman:.2f}, best {other[0].best}) / "
+                f"all {other[1].error:.1%} (rank {other[1].spearman:.2f}, best {other[1].best})"
+            )
+    return 0
+
+
+def _summary(study: Study) -> str:
+    p = study.parameters
+    shown = (
+        f"scale {p.scale:.2f} x roofline, slowdown {p.slowdown:.2f}, dispatch {p.dispatch_ms:.2f} "
+        f"ms; mean error {study.error:.1%}"
+    )
+    if not all(study.fitted):
+        shown += f", of the predicted rows {study.error_of_predicted:.1%}"
+    return f"{shown}; rank correlation {study.spearman:.3f}; best {study.best}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Building the shipped profiles from the published measurements."""

@@ -1,0 +1,165 @@
+"""Rebuild hw_profiles/ from the measurements: `python -m validation.profiles --data DIR`.
+
+Deterministic: the same data give the same bytes. Builders are functions from the data folder to
+fitted targets; targets of one device, whatever their framework, become one profile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from perfmodel.devices.facts import Traits
+from perfmodel.devices.profile import DeviceProfile, write_profile
+from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
+from perfmodel.errors import PerfmodelError
+from perfmodel.files import write_atomically
+from validation.profiles.common import BuiltTarget, DeviceInfo
+
+BUILDERS = (
+    "validation.profiles.ncnn:build_ncnn",
+    "validation.profiles.kernels:build_phones",
+    "validation.profiles.kernels:build_gpus",
+    "validation.profiles.published:build_published",
+    "validation.profiles.datasheets:build_datasheets",
+    "validation.profiles.partition:build_partition",
+    "validation.profiles.jetson:build_jetson",
+)
+"""module:function, in the order in which a device's targets rank."""
+
+TRAIT_BUILDERS = (
+    "validation.profiles.partition:partition_traits",
+    "validation.profiles.jetson:jetson_traits",
+)
+"""module:function from the data folder to facts (transfers, storage, power, ...) by device."""
+
+Builder = Callable[[Path], list[BuiltTarget]]
+TraitBuilder = Callable[[Path], Mapping[str, Traits]]
+
+
+def builders() -> list[Builder]:
+    """The builder functions."""
+    return _functions(BUILDERS)
+
+
+def trait_builders() -> list[TraitBuilder]:
+    """The functions that know facts of devices."""
+    return _functions(TRAIT_BUILDERS)
+
+
+def _functions(names: Sequence[str]) -> list[Any]:
+    found = []
+    for name in names:
+        module, function = name.split(":")
+        if importlib.util.find_spec(module) is not None:
+            found.append(getattr(importlib.import_module(module), function))
+    return found
+
+
+def joined_traits(tables: Sequence[Mapping[str, Traits]]) -> dict[str, Traits]:
+    """All facts of each device, in the order of the tables."""
+    found: dict[str, Traits] = {}
+    for table in tables:
+        for device, traits in table.items():
+            own = found.get(device, Traits())
+            found[device] = Traits(
+                *(getattr(own, f.name) + getattr(traits, f.name) for f in fields(Traits))
+            )
+    return found
+
+
+def join_profiles(
+    built: Sequence[Sequence[BuiltTarget]], traits: Mapping[str, Traits] | None = None
+) -> list[DeviceProfile]:
+    """One profile a device: targets by builder, then rank; device facts from whoever knows them."""
+    devices: dict[str, list[tuple[tuple[int, ...], BuiltTarget]]] = {}
+    for order, targets in enumerate(built):
+        for target in targets:
+            devices.setdefault(target.info.device, []).append(((order, *target.rank), target))
+    profiles = []
+    for name in sorted(devices):
+        ranked = sorted(devices[name], key=lambda m: (m[0], str(m[1].profile.target)))
+        # a target that two builders know is the earlier one's
+        first = {str(t.profile.target): t for _, t in reversed(ranked)}
+        members = [t for _, t in ranked if first[str(t.profile.target)] is t]
+        info = _joined([m.info for m in members])
+        profiles.append(
+            DeviceProfile(
+                name,
+                info.title,
+                info.kind,
+                tuple(m.profile for m in members),
+                info.soc,
+                info.year,
+                dict(sorted(info.hardware.items())),
+                (traits or {}).get(name, Traits()),
+            )
+        )
+    return profiles
+
+
+def _joined(infos: Sequence[DeviceInfo]) -> DeviceInfo:
+    first = infos[0]
+    hardware = {k: f for i in reversed(infos) for k, f in i.hardware.items()}
+    soc = next((i.soc for i in infos if i.soc), "")
+    year = next((i.year for i in infos if i.year), None)
+    return DeviceInfo(first.device, first.title, first.kind, soc, year, hardware)
+
+
+def write_folder(profiles: Sequence[DeviceProfile], folder: Path) -> int:
+    """Write profiles and index, drop profiles no longer built; returns the bytes in all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for profile in profiles:
+        write_profile(profile, folder / f"{profile.device}.json")
+    write_atomically(folder / INDEX_NAME, index_text(profiles))
+    names = {f"{p.device}.json" for p in profiles} | {INDEX_NAME}
+    for path in folder.glob("*.json"):
+        if path.name not in names and path.name not in KEPT:
+            path.unlink()
+    return sum(p.stat().st_size for p in folder.glob("*.json"))
+
+
+KEPT: frozenset[str] = frozenset()
+"""Profiles in the folder that come from campaigns of our own rather than from the data folder."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build and write; 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
+    parser.add_argument("-o", "--output", type=Path, default=builtin_folder())
+    options = parser.parse_args(arguments)
+    started = time.perf_counter()
+    built = []
+    try:
+        # one thread: the same sums in the same order on every machine
+        with threadpool_limits(limits=1):
+            for builder in builders():
+                built.append(builder(options.data))
+                done = f"{len(built[-1])} targets, {_since(started)}"
+                print(f"{builder.__name__}: {done}", flush=True)
+            traits = joined_traits([builder(options.data) for builder in trait_builders()])
+        profiles = join_profiles(built, traits)
+        size = write_folder(profiles, options.output)
+    except PerfmodelError as error:
+        print(f"build_profiles: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(profiles)} profiles, {size / 1e6:.1f} MB, {_since(started)}")
+    return 0
+
+
+def _since(started: float) -> str:
+    return f"{time.perf_counter() - started:.0f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Fitting the published kernel tables: one set of parameters for studies and for profiles."""
+
+from __future__ import annotations
+
+from perfmodel.cost_models.hierarchy import Shrinkage
+from perfmodel.cost_models.kernel_model import KernelModel
+
+
+def phone_model(seed: int = 0) -> KernelModel:
+    """The model of one framework on one unit of all phones."""
+    return KernelModel(Shrinkage(), weight_power=0.5, trees=100, random_state=seed)
+
+
+def gpu_model(seed: int = 0) -> KernelModel:
+    """The model of known GPUs: each has its own trees."""
+    return KernelModel(
+        Shrinkage(strength=2000),
+        weight_power=0.0,
+        trees=250,
+        leaves=16,
+        learning_rate=0.07,
+        min_rows=5,
+        l2=1.0,
+        limit=2.0,
+        pool=False,
+        random_state=seed,
+    )
+
+
+def spec_model(seed: int = 0) -> KernelModel:
+    """The model of a GPU from its data sheet alone."""
+    return KernelModel(
+        Shrinkage(strength=2000),
+        spec_only=True,
+        weight_power=0.0,
+        trees=200,
+        leaves=16,
+        learning_rate=0.07,
+        min_rows=10,
+        l2=3.0,
+        limit=1.2,
+        random_state=seed,
+    )
+
+
+def library_model(seed: int = 0) -> KernelModel:
+    """The model of library calls on many cards and precisions, few rows each."""
+    return KernelModel(
+        Shrinkage(strength=500),
+        weight_power=0.0,
+        trees=300,
+        leaves=16,
+        learning_rate=0.07,
+        min_rows=5,
+        l2=1.0,
+        limit=2.0,
+        random_state=seed,
+    )
+
+
+def small_model(seed: int = 0) -> KernelModel:
+    """The model of a target with some tens of kernels: physics, and trees of a few leaves."""
+    return KernelModel(trees=60, leaves=4, min_rows=8, weight_power=0.5, random_state=seed)

@@ -1,0 +1,82 @@
+"""Write perfmodel/devices/socs.csv: `python -m validation.profiles.soc_table --data DIR`.
+
+Year and power of phone processors, from soc_specs.csv and cpu_core_power.csv; the class is ours,
+from the maker's own series. A cell without a source stays empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from perfmodel.devices.processors import CLASSES, SOC_FILE, soc_slug
+from perfmodel.files import write_atomically
+
+SERIES = (
+    (r"snapdragon-4\d\d|exynos-850|kirin-6\d\d|helio-p.*", "entry"),
+    (r"snapdragon-[67]\d\dg?|exynos-(9611|980)|kirin-[78]\d\d|dimensity-[79]\d\du?", "middle"),
+    (r"dimensity-8\d\du?|helio-.*", "middle"),
+    (r"snapdragon-8.*|exynos-.*|kirin-9.*|dimensity-.*|apple-.*|.*tensor-.*", "top"),
+)
+"""Series of processors and the class their makers sell them in; the first that fits."""
+
+COLUMNS = ["slug", "soc", "year", "class", "phones", "big_core_mw", "little_core_mw", "source"]
+
+
+def soc_rows(data: Path) -> Iterator[dict[str, object]]:
+    """One row a phone processor of soc_specs.csv."""
+    power = core_power(data / "cpu_core_power.csv")
+    with open(data / "soc_specs.csv", encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            slug = soc_slug(row["soc"])
+            grade = next((c for pattern, c in SERIES if re.fullmatch(pattern, slug)), None)
+            if grade is None:
+                continue  # a Jetson or a laptop
+            assert grade in CLASSES
+            big, little, source = power.get(slug, ("", "", ""))
+            yield {
+                "slug": slug,
+                "soc": row["soc"].split(" (")[0],
+                "year": row["year"],
+                "class": grade,
+                "phones": "" if row["phones"].startswith("seed") else row["phones"],
+                "big_core_mw": big,
+                "little_core_mw": little,
+                "source": ";".join(s for s in (row["source"], source) if s),
+            }
+
+
+def core_power(path: Path) -> dict[str, tuple[str, str, str]]:
+    """By processor: mW of one busy core of the fastest and the slowest cluster at full clock."""
+    top: dict[str, dict[int, tuple[float, str, str]]] = {}
+    with open(path, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            clusters = top.setdefault(soc_slug(row["soc"]), {})
+            first, freq = int(row["first_cpu_of_cluster"]), float(row["freq_mhz"])
+            if first not in clusters or freq > clusters[first][0]:
+                clusters[first] = (freq, row["power_mw"], row["source"].split(" results/")[0])
+    return {
+        slug: (clusters[max(clusters)][1], clusters[min(clusters)][1], clusters[max(clusters)][2])
+        for slug, clusters in top.items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the table beside the module that reads it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(soc_rows(parser.parse_args(arguments).data))
+    write_atomically(SOC_FILE, text.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

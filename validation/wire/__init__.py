@@ -1,0 +1,1 @@
+"""A real loopback offload against the simulation of it."""
