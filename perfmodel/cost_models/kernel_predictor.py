@@ -72,6 +72,11 @@ class KernelPredictor:
     limit: float = 0.7
     overhead_ms: float = 0.0
 
+    @property
+    def needs_whole_network(self) -> bool:
+        """Whether the caches of the machine are shared by all that a network holds."""
+        return self.machine.whole
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         work = work_of(kernels, self.machine)

@@ -30,6 +30,14 @@ class Predictor(Protocol):
     def overhead_ms(self) -> float:
         """Milliseconds an inference takes beyond its kernels."""
 
+    @property
+    def needs_whole_network(self) -> bool:
+        """Whether a kernel's time depends on the other kernels of its network.
+
+        Then every table that the predictor is asked must hold the kernels of exactly one network;
+        else kernels of many networks may stand in one table.
+        """
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
 

@@ -57,6 +57,11 @@ class RooflinePredictor:
         """Nothing beyond the kernels."""
         return 0.0
 
+    @property
+    def needs_whole_network(self) -> bool:
+        """Never: a kernel's time follows from the kernel alone."""
+        return False
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         elements = (

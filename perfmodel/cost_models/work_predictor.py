@@ -86,6 +86,11 @@ class EfficiencyPredictor:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     overhead_ms: float = 0.0
 
+    @property
+    def needs_whole_network(self) -> bool:
+        """Never: a kernel's time follows from the kernel alone."""
+        return False
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         spent = work_matrix(kernels, self.precision) * np.exp(self.log_cost)
