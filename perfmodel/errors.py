@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class PerfmodelError(Exception):
     """A problem with what the user gave us: says what, where and what to do.
@@ -84,3 +86,31 @@ class RunnerError(PerfmodelError):
     """A device or runtime that is absent or failed: says what is missing and how to attach it."""
 
     kind = "runner"
+
+
+def nearest_names(
+    name: str, known: Iterable[str], count: int = 3, cutoff: float = 0.5
+) -> list[str]:
+    """The known names most like `name`, best first.
+
+    Letters and digits count, case and marks do not; `cutoff` is the least likeness, 0 to 1 (the
+    ratio of `difflib`). Names that contain `name` follow those that are like it.
+    """
+    import difflib  # only a mistake needs it
+
+    plain = {_plain(k): k for k in known}
+    key = _plain(name)
+    close = difflib.get_close_matches(key, list(plain), n=count, cutoff=cutoff)
+    close += [p for p in plain if key and key in p and p not in close]
+    return [plain[p] for p in close[:count]]
+
+
+def nearest_hint(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?`, or the whole list where nothing known is like `name`."""
+    words = list(known)
+    near = nearest_names(name, words, count=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words)}"
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from perfmodel.devices.profile import DeviceProfile, TargetProfile, read_profile
-from perfmodel.errors import TargetError
+from perfmodel.errors import TargetError, nearest_names
 from perfmodel.target import parse_target
 
 INDEX_NAME = "index.json"
@@ -83,14 +82,12 @@ class ProfileFolder:
             if query.matches(candidate.target):
                 return Resolved(profile, candidate)
         have = [str(t.target) for t in profile.targets]
-        shown = ", ".join(difflib.get_close_matches(text, have, 6, 0.0))
+        shown = ", ".join(nearest_names(text, have, 6, cutoff=0.0))
         raise TargetError(f"{query.device} has no target {text!r}", f"nearest it has: {shown}")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, 5, 0.5)
-    if not close:
-        close = [k for k in known if name in k][:5]
+    close = nearest_names(name, known, 5)
     if close:
         return f"nearest: {', '.join(close)}; `perfmodel devices` lists all"
     return "`perfmodel devices` lists all"

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.errors import ScenarioError
-from perfmodel.sim.nearest import nearest_hint
+from perfmodel.errors import ScenarioError, nearest_hint
 
 if TYPE_CHECKING:
     import numpy as np

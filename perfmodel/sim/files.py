@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import ScenarioError
-from perfmodel.sim.nearest import nearest_hint
+from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.scenario import POLICIES, Scenario
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.toml import read_toml

@@ -7,8 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from perfmodel.errors import ScenarioError
-from perfmodel.sim.nearest import nearest_hint
+from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.scenario import LinkSpec, Radio, RateSpec
 from perfmodel.sim.schema import read_table, replace
 from perfmodel.sim.toml import read_toml

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
-from perfmodel.errors import ScenarioError
+from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.distributions import read_distribution
-from perfmodel.sim.nearest import nearest_hint
 
 T = TypeVar("T", bound="Table")
 Reader = Callable[[Any], Any]

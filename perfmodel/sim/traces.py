@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from perfmodel.errors import ScenarioError
-from perfmodel.sim.nearest import nearest_hint
+from perfmodel.errors import ScenarioError, nearest_hint
 
 MAHIMAHI_PACKET_BITS = 8 * 1500  # one line of a mahimahi file lets one 1500-byte packet pass
 MAHIMAHI_BIN_MS = 100

@@ -14,7 +14,6 @@ from perfmodel.zoo.registry import (
     Parameter,
     Published,
     ZooEntry,
-    nearest,
     parse_spec,
     unknown_model,
 )
@@ -85,6 +84,5 @@ __all__ = [
     "entries",
     "entry",
     "names",
-    "nearest",
     "parse_spec",
 ]

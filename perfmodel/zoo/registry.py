@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from perfmodel.errors import GraphError, UnknownModelError
+from perfmodel.errors import GraphError, UnknownModelError, nearest_names
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 
@@ -203,24 +203,9 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     return name.strip(), given
 
 
-def nearest(name: str, names: Sequence[str], count: int = 3) -> list[str]:
-    """The names most like `name`, best first; letters and digits count, case and marks do not."""
-    import difflib
-
-    plain = {_plain(n): n for n in names}
-    key = _plain(name)
-    close = difflib.get_close_matches(key, list(plain), n=count, cutoff=0.5)
-    close += [p for p in plain if key and key in p and p not in close]
-    return [plain[p] for p in close[:count]]
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower() if c.isalnum())
-
-
 def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
     """The error for a name that is not in the zoo, with the nearest names as the hint."""
-    close = nearest(name, names)
+    close = nearest_names(name, names)
     hint = "did you mean " + " or ".join(close) + "?" if close else ""
     return UnknownModelError(f"no network named {name!r}", hint or "see `perfmodel models`")
 
@@ -268,7 +253,6 @@ __all__ = [
     "Published",
     "ZooEntry",
     "image_parameters",
-    "nearest",
     "parse_spec",
     "printed",
     "published_rows",
