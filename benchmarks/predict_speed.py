@@ -14,6 +14,7 @@ from perfmodel.prediction import fusion_rules, predict, predict_many, workload
 from perfmodel.prediction_batch import NetworkBatch, network_batch, predict_batch
 
 TARGET = "snapdragon-855-plus/cpu"
+KERNEL_TARGET = "huawei-p40/gpu/mnn"
 CLI = ("-m", "perfmodel")
 WIDTHS, SIZES = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4), (128, 160, 192, 224)
 NASBENCH_NETWORKS, NASBENCH_SAMPLE = 10_937, 200
@@ -41,6 +42,8 @@ def one_network() -> Iterator[Figure]:
     graph = load("mobilenet_v2")
     milliseconds = 1e3 * best_s(lambda: predict(graph, TARGET), 30)
     yield Figure("profile", "warm predict, 65 kernels", milliseconds, "ms", 5.0)
+    milliseconds = 1e3 * best_s(lambda: predict(graph, KERNEL_TARGET), 30)
+    yield Figure("profile", "warm predict by a model of kernels", milliseconds, "ms", 10.0)
     paths = list(ProfileFolder().paths().values())
     slowest = max(best_s(lambda p=p: read_profile(p), 3) for p in paths)  # type: ignore[misc]
     yield Figure("profile", "loading the slowest profile", 1e3 * slowest, "ms", 20.0)

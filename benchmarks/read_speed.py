@@ -19,7 +19,7 @@ from pathlib import Path
 READ = """
 import json, sys, time
 start = time.perf_counter()
-from perfmodel.graph.tflite_reader import read_tflite
+from perfmodel.formats.tflite.reader import read_tflite
 imported = time.perf_counter()
 graph = read_tflite(sys.argv[1])
 done = time.perf_counter()

@@ -77,8 +77,16 @@ def questions() -> Iterator[Figure]:
     yield from whatif_speed.figures()
 
 
+def limits() -> Iterator[Figure]:
+    """The largest and costliest files."""
+    from benchmarks import limit_speed
+
+    yield from limit_speed.figures()
+
+
 FLOORS: dict[str, Callable[[], Iterator[Figure]]] = {
     "graph": reading,
+    "limits": limits,
     "profile": predicting,
     "partition": partition,
     "sim": simulation,

@@ -22,7 +22,6 @@ app = typer.Typer(
     name="perfmodel",
     help="How fast will this network run on that hardware, and what should I do about it?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},

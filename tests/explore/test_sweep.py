@@ -221,6 +221,7 @@ def test_another_sweep_does_not_overwrite_results(scenario: Path, tmp_path: Path
     assert mine.read_text() == "my,own,data\n"
 
 
+@pytest.mark.ci
 def test_parquet_holds_the_same_rows(scenario: Path, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
@@ -264,6 +265,7 @@ def dask_cluster() -> Iterator[object]:
         yield cluster
 
 
+@pytest.mark.ci
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_cluster_gives_the_same_rows_though_a_worker_is_killed(scenario: Path) -> None:
     sets = ["task.on_server.compute_ms=1:9:0.25", "task.workload.requests=2000,2001"]
@@ -283,6 +285,7 @@ def test_a_dask_cluster_gives_the_same_rows_though_a_worker_is_killed(scenario: 
     assert swept.equals(alone)
 
 
+@pytest.mark.ci
 def test_no_cluster_at_the_address_is_an_error(scenario: Path) -> None:
     pytest.importorskip("distributed", reason="the extra perfmodel[dask] is absent")
     with pytest.raises(PerfmodelError, match="no Dask cluster answers"):

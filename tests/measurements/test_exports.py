@@ -20,6 +20,7 @@ def test_node_data_names_nodes_by_output_tensor(tmp_path: Path) -> None:
     assert all(item["bgColor"].startswith("#") for item in data["gradient"])
 
 
+@pytest.mark.ci
 def test_node_data_is_what_model_explorer_itself_writes(tmp_path: Path) -> None:
     builder = pytest.importorskip("model_explorer.node_data_builder")
     ours = node_data({"conv1": 1.5})

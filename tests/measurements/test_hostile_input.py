@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import random
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +14,10 @@ from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import read_measurements
 
 SAMPLES = sorted((Path(__file__).parent / "samples").iterdir())
-SECONDS = 1.5
 MUTATIONS_PER_SAMPLE = 60
+
+# a file that makes a reader hang is stopped; how fast they are is measured by the benchmarks
+pytestmark = pytest.mark.timeout(120)
 
 HEADER = b"device,unit,framework,precision,model,latency_ms\n"
 ROW = b"a,cpu,tflite,fp32,m,1.0\n"
@@ -61,11 +62,9 @@ HOSTILE: dict[str, bytes] = {
 
 
 def refused(path: Path, *, line: bool = True) -> str:
-    """The message; fails on another exception, on success, and on slowness."""
-    started = time.process_time()
+    """The message; fails on another exception and on success."""
     with pytest.raises(MeasurementError) as caught:
         read_measurements(path, device="my-phone")
-    assert time.process_time() - started < SECONDS
     message = str(caught.value)
     assert path.name in message
     assert not line or "line " in message
@@ -157,7 +156,6 @@ def test_mutated_samples_are_read_or_refused(
     refusals, unnamed = 0, 0
     for mutated in mutations(data, seed=len(data), count=MUTATIONS_PER_SAMPLE):
         target.write_bytes(mutated)
-        started = time.process_time()
         try:
             table, _ = read_measurements(target, device=device, defaults={"unit": "npu"})
             latency = table.frame["latency_ms"].fillna(table.frame["latency_us"])
@@ -166,7 +164,6 @@ def test_mutated_samples_are_read_or_refused(
             message = str(error)
             refusals += path.name in message
             unnamed += path.name not in message
-        assert time.process_time() - started < SECONDS
     record_property("refused", refusals)
     assert unnamed == 0
     assert refusals > 0, "damage that is never noticed is not checked"

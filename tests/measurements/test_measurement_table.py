@@ -227,7 +227,9 @@ def test_mixed_precisions_are_named(changed: Changed) -> None:
         table.single("precision")
 
 
-@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+@pytest.mark.parametrize(
+    "ending", [".csv", ".csv.gz", pytest.param(".parquet", marks=pytest.mark.ci)]
+)
 @pytest.mark.parametrize("name", ["canonical.csv", "canonical_kernels.csv"])
 def test_writing_and_reading_gives_the_same_table(
     tmp_path: Path, sample: Sample, name: str, ending: str

@@ -163,7 +163,11 @@ PROBE = (
 )
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+
+
+@pytest.mark.ci
+@needs_browser
 @pytest.mark.parametrize("width", [500, 1200])
 def test_a_real_browser_shows_every_page_without_an_error(
     pages: dict[str, Path], tmp_path: Path, width: int
@@ -183,3 +187,23 @@ def test_a_real_browser_shows_every_page_without_an_error(
     assert title is not None
     assert int(title[1]) <= int(title[2])  # nothing sticks out sideways
     assert done.stdout.count("<svg") >= len(pages)
+
+
+@pytest.mark.ci
+@needs_browser
+def test_a_real_browser_paints_a_page(pages: dict[str, Path], tmp_path: Path) -> None:
+    blank = tmp_path / "blank.html"
+    blank.write_text("<html><body></body></html>")
+    pictures = {}
+    for page in (blank, pages["predict"]):
+        picture = tmp_path / f"{page.stem}.png"
+        done = subprocess.run(
+            [str(BROWSER), *FLAGS, f"--user-data-dir={tmp_path / 'user'}", "--window-size=1000,800",
+             f"--screenshot={picture}", page.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        assert "CONSOLE" not in done.stderr
+        pictures[page] = picture.read_bytes()
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures.values())
+    # an even picture packs to almost nothing
+    assert len(pictures[pages["predict"]]) > 5 * len(pictures[blank])

@@ -26,9 +26,7 @@ def test_a_batch_is_what_came_within_the_patience_of_its_first() -> None:
     for number in range(5):
         waiting.put((number, b"", time.perf_counter()))
     assert [entry[0] for entry in collect(waiting, 3, 0.0)] == [0, 1, 2]
-    began = time.perf_counter()
     assert [entry[0] for entry in collect(waiting, 3, 0.05)] == [3, 4]
-    assert time.perf_counter() - began < 1.0
 
 
 def test_the_shaped_link_paces_and_delays() -> None:
@@ -66,7 +64,8 @@ def test_the_shaped_link_paces_and_delays() -> None:
         server.close()
         link.wait(timeout=10)
         link.stdout.close()
-    assert 0.055 <= up_s < 0.5
+    # earlier is impossible; how much later depends on what else the machine does
+    assert up_s >= 0.055
     assert round_s >= 0.070
 
 
