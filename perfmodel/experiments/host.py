@@ -226,11 +226,20 @@ def _compare(
         nominal = nominals[p.setup] / drift[p.setup]
         low, high = p.prediction.interval_ms
         measured = whole_ms(result, nominal)
-        target = p.prediction.target
-        cases.append(Case(p.model, target, p.prediction.latency_ms, low, high, measured))
+        case = Case(
+            model=p.model,
+            target=p.prediction.target,
+            predicted_ms=p.prediction.latency_ms,
+            low_ms=low,
+            high_ms=high,
+            measured_ms=measured,
+        )
+        cases.append(case)
         run = first_run(_table(p), p.setup, result, entry, nominal)
         if p.first_ms is not None:
-            first.append(Case(p.model, target, p.first_ms, p.first_ms, p.first_ms, run.first_ms))
+            # the first run is predicted without an interval: both ends are the point
+            point = replace(case, predicted_ms=p.first_ms, low_ms=p.first_ms, high_ms=p.first_ms)
+            first.append(replace(point, measured_ms=run.first_ms))
         kernels.extend(_kernel_errors(p, result, nominal))
     again = [
         abs(_timed_ms(k, entries[k], nominals) / _timed_ms(k, entries[_base(k)], nominals) - 1)
@@ -375,16 +384,11 @@ def validation_to_dict(done: HostValidation) -> dict[str, Any]:
     total = scores(done.cases)
     return {
         "experiment": "host",
-        "cases": [vars(c) for c in done.cases],
-        "mape": total.mape,
-        "within_5": total.within_5,
-        "within_10": total.within_10,
-        "within_20": total.within_20,
-        "spearman": total.spearman,
-        "coverage": total.coverage,
+        "cases": [c.to_dict() for c in done.cases],
+        **total.summary(),
         "machine": machine_to_dict(done.machine),
-        "groups": {name: vars(s) for name, s in by_target(done).items()},
-        "first": [vars(c) for c in done.first],
+        "groups": {name: s.to_dict() for name, s in by_target(done).items()},
+        "first": [c.to_dict() for c in done.first],
         "kernel_classes": [vars(c) for c in class_errors(done.kernels)],
         "worst": worst(done),
         "repeat_median": done.repeat,

@@ -299,8 +299,14 @@ def _compare(
             results.append(result)
             low, high = _interval(host, predicted)
             measured = whole_ms(result, nominal)
-            target = network.unit.target
-            mine[name] = Case(network.model, target, predicted, low, high, measured)
+            mine[name] = Case(
+                model=network.model,
+                target=network.unit.target,
+                predicted_ms=predicted,
+                low_ms=low,
+                high_ms=high,
+                measured_ms=measured,
+            )
         cases += mine.values()
         plans += mine
         if any(name.startswith("cut ") for name in mine):

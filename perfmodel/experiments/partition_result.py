@@ -65,13 +65,11 @@ class PartitionValidation:
         return {
             "experiment": "partition",
             "cases": [
-                {**vars(case), "plan": plan}
+                {**case.to_dict(), "plan": plan}
                 for case, plan in zip(self.cases, self.plans, strict=True)
             ],
-            **{k: getattr(total, k) for k in ("mape", "within_5", "within_10", "within_20")},
-            "spearman": total.spearman,
-            "coverage": total.coverage,
-            "single_cuts": vars(scores(self.single_cuts)) if self.single_cuts else None,
+            **total.summary(),
+            "single_cuts": scores(self.single_cuts).to_dict() if self.single_cuts else None,
             "chosen_within_2": self.within_2,
             "networks": [asdict(n) for n in self.networks],
             "layer_times_from": self.source,

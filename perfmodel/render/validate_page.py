@@ -27,7 +27,7 @@ def host_page(done: HostValidation) -> str:
     parts = [
         "<h1>Predicted and measured on this machine</h1>",
         f"<p>{len(done.cases)} networks that the calibration never ran: mean error "
-        f"{total.mape:.1%}, {total.within_10:.0%} within 10 %, {total.coverage:.0%} inside "
+        f"{total.mape:.1%}, {total.within_10:.0%} within 10 %, {_share(total.coverage)} inside "
         f"their 90 % interval. Predictions were written down before anything was run.</p>",
         f"<p>{html.escape(', '.join(f'{k} {v}' for k, v in facts.items()))}</p>",
         f'<p class="warn">{html.escape(done.warning)}</p>' if done.warning else "",
@@ -109,6 +109,10 @@ def scatter_svg(cases: Sequence[Case]) -> str:
     return "".join(shapes)
 
 
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{html.escape(h)}</th>" for h in headers)
     lines = "".join(
@@ -126,7 +130,7 @@ def _groups(done: HostValidation) -> str:
             f"{s.median:.1%}",
             f"{s.bias:+.1%}",
             *(f"{v:.0%}" for v in (s.within_5, s.within_10, s.within_15, s.within_20)),
-            "-" if name.startswith("first") else f"{s.coverage:.0%}",
+            "-" if name.startswith("first") else _share(s.coverage),
             "-" if s.spearman is None else f"{s.spearman:.3f}",
         )
         for name, s in by_target(done).items()
@@ -165,7 +169,9 @@ def _cases(cases: Sequence[Case]) -> str:
         (
             f"{c.model} on {c.target}",
             format_ms(c.predicted_ms),
-            f"{format_ms(c.low_ms)} to {format_ms(c.high_ms)}",
+            "-"
+            if c.low_ms is None or c.high_ms is None
+            else f"{format_ms(c.low_ms)} to {format_ms(c.high_ms)}",
             format_ms(c.measured_ms),
             f"{c.error:+.1%}",
         )

@@ -12,11 +12,22 @@ from perfmodel.runners.runner import Machine
 TARGET = "host/cpu/tflite/fp32/t1"
 
 
+def case(model: str, predicted: float, low: float, high: float, measured: float) -> Case:
+    return Case(
+        model=model,
+        target=TARGET,
+        predicted_ms=predicted,
+        low_ms=low,
+        high_ms=high,
+        measured_ms=measured,
+    )
+
+
 def validation() -> HostValidation:
     cases = (
-        Case("one", TARGET, 10.0, 9.0, 11.0, 10.5),
-        Case("two<script>", TARGET, 30.0, 28.0, 33.0, 20.0),
-        Case("file", TARGET, 1.0, 0.9, 1.1, 1.0),
+        case("one", 10.0, 9.0, 11.0, 10.5),
+        case("two<script>", 30.0, 28.0, 33.0, 20.0),
+        case("file", 1.0, 0.9, 1.1, 1.0),
     )
     kernels = (
         KernelError("two<script>", TARGET, "conv_a", "conv3x3", 9000.0, 1000.0),
