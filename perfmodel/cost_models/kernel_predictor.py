@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
-from perfmodel.cost_models.predictor import PARTS
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
 from perfmodel.cost_models.trees import Forest
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -136,6 +136,10 @@ class KernelPredictor:
             beyond = np.maximum(np.maximum(low - values[rows], values[rows] - high), 0.0)
             out[rows] = beyond.max(axis=1, initial=0.0)
         return out
+
+    def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """None beyond the kernels."""
+        return no_network_terms(networks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data (numbers, text, lists), without the tag."""

@@ -6,7 +6,8 @@ make predictors (which answer).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,23 @@ from perfmodel.kernels.kernel import KernelTable
 
 PARTS = ("compute", "memory", "overhead")
 """Where a kernel's time goes; columns of `Predictor.parts_ms`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetworkTerms:
+    """What a model says of whole networks beyond the sum of their kernels; arrays (networks,).
+
+    A network takes exp(`log_factor`) times what its kernels add up to, and its interval is wider by
+    `extra_log` log units on either side.
+    """
+
+    log_factor: np.ndarray
+    extra_log: np.ndarray
+
+
+def no_network_terms(networks: Sequence[KernelTable]) -> NetworkTerms:
+    """The terms of a model that knows a network by its kernels alone."""
+    return NetworkTerms(log_factor=np.zeros(len(networks)), extra_log=np.zeros(len(networks)))
 
 
 @runtime_checkable
@@ -43,6 +61,12 @@ class Predictor(Protocol):
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
+
+    def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """Factor and extra width of whole networks; each table holds one whole network's kernels.
+
+        A piece of a network (a segment of a plan) takes the factor of the network it is cut from.
+        """
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data (numbers, text, lists), without the tag."""

@@ -8,13 +8,13 @@ that a fitted profile must beat.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
 
-from perfmodel.cost_models.predictor import PARTS
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
 
@@ -109,6 +109,10 @@ class RooflinePredictor:
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """Nothing was fitted, so nothing lies outside, but for classes that no roofline prices."""
         return np.isin(kernels["kernel_class"].astype(str), NEVER_PRICED).astype(float)
+
+    def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """None beyond the kernels."""
+        return no_network_terms(networks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from perfmodel.cost_models.predictor import PARTS
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
 from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS, feature_matrix
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -111,6 +111,10 @@ class EfficiencyPredictor:
                 mine = sizes[rows]
                 far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
         return far
+
+    def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """None beyond the kernels."""
+        return no_network_terms(networks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""
