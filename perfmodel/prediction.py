@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfmodel.cost_models.interval import FitError
 from perfmodel.cost_models.predictor import PARTS
-from perfmodel.devices.profile import FitError, Provenance
+from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.errors import PerfmodelError, UncoveredOpError
 from perfmodel.graph.ir import Graph

@@ -8,6 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perfmodel.calibration.borrow import MeasuredNetwork
+from perfmodel.cost_models.interval import (
+    FitError,
+    Interval,
+    expected_error,
+    expected_interval,
+    fit_error,
+)
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import (
     RANGE_FEATURES,
@@ -17,7 +24,6 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
-from perfmodel.devices.profile import FitError, Interval
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -37,11 +43,8 @@ FOLDS = 5
 MIN_TESTED = 10
 """Fewer kernels than this are not left out in turn."""
 
-COVERAGE = 0.9
-NORMAL_90 = 1.645
-MEDIAN_SD = 0.6745
 UNTESTED_WIDTH = 0.7
-POOLED_CASES = 10.0
+NOVELTY_SLOPE = 0.5
 LEFT_OUT = "each network's kernels left out in turn"
 LEFT_OUT_KERNELS = "a fifth of the kernels left out in turn"
 NOT_TESTED = "too few kernels to leave any out: spread between known devices"
@@ -106,7 +109,8 @@ def fit_kernels(
     if networks:
         predictor = _with_networks(predictor, networks)
     ratios, experiment = _left_out(base, rows)
-    return FittedKernels(predictor, _interval(ratios), _error(ratios, experiment), source, reason)
+    interval = expected_interval(ratios, UNTESTED_WIDTH, NOVELTY_SLOPE)
+    return FittedKernels(predictor, interval, _error(ratios, experiment), source, reason)
 
 
 def _base(
@@ -314,23 +318,7 @@ def _left_out(base: KernelPredictor, rows: KernelRowsOf) -> tuple[np.ndarray, st
     return out, LEFT_OUT_KERNELS
 
 
-def _interval(ratios: np.ndarray) -> Interval:
-    width = UNTESTED_WIDTH
-    if len(ratios):
-        seen = max(NORMAL_90 * float(np.median(np.abs(ratios))) / MEDIAN_SD, 0.01)
-        share = len(ratios) / (len(ratios) + POOLED_CASES)
-        width = float(np.exp(share * np.log(seen) + (1 - share) * np.log(width)))
-    return Interval(COVERAGE, round(width, 4), round(width, 4), 0.5)
-
-
 def _error(ratios: np.ndarray, experiment: str) -> FitError:
     if not len(ratios):
-        return FitError(experiment, 0, round(float(np.expm1(UNTESTED_WIDTH * 0.41)), 4))
-    error = np.abs(np.expm1(-ratios))
-    return FitError(
-        experiment,
-        len(error),
-        round(float(np.median(error)), 4),
-        round(float(error.mean()), 4),
-        round(float((error <= 0.2).mean()), 4),
-    )
+        return expected_error(experiment, UNTESTED_WIDTH)
+    return fit_error(experiment, ratios)

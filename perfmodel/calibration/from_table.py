@@ -12,12 +12,18 @@ import numpy as np
 from perfmodel.calibration.adapt import Adaptation, Suggestion, adapt, suggest, work_of
 from perfmodel.calibration.borrow import Borrowed, Known, MeasuredNetwork, borrow, known_targets
 from perfmodel.calibration.from_kernels import KernelRowsOf, fit_kernels
+from perfmodel.cost_models.interval import (
+    NORMAL_90,
+    FitError,
+    Interval,
+    expected_error,
+    expected_interval,
+    fit_error,
+)
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
 from perfmodel.devices.profile import (
     LATENCY_KINDS,
     DeviceProfile,
-    FitError,
-    Interval,
     Provenance,
     TargetProfile,
 )
@@ -26,16 +32,6 @@ from perfmodel.errors import MeasurementError, PerfmodelError
 from perfmodel.kernels import KernelTable, fuse
 from perfmodel.measurements.table import BadRow, MeasurementTable
 from perfmodel.target import PRECISIONS, SLUG, Target, parse_target
-
-COVERAGE = 0.9
-NORMAL_90 = 1.645
-"""Standard deviations of a normal distribution that hold 90 % of it."""
-
-MEDIAN_SD = 0.6745
-"""Median |deviation| of a normal distribution, in standard deviations."""
-
-POOLED_CASES = 10.0
-"""Left-out cases from which on they say as much about the interval as the model's own spread."""
 
 MAX_FOLDS = 40
 MAX_NETWORKS = 1200
@@ -342,27 +338,13 @@ def expected_sd(result: Adaptation, rules: str) -> float:
 
 def network_interval(result: Adaptation, ratios: np.ndarray, rules: str) -> Interval:
     """90 % interval: the spread that the model expects, and more and more that of left-out rows."""
-    width = NORMAL_90 * expected_sd(result, rules)
-    if len(ratios):
-        seen = NORMAL_90 * float(np.median(np.abs(ratios))) / MEDIAN_SD
-        share = len(ratios) / (len(ratios) + POOLED_CASES)
-        width = float(np.exp(share * np.log(max(seen, 0.01)) + (1 - share) * np.log(width)))
-    width = round(min(width, 15.0), 4)
-    return Interval(COVERAGE, width, width, NOVELTY_SLOPE)
+    return expected_interval(ratios, NORMAL_90 * expected_sd(result, rules), NOVELTY_SLOPE)
 
 
 def _error(result: Adaptation, ratios: np.ndarray, rules: str) -> FitError:
     if not len(ratios):
-        expected = float(np.expm1(MEDIAN_SD * expected_sd(result, rules)))
-        return FitError(NOT_TESTED, 0, round(expected, 4))
-    error = np.abs(np.expm1(-ratios))
-    return FitError(
-        CROSS_VALIDATED,
-        len(error),
-        round(float(np.median(error)), 4),
-        round(float(error.mean()), 4),
-        round(float((error <= 0.2).mean()), 4),
-    )
+        return expected_error(NOT_TESTED, NORMAL_90 * expected_sd(result, rules))
+    return fit_error(CROSS_VALIDATED, ratios)
 
 
 LARGEST_CANDIDATE_MACS = 30e9

@@ -14,16 +14,21 @@ import numpy as np
 from scipy.optimize import nnls
 
 from perfmodel.cost_models.hierarchy import Shrinkage
+from perfmodel.cost_models.interval import (
+    COVERAGE,
+    FitError,
+    Interval,
+    conformal_interval,
+    fit_error,
+)
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine, waste, work_of
-from perfmodel.devices.profile import FitError, Interval
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.host_bench import Setup
 from perfmodel.runners.samples import Sample
 
-COVERAGE = 0.9
 FOLDS = 4
 MIN_NETWORKS = 8
 """Networks a target needs before anything is fitted to it."""
@@ -240,27 +245,13 @@ def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget,
 def _target(
     setup: Setup, predictor: KernelPredictor, residuals: np.ndarray, slope: float
 ) -> FittedTarget:
-    off = np.abs(np.expm1(-residuals))
-    error = FitError(
-        f"random networks left out, {FOLDS} folds",
-        len(residuals),
-        float(np.median(off)),
-        float(off.mean()),
-        float((off <= 0.2).mean()),
-    )
-    low, high = conformal_bounds(residuals)
     return FittedTarget(
-        setup, predictor, Interval(COVERAGE, low, high, slope), error, tuple(residuals.tolist())
+        setup,
+        predictor,
+        conformal_interval(residuals, novelty_slope=slope),
+        fit_error(f"random networks left out, {FOLDS} folds", residuals),
+        tuple(residuals.tolist()),
     )
-
-
-def conformal_bounds(residuals: np.ndarray, coverage: float = COVERAGE) -> tuple[float, float]:
-    """(low, high) of log(measured / predicted) with (1 - coverage) / 2 beyond each, n + 1 rule."""
-    ordered = np.sort(residuals)
-    count = len(ordered)
-    beyond = math.floor((count + 1) * (1 - coverage) / 2)
-    rank = min(max(beyond, 1), count)
-    return max(0.0, -float(ordered[rank - 1])), max(0.0, float(ordered[count - rank]))
 
 
 def _fold_of(samples: Sequence[Sample]) -> np.ndarray:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kinds import RawModel, predictor_to_dict, raw_model
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.facts import Traits, traits_from_dict, traits_to_dict
@@ -37,37 +38,6 @@ class Fact:
 
     value: float | str
     source: str
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Prediction interval on log latency, calibrated out of sample.
-
-    The interval of a latency L is [L exp(-low_log - w), L exp(high_log + w)] with
-    w = novelty_slope * novelty, novelty being how far outside the fitted range the network lies.
-    """
-
-    coverage: float
-    low_log: float
-    high_log: float
-    novelty_slope: float = 1.0
-
-    def around(self, latency_ms: float, novelty: float = 0.0) -> tuple[float, float]:
-        """Lower and upper bound in ms."""
-        extra = self.novelty_slope * novelty
-        low = latency_ms * math.exp(-self.low_log - extra)
-        return low, latency_ms * math.exp(self.high_log + extra)
-
-
-@dataclass(frozen=True)
-class FitError:
-    """Out-of-sample error of a target's cost model: relative, as a share of the measured time."""
-
-    experiment: str
-    cases: int
-    median: float
-    mean: float | None = None
-    within_20: float | None = None
 
 
 @dataclass(frozen=True)

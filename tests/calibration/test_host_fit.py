@@ -10,7 +10,6 @@ import pytest
 from perfmodel.calibration.first_run import first_ms, fit_load, load_fact
 from perfmodel.calibration.host_fit import (
     concatenated,
-    conformal_bounds,
     fit_targets,
     near_bytes_of,
     overhead,
@@ -98,16 +97,6 @@ def test_noise_widens_the_interval() -> None:
     (noisy,) = fit_targets(samples(30, noise=0.2))
     assert noisy.interval.low_log + noisy.interval.high_log > 0.3
     assert quiet.interval.low_log + quiet.interval.high_log < 0.3
-
-
-def test_conformal_bounds_leave_a_tenth_outside() -> None:
-    residuals = np.random.default_rng(1).standard_normal(4000)
-    low, high = conformal_bounds(residuals)
-    # 5 % and 95 % of the normal distribution: 1.645
-    assert low == pytest.approx(1.645, abs=0.08)
-    assert high == pytest.approx(1.645, abs=0.08)
-    fresh = np.random.default_rng(2).standard_normal(4000)
-    assert np.mean((fresh >= -low) & (fresh <= high)) == pytest.approx(0.9, abs=0.02)
 
 
 def test_first_runs_are_recovered_by_their_parts() -> None:

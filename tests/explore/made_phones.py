@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
-from perfmodel.devices.profile import FitError, Interval, Provenance, TargetProfile
+from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.target import Target
 
 NOTHING = tuple(-60.0 for _ in FEATURE_NAMES)  # exp(-60) ms of any amount of work

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import REFERENCE_LAUNCH_US, REFERENCE_MACS_PER_US, Machine
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import (
     DeviceProfile,
-    FitError,
-    Interval,
     Provenance,
     TargetProfile,
     write_profile,

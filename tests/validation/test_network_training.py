@@ -11,9 +11,7 @@ from validation.accuracy.common import rank_correlation, score, table
 from validation.data.network_tables import NetworkRows, TargetKey, family_of
 from validation.profiles.network_training import (
     LeftOut,
-    conformal_factor,
     cross_conformal,
-    target_spreads,
 )
 
 TARGETS, NETWORKS = 20, 20
@@ -49,21 +47,6 @@ def test_noisier_targets_get_wider_intervals() -> None:
     width = np.log(cross_conformal(left_out, rows)[:, 1] / left_out.predicted_ms)
     odd = rows.target % 2 == 1
     assert np.median(width[odd]) > 1.3 * np.median(width[~odd])
-
-
-def test_conformal_factor_is_the_finite_sample_quantile() -> None:
-    # 9 deviations, 90 %: the ceil(10 * 0.9) = 9th smallest, that is the largest
-    assert conformal_factor(np.arange(1.0, 10.0), np.ones(9)) == 9.0
-    # 19 deviations: the 18th smallest
-    assert conformal_factor(np.arange(1.0, 20.0), np.ones(19)) == 18.0
-
-
-def test_a_target_with_few_networks_takes_the_pooled_spread() -> None:
-    deviation = np.concatenate([np.full(100, 0.1), [0.4]])
-    target = np.concatenate([np.zeros(100, dtype=int), [1]])
-    spreads = target_spreads(deviation, target, 3)
-    assert spreads[2] == pytest.approx(0.1)
-    assert 0.1 < spreads[1] < 0.15
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perfmodel.cost_models.interval import COVERAGE, conformal_bounds
 from validation.data.kernel_tables import KernelSet
-from validation.profiles.left_out import COVERAGE, error_quantiles
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def cross_conformal(
     out = np.empty((len(predicted), 2))
     for value in sorted(set(label)):
         others = log_error[label != value]
-        out[label == value] = error_quantiles(others if len(others) else log_error, coverage)
+        out[label == value] = conformal_bounds(others if len(others) else log_error, coverage)
     return predicted[:, None] * np.exp(out)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.cost_models.interval import widths_by_group
 from validation.accuracy.common import Result, score
 from validation.data.published_networks import POOLS, Pool, anchor_rows, make_pool, published_rows
-from validation.profiles.network_training import conformal_factor, target_spreads
 from validation.profiles.published import left_out_log_ratio
 
 PIXEL_3 = {
@@ -61,8 +61,7 @@ def _intervals(pool: Pool, rows: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     for family in sorted(set(families[rows])):
         others = tested & (families != family)
         deviation = np.maximum(np.abs(ratio[others]), 1e-3)
-        spread = target_spreads(deviation, target[others], len(pool.targets))
-        width = conformal_factor(deviation, spread[target[others]]) * spread
+        width = widths_by_group(deviation, target[others], len(pool.targets))
         mine = families[rows] == family
         middle = pool.latency_ms[rows[mine]] * np.exp(ratio[rows[mine]])
         half = width[target[rows[mine]]]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.cost_models.interval import borrowed_interval, fit_error
 from perfmodel.devices.profile import Fact, Provenance, TargetProfile
 from perfmodel.runners.cuda.backends import MODES
 from perfmodel.target import Target
 from validation.cuda.data_sheet import SPECS, GpuSpec, predictor
 from validation.cuda.tables import published_jetson_rows
-from validation.profiles.common import BuiltTarget, DeviceInfo, conformal_interval, fit_error
+from validation.profiles.common import BuiltTarget, DeviceInfo
 
 EXPERIMENT = "data sheet alone, on published Jetson TensorRT rows"
 _MODE_RANK = ("cudnn/fp32", "cudnn/tf32", "cudnn/fp16", "vanilla/fp32")
@@ -33,8 +34,9 @@ _TITLES = {
 
 def build_datasheets(data: Path) -> list[BuiltTarget]:
     """Targets vanilla/fp32, cudnn/fp32, cudnn/fp16 (and tf32) of every GPU with a data sheet."""
-    ratio = np.log([float(row["ratio"]) for row in published_jetson_rows(data)])
-    error, interval = fit_error(EXPERIMENT, ratio), conformal_interval(-ratio, -ratio)
+    # the table's ratio is predicted / measured
+    log_ratio = -np.log([float(row["ratio"]) for row in published_jetson_rows(data)])
+    error, interval = fit_error(EXPERIMENT, log_ratio), borrowed_interval(log_ratio, log_ratio)
     built = []
     for spec in SPECS.values():
         title, kind = _TITLES[spec.name]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.cost_models.interval import COVERAGE, Interval, fit_error
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import (
     REFERENCE_BYTES_PER_US,
@@ -14,7 +15,7 @@ from perfmodel.cost_models.kernel_terms import (
     Machine,
 )
 from perfmodel.devices.facts import Traits, TransferFact
-from perfmodel.devices.profile import Interval, Provenance, TargetProfile
+from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.formats.load import load
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -22,7 +23,7 @@ from perfmodel.target import Target
 from validation.partition.exynos import ONE_NETWORK_LOG, seen_ranges
 from validation.partition.jetson import read_rows
 from validation.partition.transfers import fit_line
-from validation.profiles.common import COVERAGE, BuiltTarget, DeviceInfo, fit_error
+from validation.profiles.common import BuiltTarget, DeviceInfo
 
 DEVICE = "jetson-agx-xavier"
 SOURCE = "HaX-CoNN, commit 98593b6ec554, TensorRT 7.1.3, GoogleNet (layers_jetson.csv)"
@@ -40,7 +41,7 @@ def build_jetson(data: Path) -> list[BuiltTarget]:
         "steady",
         fitted_predictor(rows.block_us, range(len(rows.block_us))),
         Interval(COVERAGE, ONE_NETWORK_LOG, ONE_NETWORK_LOG),
-        fit_error(EXPERIMENT, _left_out(rows.block_us)),
+        fit_error(EXPERIMENT, -_left_out(rows.block_us)),
         Provenance(
             SOURCE,
             len(rows.block_us),

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.cost_models.interval import (
+    COVERAGE,
+    FitError,
+    Interval,
+    conformal_interval,
+    fit_error,
+)
 from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, gpu_family, traits_of
-from perfmodel.devices.profile import FitError, Interval, Provenance, TargetProfile
+from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.target import Target
 from validation.data.kernel_tables import (
@@ -35,9 +42,11 @@ from validation.profiles.kernel_settings import (
     small_model,
     spec_model,
 )
-from validation.profiles.left_out import error_quantiles, left_out, random_groups, sum_errors
+from validation.profiles.left_out import left_out, random_groups, sum_errors
 
-COVERAGE = 0.90
+ENOUGH_CASES = 40
+"""Sums from which on a target's own errors give its interval: two lie beyond each 5 % side."""
+
 KERNELS_OF_A_NETWORK = 30
 """Kernels in the random sums that stand for networks where a table names none."""
 
@@ -66,21 +75,15 @@ class _Errors:
     def interval(self, target: int) -> Interval:
         """From the target's own errors where there are enough, else from all of the set."""
         own = self.of(target)
-        low, high = error_quantiles(own if len(own) >= 40 else self.log_error, COVERAGE)
-        return Interval(COVERAGE, max(-float(low), self.least), max(float(high), self.least))
+        cases = own if len(own) >= ENOUGH_CASES else self.log_error
+        return conformal_interval(cases, least=self.least)
 
     def error(self, target: int) -> FitError:
         """The target's own errors; those of the set where it has none."""
         own = self.of(target)
-        relative = np.abs(np.expm1(-(own if len(own) else self.log_error)))
-        name = self.experiment if len(own) else f"{self.experiment}, other devices"
-        return FitError(
-            name,
-            len(relative),
-            round(float(np.median(relative)), 4),
-            round(float(relative.mean()), 4),
-            round(float((relative <= 0.2).mean()), 4),
-        )
+        if len(own):
+            return fit_error(self.experiment, own)
+        return fit_error(f"{self.experiment}, other devices", self.log_error)
 
 
 def _network_errors(kernels: KernelSet, make: Callable[[], KernelModel]) -> _Errors:

@@ -1,4 +1,4 @@
-"""Out-of-sample predictions of kernels and the error quantiles that intervals are made of."""
+"""Out-of-sample predictions of kernels and of their sums."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 
 from perfmodel.cost_models.kernel_model import KernelModel
 from validation.data.kernel_tables import KernelSet
-
-COVERAGE = 0.90
 
 
 def left_out(
@@ -36,14 +34,6 @@ def left_out(
                 asked = replace(asked, wait_us=None)
             predicted[test] = model.predict(asked)
     return predicted, np.isfinite(predicted)
-
-
-def error_quantiles(log_error: np.ndarray, coverage: float = COVERAGE) -> np.ndarray:
-    """(low, high) log factors with the finite-sample rank of split conformal prediction."""
-    ordered, n = np.sort(log_error), len(log_error)
-    tail = (1 - coverage) / 2
-    low = max(int(np.floor((n + 1) * tail)) - 1, 0)
-    return np.array([ordered[low], ordered[n - 1 - low]])
 
 
 def sum_errors(

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from perfmodel.devices.profile import FitError, Interval, Provenance, TargetProfile
+from perfmodel.cost_models.interval import COVERAGE, FitError, Interval
+from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.formats.ncnn.reader import read_ncnn
 from perfmodel.graph.ir import Graph
 from perfmodel.measurements.table import read_measurements
@@ -16,7 +17,7 @@ from perfmodel.target import Target
 from validation.data.network_tables import NetworkRows, TargetKey, network_rows
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
-from validation.profiles.network_training import COVERAGE, TrainedTarget, train
+from validation.profiles.network_training import TrainedTarget, train
 
 SOURCE = "Tencent/ncnn benchmark/README.md, commit a4d2ea1d4422 (BSD-3-Clause)"
 EXPERIMENT = "network left out on every device"

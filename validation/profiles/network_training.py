@@ -7,17 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import clone
 
+from perfmodel.cost_models.interval import widths_by_group
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
 from validation.data.network_tables import NetworkRows, TargetKey
 
-COVERAGE = 0.9
-
 NOVELTY_SLOPE = 0.5
 """Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
-
-POOLED_CASES = 10.0
-"""A target's own spread counts as much as the pooled one from this many networks on."""
 
 
 def model_for(unit: str) -> JointEfficiencyModel:
@@ -88,26 +84,6 @@ def leave_family_out(rows: NetworkRows, model: JointEfficiencyModel) -> LeftOut:
     return LeftOut(predicted, novelty)
 
 
-def target_spreads(deviation: np.ndarray, target: np.ndarray, targets: int) -> np.ndarray:
-    """Typical |deviation| by target: its own median, shrunk towards the median of all."""
-    pooled = np.median(deviation)
-    spreads = np.full(targets, pooled)
-    for t in np.unique(target):
-        own = deviation[target == t]
-        share = len(own) / (len(own) + POOLED_CASES)
-        spreads[t] = np.exp(share * np.log(np.median(own)) + (1 - share) * np.log(pooled))
-    return spreads
-
-
-def conformal_factor(
-    deviation: np.ndarray, spread: np.ndarray, coverage: float = COVERAGE
-) -> float:
-    """Multiple of the spread that covers a share of deviations (split conformal, finite sample)."""
-    scaled = np.sort(np.maximum(deviation, 0.0) / spread)
-    place = int(np.ceil((len(scaled) + 1) * coverage)) - 1
-    return float(scaled[min(place, len(scaled) - 1)])
-
-
 def half_widths(
     left_out: LeftOut, rows: NetworkRows, calibration: np.ndarray, slope: float = NOVELTY_SLOPE
 ) -> np.ndarray:
@@ -116,8 +92,7 @@ def half_widths(
     ratio = np.log(left_out.predicted_ms[usable] / rows.latency_ms[usable])
     deviation = np.maximum(np.abs(ratio) - slope * left_out.novelty[usable], 1e-3)
     target = rows.target[usable]
-    spread = target_spreads(deviation, target, len(rows.targets))
-    return conformal_factor(deviation, spread[target]) * spread
+    return widths_by_group(deviation, target, len(rows.targets))
 
 
 def cross_conformal(left_out: LeftOut, rows: NetworkRows) -> np.ndarray:

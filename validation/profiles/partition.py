@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.cost_models.interval import COVERAGE, Interval, fit_error
 from perfmodel.devices.facts import StorageFact, Traits
-from perfmodel.devices.profile import Fact, Interval, Provenance, TargetProfile
+from perfmodel.devices.profile import Fact, Provenance, TargetProfile
 from perfmodel.target import Target
 from validation.partition.exynos import (
     BANDWIDTH_GB_PER_S,
@@ -21,7 +22,7 @@ from validation.partition.exynos import (
     roofline_predictor,
 )
 from validation.partition.transfers import fit_transfers, typical_transfers
-from validation.profiles.common import COVERAGE, BuiltTarget, DeviceInfo, fit_error
+from validation.profiles.common import BuiltTarget, DeviceInfo
 
 STUDY = "M. J. Kang, J. Ko, model partitioning on mobile GPUs, Yonsei University, 2024"
 EXPERIMENT = (
@@ -43,7 +44,7 @@ def build_partition(data: Path) -> list[BuiltTarget]:
         "steady",
         replace(roofline_predictor(p.scale), overhead_ms=round(p.dispatch_ms, 3)),
         Interval(COVERAGE, ONE_NETWORK_LOG, ONE_NETWORK_LOG),
-        fit_error(EXPERIMENT, log_ratio),
+        fit_error(EXPERIMENT, -log_ratio),
         Provenance(
             STUDY,
             len(measured),

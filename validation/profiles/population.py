@@ -8,6 +8,7 @@ import numpy as np
 
 from perfmodel.calibration.adapt import Measured, network_name
 from perfmodel.calibration.population import Population
+from perfmodel.cost_models.interval import conformal_quantile
 from perfmodel.cost_models.work_model import JointEfficiencyModel, loadings
 from perfmodel.cost_models.work_predictor import size_ranges
 from validation.data.network_tables import NetworkRows
@@ -81,7 +82,7 @@ def calibrate(known: Population, rows: NetworkRows, *, seed: int = 0) -> Populat
             own = log_ms[place[known.names[t]], columns]
             others = known.without(devices == devices[t])
             misses += _misses(others, own, rng, count)
-        factors[count] = _quantile(misses)
+        factors[count] = conformal_quantile(np.array(misses))
     return replace(known, width_factors=factors)
 
 
@@ -100,12 +101,6 @@ def _misses(
         / adapted.log_sd(others.work[n], names[n])
         for n in order[count:]
     ]
-
-
-def _quantile(misses: list[float]) -> float:
-    """The 90 % quantile with the finite-sample correction of split conformal prediction."""
-    scaled = np.sort(misses)
-    return float(scaled[min(len(scaled), int(np.ceil(0.9 * (len(scaled) + 1)))) - 1])
 
 
 def _misfit_covariance(residual: np.ndarray) -> tuple[np.ndarray, float]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.cost_models.interval import FitError, Interval, borrowed_interval, fit_error
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
-from perfmodel.devices.profile import FitError, Interval, Provenance, TargetProfile
+from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.target import Target
 from validation.data.published_networks import (
     POOLS,
@@ -28,7 +29,7 @@ from validation.data.published_networks import (
     published_rows,
 )
 from validation.data.soc_facts import SocFacts, facts_of, soc_facts
-from validation.profiles.common import BuiltTarget, DeviceInfo, conformal_interval, fit_error
+from validation.profiles.common import BuiltTarget, DeviceInfo
 
 EXPERIMENT = "network family left out on every target"
 UNTESTED = "one network family measured, nothing to leave out: error of its pool's targets"
@@ -42,9 +43,6 @@ POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
 
 LEFT_OUT_STEPS = 300
 """Steps of the fits that only judge: predictions have settled long before the costs have."""
-
-INTERVAL_CASES = 10.0
-"""Cases of its own from which a target's spread counts as much as its pool's."""
 
 _SERVERS = ("xeon", "epyc")
 _DESKTOPS = ("gtx", "titan", "rtx", "core-i", "tesla", "radeon")
@@ -127,7 +125,7 @@ def _built(
 
 
 def _interval(own: np.ndarray, pool: np.ndarray) -> Interval:
-    interval = conformal_interval(-own, -pool, weight=INTERVAL_CASES)
+    interval = borrowed_interval(-own, -pool)
     if len(own):
         return interval
     # nothing but a scale of its own: the pool's spread, and room for not knowing better
@@ -136,8 +134,8 @@ def _interval(own: np.ndarray, pool: np.ndarray) -> Interval:
 
 def _error(own: np.ndarray, pool: np.ndarray) -> FitError:
     if len(own):
-        return fit_error(EXPERIMENT, own)
-    return replace(fit_error(UNTESTED, pool), cases=0)
+        return fit_error(EXPERIMENT, -own)
+    return replace(fit_error(UNTESTED, -pool), cases=0)
 
 
 def _provenance(rows: list[PooledRow]) -> Provenance:
