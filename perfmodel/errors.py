@@ -98,8 +98,8 @@ def nearest_names(
     """
     import difflib  # only a mistake needs it
 
-    plain = {_plain(k): k for k in known}
-    key = _plain(name)
+    plain = {bare_name(k): k for k in known}
+    key = bare_name(name)
     close = difflib.get_close_matches(key, list(plain), n=count, cutoff=cutoff)
     close += [p for p in plain if key and key in p and p not in close]
     return [plain[p] for p in close[:count]]
@@ -112,5 +112,6 @@ def nearest_hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(words)}"
 
 
-def _plain(name: str) -> str:
+def bare_name(name: str) -> str:
+    """Letters and digits of a name, in lower case."""
     return "".join(c for c in name.lower() if c.isalnum())

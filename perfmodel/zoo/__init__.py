@@ -6,9 +6,9 @@ activations that runtimes fuse are attributes of the op, images are NHWC.
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.graph.ir import Graph
+from perfmodel.zoo.modules import entry_named, names
 from perfmodel.zoo.registry import (
     Accuracy,
     Parameter,
@@ -18,61 +18,51 @@ from perfmodel.zoo.registry import (
     unknown_model,
 )
 
-_MODULES = {
-    "mobilenet": "mobilenet_v1 mobilenet_v2",
-    "mobilenet_v3": "mobilenet_v3_large mobilenet_v3_small",
-    "efficientnet": "efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 "
-    "efficientnet_b4 efficientnet_lite0 efficientnet_lite1 efficientnet_lite2 "
-    "efficientnet_lite3 efficientnet_lite4 mnasnet proxylessnas",
-    "shufflenet": "shufflenet_v1 shufflenet_v2",
-    "squeezenet": "squeezenet_1_0 squeezenet_1_1",
-    "classic": "alexnet alexnet_owt overfeat nin vgg11 vgg13 vgg16 vgg19",
-    "inception": "inception_v3",
-    "inception_more": "googlenet inception_v1 inception_v4 inception_resnet_v2",
-    "resnet": "resnet18 resnet34 resnet50 resnet101 resnet152 wide_resnet50_2 resnet50_v2 "
-    "resnet101_v2",
-    "regnet": "regnet_y_400mf regnet_x_3_2gf",
-    "densenet": "densenet121 densenet169 densenet201 densenet161",
-    "nasnet": "nasnet_mobile nasnet_large pnasnet_mobile pnasnet_large",
-    "nasbench": "nasbench201",
-    "supernets": "fbnet once_for_all",
-    "transformer": "vit_b16 vit_b32 mobilebert",
-    "detect": "ssd_mobilenet_v1 ssdlite_mobilenet_v2 yolo_v3_tiny yolo_v4_tiny",
-    "segment": "deeplab_v3plus deeplab_v3",
-    "enhance": "vdsr srgan dped pynet unet",
-    "recurrent": "crnn lstm_text",
-}
-"""Networks by module: a network's module is imported when it is asked for."""
-
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
-
-
-def names() -> tuple[str, ...]:
-    """Names of all networks."""
-    return tuple(_MODULE_OF)
-
 
 def entries() -> tuple[ZooEntry, ...]:
     """Every network of the zoo."""
-    return tuple(entry(name) for name in _MODULE_OF)
+    return tuple(entry_named(name) for name in names())
 
 
 def entry(spec: str) -> ZooEntry:
-    """The entry a spec or name belongs to; raises `UnknownModelError` with the nearest names."""
-    name, _ = parse_spec(spec)
-    if name not in _MODULE_OF:
-        raise unknown_model(name, names())
-    module = import_module(f"{__name__}.{_MODULE_OF[name]}")
-    return next(e for e in module.ENTRIES if e.name == name)
+    """The entry a spec or name belongs to; raises `UnknownModelError` as `build` does."""
+    return _find(spec)[0]
 
 
 def build(spec: str) -> Graph:
     """The network of a spec: a name, or `name@parameter=value,...`.
 
-    Raises `UnknownModelError` (with the nearest names) or `GraphError` (with what is allowed).
+    A name may be one that publications use (`ResNet-18`, `mobilenet_v1_1.0_224`). Raises
+    `UnknownModelError`, which lists the networks of a family (`resnet`) or the nearest names, or
+    `GraphError`, which says what is allowed.
     """
-    _, given = parse_spec(spec)
-    return entry(spec).build(**given)
+    found, given = _find(spec)
+    return found.build(**given)
+
+
+def _find(spec: str) -> tuple[ZooEntry, dict[str, str]]:
+    """The entry that a spec means, and the parameters that it gives."""
+    name, given = parse_spec(spec)
+    if name in names():
+        return entry_named(name), given
+    from perfmodel.zoo.published_names import network_called, precision_in
+
+    meant = network_called(name)
+    known, implied = parse_spec(meant) if meant else ("", {})
+    if known not in names():
+        raise unknown_model(name, names())
+    precision = precision_in(name)
+    if precision:
+        raise UnknownModelError(
+            f"{name}: a network by name has no precision of its own, this one says {precision!r}",
+            f"name it {meant}, and choose the precision with the target or give the file",
+        )
+    twice = sorted(implied.keys() & given.keys())
+    if twice:
+        raise GraphError(
+            f"{spec}: {twice[0]} is given twice, {name} already means {meant}", "give it once"
+        )
+    return entry_named(known), {**implied, **given}
 
 
 __all__ = [

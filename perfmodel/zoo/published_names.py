@@ -1,148 +1,125 @@
-"""Zoo names of the models that tools and publications name in their own ways.
+"""The network that a publication, a tool's log or a user names in a way of its own.
 
-Only what is obvious is mapped: the same network under another spelling, with its width multiplier
-and resolution as zoo parameters. Everything else keeps its name; tables keep the original in
-`source_model`.
+Only what is obvious is found: the same network under another spelling, with its width multiplier
+and resolution as zoo parameters. What no rule finds stands in aliases.csv with who calls it so.
 """
 
 from __future__ import annotations
 
+import csv
 import functools
 import re
+from collections.abc import Iterator
+from importlib import resources
 
-_SAME = {
-    "alexnet": "alexnet",
-    "alexnet_owt": "alexnet_owt",
-    "alexnet_one_weird_trick": "alexnet_owt",
-    "squeezenet": "squeezenet_1_0",
-    "squeezenet_1_0": "squeezenet_1_0",
-    "squeezenet_v1_0": "squeezenet_1_0",
-    "squeezenetv1_0": "squeezenet_1_0",
-    "squeezenet1_0": "squeezenet_1_0",
-    "squeezenet1_1": "squeezenet_1_1",
-    "squeezenet_v1_1": "squeezenet_1_1",
-    "squeezenetv1_1": "squeezenet_1_1",
-    "vgg16": "vgg16",
-    "vgg_16": "vgg16",
-    "vgg19": "vgg19",
-    "vgg_19": "vgg19",
-    "resnet18": "resnet18",
-    "resnet_18": "resnet18",
-    "resnet34": "resnet34",
-    "resnet_34": "resnet34",
-    "resnet50": "resnet50",
-    "resnet_50": "resnet50",
-    "resnet50_v1": "resnet50",
-    "resnet_v1_50": "resnet50",
-    "resnet101": "resnet101",
-    "resnet_101": "resnet101",
-    "resnet_v1_101": "resnet101",
-    "resnet152": "resnet152",
-    "resnet_152": "resnet152",
-    "resnet_v1_152": "resnet152",
-    "resnet50_v2": "resnet50_v2",
-    "resnet_v2_50": "resnet50_v2",
-    "resnet_v2_101": "resnet101_v2",
-    "resnet_v2_152": "resnet152_v2",
-    "densenet121": "densenet121",
-    "densenet169": "densenet169",
-    "densenet201": "densenet201",
-    "googlenet": "googlenet",
-    "googlenet_v1": "googlenet",
-    "inception_v1": "inception_v1",
-    "inception_v2": "inception_v2",
-    "inception_v3": "inception_v3",
-    "inceptionv3": "inception_v3",
-    "inception_v4": "inception_v4",
-    "inceptionv4": "inception_v4",
-    "inception_resnet_v2": "inception_resnet_v2",
-    "nasnet_mobile": "nasnet_mobile",
-    "nasnet_large": "nasnet_large",
-    "pnasnet_mobile": "pnasnet_mobile",
-    "pnasnet_large": "pnasnet_large",
-    "mobilenet_v1": "mobilenet_v1",
-    "mobilenetv1": "mobilenet_v1",
-    "mobilenet": "mobilenet_v1",
-    "mobilenet_v2": "mobilenet_v2",
-    "mobilenetv2": "mobilenet_v2",
-    "mobilenet_v3_large": "mobilenet_v3_large",
-    "mobilenetv3_large": "mobilenet_v3_large",
-    "mobilenet_v3_small": "mobilenet_v3_small",
-    "mobilenetv3_small": "mobilenet_v3_small",
-    "mnasnet": "mnasnet",
-    "proxylessnasnet": "proxylessnas",
-    "shufflenet": "shufflenet_v1",
-    "shufflenetv2": "shufflenet_v2",
-    "shufflenet_v2": "shufflenet_v2",
-    "efficientnet_b0": "efficientnet_b0",
-    "yolov3_tiny": "yolo_v3_tiny",
-    "yolov4_tiny": "yolo_v4_tiny",
-    "ssd_mobilenet_v1_coco": "ssd_mobilenet_v1",
-    "overfeat_fast": "overfeat",
-    "vgg_a_oxfordnet_model_a": "vgg11",
-    "vgg11": "vgg11",
-    "vgg13": "vgg13",
-    "wideresnet50": "wide_resnet50_2",
-    "densenet161": "densenet161",
-    "mobilebert": "mobilebert",
-}
-_SIZED = re.compile(
-    r"(mobilenet_?v1|mobilenet_?v2|mobilenet_?v3_(?:large|small)|mnasnet|yolov[34]_tiny)"
-    r"(?:_(\d)[p_](\d{1,2}))?(?:_(\d{2,3}))?(_minimalistic)?"
+from perfmodel.errors import bare_name
+from perfmodel.zoo.modules import entry_named, names
+
+_FILE_ENDING = re.compile(r"\.(tflite|mnn|onnx|param|prototxt|engine|plan|pt)$", re.IGNORECASE)
+_FRAMEWORK = re.compile(r"_(bn|tf|tensorflow|tflite|keras|torch|pytorch|torchvision|caffe|onnx)$")
+"""Endings that do not change the network: here normalisation is folded into the convolutions."""
+
+_PRECISION = re.compile(r"_(quant|quantized|int8|uint8|float|float32|float16|fp32|fp16)$")
+_SIZED = (
+    # stem, width, resolution, variant: as TensorFlow, torchvision and timm write them
+    re.compile(r"(.+?)_(\d)[p_](\d{1,2})(?:_([1-9]\d{1,3}))?(_minimalistic)?"),
+    re.compile(r"(.+?)_x(\d)_(\d{1,2})()()"),
+    re.compile(r"([a-z]+)(\d)_(\d{1,2})()()"),
+    re.compile(r"(.+?)_(0)(\d\d)()()"),
+    re.compile(r"(.+?)()()_([1-9]\d{1,3})(_minimalistic)?"),
+    re.compile(r"(.+?)()()()(_minimalistic)"),
 )
-_TORCHVISION_WIDTH = re.compile(r"(shufflenet_v2_x|mnasnet)(\d)_(\d{1,2})")
-_MNASNET_05 = {"mnasnet05": ("mnasnet", 0.5)}
 
 
-def model_name(source_model: str, resolution: int | None = None) -> str:
-    """The zoo name of a published model name: `Mobilenet_V1_0.25_128` is
+def model_name(source_model: str, resolution: int | None = None, *, tool: str = "") -> str:
+    """The name of a published network here: `Mobilenet_V1_0.25_128_quant` is
     `mobilenet_v1@width=0.25,resolution=128`; a name that is not known is returned as it is.
 
-    `resolution` is the input size in pixels where the source gives it beside the name.
+    `resolution` is the input size in pixels where the source gives it beside the name; `tool`
+    (ncnn, torch2trt) is who calls it so, where others mean another network by it.
     """
-    plain = re.sub(r"\.(tflite|mnn|onnx|param|prototxt|engine|plan|pt)$", "", source_model)
-    key = re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
-    key = re.sub(r"_(quant|quantized|int8|float|fp32|fp16)$", "", key)
-    name, parameters = _parts(key)
-    if name is None:
-        return source_model
-    size = int(parameters.pop("resolution", 0)) or resolution
-    if size and size != _usual_resolution(name):
-        parameters["resolution"] = str(size)
-    stated = ",".join(f"{key}={value}" for key, value in parameters.items())
-    return f"{name}@{stated}" if stated else name
+    return network_called(source_model, resolution, tool=tool) or source_model
+
+
+def network_called(published: str, resolution: int | None = None, *, tool: str = "") -> str | None:
+    """As `model_name`; None for a name that is not known.
+
+    A precision in the name ("_quant") does not change the network: ask `precision_in` for it.
+    """
+    key = _PRECISION.sub("", _key(published))
+    while _FRAMEWORK.search(key):
+        key = _FRAMEWORK.sub("", key)
+    found = _exact(key, tool) or next(_sized(key, tool), None)
+    return None if found is None else _with_resolution(found, resolution)
+
+
+def precision_in(published: str) -> str:
+    """The precision that a name states at its end ("quant" in `mobilenet_v1_1.0_224_quant`)."""
+    match = _PRECISION.search(_key(published))
+    return match.group(1) if match else ""
+
+
+def _key(published: str) -> str:
+    """Lower case, _ for every mark, without the ending of a file."""
+    plain = _FILE_ENDING.sub("", published.strip()).lower().replace("+", "_plus")
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 @functools.cache
-def _usual_resolution(name: str) -> int | None:
-    """The resolution that the zoo takes where none is given; None for what is not in the zoo."""
-    from perfmodel import zoo
-
-    if name not in zoo.names():
-        return None
-    usual = {parameter.name: parameter.default for parameter in zoo.entry(name).parameters}
-    return int(usual["resolution"]) if "resolution" in usual else None
-
-
-def _parts(key: str) -> tuple[str | None, dict[str, str]]:
-    """Zoo name (None: not known) and parameters of a normalised name."""
-    if key in _SAME:
-        return _SAME[key], {}
-    if key in _MNASNET_05:
-        name, width = _MNASNET_05[key]
-        return name, _width(width)
-    sized = _SIZED.fullmatch(key)
-    if sized:
-        stem, whole, fraction, size, minimalistic = sized.groups()
-        parameters = _width(float(f"{whole}.{fraction}")) if whole else {}
-        parameters |= {"variant": "minimalistic"} if minimalistic else {}
-        return _SAME[stem], parameters | ({"resolution": size} if size else {})
-    torchvision = _TORCHVISION_WIDTH.fullmatch(key)
-    if torchvision:
-        stem, whole, fraction = torchvision.groups()
-        return stem.removesuffix("_x"), _width(float(f"{whole}.{fraction}"))
-    return None, {}
+def _table() -> dict[tuple[str, str], str]:
+    """Network by (tool, letters and digits of the published name); tool "" is everyone."""
+    text = resources.files("perfmodel.zoo").joinpath("aliases.csv").read_text(encoding="utf-8")
+    table = {("", bare_name(name)): name for name in names()}
+    for row in csv.DictReader(text.splitlines()):
+        table[row["tool"], bare_name(row["published"])] = row["network"]
+    return table
 
 
-def _width(width: float) -> dict[str, str]:
-    return {} if width == 1.0 else {"width": f"{width:g}"}
+def _exact(key: str, tool: str) -> str | None:
+    """A name that differs from a known one in its marks only: ResNet-18, squeezenet1_1."""
+    table, letters = _table(), bare_name(key)
+    return table.get((tool, letters)) or table.get(("", letters))
+
+
+def _sized(key: str, tool: str) -> Iterator[str]:
+    """A name with width multiplier, resolution or variant behind it."""
+    for pattern in _SIZED:
+        match = pattern.fullmatch(key)
+        if match is None:
+            continue
+        stem, whole, fraction, size, variant = match.groups()
+        name = _exact(stem, tool)
+        if name is None or "@" in name:
+            continue
+        given = {"width": f"{float(f'{whole}.{fraction}'):g}"} if whole else {}
+        given |= {"variant": "minimalistic"} if variant else {}
+        given |= {"resolution": size} if size else {}
+        takes = set(_defaults(name)) if name in names() else {"resolution"}
+        if takes.issuperset(given):
+            yield _spec(name, given)
+
+
+def _with_resolution(spec: str, resolution: int | None) -> str:
+    name, _, rest = spec.partition("@")
+    given = dict(item.split("=") for item in rest.split(",") if item)
+    if resolution and "resolution" not in given:
+        given["resolution"] = str(resolution)
+    return _spec(name, given)
+
+
+def _spec(name: str, given: dict[str, str]) -> str:
+    """The shortest spec: what the zoo takes without being told is left out."""
+    usual = _defaults(name) if name in names() else {}
+    stated = [f"{k}={v}" for k, v in given.items() if not _same(v, usual.get(k))]
+    return name + ("@" + ",".join(stated) if stated else "")
+
+
+def _same(text: str, usual: object) -> bool:
+    if isinstance(usual, (int, float)):
+        return float(text) == usual
+    return text == usual
+
+
+@functools.cache
+def _defaults(name: str) -> dict[str, object]:
+    return dict(entry_named(name).defaults)

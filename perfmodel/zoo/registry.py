@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from perfmodel.errors import GraphError, UnknownModelError, nearest_names
+from perfmodel.errors import GraphError, UnknownModelError, bare_name, nearest_names
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 
@@ -203,8 +203,32 @@ def parse_spec(spec: str) -> tuple[str, dict[str, str]]:
     return name.strip(), given
 
 
+def family_called(word: str, names: Sequence[str]) -> list[str]:
+    """The networks whose names hold `word` ("resnet"), those that begin with it first.
+
+    Empty for words that tell no family: under three letters, or in more than `LARGEST_FAMILY`.
+    """
+    key = bare_name(word)
+    held = [n for n in names if key in bare_name(n)] if len(key) >= SHORTEST_FAMILY_WORD else []
+    held.sort(key=lambda n: not bare_name(n).startswith(key))
+    return held if 1 < len(held) <= LARGEST_FAMILY else []
+
+
+SHORTEST_FAMILY_WORD = 3
+"""Letters of the shortest family in the field: vgg, vit, ssd, gpt."""
+
+LARGEST_FAMILY = 16
+"""More networks than the largest family of the zoo has (MobileNet and EfficientNet with 7 and 10):
+a word in more names, such as "net", asks for no family."""
+
+
 def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
-    """The error for a name that is not in the zoo, with the nearest names as the hint."""
+    """The error for a name that is not in the zoo: which of its family, or the nearest names."""
+    family = family_called(name, names)
+    if family:
+        return UnknownModelError(
+            f"{name!r} is a family of networks", "name one of them: " + ", ".join(family)
+        )
     close = nearest_names(name, names)
     hint = "did you mean " + " or ".join(close) + "?" if close else ""
     return UnknownModelError(f"no network named {name!r}", hint or "see `perfmodel models`")

@@ -20,7 +20,7 @@ from perfmodel.graph.rebatch import rebatch
 from perfmodel.kernels import KernelTable, fuse
 from perfmodel.measurements.table import read_measurements
 from perfmodel.target import PRECISIONS, Target
-from perfmodel.zoo.aliases import spec_of
+from perfmodel.zoo.published_names import model_name
 
 POOLS = ("cpu", "mobile-gpu", "npu", "cuda")
 """Pools of targets that borrow from one another (`pool_of`)."""
@@ -171,9 +171,8 @@ def _framework(framework: str, build: str) -> str:
 
 
 def _spec(model: str, source_model: str) -> str | None:
-    if model.partition("@")[0] in zoo.names():
-        return model
-    return spec_of(source_model)
+    spec = model if model.partition("@")[0] in zoo.names() else model_name(source_model)
+    return spec if spec.partition("@")[0] in zoo.names() else None
 
 
 def published_rows(data: Path) -> tuple[list[PooledRow], Counter[str]]:

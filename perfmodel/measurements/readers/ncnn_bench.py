@@ -25,11 +25,6 @@ _SETTING = re.compile(
 _GPU_NAME = re.compile(r"^\[(\d{1,3}) ([^\]]{1,80})\]  ?\w")
 _HEADING = re.compile(r"^#{1,6}\s+(\S.{0,200})$")
 _TITLE_END = re.compile(r"\s*[(,].*$")
-_ZOO = {
-    # The graphs of ncnn's benchmark folder, where their names alone would mislead.
-    "squeezenet": "squeezenet_1_1@resolution=227",
-    "mobilenet_v3": "mobilenet_v3_large",
-}
 _POWERSAVE = {0: "all", 1: "little", 2: "big"}
 
 
@@ -95,7 +90,7 @@ def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -
         "threads": nan if on_gpu else page.settings.get("num_threads", nan),
         "affinity": "" if on_gpu else _POWERSAVE.get(int(page.settings.get("powersave", -1)), ""),
         "source": f"benchncnn {source.name}",
-        "model": _ZOO.get(plain) or model_name(plain),
+        "model": model_name(plain, tool="ncnn"),
         "source_model": name,
         "batch": 1.0,
         "kind": "steady",

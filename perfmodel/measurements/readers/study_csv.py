@@ -284,14 +284,13 @@ def _published_reason(device: str, unit: str, batch: float, note: str) -> str:
 
 def _published_models(sources: np.ndarray, names: np.ndarray, inputs: np.ndarray) -> list[str]:
     sizes = [_RESOLUTION.fullmatch(size) for size in inputs]
-    # torch2trt times torchvision's networks, whose alexnet is the one of "one weird trick".
-    own_names = [
-        "alexnet_owt" if name == "alexnet" and "torch2trt" in source else name
-        for source, name in zip(sources, names, strict=True)
-    ]
     return [
-        model_name(name, int(size.group(1)) if size else None)
-        for name, size in zip(own_names, sizes, strict=True)
+        model_name(
+            name,
+            int(size.group(1)) if size else None,
+            tool="torch2trt" if "torch2trt" in source else "",
+        )
+        for source, name, size in zip(sources, names, sizes, strict=True)
     ]
 
 
