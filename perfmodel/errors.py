@@ -22,6 +22,12 @@ class PerfmodelError(Exception):
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class OutputError(PerfmodelError):
+    """A file that cannot be written: names it and says why."""
+
+    kind = "output"
+
+
 class ModelFileError(PerfmodelError):
     """A network file that cannot be read: names file, position and reason."""
 

@@ -2,98 +2,115 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from perfmodel.calibration.from_table import (
-    CalibratedTarget,
-    Calibration,
-    NextMeasurements,
-    calibrate_device,
-    next_measurements,
-)
-from perfmodel.cli.output import print_json
-from perfmodel.devices.profile import KINDS, write_profile
-from perfmodel.devices.registry import user_folder
+import typer
+
+from perfmodel.cli.options import Journal, Json, Profiles, Seed, duration_s, refuse_idle
 from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError
-from perfmodel.measurements.table import BadRow, MeasurementTable, read_measurements
-from perfmodel.render.text import percent
 
-SHOWN_BAD_ROWS = 10
+if TYPE_CHECKING:
+    from perfmodel.measurements.table import BadRow, MeasurementTable
 
-RUNNERS = {
-    "host": "perfmodel.cli.calibrate_host:calibrate_host_command",
-    "cuda": "perfmodel.cli.calibrate_cuda:calibrate_cuda_command",
-    "adb": "perfmodel.cli.calibrate_adb:calibrate_adb_command",
-    "ssh": "perfmodel.cli.calibrate_ssh:calibrate_ssh_command",
-}
-"""What `--from` may name beside files, and the command that measures it."""
+HARDWARE = ("host", "cuda", "adb", "ssh")
+"""What `--from` may name beside files."""
 
 ABSENT = {
     "cuda": "measure with `python -m validation.cuda` and give its table to --from",
     "adb": "run TFLite's benchmark_model on the phone and give its log to --from",
     "ssh": "run trtexec on the board and give its log to --from (docs/jetson.md)",
 }
+OF_FILES = ("kind", "like", "skip_bad", "profile")
+OF_HARDWARE = ("budget", "journal", "seed")
 
 
-def calibrate_command(
-    sources: Sequence[str],
-    device: str,
-    *,
-    kind: str = "phone",
-    like: str = "",
-    skip_bad: bool = False,
-    output: Path | None = None,
-    suggest: int | None = None,
-    on: str = "",
-    budget: str = "10min",
-    journal: Path | None = None,
-    seed: int = 0,
-    profiles: Sequence[Path] = (),
-    as_json: bool = False,
+def command(
+    context: typer.Context,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--from", help="A table or tool log; or host: measure this machine."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Name of the device, such as my-phone.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="phone, jetson, board, laptop, desktop, server or host.")
+    ] = "phone",
+    like: Annotated[str, typer.Option(help="A known device to borrow from.")] = "",
+    skip_bad: Annotated[bool, typer.Option(help="Leave bad rows out and list them.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The profile; default: your profile folder."),
+    ] = None,
+    suggest: Annotated[
+        int | None,
+        typer.Option(min=1, max=50, help="Which N networks to measure next, and why."),
+    ] = None,
+    on: Annotated[str, typer.Option("--on", help="The target that --suggest is about.")] = "",
+    budget: Annotated[str, typer.Option(help="Time for measuring, such as 10min.")] = "10min",
+    journal: Journal = None,
+    seed: Seed = 0,
+    profile: Profiles = None,
+    as_json: Json = False,
 ) -> int:
-    """Calibrate from files or from hardware, or suggest; returns the exit code."""
+    """Learn a device from measurements, or say what to measure next.
+
+    Example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone
+    """
+    from perfmodel.cli.output import check_outputs
+    from perfmodel.devices.profile import KINDS
+
     if kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
+    sources, profiles = source or [], profile or []
     if suggest is not None:
-        return _suggest(
-            suggest,
-            sources,
-            device,
-            on,
-            like=like,
-            skip_bad=skip_bad,
-            profiles=profiles,
-            as_json=as_json,
-        )
+        refuse_idle(context, "with --suggest", "output", "kind", *OF_HARDWARE)
+        return _suggest(suggest, sources, device, on, like, skip_bad, profiles, as_json)
+    refuse_idle(context, "without --suggest", "on")
     if not sources:
         raise PerfmodelError(
-            "calibrate needs --from FILE, --from host, cuda, adb or ssh:HOST, or --suggest N",
+            "calibrate needs --from FILE, --from host, or --suggest N",
             "for example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone",
         )
-    hardware = [s for s in sources if s.partition(":")[0] in RUNNERS and not Path(s).is_file()]
+    check_outputs(output, journal)
+    hardware = [s for s in sources if s.partition(":")[0] in HARDWARE and not Path(s).is_file()]
     if hardware:
         if len(sources) > 1:
             raise PerfmodelError(f"--from {hardware[0]} stands alone", "give files in another call")
+        refuse_idle(context, f"with --from {hardware[0]}", *OF_FILES)
         return _measure(hardware[0], budget, output, journal, device, seed, as_json)
+    refuse_idle(context, "with --from FILE: nothing is measured", *OF_HARDWARE)
+    return _learn(sources, device, kind, like, skip_bad, profiles, output, as_json)
+
+
+def _learn(
+    sources: Sequence[str],
+    device: str,
+    kind: str,
+    like: str,
+    skip_bad: bool,
+    profiles: Sequence[Path],
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """A profile from files of measurements."""
+    from perfmodel.calibration.from_table import calibrate_device
+    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.devices.profile import write_profile
+    from perfmodel.devices.registry import user_folder
+    from perfmodel.render.calibration import calibration_data, calibration_result
+
     if not device:
         raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
+    path = output or user_folder() / f"{device}.json"
+    check_outputs(path)
     table, bad = _read(sources, device, skip_bad)
-    result = calibrate_device(
+    made = calibrate_device(
         table, device=device, like=like, kind=kind, skip_bad=skip_bad, profiles=profiles
     )
-    path = output or user_folder() / f"{device}.json"
-    try:
-        write_profile(result.device, path)
-    except OSError as error:
-        raise PerfmodelError(f"{path}: cannot be written: {error.strerror}") from None
-    left = (*bad, *result.unused)
-    if as_json:
-        print_json(calibration_json(result, path, left))
-    else:
-        print(calibration_text(result, path, left, own=output is not None))
+    write_profile(made.device, path)
+    data = calibration_data(made, path, (*bad, *made.unused))
+    show(calibration_result(data, named=output is not None), as_json)
     return 0
 
 
@@ -101,10 +118,12 @@ def _read(
     sources: Sequence[str], device: str, skip_bad: bool
 ) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """The rows of the files that belong to the device; a file of one other device is taken too."""
+    from perfmodel.measurements.table import read_measurements
+
     paths = [Path(s) for s in sources]
     for path in paths:
         if not path.is_file():
-            raise MeasurementError(f"{path}: no such file", "or --from host, cuda, adb, ssh:HOST")
+            raise MeasurementError(f"{path}: no such file", "name a table or a log, or --from host")
     return read_measurements(paths, device=device, skip_bad=skip_bad)
 
 
@@ -117,67 +136,23 @@ def _measure(
     seed: int,
     as_json: bool,
 ) -> int:
-    """Hand over to the runner that measures; `RunnerError` while it is not there."""
-    name, _, address = source.partition(":")
-    module, function = RUNNERS[name].split(":")
-    if importlib.util.find_spec(module) is None:
-        raise RunnerError(f"--from {name}: this build has no such runner", ABSENT.get(name, ""))
-    command = getattr(importlib.import_module(module), function)
-    options = {"budget": budget, "output": output, "journal": journal, "seed": seed}
-    if address:
-        options["address"] = address
-    code: int = command(device=device, as_json=as_json, **options)
-    return code
+    """Measure hardware and learn it."""
+    from perfmodel.calibration.from_host import calibrate_host, calibration_to_dict
+    from perfmodel.cli.output import show
+    from perfmodel.devices.profile import write_profile
+    from perfmodel.render.calibration import host_calibration_result
 
-
-def calibration_json(result: Calibration, path: Path, left: Sequence[BadRow]) -> dict[str, object]:
-    """What was fitted, what was borrowed and how good it is."""
-    return {
-        "device": result.device.device,
-        "profile": str(path),
-        "targets": [_target_json(t) for t in result.targets],
-        "left_out_rows": [str(b) for b in left],
-    }
-
-
-def _target_json(made: CalibratedTarget) -> dict[str, object]:
-    interval = made.profile.interval
-    return {
-        "target": str(made.profile.target),
-        "kind": made.profile.latency_kind,
-        "networks": made.networks,
-        "kernels": made.kernels,
-        "borrowed_from": made.borrowed_from,
-        "reason": made.reason,
-        "error": vars(made.profile.error),
-        "interval_factor": interval.around(1.0),
-        "interval_coverage": interval.coverage,
-    }
-
-
-def calibration_text(result: Calibration, path: Path, left: Sequence[BadRow], *, own: bool) -> str:
-    """The profile's place, then each target: rows, what was borrowed and why, how good it is."""
-    lines = [f"{result.device.device}: {len(result.targets)} targets, profile in {path}"]
-    for made in result.targets:
-        error, interval = made.profile.error, made.profile.interval
-        low, high = interval.around(1.0)
-        counts = [f"{made.networks} networks"] if made.networks else []
-        counts += [f"{made.kernels} kernels"] if made.kernels else []
-        lines += [
-            f"{made.profile.target} ({made.profile.latency_kind}), from {' and '.join(counts)}",
-            f"  borrowed from {made.borrowed_from}: {made.reason}",
-            f"  median error {percent(error.median, 1)} ({error.experiment}, {error.cases} cases); "
-            f"{percent(interval.coverage)} interval {low:.2f} to {high:.2f} times the prediction",
-        ]
-    if left:
-        lines.append(f"{len(left)} rows were left out:")
-        lines += [f"  {bad}" for bad in left[:SHOWN_BAD_ROWS]]
-        if len(left) > SHOWN_BAD_ROWS:
-            lines.append(f"  and {len(left) - SHOWN_BAD_ROWS} more")
-    hint = f" --profile {path}" if own else ""
-    best = result.targets[0].profile.target
-    lines.append(f"next: perfmodel predict mobilenet_v2 --on {best.device}/{best.unit}{hint}")
-    return "\n".join(lines)
+    name = source.partition(":")[0]
+    if name != "host":
+        raise RunnerError(f"--from {name}: this build has no such runner", ABSENT[name])
+    seconds = duration_s(budget)
+    path = output or Path(f"{device or 'host'}.json")
+    book = journal or path.with_suffix(".journal.jsonl")
+    done = calibrate_host(seconds, book, seed=seed, device=device or "host")
+    write_profile(done.profile, path)
+    data = {**calibration_to_dict(done), "profile": str(path), "journal": str(book)}
+    show(host_calibration_result(data), as_json)
+    return 0
 
 
 def _suggest(
@@ -185,35 +160,18 @@ def _suggest(
     sources: Sequence[str],
     device: str,
     on: str,
-    *,
     like: str,
     skip_bad: bool,
     profiles: Sequence[Path],
     as_json: bool,
 ) -> int:
-    """Print which networks to measure next and why."""
+    """Which networks to measure next and why."""
+    from perfmodel.calibration.from_table import next_measurements
+    from perfmodel.cli.output import show
+    from perfmodel.render.calibration import suggestions_result
+
     target = on or f"{device or 'new-device'}/cpu"
-    table = None
-    if sources:
-        table, _ = _read(sources, target.partition("/")[0], skip_bad)
+    table = _read(sources, target.partition("/")[0], skip_bad)[0] if sources else None
     answer = next_measurements(count, target, like=like, table=table, profiles=profiles)
-    if as_json:
-        print_json(answer)
-    else:
-        print(suggestion_text(answer))
+    show(suggestions_result(answer), as_json)
     return 0
-
-
-def suggestion_text(answer: NextMeasurements) -> str:
-    """One line a network: what it teaches and how uncertain the rest stays."""
-    lines = [
-        f"measure these next on {answer.target} "
-        f"(before them, costs are those of {answer.borrowed_from}):"
-    ]
-    for number, one in enumerate(answer.suggestions, 1):
-        lines.append(
-            f"{number:3}. {one.name}: {one.reason}; other networks are then known to "
-            f"{percent(one.remaining_sd)} (one standard deviation)"
-        )
-    lines.append("then: perfmodel calibrate --from YOUR_TABLE.csv --device NAME")
-    return "\n".join(lines)

@@ -1,35 +1,38 @@
-"""`perfmodel devices`: every target, how good its model is and where it comes from."""
+"""`perfmodel devices`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
-from perfmodel.cli.output import print_json
-from perfmodel.devices.profile import KINDS
-from perfmodel.devices.registry import list_targets
+import typer
+
+from perfmodel.cli.options import Json, Profiles
 from perfmodel.errors import PerfmodelError
-from perfmodel.render.text import percent, table
 
 
-def devices_command(*, kind: str, match: str, profiles: Sequence[Path], as_json: bool) -> int:
-    """Print the targets; returns the exit code."""
+def command(
+    kind: Annotated[
+        str, typer.Option(help="Only phone, jetson, board, laptop, desktop, server or host.")
+    ] = "",
+    match: Annotated[str, typer.Option(help="Only targets that contain this text.")] = "",
+    profile: Profiles = None,
+    as_json: Json = False,
+) -> int:
+    """List targets with their out-of-sample error and source.
+
+    Example: perfmodel devices --kind phone
+    """
+    from perfmodel.cli.output import show
+    from perfmodel.devices.profile import KINDS
+    from perfmodel.devices.registry import list_targets
+    from perfmodel.render.devices import devices_result
+
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
     lines = [
         line
-        for line in list_targets(profiles)
+        for line in list_targets(profile or [])
         if (not kind or line.kind == kind) and match.lower() in line.target
     ]
-    if as_json:
-        print_json(lines)
-        return 0
-    count = len({line.device for line in lines})
-    print(f"{len(lines)} targets on {count} devices")
-    rows = [
-        (x.target, x.kind, percent(x.median_error, 1), x.cases, x.experiment, x.source[:60])
-        for x in lines
-    ]
-    headers = ("target", "kind", "median error", "cases", "measured how", "source")
-    print(table(headers, rows))
+    show(devices_result(lines), as_json)
     return 0

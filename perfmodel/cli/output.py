@@ -1,46 +1,53 @@
-"""What commands share in printing: JSON of frozen results, options that name sizes."""
+"""Where answers go: stdout as text or JSON, and files that are checked before work starts."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import command_line
 from perfmodel.errors import PerfmodelError
+from perfmodel.files import check_output, write_atomically
+from perfmodel.render.result import Result, as_page, as_text, plain
 
 
-def print_json(value: Any) -> None:
-    """Print a result as JSON, with the command that made it; NaN and infinities are refused."""
-    data = plain(value)
+def show(result: Result, as_json: bool) -> None:
+    """Print a result as text or as JSON."""
+    print(as_json_text(result.data) if as_json else as_text(result))
+
+
+def as_json_text(data: Any) -> str:
+    """A result's data as JSON, with the command that made it."""
+    return json.dumps(_with_command(plain(data)), allow_nan=False)
+
+
+def _with_command(data: Any) -> Any:
     if isinstance(data, dict) and command_line.get():
-        data.setdefault("reproduce", command_line.get())
-    print(json.dumps(data, allow_nan=False))
+        return data | {"reproduce": data.get("reproduce") or command_line.get()}
+    return data
 
 
-def plain(value: Any) -> Any:
-    """Frozen results as dicts and lists; numbers rounded to 9 significant digits."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else None
-    return value
+def save(result: Result, path: Path) -> None:
+    """Write a result as a page (.html) or as JSON (.json)."""
+    if path.suffix == ".html":
+        data = _with_command(plain(result.data))
+        write_atomically(path, as_page(result, data.get("reproduce", "")))
+    else:
+        write_atomically(path, as_json_text(result.data) + "\n")
 
 
-def parse_sizes(pairs: Sequence[str]) -> dict[str, int]:
-    """`["batch=4"]` as {"batch": 4}; raises `PerfmodelError` naming what is wrong."""
-    sizes: dict[str, int] = {}
-    for text in pairs:
-        name, _, size = text.partition("=")
-        if not name or not size.isdigit() or not 0 < int(size) <= 1_000_000:
+def check_outputs(*paths: Path | None, suffixes: Sequence[str] = ()) -> None:
+    """Refuse outputs that could not be written, before anything runs.
+
+    `suffixes` are the formats that these outputs are written in, where the name says the format.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if suffixes and path.suffix not in suffixes:
             raise PerfmodelError(
-                f"--dim {text!r} is not NAME=SIZE", "for example --dim sequence=128"
+                f"{path}: is written as {' or '.join(suffixes)}", "change the name's ending"
             )
-        sizes[name] = int(size)
-    return sizes
+        check_output(path)

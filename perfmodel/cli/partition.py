@@ -2,67 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from perfmodel.cli.output import plain, print_json
+import typer
+
+from perfmodel.cli.options import BatchSize, Json, Model, Profiles, Target
 from perfmodel.errors import PerfmodelError
-from perfmodel.graph.ir import Graph
-from perfmodel.plans.plan import PartitionResult, partition
-from perfmodel.plans.problem import Link
-from perfmodel.render.text import bar, table
-from perfmodel.units import format_bytes, format_ms
+
+if TYPE_CHECKING:
+    from perfmodel.graph.ir import Graph
+    from perfmodel.plans.plan import PartitionResult
+    from perfmodel.plans.problem import Link
 
 
-def partition_command(
-    model: str,
-    on: str,
-    *,
-    units: str,
-    k: int | None,
-    by: str,
-    server: str,
-    link: str,
-    objective: str,
-    batch_size: int | None,
-    emit: Path | None,
-    plot: Path | None,
-    profiles: Sequence[Path],
-    as_json: bool,
+def command(
+    model: Model,
+    on: Target,
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Further units of the device, or full targets; several by comma or again."
+        ),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Number of segments.")] = None,
+    by: Annotated[
+        str, typer.Option(help="layer-count, layer-type, param-count, each-layer or optimal.")
+    ] = "optimal",
+    server: Annotated[str, typer.Option(help="Target of a server for device/cloud plans.")] = "",
+    link: Annotated[
+        str,
+        typer.Option(help="A named link (lte, wifi, ...) or UPLINK/DOWNLINK/RTT in Mbit/s, ms."),
+    ] = "",
+    objective: Annotated[str, typer.Option(help="latency, energy or deadline=MS.")] = "latency",
+    batch_size: BatchSize = None,
+    emit: Annotated[
+        Path | None, typer.Option(help="Write each segment as its own .tflite into this folder.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Latency over the cut point, in parts, as .html or .svg.")
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
 ) -> int:
-    """Partition and print; returns the exit code."""
-    from perfmodel.formats.load import load
+    """Cut a network into segments, or find the best plan over units and the cloud.
 
+    Example: perfmodel partition vgg16 --on huawei-p40/gpu --units cpu -k 3
+    """
+    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.files import check_folder
+    from perfmodel.formats.load import load
+    from perfmodel.plans.plan import partition
+    from perfmodel.render.page import write_figure
+    from perfmodel.render.plan import plan_curve, plan_data, plan_result
+
+    check_outputs(plot, suffixes=(".html", ".svg"))
+    if emit is not None:
+        check_folder(emit)
     graph = load(model)
-    result = partition(
+    found = partition(
         graph,
         on,
-        units=[u.strip() for u in units.split(",") if u.strip()],
+        units=[u.strip() for text in units or () for u in text.split(",") if u.strip()],
         k=k,
         by=by,
         server=server or None,
         link=named_link(link) if link else None,
         objective=objective,
         batch_size=batch_size,
-        profiles=profiles,
+        profiles=profile or [],
     )
-    written = emit_segments(graph, model, result, emit) if emit is not None else []
+    written = {"emitted": emit_segments(graph, model, found, emit)} if emit is not None else {}
+    data = plan_data(found) | written
     if plot is not None:
-        from perfmodel.render.cut_curve import write_plan_plot
-
-        write_plan_plot(result, plot)
-    if as_json:
-        print_json(partition_json(result) | ({"emitted": written} if emit else {}))
-    else:
-        print(partition_text(result))
-        for path in written:
-            print(f"wrote {path}")
+        curve = plan_curve(data)
+        write_figure(curve.draw(), curve.title, plot)
+    show(plan_result(data), as_json)
     return 0
 
 
 def named_link(name: str) -> Link:
     """A link by name (lte, wifi, ...) or as UP/DOWN/RTT in Mbit/s, Mbit/s and ms."""
+    from perfmodel.plans.problem import Link
+
     parts = name.split("/")
     if len(parts) == 3:
         try:
@@ -92,60 +114,6 @@ def named_link(name: str) -> Link:
         radio.base_mw + radio.downlink_mw_per_mbps * spec.downlink_mbps,
         radio.tail_mw * radio.tail_s,
     )
-
-
-def partition_json(result: PartitionResult) -> dict[str, Any]:
-    """The JSON contract of `partition`."""
-    data: dict[str, Any] = plain(result)
-    data.pop("op_order")
-    data["speedup"] = result.speedup
-    if result.curve is not None:
-        data["curve"]["total_ms"] = list(result.curve.total_ms)
-    return data
-
-
-def partition_text(result: PartitionResult) -> str:
-    """The plan for people: the answer first."""
-    better = result.unpartitioned_ms / result.latency_ms
-    verdict = (
-        f"{better:.2f} times as fast as in one piece"
-        if better > 1.005
-        else "no faster than in one piece"
-        if better > 0.995
-        else f"{1 / better:.2f} times the time in one piece"
-    )
-    pieces = "1 piece" if result.k == 1 else f"{result.k} pieces"
-    lines = [
-        f"{result.model} in {pieces} ({result.criterion}) takes "
-        f"{format_ms(result.latency_ms)}: {verdict} ({format_ms(result.unpartitioned_ms)} on "
-        f"{result.unpartitioned_target})",
-        f"  best among {result.exact_over}"
-        if result.criterion == "optimal"
-        else f"  pieces by {result.criterion}",
-        *(f"  {note}" for note in result.notes),
-    ]
-    longest = max(s.latency_ms for s in result.segments)
-    rows = [
-        (
-            f"{s.first_op}-{s.last_op}",
-            f"{s.first_name[:24]} .. {s.last_name[:24]}",
-            s.target,
-            format_bytes(s.weights_bytes),
-            f"{s.latency_ms:.3f}",
-            bar(s.latency_ms / longest, 20),
-        )
-        for s in result.segments
-    ]
-    lines += ["", table(("ops", "from .. to", "target", "weights", "ms", ""), rows)]
-    if result.boundaries:
-        moved = [
-            (b.after_op, b.tensors, format_bytes(b.bytes), f"{b.latency_ms:.3f}")
-            for b in result.boundaries
-        ]
-        lines += ["", table(("cut after op", "tensors", "bytes", "moving ms"), moved)]
-    if result.energy_mj is not None:
-        lines.append(f"energy {result.energy_mj:.3g} mJ")
-    return "\n".join(lines)
 
 
 def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Path) -> list[str]:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from perfmodel.cli.output import print_json
-from perfmodel.render.report import report
-from perfmodel.units import format_bytes
+import typer
+
+from perfmodel.cli.options import Json
 
 
-def report_command(result: Path, output: Path | None, *, as_json: bool) -> int:
-    """Write the page; returns the exit code."""
-    written = report(result, output)
-    if as_json:
-        print_json(written)
-    else:
-        print(f"{written.answer}\nwrote {written.output} ({format_bytes(written.size_bytes)})")
+def command(
+    result: Annotated[Path, typer.Argument(help="What a command printed with --json.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The page; by default RESULT with .html."),
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """A result as one HTML page that opens anywhere.
+
+    Example: perfmodel report result.json -o report.html
+    """
+    from perfmodel.cli.output import show
+    from perfmodel.render.report import report, report_result
+
+    show(report_result(report(result, output)), as_json)
     return 0

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from perfmodel.cli.output import plain, print_json
-from perfmodel.explore.select import Candidate, Selection, emit, select
-from perfmodel.render.text import percent, table
-from perfmodel.units import format_ms
+import typer
 
-SHOWN = 12
+from perfmodel.cli.options import (
+    Json,
+    MaxEnergy,
+    MaxLatency,
+    MaxMemory,
+    Percentile,
+    Profiles,
+    refuse_idle,
+)
 
 
-def select_command(
-    models: Sequence[str],
-    *,
-    on: str,
-    fleet: Path | None,
-    min_share: float,
-    max_latency_ms: float,
-    percentile: float,
-    max_memory_mb: float | None,
-    max_energy_mj: float | None,
-    metric: str,
-    folder: Path | None,
-    profiles: Sequence[Path],
-    as_json: bool,
+def command(
+    context: typer.Context,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Networks or families of the zoo; none means all.")
+    ] = None,
+    max_latency_ms: MaxLatency = 33.3,
+    on: Annotated[str, typer.Option("--on", help="A device, or any target of it.")] = "",
+    fleet: Annotated[
+        Path | None, typer.Option(help="Instead of a device: CSV of device,share.")
+    ] = None,
+    min_share: Annotated[float, typer.Option(help="Share of the fleet that must pass.")] = 0.9,
+    percentile: Percentile = 95.0,
+    max_memory_mb: MaxMemory = None,
+    max_energy_mj: MaxEnergy = None,
+    metric: Annotated[str, typer.Option(help="Published accuracy.")] = "imagenet_top1",
+    emit: Annotated[
+        Path | None, typer.Option(help="Write the chosen network as .tflite into this folder.")
+    ] = None,
+    profile: Profiles = None,
+    as_json: Json = False,
 ) -> int:
-    """Choose and print; 1 where no variant meets the budget."""
-    answer = select(
-        models,
+    """The most accurate variant within a budget; exit code 1 if none is.
+
+    Example: perfmodel select mobilenet_v2 --on snapdragon-888 --max-latency-ms 10
+    """
+    from perfmodel.cli.output import show
+    from perfmodel.explore import select as selecting
+    from perfmodel.files import check_folder
+    from perfmodel.render.selection import selection_data, selection_result
+
+    if fleet is None:
+        refuse_idle(context, "without --fleet", "min_share")
+    if emit is not None:
+        check_folder(emit)
+    answer = selecting.select(
+        models or [],
         on=on,
         fleet=fleet,
         min_share=min_share,
@@ -40,76 +62,8 @@ def select_command(
         max_memory_mb=max_memory_mb,
         max_energy_mj=max_energy_mj,
         metric=metric,
-        profiles=profiles,
+        profiles=profile or [],
     )
-    written = emit(answer, folder) if folder is not None and answer.chosen else None
-    if as_json:
-        print_json(selection_json(answer) | {"emitted": str(written) if written else None})
-    else:
-        print(selection_text(answer, written))
+    written = str(selecting.emit(answer, emit)) if emit is not None and answer.chosen else None
+    show(selection_result(selection_data(answer, written)), as_json)
     return 0 if answer.chosen is not None else 1
-
-
-def selection_json(answer: Selection) -> dict[str, Any]:
-    """A selection as plain data."""
-    data: dict[str, Any] = plain(answer)
-    return {"command": "select", "answer": selection_sentence(answer)} | data
-
-
-def selection_sentence(answer: Selection) -> str:
-    """The answer in words."""
-    budget = answer.budget
-    where = f"on {answer.place}"
-    if answer.min_share < 1:
-        where = f"for {percent(answer.min_share)} of the fleet {answer.place}"
-    limit = f"within {budget.max_latency_ms:g} ms at p{budget.percentile:g} {where}"
-    best = answer.chosen
-    if best is None:
-        return f"no variant stays {limit}"
-    return (
-        f"{best.model} in {best.precision} is the most accurate {limit}: {best.accuracy:g} "
-        f"{best.metric}, {format_ms(best.latency_ms)} on {best.target}"
-    )
-
-
-def selection_text(answer: Selection, written: Path | None) -> str:
-    """The choice for people: in words, then what else was near."""
-    lines = [selection_sentence(answer)]
-    if answer.chosen is not None:
-        lines.append(f"  accuracy from {answer.chosen.accuracy_source}")
-    passing = [c for c in answer.candidates if not c.reason]
-    lines.append(f"  {len(passing)} of {len(answer.candidates)} variants meet the budget")
-    if passing:
-        lines += ["", "most accurate within the budget", _table(passing[:SHOWN])]
-    failing = [c for c in answer.candidates if c.reason]
-    if failing:
-        lines += ["", "out of the budget, most accurate first", _table(failing[:5])]
-    if answer.front:
-        lines += ["", "no other is both faster and more accurate", _table(answer.front[:SHOWN])]
-    if written is not None:
-        lines += [
-            "",
-            f"wrote {written} (random weights): run it on the phone, then",
-            "  perfmodel calibrate --from LOG --device NAME   learns from what you measured",
-            "  perfmodel validate                             says how far the prediction was off",
-        ]
-    return "\n".join([*lines, "", *(f"  assumed: {text}" for text in answer.assumptions)])
-
-
-def _table(rows: Sequence[Candidate]) -> str:
-    shown = [
-        (
-            c.model,
-            c.precision,
-            f"{c.accuracy:g}",
-            f"{c.latency_ms:.3g}",
-            f"{c.memory_mb:.3g}",
-            "-" if c.energy_mj is None else f"{c.energy_mj:.3g}",
-            percent(c.share),
-            c.target,
-            c.reason or ("extrapolated" if c.extrapolated else ""),
-        )
-        for c in rows
-    ]
-    headers = ("network", "precision", "accuracy", "ms", "MB", "mJ", "share", "target", "")
-    return table(headers, shown)

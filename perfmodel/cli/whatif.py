@@ -2,56 +2,94 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from perfmodel.cli.output import plain, print_json
-from perfmodel.explore.sensitivity import Effect
-from perfmodel.explore.sweep import WhatIf, whatif
-from perfmodel.render.text import bar, percent, table
-from perfmodel.units import format_number
+import typer
 
-MOST_ROWS = 1000
-SHOWN = 12
+from perfmodel.cli.options import (
+    MODEL_HELP,
+    Json,
+    Profiles,
+    Seed,
+    Target,
+    needs_pyarrow,
+    refuse_idle,
+)
+from perfmodel.render.text import percent
+
 QUIET_S = 1.0
+"""A sweep that is done sooner shows no progress."""
 
 
-def whatif_command(
-    scenario: Path | None,
-    *,
-    model: str,
-    on: str,
-    sets: Sequence[str],
-    samples: Sequence[str],
-    n: int | None,
-    seed: int,
-    metric: str,
-    workers: int,
-    dask: str,
-    output: Path | None,
-    restart: bool,
-    profiles: Sequence[Path],
-    as_json: bool,
+def command(
+    context: typer.Context,
+    scenario: Annotated[
+        Path | None, typer.Argument(help="A scenario file to simulate; or give --model and --on.")
+    ] = None,
+    model: Annotated[str, typer.Option(help=MODEL_HELP)] = "",
+    on: Target = "",
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="PATH=V1,V2 or PATH=LOW:HIGH:STEP; several make a grid."),
+    ] = None,
+    samples: Annotated[
+        list[str] | None,
+        typer.Option("--sample", help="PATH=LAW(...): uniform, normal, lognormal, choice, ..."),
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="Samples a grid point.")] = None,
+    seed: Seed = 0,
+    metric: Annotated[str, typer.Option(help="Column that the answer is about.")] = "",
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Processes that simulate; else all cores.")
+    ] = None,
+    dask: Annotated[str, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT.")] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
+    ] = None,
+    restart: Annotated[bool, typer.Option(help="Overwrite what is in the output.")] = False,
+    profile: Profiles = None,
+    as_json: Json = False,
 ) -> int:
-    """Sweep and print; returns the exit code."""
+    """Vary anything in a scenario or a prediction; see what moves the answer.
+
+    Example: perfmodel whatif --model mobilenet_v2 --on snapdragon-888/cpu --set width=0.5,1.0
+    """
+    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.explore.sweep import whatif
+    from perfmodel.render.sweep import sweep_data, sweep_result
+
+    if scenario is None:
+        refuse_idle(
+            context, "without a SCENARIO: predictions need no processes", *("workers", "dask")
+        )
+    else:
+        refuse_idle(context, "with a SCENARIO, which names its own profiles", "profile")
+    if not samples:
+        refuse_idle(context, "without --sample", "n")
+    if output is None:
+        refuse_idle(context, "without --output", "restart")
+    check_outputs(output, suffixes=(".csv", ".parquet"))
+    needs_pyarrow(output)
     meter = Meter()
     try:
         answer = whatif(
             scenario,
             model=model,
             target=on,
-            sets=sets,
-            samples=samples,
+            sets=sets or [],
+            samples=samples or [],
             n=n,
             seed=seed,
             metric=metric,
-            workers=workers,
+            workers=workers or os.cpu_count() or 1,
             dask=dask,
             output=output,
             restart=restart,
-            profiles=profiles,
+            profiles=profile or [],
             progress=meter,
         )
     except KeyboardInterrupt:
@@ -60,10 +98,7 @@ def whatif_command(
         raise
     finally:
         meter.close()
-    if as_json:
-        print_json(whatif_json(answer))
-    else:
-        print(whatif_text(answer))
+    show(sweep_result(sweep_data(answer)), as_json)
     return 0
 
 
@@ -91,91 +126,3 @@ class Meter:
         """End the line."""
         if self._shown and self._terminal:
             print(file=sys.stderr)
-
-
-def whatif_json(answer: WhatIf) -> dict[str, Any]:
-    """A sweep as plain data; all rows where they are few."""
-    from perfmodel.explore.sweep_file import POINT
-
-    fields = {k: v for k, v in vars(answer).items() if k != "frame"}
-    data: dict[str, Any] = plain(fields)
-    rows = answer.frame.to_dict("records") if len(answer.frame) <= MOST_ROWS else []
-    data["rows"] = plain([{str(k): v for k, v in r.items() if k != POINT} for r in rows])
-    return {"command": "whatif", "answer": whatif_sentence(answer)} | data
-
-
-def whatif_sentence(answer: WhatIf) -> str:
-    """The answer in words: the range, what moves it most, and where it is best."""
-    name = answer.metric
-    if answer.best is None:
-        return f"none of the {answer.points} points has a {name}: {_problems(answer)}"
-    low, middle, high = (format_number(answer.summary[k]) for k in ("min", "median", "max"))
-    words = f"{name} goes from {low} to {high} (median {middle}) over {answer.points} points"
-    if answer.effects:
-        first = answer.effects[0]
-        words += f"; {first.path} moves it most ({percent(first.share)} of its variance)"
-    if answer.paths:
-        words += f"; best at {_at(answer.best, answer.paths)}"
-    return words
-
-
-def _at(row: Mapping[str, Any], paths: Sequence[str]) -> str:
-    return ", ".join(f"{p}={_short(row[p])}" for p in paths)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _problems(answer: WhatIf) -> str:
-    texts = [str(p) for p in answer.frame["problem"].dropna().tolist() if p]
-    return max(dict.fromkeys(texts), key=texts.count, default="no reason given")
-
-
-def whatif_text(answer: WhatIf) -> str:
-    """The sweep for people."""
-    lines = [f"{answer.subject}: {whatif_sentence(answer)}"]
-    if answer.failed:
-        lines.append(f"  {answer.failed} points have no {answer.metric}: {_problems(answer)}")
-    if answer.effects:
-        lines += ["", "what moves it", _effects(answer.effects)]
-    if answer.front:
-        named = ", ".join(answer.objectives)
-        lines += ["", f"{answer.front_size} points that no other beats in {named} at once"]
-        lines.append("  (points that lack one of these figures are left out)")
-        lines.append(_rows(answer.front[:SHOWN], (*answer.paths, *answer.objectives)))
-    elif answer.best is not None:
-        ordered = answer.frame.sort_values(answer.metric, kind="stable").head(SHOWN)
-        lines += ["", "best points"]
-        lines.append(_rows(ordered.to_dict("records"), (*answer.paths, *_figures(answer))))
-    resumed = f", {answer.resumed_points} of them from before" if answer.resumed_points else ""
-    lines += ["", f"{answer.points} points{resumed}, {answer.elapsed_s:.1f} s"]
-    if answer.output:
-        lines.append(f"rows: {answer.output}")
-    return "\n".join(lines)
-
-
-def _figures(answer: WhatIf) -> list[str]:
-    known = [c for c in answer.frame.columns if c not in (*answer.paths, "point", "problem")]
-    return [answer.metric, *(c for c in known if c != answer.metric)][:7]
-
-
-def _effects(effects: Sequence[Effect]) -> str:
-    rows = [
-        (
-            e.path,
-            percent(e.share),
-            bar(e.share, 20),
-            "-" if e.rank_correlation is None else f"{e.rank_correlation:+.2f}",
-            f"{format_number(e.low)} at {_short(e.low_at)}",
-            f"{format_number(e.high)} at {_short(e.high_at)}",
-        )
-        for e in effects
-    ]
-    headers = ("input", "of variance", "", "rank corr.", "least mean", "largest mean")
-    return table(headers, rows)
-
-
-def _rows(rows: Sequence[Mapping[Any, Any]], columns: Sequence[str]) -> str:
-    shown = [["-" if r[c] is None or r[c] != r[c] else _short(r[c]) for c in columns] for r in rows]
-    return table(list(columns), shown)

@@ -1,4 +1,4 @@
-"""What `validate partition` found, as JSON and for people."""
+"""What `validate partition` found, and its scores as JSON."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ class PartitionValidation:
             ],
             **total.summary(),
             "single_cuts": scores(self.single_cuts).to_dict() if self.single_cuts else None,
+            "groups": {name: scored.to_dict() for name, scored in self.by_plan().items()},
             "chosen_within_2": self.within_2,
             "networks": [asdict(n) for n in self.networks],
             "layer_times_from": self.source,
@@ -89,27 +90,3 @@ class PartitionValidation:
         for case, plan in zip(self.cases, self.plans, strict=True):
             groups.setdefault("single cuts" if plan.startswith("cut ") else plan, []).append(case)
         return {name: scores(found) for name, found in groups.items()}
-
-
-def partition_summary(done: PartitionValidation) -> str:
-    """The comparison for people: the answer first."""
-    cuts_scores = scores(done.single_cuts)
-    lines = [
-        f"{cuts_scores.cases} single cuts of {len(done.networks)} networks: mean error "
-        f"{cuts_scores.mape:.1%}, within 10 % {cuts_scores.within_10:.0%}; chosen cut within 2 % "
-        f"of the measured best for {done.within_2:.0%} of networks",
-        f"layer times from {done.source}",
-        "",
-        f"{'plan':18} cases   mean error  bias",
-    ]
-    lines += [
-        f"{name:18} {s.cases:5} {s.mape:10.1%} {s.bias:+7.1%}" for name, s in done.by_plan().items()
-    ]
-    lines += ["", f"{'network':26} cuts  mean error  whole   chosen   best     chosen/best"]
-    lines += [
-        f"{n.model:26} {n.cuts:4} {n.mape:10.1%} {n.whole_error:+7.1%}  {n.chosen:8} {n.best:8} "
-        f"{n.chosen_over_best:.3f}"
-        for n in done.networks
-    ]
-    lines += [f"left out: {model}: {why}" for model, why in done.left_out.items()]
-    return "\n".join([*lines, *([done.warning] if done.warning else [])])

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+
+from perfmodel.errors import PerfmodelError
+from perfmodel.files import write_atomically
+from perfmodel.render.text import printable
 
 MOST_ROWS = 400
 
@@ -18,19 +23,6 @@ class Section:
 
     title: str
     html: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """What a page says; `sure` is how sure the answer is, `command` what makes it again."""
-
-    title: str
-    answer: str
-    sections: tuple[Section, ...] = ()
-    sure: tuple[str, ...] = ()
-    assumptions: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    command: str = ""
 
 
 STYLE = """
@@ -53,52 +45,66 @@ li{margin:.2rem 0;overflow-wrap:anywhere}
 """
 
 
-def render(page: Page) -> str:
-    """The page as HTML text."""
+def document(
+    title: str,
+    answer: str,
+    facts: Sequence[str] = (),
+    sections: Sequence[Section] = (),
+    command: str = "",
+) -> str:
+    """The page: the answer, what belongs to it, sections, the command that makes it again."""
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<link rel="icon" href="data:,">',
-        f"<title>{escape(page.title)}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{escape(page.title)}</h1><p class="answer">{escape(_sentence(page.answer))}</p>',
+        f"<title>{_safe(title)}</title><style>{STYLE}</style></head><body>",
+        f'<h1>{_safe(title)}</h1><p class="answer">{_safe(_sentence(answer))}</p>',
     ]
-    lists = (
-        ("How sure this is", page.sure),
-        ("Assumptions", page.assumptions),
-        ("Sources", page.sources),
-    )
-    sections = [s for s in page.sections if s.html]
-    sections += [Section(title, bullets(lines)) for title, lines in lists if lines]
-    if page.command:
-        sections.append(Section("Make it again", f"<pre>{escape(page.command)}</pre>"))
+    if facts:
+        parts.append(bullets(facts))
+    shown = [s for s in sections if s.html]
+    if command:
+        shown.append(Section("Make it again", f"<pre>{_safe(command)}</pre>"))
     parts += [
-        f'<section><h2>{escape(s.title)}</h2><div class="scroll">{s.html}</div></section>'
-        for s in sections
+        f'<section><h2>{_safe(s.title)}</h2><div class="scroll">{s.html}</div></section>'
+        for s in shown
     ]
     return "\n".join([*parts, "</body></html>\n"])
 
 
+def _safe(words: str) -> str:
+    """Words that are no markup and hold no control character."""
+    return escape(printable(words))
+
+
 def _sentence(words: str) -> str:
-    """Words with a capital, unless they start with a network's or device's name."""
+    """Words with a capital, unless they start with a network's or device's name, and a stop."""
     first = words.split(" ")[0]
-    return words[:1].upper() + words[1:] if first in ("the", "no", "none") else words
+    words = words[:1].upper() + words[1:] if first in ("the", "no", "none") else words
+    return words if words.endswith((".", "!", "?")) else words + "."
 
 
 def bullets(lines: Sequence[str]) -> str:
     """A list of sentences."""
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{_safe(line)}</li>" for line in lines) + "</ul>"
 
 
-def html_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table that scrolls sideways where the screen is narrow; numbers stand to the right."""
-    if not rows:
+def html_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], most: int | None = None
+) -> str:
+    """A table that scrolls sideways where the screen is narrow; numbers stand to the right.
+
+    At most `most` rows (and never more than `MOST_ROWS`) are shown; nothing where there is none.
+    """
+    limit = MOST_ROWS if most is None else min(most, MOST_ROWS)
+    shown = [["" if c is None else str(c) for c in row] for row in rows[:limit]]
+    if not shown:
         return ""
-    shown = [["" if c is None else str(c) for c in row] for row in rows[:MOST_ROWS]]
     kinds = [_kind([row[i] for row in shown]) for i in range(len(headers))]
-    head = "".join(f"<th{_class(k)}>{escape(h)}</th>" for h, k in zip(headers, kinds, strict=True))
+    head = "".join(f"<th{_class(k)}>{_safe(h)}</th>" for h, k in zip(headers, kinds, strict=True))
     body = "".join(
         "<tr>"
-        + "".join(f"<td{_class(k)}>{escape(c)}</td>" for c, k in zip(row, kinds, strict=True))
+        + "".join(f"<td{_class(k)}>{_safe(c)}</td>" for c, k in zip(row, kinds, strict=True))
         + "</tr>"
         for row in shown
     )
@@ -115,3 +121,16 @@ def _kind(cells: Sequence[str]) -> str:
 
 def _class(kind: str) -> str:
     return f' class="{kind}"' if kind else ""
+
+
+def write_figure(svg: str, title: str, path: Path) -> None:
+    """Write one figure as .svg or, on a page, as .html, by the file's name."""
+    check_figure_name(path)
+    page = document("perfmodel", title, sections=(Section("", svg),))
+    write_atomically(path, svg + "\n" if path.suffix == ".svg" else page)
+
+
+def check_figure_name(path: Path) -> None:
+    """Raise `PerfmodelError` for a name that says no format a figure is written in."""
+    if path.suffix not in (".svg", ".html"):
+        raise PerfmodelError(f"{path}: a plot is written as .svg or .html", "change its name")

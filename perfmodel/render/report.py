@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from perfmodel.errors import PerfmodelError
-from perfmodel.files import write_atomically
-from perfmodel.render import network_pages, study_pages
-from perfmodel.render.page import Page, render
+from perfmodel.files import check_output, write_atomically
+from perfmodel.render import (
+    comparison,
+    minspec,
+    plan,
+    prediction,
+    selection,
+    simulation,
+    sweep,
+    validation,
+)
+from perfmodel.render.result import Data, Result, as_page, plain
 from perfmodel.render.result_file import kind_of, read_result
+from perfmodel.units import format_bytes
 
-PAGES: dict[str, Callable[[Mapping[str, Any]], Page]] = {
-    "predict": network_pages.predict_page,
-    "partition": network_pages.partition_page,
-    "compare": network_pages.compare_page,
-    "suite": network_pages.suite_page,
-    "minspec": network_pages.minspec_page,
-    "select": network_pages.select_page,
-    "simulate": study_pages.simulate_page,
-    "whatif": study_pages.whatif_page,
-    "validate": study_pages.validate_page,
+DESCRIBED_BY: dict[str, Callable[[Data], Result]] = {
+    "predict": prediction.prediction_result,
+    "partition": plan.plan_result,
+    "compare": comparison.comparison_result,
+    "suite": comparison.suite_result,
+    "minspec": minspec.minspec_result,
+    "select": selection.selection_result,
+    "simulate": simulation.simulation_result,
+    "whatif": sweep.sweep_result,
+    "validate": validation.validation_result,
 }
 
 
@@ -36,17 +45,23 @@ class Report:
     size_bytes: int
 
 
-def page_of(data: Mapping[str, Any]) -> Page:
-    """The page of a result; raises `PerfmodelError` for data that is none."""
+def rendered(data: Data) -> tuple[Result, str]:
+    """A command's JSON as a result and its page; `PerfmodelError` for data that is none.
+
+    Plots are drawn with the page, so that both meet what is damaged.
+    """
     kind = kind_of(data)
     try:
-        page = PAGES[kind](data)
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        result = DESCRIBED_BY[kind](data)
+        return result, as_page(result)
+    except (
+        *(KeyError, IndexError, TypeError, ValueError, AttributeError, StopIteration),
+        *(ZeroDivisionError, OverflowError),
+    ) as error:
         raise PerfmodelError(
             f"this {kind} result is damaged or of another version: {error!r:.200}",
             f"make it again with perfmodel {kind} ... --json",
         ) from None
-    return replace(page, command=str(data.get("reproduce", "")))
 
 
 def report(result: Path | str, output: Path | str | None = None) -> Report:
@@ -57,8 +72,19 @@ def report(result: Path | str, output: Path | str | None = None) -> Report:
     """
     source = Path(result)
     place = Path(output) if output is not None else source.with_suffix(".html")
+    check_output(place)
     data = read_result(source)
-    page = page_of(data)
-    text = render(page)
+    made, text = rendered(data)
     write_atomically(place, text)
-    return Report(str(place), kind_of(data), page.answer, len(text.encode()))
+    return Report(str(place), kind_of(data), made.answer, len(text.encode()))
+
+
+def report_result(written: Report) -> Result:
+    """Describe a written page."""
+    size = format_bytes(written.size_bytes)
+    return Result(
+        title="Report",
+        answer=written.answer,
+        data=plain(written),
+        closing=(f"wrote {written.output} ({size})",),
+    )

@@ -7,9 +7,20 @@ from collections.abc import Sequence
 BAR = "█"
 
 
+def printable(text: str) -> str:
+    """Text with everything escaped that a terminal would obey instead of show.
+
+    Names come from files: line ends, escape sequences and marks that turn the reading direction
+    are written as `\\n`, `\\x1b`, `\\u202e`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """An aligned table; numbers to the right, words to the left."""
-    cells = [[str(c) for c in row] for row in rows]
+    cells = [[printable(str(c)) for c in row] for row in rows]
     widths = [max(len(h), *(len(r[i]) for r in cells), 0) for i, h in enumerate(headers)]
     right = [bool(cells) and all(_numeric(r[i]) for r in cells) for i in range(len(headers))]
 
@@ -23,17 +34,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _numeric(cell: str) -> bool:
-    text = cell.strip().removesuffix("%").strip()
-    return (
-        not text
-        or text in "-–"
-        or text.split(" ")[0]
-        .replace(",", "")
-        .lstrip("+-<≥≤")
-        .replace(".", "", 1)
-        .replace("e-", "")
-        .isdigit()
-    )
+    """Whether a cell is a number, with its unit at most."""
+    number, *unit = cell.split()[:3] or [""]
+    if len(unit) > 1:
+        return False
+    digits = number.replace(",", "").lstrip("+-<≥≤").replace(".", "", 1).removesuffix("%")
+    return not number or number in "-–" or digits.replace("e-", "").isdigit()
 
 
 def bar(share: float, width: int = 24) -> str:

@@ -9,9 +9,9 @@ import pytest
 from made_phones import MakePhone
 
 from perfmodel.cli.app import run
-from perfmodel.cli.minspec import minspec_json
 from perfmodel.errors import PerfmodelError
 from perfmodel.explore.minspec import minspec
+from perfmodel.render.minspec import minspec_data
 
 CPU = "cpu/ncnn/fp32/t1"
 
@@ -141,7 +141,7 @@ def test_limits_that_make_no_sense_are_refused(phones: MakePhone) -> None:
 
 def test_the_json_contract(phones: MakePhone) -> None:
     three_phones(phones)
-    data = minspec_json(minspec("mobilenet_v1", 50))
+    data = minspec_data(minspec("mobilenet_v1", 50))
     assert {"requirement", "minimum", "passing", "failing", "fleet_share"} <= set(data)
     assert {"device", "target", "latency_ms", "margin"} <= set(data["minimum"])
     assert {"device", "best_target", "latency_ms", "reason"} <= set(data["failing"][0])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import Devices, chain, predictor, target
 
-from perfmodel.cli.partition import named_link, partition_command
+from perfmodel.cli.app import run
+from perfmodel.cli.partition import named_link
 from perfmodel.devices.facts import Traits, TransferFact
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PartitionError, PerfmodelError, UncoveredOpError
@@ -313,23 +313,11 @@ def test_bad_links_are_refused(name: str) -> None:
 
 
 def test_the_command_prints_the_contract(
-    devices: Devices, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    devices: Devices, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = partition_command(
-        "mobilenet_v1",
-        PHONE_GPU,
-        units="cpu",
-        k=2,
-        by="layer-count",
-        server="",
-        link="",
-        objective="latency",
-        batch_size=None,
-        emit=None,
-        plot=None,
-        profiles=devices.paths,
-        as_json=True,
-    )
+    profiles = [word for path in devices.paths for word in ("--profile", str(path))]
+    asked = ["mobilenet_v1", "--on", PHONE_GPU, "--units", "cpu", "-k", "2", "--by", "layer-count"]
+    code = run(["partition", *asked, *profiles, "--json"])
     answer = json.loads(capsys.readouterr().out)
     assert code == 0
     wanted = {"model", "criterion", "k", "latency_ms", "segments", "boundaries", "unpartitioned_ms"}

@@ -17,8 +17,6 @@ from perfmodel.runners.litert_profiler import profiler_available
 pytest.importorskip("ai_edge_litert")
 
 from perfmodel.experiments.partition import run_partition
-from perfmodel.experiments.partition_result import partition_summary
-from perfmodel.render.cut_curve import write_validation_plots
 from perfmodel.runners.tflite_chain import PreparedChain, write_pieces
 
 
@@ -78,9 +76,7 @@ def test_the_experiment_predicts_first_and_gives_the_contract(tmp_path: Path) ->
     answer = json.loads(json.dumps(done.to_json()))
     wanted = {"experiment", "cases", "mape", "within_10", "within_20", "spearman", "machine"}
     assert wanted <= set(answer)
-    assert model in partition_summary(done)
-    [figure] = write_validation_plots(done, tmp_path)
-    assert "measured" in figure.read_text()
+    assert set(answer["groups"]) >= {"whole", "single cuts"}
     # going on with the same journal measures nothing again
     again = run_partition(journal, models=[model], budget_s=4, most_cuts=3)
     assert again.to_json()["cases"] == answer["cases"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfmodel.cli.app import INTERRUPTED, run
+from perfmodel.cli.validate import EXPERIMENTS
 from perfmodel.errors import MeasurementError
 from perfmodel.runners.journal import Journal
 
@@ -79,7 +80,7 @@ def test_an_interrupt_says_what_is_kept_and_how_to_go_on(
             book.add("one", {"ms": 1.0})
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("perfmodel.cli.validate.validate_command", interrupted)
+    monkeypatch.setitem(EXPERIMENTS, "host", interrupted)
     assert run(["validate", "host"]) == INTERRUPTED
     told = capsys.readouterr().err
     assert f"1 measurements are kept in {path}: the same command goes on from there" in told

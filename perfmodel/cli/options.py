@@ -1,0 +1,100 @@
+"""Options that several commands take, each said once; and what is refused before work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from perfmodel.errors import PerfmodelError
+
+MODEL_HELP = "A zoo name (mobilenet_v2@width=0.5) or a .tflite, .onnx, .param or .prototxt file."
+TARGET_HELP = "device/unit/framework/precision/threads; trailing parts may be left out."
+
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on stdout.")]
+Profiles = Annotated[
+    list[Path] | None,
+    typer.Option("--profile", help="A further profile file; may be given several times."),
+]
+Model = Annotated[str, typer.Argument(help=MODEL_HELP)]
+Target = Annotated[str, typer.Option("--on", help=TARGET_HELP)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, max=65536, help="Inputs that are computed at once.")
+]
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", help="Size of a symbolic ONNX dimension, NAME=SIZE; may be repeated."),
+]
+AllowUncovered = Annotated[
+    bool, typer.Option(help="Predict without the operators that are not covered.")
+]
+MaxLatency = Annotated[float, typer.Option(help="Latency at the percentile, in ms.")]
+Percentile = Annotated[
+    float, typer.Option(help="Of the prediction's uncertainty, in percent (1 to 99.99).")
+]
+MaxMemory = Annotated[float | None, typer.Option(help="Weights and activations, in MB.")]
+MaxEnergy = Annotated[float | None, typer.Option(help="Energy of one inference, in mJ.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random: the same gives the same.")]
+Journal = Annotated[
+    Path | None, typer.Option(help="Where measurements are kept, so that a run can go on.")
+]
+
+LARGEST_SIZE = 1_000_000
+"""Of a symbolic dimension: tensors beyond it would not fit any device."""
+
+
+def sizes(pairs: Sequence[str] | None) -> dict[str, int]:
+    """`["batch=4"]` as {"batch": 4}; raises `PerfmodelError` naming what is wrong."""
+    found: dict[str, int] = {}
+    for text in pairs or ():
+        name, _, size = text.partition("=")
+        if not name or not (size.isascii() and size.isdigit()) or not 0 < int(size) <= LARGEST_SIZE:
+            raise PerfmodelError(
+                f"--dim {text!r} is not NAME=SIZE", "for example --dim sequence=128"
+            )
+        if name in found:
+            raise PerfmodelError(f"--dim {name} is given twice", "name each dimension once")
+        found[name] = int(size)
+    return found
+
+
+def duration_s(budget: str) -> float:
+    """Seconds of a --budget such as 10min; raises `PerfmodelError` for anything else."""
+    from perfmodel.units import parse_duration_s
+
+    try:
+        return parse_duration_s(budget)
+    except ValueError as error:
+        raise PerfmodelError(f"--budget: {error}", "for example --budget 10min") from None
+
+
+def given(context: typer.Context, name: str) -> bool:
+    """Whether an option or argument (by its parameter's name) stands on the command line."""
+    source: Any = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
+    """Raise `PerfmodelError` for the first of the named parameters that is given.
+
+    An option that would do nothing is an error: `why` says when it does nothing.
+    """
+    flags = {p.name: max(p.opts, key=len) for p in context.command.params}
+    for name in names:
+        if given(context, name):
+            flag = flags[name]
+            shown = flag if flag.startswith("-") else flag.upper()
+            raise PerfmodelError(f"{shown} does nothing {why}", "leave it out")
+
+
+def needs_pyarrow(path: Path | None) -> None:
+    """Raise `PerfmodelError` for a Parquet file where the library that writes it is missing."""
+    from importlib.util import find_spec
+
+    if path is not None and path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise PerfmodelError(
+            f"{path}: writing Parquet needs pyarrow, which is not installed",
+            "pip install pyarrow, or name the file .csv",
+        )

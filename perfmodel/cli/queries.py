@@ -1,0 +1,91 @@
+"""`perfmodel predict --queries`: a table of questions answered at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from perfmodel.cli.output import as_json_text
+from perfmodel.errors import PerfmodelError
+from perfmodel.files import write_atomically
+from perfmodel.prediction import Prediction, predict_many
+
+MAX_QUERIES = 5_000_000
+COLUMNS = ("model", "target", "batch_size")
+ANSWERS = ("latency_ms", "low_ms", "high_ms", "extrapolated", "error")
+
+
+def answer_queries(
+    queries: Path,
+    output: Path | None,
+    profiles: Sequence[Path],
+    allow_uncovered: bool,
+    as_json: bool,
+) -> int:
+    """Answer a CSV of queries; bad rows fill `error`, the others still answer."""
+    started = time.perf_counter()
+    rows = list(_read(queries))
+    answers = predict_many(
+        ((r["model"], r["target"], r["batch_size"]) for r in rows),
+        profiles=profiles,
+        allow_uncovered=allow_uncovered,
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, *ANSWERS))
+    failed = 0
+    for row, answer in zip(rows, answers, strict=True):
+        failed += not isinstance(answer, Prediction)
+        writer.writerow((row["model"], row["target"], row["batch_size"] or "", *_cells(answer)))
+    elapsed = time.perf_counter() - started
+    if output is not None:
+        write_atomically(output, text.getvalue())
+    if as_json:
+        print(as_json_text({"queries": len(rows), "errors": failed, "elapsed_s": elapsed}))
+    elif output is not None:
+        counted = f"{len(rows)} queries, {failed} with an error, {elapsed:.2f} s"
+        print(f"{counted}; answers in {output}")
+    else:
+        print(text.getvalue(), end="")
+    return 0
+
+
+def _cells(answer: Prediction | Exception) -> tuple[str, ...]:
+    """An answer's columns: times in ms, or the error alone."""
+    if not isinstance(answer, Prediction):
+        return ("", "", "", "", str(answer))
+    times = (f"{ms:.6g}" for ms in (answer.latency_ms, *answer.interval_ms))
+    return (*times, str(answer.extrapolated).lower(), "")
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"model", "target"} - set(reader.fieldnames or ())
+            if missing:
+                raise PerfmodelError(
+                    f"{path}: line 1: no column {sorted(missing)[0]!r}",
+                    "columns are model,target[,batch_size]",
+                )
+            for count, row in enumerate(reader):
+                if count >= MAX_QUERIES:
+                    raise PerfmodelError(f"{path}: more than {MAX_QUERIES} rows", "split the file")
+                yield _query(row, path, reader.line_num)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PerfmodelError(f"{path}: cannot be read: {error}") from None
+
+
+def _query(row: dict[str, Any], path: Path, line: int) -> dict[str, Any]:
+    batch = (row.get("batch_size") or "").strip()
+    if batch and (not (batch.isascii() and batch.isdigit()) or not 0 < int(batch) <= 65536):
+        raise PerfmodelError(f"{path}: line {line}: batch_size {batch!r} is no whole number >= 1")
+    return {
+        "model": (row["model"] or "").strip(),
+        "target": (row["target"] or "").strip(),
+        "batch_size": int(batch) if batch else None,
+    }

@@ -1,0 +1,124 @@
+"""What `calibrate` answers: the profile that was made, how good it is, what to measure next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.render.result import Data, Result, Table, plain
+from perfmodel.render.text import percent
+
+if TYPE_CHECKING:
+    from perfmodel.calibration.from_table import CalibratedTarget, Calibration
+    from perfmodel.measurements.table import BadRow
+
+SHOWN_BAD_ROWS = 10
+
+
+def calibration_data(
+    result: Calibration, path: Path, left_out: Sequence[BadRow]
+) -> dict[str, object]:
+    """What was fitted, what was borrowed and how good it is: the JSON contract of `calibrate`."""
+    return {
+        "device": result.device.device,
+        "profile": str(path),
+        "targets": [_target(t) for t in result.targets],
+        "left_out_rows": [str(b) for b in left_out],
+    }
+
+
+def _target(made: CalibratedTarget) -> dict[str, object]:
+    interval = made.profile.interval
+    return {
+        "target": str(made.profile.target),
+        "kind": made.profile.latency_kind,
+        "networks": made.networks,
+        "kernels": made.kernels,
+        "borrowed_from": made.borrowed_from,
+        "reason": made.reason,
+        "error": plain(made.profile.error),
+        "interval_factor": interval.around(1.0),
+        "interval_coverage": interval.coverage,
+    }
+
+
+def calibration_result(data: Data, *, named: bool) -> Result:
+    """Describe a calibration; `named` if the user said where the profile goes."""
+    left, targets = data["left_out_rows"], data["targets"]
+    warnings = [f"left out: {text}" for text in left[:SHOWN_BAD_ROWS]]
+    if len(left) > SHOWN_BAD_ROWS:
+        warnings.append(f"left out: {len(left) - SHOWN_BAD_ROWS} more rows (--json has all)")
+    option = f" --profile {data['profile']}" if named else ""
+    best = "/".join(targets[0]["target"].split("/")[:2])
+    return Result(
+        title=f"Calibration of {data['device']}",
+        answer=f"{data['device']}: {len(targets)} targets, profile in {data['profile']}",
+        data=data,
+        facts=[line for target in targets for line in _described(target)],
+        warnings=warnings,
+        closing=(f"next: perfmodel predict mobilenet_v2 --on {best}{option}",),
+    )
+
+
+def _described(made: Data) -> list[str]:
+    """A target's rows, what was borrowed and why, how good it is."""
+    error, (low, high) = made["error"], made["interval_factor"]
+    counts = [f"{made['networks']} networks"] if made["networks"] else []
+    counts += [f"{made['kernels']} kernels"] if made["kernels"] else []
+    return [
+        f"{made['target']} ({made['kind']}), from {' and '.join(counts)}",
+        f"  borrowed from {made['borrowed_from']}: {made['reason']}",
+        f"  median error {percent(error['median'], 1)} ({error['experiment']}, {error['cases']} "
+        f"cases); {percent(made['interval_coverage'])} interval {low:.2f} to {high:.2f} times the "
+        "prediction",
+    ]
+
+
+def host_calibration_result(data: Data) -> Result:
+    """Describe a calibration of this machine."""
+    data = plain(data)
+    rows = [
+        (
+            t["target"],
+            t["networks"],
+            percent(t["error_median"], 1),
+            percent(t["error_mean"], 1),
+            percent(t["within_10"]),
+        )
+        for t in data["targets"]
+    ]
+    headers = ("target", "networks", "median error", "mean error", "within 10 %")
+    return Result(
+        title="Calibration of this machine",
+        answer=f"{data['samples']} networks with {data['kernels']} kernels measured in "
+        f"{data['measuring_s']:.0f} s; errors are those of networks left out of the fit",
+        data=data,
+        warnings=[data["warning"]] if data["warning"] else [],
+        parts=(Table(headers=headers, rows=rows),),
+        closing=(
+            f"profile: {data['profile']}",
+            f"raw values: {data['journal']} (the same command with a larger --budget goes on from "
+            "it)",
+            *(f"not used: {count} ({reason})" for reason, count in data["lost"].items()),
+        ),
+    )
+
+
+def suggestions_result(answer: Any) -> Result:
+    """Describe which networks to measure next: what each teaches, how uncertain the rest stays."""
+    data = plain(answer)
+    rows = [
+        (number, one["name"], one["reason"], percent(one["remaining_sd"]))
+        for number, one in enumerate(data["suggestions"], 1)
+    ]
+    headers = ("", "network", "why", "others then known to")
+    return Result(
+        title=f"What to measure next on {data['target']}",
+        answer=f"measure these {len(rows)} next on {data['target']} (before them, costs are those "
+        f"of {data['borrowed_from']})",
+        data=data,
+        facts=("others then known to: one standard deviation of what their latency may be",),
+        parts=(Table(headers=headers, rows=rows),),
+        closing=("then: perfmodel calibrate --from YOUR_TABLE.csv --device NAME",),
+    )

@@ -1,0 +1,120 @@
+"""What `minspec` answers: the minimum phone, who passes, who just fails, the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.render.result import Data, Figure, Result, Table, plain
+from perfmodel.render.svg import Bar, bars
+from perfmodel.render.text import chance, percent
+from perfmodel.units import format_ms
+
+if TYPE_CHECKING:
+    from perfmodel.explore.minspec import MinSpec
+
+SHOWN = 8
+HEADERS = ("device", "year", "class", "best target", "ms", "median", "chance", "MB", "mJ", "")
+
+
+def minspec_data(answer: MinSpec) -> dict[str, Any]:
+    """The JSON contract of `minspec`."""
+    data: dict[str, Any] = plain(answer)
+    return data | {"command": "minspec", "answer": minspec_sentence(data)}
+
+
+def minspec_sentence(data: Data) -> str:
+    """The answer in words."""
+    asked, phone = data["requirement"], data["minimum"]
+    limit = f"{data['model']} within {asked['max_latency_ms']:g} ms at p{asked['percentile']:g}"
+    if phone is None:
+        near = data["failing"][0] if data["failing"] else None
+        nearest = f"; nearest is {near['device']} ({near['reason']})" if near else ""
+        return f"no {asked['kind']} runs {limit}{nearest}"
+    total = len(data["passing"]) + len(data["failing"])
+    return (
+        f"the minimum {asked['kind']} for {limit} is {phone['device']} ({described(phone)}): "
+        f"{format_ms(phone['latency_ms'])} on its {phone['unit']} in {phone['precision']}, "
+        f"{percent(phone['margin'])} to spare; {len(data['passing'])} of {total} devices pass"
+    )
+
+
+def described(phone: Data) -> str:
+    """Processor, year and class of a phone, as far as they are known."""
+    year = "year unknown" if phone["year"] is None else str(phone["year"])
+    grade = f"{phone['grade']} class" if phone["grade"] != "unknown" else "class unknown"
+    return ", ".join([*([phone["soc"]] if phone["soc"] else []), year, grade])
+
+
+def minspec_result(data: Data) -> Result:
+    """Describe the minimum phone."""
+    asked = data["requirement"]
+    return Result(
+        title=f"The minimum phone for {data['model']}",
+        answer=minspec_sentence(data),
+        data=data,
+        facts=_facts(data),
+        parts=(
+            Figure(
+                title=f"p{asked['percentile']:g} latency; the limit dashed",
+                draw=lambda: _latencies(data),
+            ),
+            _phones(data["passing"], "pass, slowest first", "faster ones (--json has all)"),
+            _phones(data["failing"], "fail, nearest first", "more (--json has all)"),
+            Figure(title="Shares of the fleet", draw=lambda: _shares(data["fleet"])),
+        ),
+        assumptions=tuple(data["assumptions"]),
+    )
+
+
+def _facts(data: Data) -> list[str]:
+    best, oldest, share = data["minimum"], data.get("oldest"), data["fleet"]
+    facts = []
+    if best is not None:
+        unsure = "; extrapolated, so less sure" if best["extrapolated"] else ""
+        facts.append(f"chance that it keeps the limit: {chance(best['chance'])}{unsure}")
+    if oldest is not None and oldest != best:
+        facts.append(f"oldest that passes: {oldest['device']} ({described(oldest)})")
+    example = " (a made-up example)" if share["example"] else ""
+    facts.append(
+        f"of the fleet {share['fleet']}{example} {percent(share['passing'], 1)} pass, "
+        f"{percent(share['failing'], 1)} fail, {percent(share['unknown'], 1)} have no profile"
+    )
+    if data["by_class"]:
+        named = ", ".join(f"{c}: {p['device']}" for c, p in data["by_class"].items())
+        facts.append(f"minimum by class: {named}")
+    return facts
+
+
+def _latencies(data: Data) -> str:
+    phones = sorted([*data["passing"], *data["failing"]], key=lambda p: p["latency_ms"])
+    rows = [
+        Bar(p["device"], p["latency_ms"], note=p["reason"] or f"passes, {p['target']}")
+        for p in phones
+    ]
+    return bars(rows, "ms", "latency of each phone", data["requirement"]["max_latency_ms"])
+
+
+def _shares(share: Data) -> str:
+    named = (("pass", "passing"), ("fail", "failing"), ("no profile", "unknown"))
+    return bars([Bar(n, 100 * share[k]) for n, k in named], "%", "share of the fleet")
+
+
+def _phones(phones: Sequence[Data], title: str, rest: str) -> Table:
+    rows = [
+        (
+            p["device"],
+            p["year"] or "-",
+            p["grade"],
+            "/".join(p["target"].split("/")[1:]),
+            f"{p['latency_ms']:.3g}",
+            f"{p['median_ms']:.3g}",
+            chance(p["chance"]),
+            f"{p['memory_mb']:.3g}",
+            "-" if p["energy_mj"] is None else f"{p['energy_mj']:.3g}",
+            p["reason"] or "passes",
+        )
+        for p in phones
+    ]
+    named = f"{len(phones)} {title}"
+    return Table(title=named, headers=HEADERS, rows=rows, text_rows=SHOWN, rest=rest)

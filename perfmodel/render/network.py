@@ -1,0 +1,118 @@
+"""What `inspect` and `models` answer: a network's cost op by op; the networks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.render.result import Data, Result, Table
+from perfmodel.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from perfmodel.graph.ir import Graph, Op
+    from perfmodel.kernels import OpCost
+    from perfmodel.zoo import ZooEntry
+
+MOVED = ("input", "weight", "output")
+FIGURES = ("macs", "params", "input_bytes", "weight_bytes", "output_bytes")
+
+
+def inspection_data(graph: Graph) -> dict[str, Any]:
+    """Totals and rows of a graph as plain data: the JSON contract of `inspect`."""
+    from perfmodel import kernels
+
+    covered = kernels.covered_part(graph)
+    costs = {cost.name: cost for cost in kernels.op_costs(covered)}
+    return {
+        "model": graph.name,
+        "format": graph.format,
+        "source": graph.source,
+        "batch_size": graph.batch_size,
+        "inputs": [_tensor(graph, n) for n in graph.inputs],
+        "outputs": [_tensor(graph, n) for n in graph.outputs],
+        "op_count": len(graph.ops),
+        "macs": kernels.macs(covered),
+        "params": kernels.params(graph),
+        "weights_bytes": kernels.weights_bytes(graph),
+        "peak_activation_bytes": kernels.peak_activation_bytes(graph),
+        "uncovered_ops": [
+            {"name": op.name, "op": _kind(op)} for op in kernels.uncovered_ops(graph)
+        ],
+        "subgraphs": len(graph.subgraphs),
+        "ops": [_row(graph, op, costs.get(op.name)) for op in graph.ops],
+    }
+
+
+def _kind(op: Op) -> str:
+    return str(op.attrs.get("custom_name", op.kind))
+
+
+def _row(graph: Graph, op: Op, cost: OpCost | None) -> dict[str, Any]:
+    """One operator; figures of an uncovered one are null, never zero."""
+    return {
+        "name": op.name,
+        "op": _kind(op),
+        **{f: None if cost is None else getattr(cost, f) for f in FIGURES},
+        "output_shapes": [list(t.shape) for t in graph.outputs_of(op)],
+    }
+
+
+def _tensor(graph: Graph, name: str) -> dict[str, Any]:
+    tensor = graph.tensors[name]
+    return {"name": name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+
+
+def inspection_result(data: Data) -> Result:
+    """Describe an inspection."""
+    facts = [
+        f"{label}: " + ", ".join(f"{t['name']} {t['shape']} {t['dtype']}" for t in data[label])
+        for label in ("inputs", "outputs")
+    ]
+    if data["uncovered_ops"]:
+        named = ", ".join(f"{u['name']} ({u['op']})" for u in data["uncovered_ops"])
+        facts.append(f"not covered by the cost model: {named}")
+    rows = [
+        (
+            r["name"][:48],
+            r["op"],
+            " ".join("x".join(map(str, s)) for s in r["output_shapes"])[:28],
+            *("?" if r[f] is None else format_count(r[f]) for f in ("macs", "params")),
+            *("?" if r[f"{f}_bytes"] is None else format_bytes(r[f"{f}_bytes"]) for f in MOVED),
+        )
+        for r in data["ops"]
+    ]
+    headers = ("op", "kind", "output", "MACs", "params", "read", "weights", "written")
+    return Result(
+        title=data["model"],
+        answer=f"{data['model']}: {format_count(data['macs'])}MAC, "
+        f"{format_count(data['params'])} parameters ({format_bytes(data['weights_bytes'])}), "
+        f"activations at peak {format_bytes(data['peak_activation_bytes'])}, "
+        f"{data['op_count']} ops, batch {data['batch_size']}",
+        data=data,
+        facts=facts,
+        parts=(Table(headers=headers, rows=rows),),
+    )
+
+
+def models_result(entries: Sequence[ZooEntry]) -> Result:
+    """Describe the zoo; data are its entries without the functions that build them."""
+    rows = [(e.name, e.title, e.family, _defaults(e), " ".join(e.seeds) or "-") for e in entries]
+    return Result(
+        title="The zoo",
+        answer=f"{len(entries)} networks; "
+        "parameters as mobilenet_v2@width=0.5,resolution=160,batch=4",
+        data=[
+            {f.name: getattr(e, f.name) for f in fields(e) if f.name != "builder"} for e in entries
+        ],
+        parts=(
+            Table(
+                headers=("name", "network", "family", "parameters", "asked for by seed"), rows=rows
+            ),
+        ),
+    )
+
+
+def _defaults(entry: ZooEntry) -> str:
+    text = ",".join(f"{p.name}={p.default}" for p in entry.parameters)
+    return text if len(text) <= 60 else text[:57] + "..."

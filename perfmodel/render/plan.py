@@ -1,0 +1,112 @@
+"""What `partition` answers: the pieces, where they run, what lies between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfmodel.render.cut_curve import curve_svg, totals
+from perfmodel.render.result import STEADY, Data, Figure, Result, Table, plain
+from perfmodel.render.svg import Bar, bars
+from perfmodel.units import format_bytes, format_ms
+
+if TYPE_CHECKING:
+    from perfmodel.plans.plan import PartitionResult
+
+SAME = 0.005
+"""Times that differ by less than half a percent are equal: the answer prints three digits."""
+
+
+def plan_data(result: PartitionResult) -> dict[str, Any]:
+    """The JSON contract of `partition`."""
+    data: dict[str, Any] = plain(result)
+    data.pop("op_order")
+    data["speedup"] = result.speedup
+    if result.curve is not None:
+        data["curve"]["total_ms"] = list(result.curve.total_ms)
+    return data
+
+
+def plan_sentence(data: Data) -> str:
+    """The answer in words."""
+    better = data["unpartitioned_ms"] / data["latency_ms"]
+    if better > 1 + SAME:
+        verdict = f"{better:.2f} times as fast as in one piece"
+    elif better > 1 - SAME:
+        verdict = "no faster than in one piece"
+    else:
+        verdict = f"{1 / better:.2f} times the time in one piece"
+    pieces = "1 piece" if data["k"] == 1 else f"{data['k']} pieces"
+    return (
+        f"{data['model']} in {pieces} ({data['criterion']}) takes "
+        f"{format_ms(data['latency_ms'])}: {verdict} ({format_ms(data['unpartitioned_ms'])} on "
+        f"{data['unpartitioned_target']})"
+    )
+
+
+def plan_result(data: Data) -> Result:
+    """Describe a plan."""
+    criterion, energy = data["criterion"], data.get("energy_mj")
+    how = f"best among {data['exact_over']}" if criterion == "optimal" else f"pieces by {criterion}"
+    energies = () if energy is None else (f"energy {energy:.3g} mJ",)
+    return Result(
+        title=f"{data['model']} in pieces",
+        answer=plan_sentence(data),
+        data=data,
+        facts=(how, *energies, *map(str, data.get("notes", ()))),
+        parts=(
+            Figure(title="Where the time goes", draw=lambda: _plot(data)),
+            _segments(data),
+            _boundaries(data),
+            *_curve(data),
+        ),
+        assumptions=(STEADY,),
+        closing=tuple(f"wrote {path}" for path in data.get("emitted", ())),
+    )
+
+
+def _plot(data: Data) -> str:
+    rows = [
+        Bar(f"{s['first_op']} to {s['last_op']}: {s['target']}", s["latency_ms"])
+        for s in data["segments"]
+    ]
+    rows += [Bar(f"moving after {b['after_op']}", b["latency_ms"]) for b in data["boundaries"]]
+    return bars(rows, "ms", "segments and boundaries")
+
+
+def plan_curve(data: Data) -> Figure:
+    """Latency over the cut point of two pieces."""
+    title = f"{data['model']}: latency over the cut point"
+    return Figure(title=title, draw=lambda: curve_svg(data["curve"], title))
+
+
+def _curve(data: Data) -> list[Figure]:
+    curve = data.get("curve")
+    known = curve is not None and any(whole is not None for whole in totals(curve))
+    return [plan_curve(data)] if known else []
+
+
+def _segments(data: Data) -> Table:
+    segments = data["segments"]
+    longest = max(s["latency_ms"] for s in segments) or 1.0
+    rows = [
+        (
+            f"{s['first_op']}-{s['last_op']}",
+            f"{s['first_name'][:24]} .. {s['last_name'][:24]}",
+            s["target"],
+            format_bytes(s["weights_bytes"]),
+            f"{s['latency_ms']:.3f}",
+        )
+        for s in segments
+    ]
+    headers = ("ops", "from .. to", "target", "weights", "ms")
+    bar_shares = [s["latency_ms"] / longest for s in segments]
+    return Table(title="Pieces", headers=headers, rows=rows, bars=bar_shares)
+
+
+def _boundaries(data: Data) -> Table:
+    rows = [
+        (b["after_op"], b["tensors"], format_bytes(b["bytes"]), f"{b['latency_ms']:.3f}")
+        for b in data["boundaries"]
+    ]
+    headers = ("cut after op", "tensors", "bytes", "moving ms")
+    return Table(title="Between them", headers=headers, rows=rows)

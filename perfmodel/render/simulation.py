@@ -1,0 +1,175 @@
+"""What `simulate` answers: which case is best, where the time goes, what was busy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfmodel.render.result import Data, Figure, Result, Table
+from perfmodel.render.svg import Bar, bars
+from perfmodel.render.text import percent
+from perfmodel.units import format_ms
+
+STEPS = ("load", "preprocess", "pause", "upload", "queue", "compute", "download", "abandoned")
+"""Steps of a request in the order in which they happen."""
+
+
+def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
+    """Describe a simulation; `closing` tells of files that were written."""
+    cases = data["cases"]
+    groups = list(dict.fromkeys(c["group"] for c in cases))
+    requests = sum(c["requests"] for c in cases)
+    count = data["replications"]
+    return Result(
+        title=f"Scenario: {data['scenario']}",
+        answer=simulation_sentence(data),
+        data=data,
+        facts=(
+            data["scenario"],
+            *(_verdicts(data) if len(groups) > 1 else ()),
+            *dict.fromkeys(f"note: {n}" for c in cases for n in c["notes"]),
+        ),
+        warnings=[f"{_label(c)}: {text}" for c in cases for text in c["warnings"]],
+        parts=(
+            Figure(title="95th percentile of latency", draw=lambda: _plot(cases)),
+            *(_latencies(data, group) for group in groups),
+            _steps(cases),
+            _busy(cases),
+        ),
+        closing=(
+            *(line for c in _winners(data) for line in _circumstances(c)),
+            f"{requests} requests, {count} replication{'s' if count > 1 else ''}, "
+            f"seed {data['seed']}, {data['elapsed_s']:.1f} s",
+            *closing,
+        ),
+    )
+
+
+def _winners(data: Data) -> list[Data]:
+    cases = data["cases"]
+    return [
+        next(c for c in cases if (c["group"], c["case"]) == (group, name))
+        for group, name in data["winners"].items()
+    ]
+
+
+def simulation_sentence(data: Data) -> str:
+    """The best case against the second best; of several groups, how often each case is best."""
+    verdicts = _verdicts(data)
+    if len(verdicts) == 1:
+        return verdicts[0]
+    names = [_name(case) for case in _winners(data)]
+    counted = ", ".join(f"{n} {names.count(n)}" for n in dict.fromkeys(names))
+    return f"best in how many of {len(names)} groups: {counted}"
+
+
+def _verdicts(data: Data) -> list[str]:
+    return [_verdict(data, case) for case in _winners(data)]
+
+
+def _verdict(data: Data, case: Data) -> str:
+    group = case["group"]
+    rivals = [c for c in data["cases"] if c["group"] == group and c is not case]
+    place = f"{group}: " if group else ""
+    if not rivals:
+        text = _one(case)
+    else:
+        second = min(rivals, key=lambda c: c["latency_ms"]["p95"])
+        mine, theirs = case["latency_ms"]["p95"], second["latency_ms"]["p95"]
+        text = (
+            f"{_name(case)} wins: p95 {format_ms(mine)} against {format_ms(theirs)} for "
+            f"{_name(second)} ({theirs / max(mine, 1e-9):.1f}x)"
+        )
+    return place + text + (" - but see the warning below" if case["warnings"] else "")
+
+
+def _one(case: Data) -> str:
+    latency = case["latency_ms"]
+    text = (
+        f"{case['policy']}: p50 {format_ms(latency['p50'])}, p95 {format_ms(latency['p95'])}, "
+        f"p99 {format_ms(latency['p99'])}; most of it is {case['bottleneck']}"
+    )
+    if case["deadline_miss_rate"] is not None:
+        text += f"; {percent(case['deadline_miss_rate'], 2)} miss the deadline"
+    return text
+
+
+def _name(case: Data) -> str:
+    return str(case["case"] or case["policy"])
+
+
+def _label(case: Data) -> str:
+    return ", ".join(part for part in (case["group"], _name(case)) if part)
+
+
+def _plot(cases: Sequence[Data]) -> str:
+    rows = []
+    for case in cases:
+        latency = case["latency_ms"]
+        low, high = case["intervals"].get("latency_p95_ms", (None, None))
+        note = f"mean {latency['mean']:.4g}"
+        rows.append(Bar(_label(case), latency["p95"], low, high, note))
+    return bars(rows, "ms", "p95 of each case")
+
+
+def _latencies(data: Data, group: str) -> Table:
+    cases = [c for c in data["cases"] if c["group"] == group]
+    best = data["winners"][group]
+    rows = []
+    for case in cases:
+        latency, interval = case["latency_ms"], case["intervals"].get("latency_mean_ms")
+        energy = case["energy_mj"]
+        rows.append(
+            [
+                ("* " if case["case"] == best and len(cases) > 1 else "  ") + _name(case),
+                format_ms(latency["mean"]),
+                f"{format_ms(interval[0])} to {format_ms(interval[1])}" if interval else "-",
+                *(format_ms(latency[key]) for key in ("p50", "p95", "p99")),
+                percent(case["deadline_miss_rate"], 1),
+                "-" if energy is None else f"{energy['mean']:.4g} mJ",
+                case["bottleneck"],
+            ]
+        )
+    covered = percent(data["interval_coverage"])
+    headers = ["", "mean", f"{covered} CI", "p50", "p95", "p99", "late", "energy", "bottleneck"]
+    return Table(title=group or "latency per request", headers=headers, rows=rows)
+
+
+def _steps(cases: Sequence[Data]) -> Table:
+    """A row a case, a column for each step that took time anywhere."""
+    used = [s for s in STEPS if any(c["steps_ms"].get(s, 0) > 0 for c in cases)]
+    rows = [
+        [
+            _label(c),
+            *(format_ms(c["steps_ms"].get(s, 0.0)) for s in used),
+            format_ms(c["latency_ms"]["mean"]),
+        ]
+        for c in cases
+    ]
+    return Table(title="mean time per step", headers=["", *used, "total"], rows=rows)
+
+
+def _busy(cases: Sequence[Data]) -> Table:
+    units = list(dict.fromkeys(u for c in cases for u, share in c["utilization"].items() if share))
+    rows = [(_label(c), *(percent(c["utilization"].get(u), 1) for u in units)) for c in cases]
+    return Table(title="How busy", headers=("case", *units), rows=rows, text_rows=0)
+
+
+def _circumstances(case: Data) -> list[str]:
+    """What was busy, who answered, where the energy went and what was counted in a case."""
+    label, lines = _label(case), []
+    busy = {name: share for name, share in case["utilization"].items() if share}
+    if busy:
+        lines.append(f"busy: {label}: {_shares(busy)}")
+    if len(case["plans"]) > 1:
+        lines.append(f"answered by: {label}: {_shares(case['plans'])}")
+    if case["energy_mj"] is not None and case["energy_mj"]["mean"]:
+        parts = case["energy_mj"]["by_component"].items()
+        lines.append(f"energy: {label}: " + ", ".join(f"{name} {mj:.4g} mJ" for name, mj in parts))
+    counts = [(name.replace("_", " "), value) for name, value in case["counts"].items() if value]
+    if counts:
+        lines.append(f"counted: {label}: " + ", ".join(f"{n} {value:.6g}" for n, value in counts))
+    return lines
+
+
+def _shares(shares: Data) -> str:
+    return ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items())
