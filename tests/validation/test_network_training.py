@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perfmodel.errors import MeasurementError
 from perfmodel.target import Target
-from validation.accuracy.common import rank_correlation, score, table
 from validation.data.network_tables import NetworkRows, TargetKey, family_of
 from validation.profiles.network_training import (
     LeftOut,
@@ -55,34 +53,3 @@ def test_noisier_targets_get_wider_intervals() -> None:
 )
 def test_variants_of_a_network_are_one_family(name: str) -> None:
     assert family_of(name) == "resnet50"
-
-
-def test_score_counts_errors_as_shares_of_the_measured_time() -> None:
-    result = score(
-        "e",
-        "cpu",
-        np.array([1.04, 2.3, 9.0, 4.0]),
-        np.array([1.0, 2.0, 10.0, 8.0]),
-        ["a", "b", "c", "d"],
-        0,
-        intervals=np.array([[0.9, 1.1], [2.1, 2.5], [8, 11], [7, 9]]),
-        baselines={"double": np.array([2.0, 4.0, 20.0, np.nan])},
-    )
-    # 4 %, 15 %, 10 %, 50 %
-    assert result.median_error == pytest.approx(0.125)
-    assert result.mean_error == pytest.approx(0.1975)
-    assert (result.within_5, result.within_10, result.within_20) == (0.25, 0.5, 0.75)
-    assert result.coverage == 0.75
-    assert result.baselines["double"] == pytest.approx(1.0)
-    assert result.worst[0].startswith("d: 4 ms predicted, 8 ms measured (-50 %)")
-    assert "| e | cpu | 4 | 12.5 |" in table([result])
-
-
-def test_a_missing_prediction_is_an_error() -> None:
-    with pytest.raises(MeasurementError, match="no prediction for b"):
-        score("e", "cpu", np.array([1.0, np.nan]), np.ones(2), ["a", "b"], 0)
-
-
-def test_rank_correlation_by_hand() -> None:
-    # ranks 1 2 3 4 against 2 1 4 3: 1 - 6 * 4 / (4 * 15) = 0.6
-    assert rank_correlation(np.array([1, 2, 3, 4]), np.array([5, 4, 9, 8])) == pytest.approx(0.6)

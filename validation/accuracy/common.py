@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import MeasurementError
+from perfmodel.experiments.scores import Case, case_text, median_error, scores_of, worst_first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """Out-of-sample accuracy of one experiment on one kind of target.
 
@@ -40,34 +41,13 @@ class Result:
         """Plain data for JSON."""
         return asdict(self) | {"baselines": dict(self.baselines), "worst": list(self.worst)}
 
-
-def relative_errors(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """|predicted - measured| / measured, elementwise."""
-    return np.abs(np.asarray(predicted, float) - measured) / measured
-
-
-def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation, ties by mean rank; NaN for fewer than three values."""
-    if len(a) < 3:
-        return float("nan")
-    from scipy.stats import rankdata
-
-    ra, rb = rankdata(a), rankdata(b)
-    if ra.std() == 0 or rb.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(ra, rb)[0, 1])
-
-
-def grouped_rank_correlation(
-    predicted: np.ndarray, measured: np.ndarray, groups: Sequence[Any]
-) -> float:
-    """Mean of Spearman's correlation over groups of cases that are ranked together."""
-    labels = np.asarray(groups)
-    values = [
-        rank_correlation(predicted[labels == g], measured[labels == g]) for g in np.unique(labels)
-    ]
-    finite = [v for v in values if np.isfinite(v)]
-    return float(np.mean(finite)) if finite else float("nan")
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Result:
+        """The result that `to_dict` turned into plain data; raises `MeasurementError` for other."""
+        try:
+            return cls(**{**data, "worst": tuple(data["worst"])})
+        except (TypeError, KeyError) as error:
+            raise MeasurementError(f"no result of an experiment: {error}") from error
 
 
 def score(
@@ -90,46 +70,33 @@ def score(
     it has none; `groups` labels cases that are ranked together (default: all). Raises
     `MeasurementError` if a prediction is missing: no case is dropped silently.
     """
-    predicted, measured = np.asarray(predicted, float), np.asarray(measured, float)
-    if not len(measured):
-        raise MeasurementError(f"{experiment}: no cases")
-    if not np.isfinite(predicted).all():
-        lost = names[int(np.argmin(np.isfinite(predicted)))]
-        raise MeasurementError(f"{experiment}: no prediction for {lost}")
-    error = relative_errors(predicted, measured)
-    ranking = grouped_rank_correlation(
-        predicted, measured, list(groups) if groups is not None else [0] * len(measured)
-    )
-    coverage = None
-    if intervals is not None:
-        inside = (intervals[:, 0] <= measured) & (measured <= intervals[:, 1])
-        coverage = float(inside.mean())
-    order = np.argsort(-error)[:worst]
+    try:
+        found = scores_of(predicted, measured, groups=groups, intervals=intervals)
+    except MeasurementError as error:
+        raise MeasurementError(f"{experiment}, {target_kind}: {error.message}") from error
+    cases = [
+        Case(model=name, target=target_kind, predicted_ms=float(said), measured_ms=float(seen))
+        for name, said, seen in zip(names, predicted, measured, strict=True)
+    ]
     return Result(
         experiment=experiment,
         target_kind=target_kind,
-        cases=len(measured),
+        cases=found.cases,
         seed=seed,
-        median_error=float(np.median(error)),
-        mean_error=float(error.mean()),
-        within_5=float((error <= 0.05).mean()),
-        within_10=float((error <= 0.10).mean()),
-        within_20=float((error <= 0.20).mean()),
-        spearman=ranking if np.isfinite(ranking) else None,
-        coverage=coverage,
+        median_error=found.median,
+        mean_error=found.mape,
+        within_5=found.within_5,
+        within_10=found.within_10,
+        within_20=found.within_20,
+        spearman=found.spearman,
+        coverage=found.coverage,
         baselines={
-            name: float(np.nanmedian(relative_errors(values, measured)))
+            name: value
             for name, values in (baselines or {}).items()
+            if (value := median_error(values, measured)) is not None
         },
-        worst=tuple(_worst_case(names[i], predicted[i], measured[i], reasons or {}) for i in order),
+        worst=tuple(case_text(case, reasons) for case in worst_first(cases, worst)),
     )
-
-
-def _worst_case(name: str, predicted: float, measured: float, reasons: Mapping[str, str]) -> str:
-    change = 100 * (predicted / measured - 1)
-    why = next((text for key, text in reasons.items() if key in name), "")
-    text = f"{name}: {predicted:.3g} ms predicted, {measured:.3g} ms measured ({change:+.0f} %)"
-    return f"{text}; {why}" if why else text
 
 
 def _percent(value: float | None) -> str:

@@ -196,28 +196,54 @@ def one_device(data: Path, seed: int) -> list[Result]:
     cells, latencies = read_cells(data)
     chosen = choose(cells)
     rest = np.setdiff1d(np.arange(len(cells.names)), chosen)
-    results = []
+    results, found = [], []
     for column, latency in latencies.items():
         predicted, width = predict_device(cells, chosen, latency[chosen])
         spread = np.array([np.exp(-width), np.exp(width)])
         simple = _baselines(cells, chosen, column, latencies)
-        ceiling = cells.designs["every edge"]
-        simple["fit to all cells"] = ceiling @ fit_counts(ceiling, latency)
-        results.append(
-            score(
-                f"NAS-Bench-201, {MEASURED} architectures measured",
-                column,
-                predicted[rest],
-                latency[rest],
-                [f"{column} {cells.names[i]}" for i in rest],
-                seed,
-                intervals=predicted[rest, None] * spread,
-                baselines={name: values[rest] for name, values in simple.items()},
-                reasons=REASONS,
-                worst=2,
-            )
+        names = [f"{column} {cells.names[i]}" for i in rest]
+        device = _Device(
+            column,
+            names,
+            predicted[rest],
+            latency[rest],
+            predicted[rest, None] * spread,
+            {name: values[rest] for name, values in simple.items()},
         )
-    return results
+        found.append(device)
+        results.append(_score([device], column, seed, 2))
+    return [*results, _score(found, "all devices", seed, 0)]
+
+
+@dataclass(frozen=True)
+class _Device:
+    """What was predicted and measured of one device, cell by cell."""
+
+    column: str
+    names: list[str]
+    predicted: np.ndarray
+    measured: np.ndarray
+    intervals: np.ndarray
+    baselines: dict[str, np.ndarray]
+
+
+def _score(devices: list[_Device], kind: str, seed: int, worst: int) -> Result:
+    return score(
+        f"NAS-Bench-201, {MEASURED} cells measured",
+        kind,
+        np.concatenate([d.predicted for d in devices]),
+        np.concatenate([d.measured for d in devices]),
+        [name for d in devices for name in d.names],
+        seed,
+        groups=[d.column for d in devices for _ in d.names],
+        intervals=np.concatenate([d.intervals for d in devices]),
+        baselines={
+            name: np.concatenate([d.baselines[name] for d in devices])
+            for name in devices[0].baselines
+        },
+        reasons=REASONS,
+        worst=worst,
+    )
 
 
 EXPERIMENTS = {"nasbench-one-device": one_device}

@@ -1,91 +1,225 @@
-"""Write the accuracy table of the README from the committed results.
+"""Write the accuracy tables of the README and of docs/accuracy.md from the committed results.
 
 `python -m validation.accuracy.readme` after `python -m validation.accuracy --data DATA --json
-validation/results/accuracy.json`. The last rows are those of `perfmodel validate host`.
+validation/results/accuracy.json`. What `perfmodel validate host` measured comes last.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
+from validation.accuracy.common import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "validation" / "results" / "accuracy.json"
 HOST_RESULTS = ROOT / "validation" / "results" / "host" / "validation.json"
 README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "accuracy.md"
 START, END = "<!-- accuracy -->\n", "<!-- /accuracy -->"
-HEADERS = (
-    "experiment",
-    "target",
-    "cases",
-    "median error",
-    "mean",
-    "within 10 %",
-    "within 20 %",
-    "coverage",
-    "baselines (median)",
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the README: what it says, and the experiment and kind of target that say it."""
+
+    what: str
+    experiment: str
+    target_kind: str
+
+
+HOST = "validate host"
+LINES = (
+    Line(
+        "A network never seen, on a known phone's or board's CPU (ncnn)",
+        "ncnn, leave one network out",
+        "cpu float",
+    ),
+    Line(
+        "the same on its GPU",
+        "ncnn, leave one network out",
+        "gpu float",
+    ),
+    Line(
+        "A device never seen, from 10 networks measured on it: CPU (ncnn)",
+        "ncnn, new device from 10 networks (random)",
+        "cpu float",
+    ),
+    Line(
+        "the same on its GPU",
+        "ncnn, new device from 10 networks (random)",
+        "gpu float",
+    ),
+    Line(
+        "A device never seen, from its spec sheet alone: CPU (ncnn)",
+        "ncnn, new device from its spec sheet",
+        "cpu float",
+    ),
+    Line(
+        "A phone never seen, from 30 kernels measured on it: CPU (MNN)",
+        "phones, new phone",
+        "mnn cpu, 30 kernels",
+    ),
+    Line(
+        "A server GPU never seen, from its data sheet: transformers (PyTorch)",
+        "unseen GPU from its data sheet, whole networks",
+        "transformers, eager inference",
+    ),
+    Line(
+        "NAS-Bench-201: 10,917 cells on 23 devices, from 20 measured on each",
+        "NAS-Bench-201, 20 cells measured",
+        "all devices",
+    ),
+    Line(
+        "Published figures of a family of networks never seen: CPUs (TFLite and others)",
+        "published targets, leave one family out",
+        "cpu, all",
+    ),
+    Line(
+        "This machine's CPU (TFLite), predicted before it was measured",
+        HOST,
+        "fp32/t1",
+    ),
 )
+"""What a newcomer reads; everything else stands in docs/accuracy.md."""
+
+COLUMNS = {
+    "experiment": lambda r: r.experiment,
+    "target": lambda r: r.target_kind,
+    "cases": lambda r: f"{r.cases:,}",
+    "median error": lambda r: percent(r.median_error),
+    "mean": lambda r: percent(r.mean_error),
+    "within 5 %": lambda r: percent(r.within_5),
+    "within 10 %": lambda r: percent(r.within_10),
+    "within 20 %": lambda r: percent(r.within_20),
+    "rank correlation": lambda r: "-" if r.spearman is None else f"{r.spearman:.3f}",
+    "coverage": lambda r: percent(r.coverage),
+    "simple models (median error)": lambda r: (
+        ", ".join(f"{name} {percent(value)}" for name, value in r.baselines.items()) or "-"
+    ),
+}
+"""Columns of the whole table."""
+
+INTRODUCTION = """# How good predictions are
+
+<!-- Written by `python -m validation.accuracy.readme`; do not edit. -->
+
+Every figure is out of sample: the network with all its variants, or the device in every form, was
+left out of everything that the prediction rests on. Every figure comes of the functions that users
+call. `python -m validation.accuracy --data DATA` makes all but the last group again; DATA is the
+folder of published measurements. The last group is what `perfmodel validate host` found on one
+machine: it predicted first, then measured.
+
+Error is |predicted - measured| / measured. Coverage is the share of measurements inside their
+90 % interval. Rank correlation is Spearman's, of the networks on one target, averaged over targets.
+The simple models are fitted to the same rows: time in proportion to FLOPs, a line through MACs and
+bytes, the most alike of the known devices scaled.
+
+"""
 
 
-def markdown_table(results: list[dict[str, Any]]) -> str:
-    """The results as a Markdown table."""
-    lines = [HEADERS, ("---",) * len(HEADERS), *map(_row, results)]
+def percent(share: float | None) -> str:
+    """A share as text; "-" for none."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _row(result: dict[str, Any]) -> tuple[str, ...]:
-    baselines = ", ".join(f"{k} {_percent(v)}" for k, v in result["baselines"].items())
-    figures = ("median_error", "mean_error", "within_10", "within_20", "coverage")
-    return (
-        result["experiment"],
-        result["target_kind"],
-        str(result["cases"]),
-        *(_percent(result[f]) for f in figures),
-        baselines or "-",
-    )
-
-
-def host_results(validation: dict[str, Any]) -> list[dict[str, Any]]:
+def host_results(validation: dict[str, Any]) -> list[Result]:
     """The groups of a host validation in the form of the other experiments' results."""
     cpu = validation["machine"]["facts"]["cpu"]
     return [
-        {
-            "experiment": f"validate host on {cpu}, predicted first",
-            "target_kind": name.replace("host/cpu/tflite/", ""),
-            "cases": group["cases"],
-            "median_error": group["median"],
-            "mean_error": group["mape"],
-            "within_10": group["within_10"],
-            "within_20": group["within_20"],
+        Result(
+            experiment=f"{HOST} on {cpu}, predicted first",
+            target_kind=name.replace("host/cpu/tflite/", ""),
+            cases=group["cases"],
+            seed=0,
+            median_error=group["median"],
+            mean_error=group["mape"],
+            within_5=group["within_5"],
+            within_10=group["within_10"],
+            within_20=group["within_20"],
+            spearman=group.get("spearman"),
             # first runs are predicted without an interval
-            "coverage": None if name.startswith("first") else group["coverage"],
-            "baselines": {},
-        }
+            coverage=None if name.startswith("first") else group["coverage"],
+        )
         for name, group in validation["groups"].items()
         if not name.startswith("files: host")
     ]
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def find(line: Line, results: Sequence[Result]) -> Result:
+    """The result that a line of the README shows; raises `PerfmodelError` where there is none."""
+    for result in results:
+        if result.experiment.startswith(line.experiment) and result.target_kind == line.target_kind:
+            return result
+    raise PerfmodelError(
+        f"no result of {line.experiment}, {line.target_kind}",
+        "run `python -m validation.accuracy` for it, or take the line out",
+    )
 
 
-def readme_with_table(readme: str, results: list[dict[str, Any]]) -> str:
+def short_table(results: Sequence[Result], lines: Sequence[Line] = LINES) -> str:
+    """The README's table."""
+    head = ("what", "cases", "median error", "within 10 %", "coverage", "best simple model")
+    rows = []
+    for line in lines:
+        r = find(line, results)
+        best = min(r.baselines.items(), key=lambda item: item[1], default=None)
+        rows.append(
+            (
+                line.what,
+                f"{r.cases:,}",
+                percent(r.median_error),
+                percent(r.within_10),
+                percent(r.coverage),
+                "-" if best is None else f"{best[0]} {percent(best[1])}",
+            )
+        )
+    return markdown(head, rows)
+
+
+def page(results: Sequence[Result]) -> str:
+    """docs/accuracy.md: every result, then the worst cases with what is known of the reasons."""
+    rows = [[cell(result) for cell in COLUMNS.values()] for result in results]
+    worst = [f"- {r.experiment}, {r.target_kind}: {case}\n" for r in results for case in r.worst]
+    return (
+        INTRODUCTION
+        + markdown(list(COLUMNS), rows)
+        + "\n## Worst cases\n\nWhere a reason is known it stands behind the case.\n\n"
+        + "".join(worst)
+    )
+
+
+def with_table(readme: str, table: str) -> str:
     """The README with the table between its marks."""
     head, rest = readme.split(START)
-    return head + START + markdown_table(results) + END + rest.split(END, 1)[1]
+    return head + START + table + END + rest.split(END, 1)[1]
+
+
+def committed() -> list[Result]:
+    """Every committed result, those of the host last."""
+    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"]
+    found = [Result.from_dict(result) for results in runs.values() for result in results]
+    return found + host_results(json.loads(HOST_RESULTS.read_text(encoding="utf-8")))
 
 
 def main() -> int:
-    """Rewrite the README's table."""
-    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"]
-    results = [result for found in runs.values() for result in found]
-    results += host_results(json.loads(HOST_RESULTS.read_text(encoding="utf-8")))
-    write_atomically(README, readme_with_table(README.read_text(encoding="utf-8"), results))
+    """Rewrite both tables."""
+    results = committed()
+    readme = README.read_text(encoding="utf-8")
+    write_atomically(README, with_table(readme, short_table(results)))
+    write_atomically(PAGE, page(results))
     return 0
 
 

@@ -30,6 +30,7 @@ from perfmodel.cost_models.kernel_terms import (
     Machine,
     work_of,
 )
+from perfmodel.experiments.scores import rank_correlation
 from perfmodel.formats.load import load
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -38,7 +39,6 @@ from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.problem import times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import CoResidency, Transfer, Unit
-from validation.accuracy.common import rank_correlation
 from validation.partition.transfers import fit_transfers, typical_transfers
 
 PEAK_GFLOPS = 998.4
@@ -226,7 +226,7 @@ def fit_study(
         float(error[fitted].mean()),
         float(error[~fitted].mean()) if not on_all else float("nan"),
         float(error.mean()),
-        rank_correlation(predicted, measured),
+        rank_correlation(predicted, measured) or float("nan"),
         f"{best.criterion} K={best.k}",
     )
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from validation.accuracy.common import rank_correlation
+from perfmodel.experiments.scores import rank_correlation
 from validation.partition.transfers import fit_line
 
 Row = Mapping[str, str]
