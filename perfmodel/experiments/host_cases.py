@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.loading import load_work
+from perfmodel.kernels.loading import load_work, stored_precision
 from perfmodel.prediction import Prediction, predict_workload, workload
 from perfmodel.runners.host_bench import Setup
 
@@ -41,16 +40,6 @@ def setups_of(profile: DeviceProfile) -> tuple[Setup, ...]:
     )
 
 
-def file_precision(graph: Graph) -> str:
-    """Precision of a file: int8 or uint8 where most of its weights are that, else fp32."""
-    held: Counter[str] = Counter()
-    for tensor in graph.tensors.values():
-        if tensor.constant:
-            held[tensor.dtype] += tensor.elements
-    most = max(held, key=lambda d: held[d], default="float32")
-    return most if most in ("int8", "uint8") else "fp32"
-
-
 def predict_cases(
     profile: DeviceProfile, models: Sequence[str], files: Sequence[Path]
 ) -> tuple[tuple[Predicted, ...], dict[str, str]]:
@@ -65,7 +54,7 @@ def predict_cases(
         name = path.stem if path else str(model)
         try:
             graph = graph_of(name, path)
-            own = file_precision(graph) if path else None
+            own = stored_precision(graph) if path else None
             for setup in setups_of(profile):
                 if setup.precision == own if own else setup.precision in ZOO_PRECISIONS:
                     found.append(_predicted(profile, name, path, graph, setup))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfmodel.errors import RunnerError
+from perfmodel.runners.device_options import BENCHMARK_MODEL, SERIAL
 from perfmodel.runners.remote import DeviceLog, run_program, safe_name
 from perfmodel.runners.runner import Job, Machine
 
@@ -63,7 +64,7 @@ class AdbRunner:
         timeout_s: float = 600,
     ) -> None:
         if cores and not re.fullmatch(r"[0-9a-fA-F]{1,8}", cores):
-            raise RunnerError(f"--cores {cores!r} is no hexadecimal mask", "for example f0")
+            raise RunnerError(f"affinity {cores!r} is no hexadecimal mask", "for example f0")
         if delegate not in ("", "gpu", "nnapi"):
             raise RunnerError(f"delegate {delegate!r} is none of gpu, nnapi")
         self.adb, self.cores, self.delegate = adb, cores, delegate
@@ -80,7 +81,8 @@ class AdbRunner:
             return ready[0]
         if len(ready) > 1:
             raise RunnerError(
-                f"{len(ready)} phones are attached: {', '.join(ready)}", "choose one with --serial"
+                f"{len(ready)} phones are attached: {', '.join(ready)}",
+                f"choose one by its serial number in {SERIAL}",
             )
         for serial, state, *_ in attached:
             if state == "unauthorized":
@@ -106,10 +108,12 @@ class AdbRunner:
         if benchmark_model is None:
             raise RunnerError(
                 "the adb runner needs a benchmark_model program built for the phone",
-                "give --benchmark-model PATH (TensorFlow Lite's tools/benchmark)",
+                f"set {BENCHMARK_MODEL} to its path (TensorFlow Lite's tools/benchmark)",
             )
         if not benchmark_model.is_file():
-            raise RunnerError(f"{benchmark_model}: no such file", "give --benchmark-model PATH")
+            raise RunnerError(
+                f"{benchmark_model}: no such file", f"set {BENCHMARK_MODEL} to its path"
+            )
         tool = f"{REMOTE}/benchmark_model"
         self.shell("mkdir", "-p", REMOTE)
         self._run("push", str(benchmark_model), tool)
@@ -175,7 +179,7 @@ class AdbRunner:
         if "ermission denied" in text:
             hint = "the phone refuses to run it: is /data/local/tmp mounted noexec?"
         elif "delegate" in text.lower():
-            hint = "the delegate cannot take this model: leave --delegate out"
+            hint = "the delegate cannot take this model: measure it on the CPU"
         raise RunnerError(f"benchmark_model gave no times for {job.key}: {last[:300]}", hint)
 
 

@@ -49,7 +49,10 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if kind is not None and not self.entries:
+            # nothing was measured: no empty journal is left behind
+            self.path.unlink(missing_ok=True)
+        elif kind is not None and issubclass(kind, KeyboardInterrupt):
             kept = f"{len(self.entries)} measurements are kept in {self.path}"
             print(f"\n{kept}: the same command goes on from there", file=sys.stderr)
 
@@ -94,6 +97,11 @@ class Journal:
         if not isinstance(data, dict):
             raise MeasurementError(f"{self.path}: line {number}: not an object")
         return data
+
+
+def raw_folder(journal: Path) -> Path:
+    """Where the raw outputs of a journal's measurements are kept."""
+    return journal.with_suffix(".raw")
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[bytes, int]]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 from perfmodel.errors import RunnerError
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.files import write_atomically
+from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
+from perfmodel.runners.journal import Journal, raw_folder
+from perfmodel.runners.runner import Job, Machine
 
 MAX_OUTPUT_CHARACTERS = 20_000_000
 
@@ -30,6 +35,31 @@ class DeviceLog:
     facts: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     defaults: Mapping[str, str | float] = field(default_factory=dict)
+
+
+class DeviceRunner(Protocol):
+    """A tool on an attached device that times model files one by one."""
+
+    name: str
+
+    def describe(self) -> Machine:
+        """The device and its state."""
+
+    def measure(self, job: Job) -> DeviceLog:
+        """Time one model; raises `RunnerError` where the tool gives no times."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRuns:
+    """What a device measured: logs by the job's key in order, and what failed, by key.
+
+    `finished` is False where the budget ended before the last job; `files` are the tools' outputs.
+    """
+
+    logs: Mapping[str, DeviceLog]
+    failures: Mapping[str, str]
+    finished: bool
+    files: tuple[Path, ...]
 
 
 def run_program(arguments: Sequence[str], *, timeout_s: float = 600, check: bool = True) -> str:
@@ -69,24 +99,116 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)[-120:] or "model"
 
 
+def measure_jobs(
+    runner: DeviceRunner,
+    jobs: Sequence[Job],
+    *,
+    journal: Path,
+    campaign: Mapping[str, Any],
+    budget_s: float,
+    log: Callable[[str], None],
+) -> DeviceRuns:
+    """Time the jobs one by one until the budget is spent; the same call goes on where it ended.
+
+    The tools' outputs are kept as they came in `journal`'s folder of the same name with `.raw`.
+    A job that fails is noted and tried again by the next call. Raises `RunnerError` if nothing
+    could be measured.
+    """
+    folder = raw_folder(journal)
+    logs: dict[str, DeviceLog] = {}
+    failures: dict[str, str] = {}
+    finished = True
+    with Journal(journal, campaign) as book:
+        began = time.monotonic() - sum(float(e["spent_s"]) for e in book.entries.values())
+        for job in jobs:
+            if job.key in book and (kept := kept_log(job.key, book.entries[job.key], folder)):
+                logs[job.key] = kept
+                continue
+            if time.monotonic() - began >= budget_s:
+                finished = False
+                continue
+            started = time.monotonic()
+            try:
+                done = runner.measure(job)
+            except RunnerError as error:
+                failures[job.key] = error.message
+                log(f"{job.key}: {error.message}")
+                continue
+            save_log(done, folder)
+            book.add(job.key, _entry(done, time.monotonic() - started))
+            logs[job.key] = done
+            log(f"{job.key}: measured on the device, {len(logs)} of {len(jobs)}")
+        if not logs:
+            # inside, so that the journal knows that it holds nothing
+            first = next(iter(failures.values()), "the budget was spent before the first network")
+            raise RunnerError(
+                f"nothing was measured: {first}", "give a larger --budget or other models"
+            )
+    files = tuple(path for done in logs.values() for path in log_paths(done, folder))
+    return DeviceRuns(logs=logs, failures=failures, finished=finished, files=files)
+
+
+def _entry(log: DeviceLog, spent_s: float) -> dict[str, Any]:
+    return {
+        "files": list(log.files),
+        "facts": dict(log.facts),
+        "warnings": list(log.warnings),
+        "defaults": dict(log.defaults),
+        "spent_s": spent_s,
+    }
+
+
+def kept_log(key: str, entry: Mapping[str, Any], folder: Path) -> DeviceLog | None:
+    """The measurement of a journal's entry; None where one of its raw files is gone."""
+    bare = DeviceLog(
+        key,
+        dict.fromkeys(entry["files"], ""),
+        entry["facts"],
+        tuple(entry["warnings"]),
+        entry["defaults"],
+    )
+    paths = log_paths(bare, folder)
+    if not all(path.is_file() for path in paths):
+        return None
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return DeviceLog(
+        key, dict(zip(bare.files, texts, strict=True)), bare.facts, bare.warnings, bare.defaults
+    )
+
+
+def log_paths(log: DeviceLog, folder: Path) -> tuple[Path, ...]:
+    """Where a measurement's files are kept."""
+    return tuple(folder / f"{safe_name(log.key)}.{safe_name(name)}" for name in log.files)
+
+
 def save_log(log: DeviceLog, folder: Path) -> tuple[Path, ...]:
     """Keep a measurement's files as they came; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, text in log.files.items():
-        path = folder / f"{safe_name(log.key)}.{safe_name(name)}"
-        path.write_text(text, encoding="utf-8")
-        paths.append(path)
-    return tuple(paths)
+    paths = log_paths(log, folder)
+    for path, text in zip(paths, log.files.values(), strict=True):
+        write_atomically(path, text)
+    return paths
 
 
 def rows_of(logs: Sequence[DeviceLog], folder: Path, device: str) -> MeasurementTable:
     """Canonical rows of some measurements, whose files are kept in `folder`."""
-    from perfmodel.measurements.table import concatenate
-
     tables = []
     for log in logs:
         for path in save_log(log, folder):
             table, _ = read_measurements([path], device=device, defaults=dict(log.defaults))
             tables.append(table)
+    return concatenate(tables)
+
+
+def network_rows(
+    runs: DeviceRuns, models: Mapping[str, str], device: str, folder: Path
+) -> MeasurementTable:
+    """Steady times of whole networks on `device`; `models` names the network of each job's key.
+
+    Logs name a network by the file that was pushed, which does not say which network it holds.
+    """
+    tables = []
+    for key, log in runs.logs.items():
+        steady = rows_of([log], folder, device).networks.where(kind="steady")
+        tables.append(MeasurementTable(steady.frame.assign(model=models[key])))
     return concatenate(tables)

@@ -59,7 +59,7 @@ class SshTrtexecRunner:
         except RunnerError:
             raise RunnerError(
                 f"{self.host} has no trtexec at {self.trtexec}",
-                "install TensorRT (part of JetPack), or name its path with --trtexec",
+                "install TensorRT (part of JetPack brings it)",
             ) from None
 
     def shell(self, *words: str, check: bool = True) -> str:

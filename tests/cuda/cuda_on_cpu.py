@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from perfmodel.runners.cuda.campaign_state import Settings
 from perfmodel.runners.cuda.device import GpuFacts, Work
 from perfmodel.runners.cuda.kernels import Launch, Variant, signatures
 from perfmodel.runners.cuda.nvrtc import kernel_source
+
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="no g++ to build the CUDA kernels for the CPU"
+)
+TINY = Settings(
+    networks=("mobilenet_v1@resolution=32,width=0.25,classes=10",),
+    batches=(1, 2),
+    modes=("vanilla/fp32",),
+    stages=("check", "sweep", "networks"),
+    sweep_scale=0.03,
+    samples=3,
+)
+
 
 PRELUDE = r"""
 #define PERFMODEL_HOST 1

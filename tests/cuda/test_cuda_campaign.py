@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 
 from perfmodel import zoo
 from perfmodel.errors import RunnerError
-from perfmodel.runners.cuda import campaign, clocks, kernel_bench, sweep, tables, timing
+from perfmodel.runners.cuda import campaign, clocks, sweep, tables
 from perfmodel.runners.cuda.backends import VanillaBackend
 from perfmodel.runners.cuda.campaign import Settings, device_slug, main, run_campaign
 from perfmodel.runners.cuda.device import CudaDevice
@@ -23,52 +21,7 @@ from perfmodel.runners.cuda.reference import random_input, relative_error, run_p
 from perfmodel.runners.cuda.steps import plan_graph
 from perfmodel.runners.cuda.sweep import COUNTS, draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up
-from tests.cuda.cuda_on_cpu import FakeGpu
-
-needs_compiler = pytest.mark.skipif(
-    shutil.which("g++") is None, reason="no g++ to build the CUDA kernels for the CPU"
-)
-TINY = Settings(
-    networks=("mobilenet_v1@resolution=32,width=0.25,classes=10",),
-    batches=(1, 2),
-    modes=("vanilla/fp32",),
-    stages=("check", "sweep", "networks"),
-    sweep_scale=0.03,
-    samples=3,
-)
-
-
-@pytest.fixture
-def paper_gpu(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[FakeGpu]:
-    """A stand-in GPU in place of the real one, and only small kernels to run on it."""
-    gpu = FakeGpu(tmp_path_factory.mktemp("kernels"))
-    monkeypatch.setattr(campaign, "CudaDevice", lambda index: gpu)
-    monkeypatch.setattr(sweep, "MOST_MACS", 3e5)
-    monkeypatch.setattr(sweep, "MOST_ELEMENTS", 3e4)
-    monkeypatch.setattr(sweep, "BATCHES", (1,))
-    small = {
-        k: v
-        for k, v in sweep.FAMILIES.items()
-        if k
-        not in (
-            "conv_first",
-            "conv_7x7",
-            "fully_connected",
-            "mean",
-            "conv_depthwise",
-            "conv_grouped",
-            "conv_1xn",
-            "conv_5x5",
-            "conv_3x3",
-        )
-    }
-    monkeypatch.setattr(sweep, "COUNTS", {k: v for k, v in COUNTS.items() if k in small})
-    monkeypatch.setattr(kernel_bench, "TARGET_GRAPH_MS", 0.01)
-    monkeypatch.setattr(timing, "SAMPLE_MS", 0.01)
-    yield gpu
-    assert gpu.allocations == 0
+from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
 
 
 @needs_compiler

@@ -245,6 +245,8 @@ def documented_commands() -> list[list[str]]:
 def test_documented_commands_are_understood(words: list[str]) -> None:
     """What needs a GPU or published tables cannot run here, but its options must exist."""
     module, arguments = words[2], words[3:]
+    if arguments[0] == "campaign":
+        module, arguments = "perfmodel.runners.cuda.campaign", arguments[1:]
     if module == "perfmodel.runners.cuda.campaign":
         folder, settings = campaign.parse_arguments(arguments)
         assert folder.name

@@ -2,6 +2,7 @@
 
     python -m validation.cuda predict                 the spec-sheet prediction, written down
     python -m validation.cuda validate [--measure]    compare it with measured tables
+    python -m validation.cuda campaign --out FOLDER   measure, eager PyTorch beside our own kernels
     python -m validation.cuda study --data ../shared/data --write docs/cudnn-study.md
 
 The prediction made before any measurement lies in `validation/results/h200_spec_prediction.json`.
@@ -81,6 +82,13 @@ def _study(a: argparse.Namespace) -> int:
     return 0
 
 
+def _campaign(arguments: Sequence[str]) -> int:
+    from perfmodel.runners.cuda import campaign
+    from validation.cuda.eager_pytorch import EagerTorch
+
+    return campaign.main(arguments, eager=EagerTorch)
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of the three commands."""
     options = argparse.ArgumentParser(prog="python -m validation.cuda", description=__doc__)
@@ -107,8 +115,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: exit code 0, 2 on bad input."""
-    a = parser().parse_args(sys.argv[1:] if argv is None else argv)
+    """Command line: exit code 0, 2 on bad input; those of the campaign for `campaign`."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["campaign"]:
+        # its options are the campaign's own
+        return _campaign(words[1:])
+    a = parser().parse_args(words)
     try:
         return int(a.run(a))
     except PerfmodelError as error:

@@ -26,6 +26,9 @@ PRECISIONS: Mapping[str, str] = MappingProxyType({"fp32": "nchw", "tf32": "nhwc"
 class EagerTorch:
     """PyTorch on a GPU, or on the CPU where `device` says so (to check the numbers)."""
 
+    framework = "pytorch"
+    layouts = PRECISIONS
+
     def __init__(self, device: str = "cuda") -> None:
         try:
             import torch

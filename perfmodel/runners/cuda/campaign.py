@@ -1,4 +1,4 @@
-"""The GPU campaign: check, sweep of kernels, whole networks, eager PyTorch; everything on disk.
+"""The GPU campaign: check, sweep of kernels, whole networks, another framework; all on disk.
 
     python -m perfmodel.runners.cuda.campaign --out RESULTS --budget 540
 
@@ -9,11 +9,13 @@ so that a run that is cut short keeps what it has. Nothing changes the GPU's clo
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES, Backend, Mode, make_backend
 from perfmodel.runners.cuda.campaign_state import (
-    STAGES,
+    OWN_STAGES,
     STUDY,
     CampaignResult,
     Settings,
@@ -39,22 +41,52 @@ from perfmodel.runners.cuda.sweep import draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up, time_work
 
 NETWORK_TOLERANCE = 3.0
-"""A whole network may be off by this many times one kernel's tolerance."""
+"""A whole network may be off by this many times one kernel's tolerance: rounding adds up over its
+layers, but random errors partly cancel (n layers alike would be off by about sqrt(n))."""
+
+
+class Eager(Protocol):
+    """A framework that runs a plan operator by operator, to compare with."""
+
+    framework: str
+    layouts: Mapping[str, str]
+    """Tensor layout (nchw, nhwc) by precision."""
+
+    @property
+    def build(self) -> str:
+        """Versions of what runs."""
+
+    def time(self, plan: Plan, precision: str, seed: int) -> Timing:
+        """Time of one pass; raises `RunnerError` where the plan cannot be run."""
 
 
 def run_campaign(
-    folder: Path, settings: Settings, log: Callable[[str], None] = print
+    folder: Path,
+    settings: Settings,
+    log: Callable[[str], None] = print,
+    eager: Callable[[], Eager] | None = None,
 ) -> CampaignResult:
     """Run the stages on this machine's GPU and write the tables into `folder`.
 
-    Raises `RunnerError` where there is no GPU or no pycuda. A step that fails is noted and left
+    `eager` makes what the stage of that name compares with. Raises `RunnerError` where there is no
+    GPU or no pycuda, or where that stage has nothing to run. A step that fails is noted and left
     out; it does not end the campaign.
     """
+    if "eager" in settings.stages and eager is None:
+        raise RunnerError(
+            "the stage eager compares with another framework, and none is given",
+            "for PyTorch: python -m validation.cuda campaign --stages eager ...",
+        )
     with CudaDevice(settings.device_index) as device:
         name = settings.device_name or device_slug(device.facts.name)
         state = State(device, settings, folder, name)
         log(f"{device.facts.name}, {state.build}")
-        runs = {"check": _check, "sweep": _sweep, "networks": _networks, "eager": _eager}
+        runs: dict[str, Callable[[State, Callable[[str], None]], None]] = {
+            "check": _check,
+            "sweep": _sweep,
+            "networks": _networks,
+            "eager": lambda state, log: _eager(state, eager, log),
+        }
         for stage in settings.stages:
             state.note_clocks(f"before {stage}")
             runs[stage](state, log)
@@ -292,39 +324,35 @@ def _layer_rows(state: State, network: Network, name: str, whole_us: float) -> N
         )
 
 
-# -- eager: the same layers in PyTorch, launched one by one
+# -- eager: the same layers in another framework, launched one by one
 
 
-def _eager(state: State, log: Callable[[str], None]) -> None:
-    from validation.cuda import eager_pytorch as torch_eager
-
+def _eager(state: State, make: Callable[[], Eager] | None, log: Callable[[str], None]) -> None:
+    assert make is not None
     try:
-        eager = torch_eager.EagerTorch()
+        eager = make()
     except RunnerError as error:
         state.failures.append(f"eager: {error}")
         return
-    for batch in state.settings.batches:
-        for precision in torch_eager.PRECISIONS:
-            for name in state.settings.networks:
-                if state.out_of_time():
-                    return
-                plan = plan_graph(zoo.build(with_batch(name, batch)), fused=False)
-                try:
-                    timing = eager.time(plan, precision, state.settings.seed)
-                except RunnerError as error:
-                    state.failures.append(f"eager {precision} {name} batch {batch}: {error}")
-                    continue
-                layout = torch_eager.PRECISIONS[precision]
-                mode = Mode("pytorch", precision, layout)
-                state.networks.append(
-                    tables.common_columns(
-                        state.name, mode, eager.build, name, batch, len(timing.values_us)
-                    )
-                    | tables.network_timing(timing, kernels=len(plan.steps))
-                    | {"variant": tables.variant_text(launch="eager", layout=layout)}
-                )
-                log(f"{name} batch {batch} pytorch {precision}: {timing.median_us / 1e3:.3f} ms")
-                state.write()
+    settings = state.settings
+    wanted = itertools.product(settings.batches, eager.layouts.items(), settings.networks)
+    for batch, (precision, layout), name in wanted:
+        if state.out_of_time():
+            return
+        plan = plan_graph(zoo.build(with_batch(name, batch)), fused=False)
+        try:
+            timing = eager.time(plan, precision, settings.seed)
+        except RunnerError as error:
+            state.failures.append(f"eager {precision} {name} batch {batch}: {error}")
+            continue
+        mode, runs = Mode(eager.framework, precision, layout), len(timing.values_us)
+        state.networks.append(
+            tables.common_columns(state.name, mode, eager.build, name, batch, runs)
+            | tables.network_timing(timing, kernels=len(plan.steps))
+            | {"variant": tables.variant_text(launch="eager", layout=layout)}
+        )
+        log(f"{name} batch {batch} {mode.name}: {timing.median_us / 1e3:.3f} ms")
+        state.write()
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
@@ -338,24 +366,31 @@ def parse_arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
     parser.add_argument("--networks", nargs="+", default=list(STUDY), metavar="NAME")
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32], metavar="N")
     parser.add_argument("--modes", nargs="+", default=list(MODES), metavar="FRAMEWORK/PRECISION")
-    parser.add_argument("--stages", nargs="+", default=list(STAGES), metavar="STAGE")
+    parser.add_argument("--stages", nargs="+", default=list(OWN_STAGES), metavar="STAGE")
     parser.add_argument("--sweep-scale", type=float, default=1.0, help="1 is about 600 shapes")
     parser.add_argument("--seed", type=int, default=Settings.seed)
     parser.add_argument("--device", type=int, default=0, help="index of the GPU")
     parser.add_argument("--device-name", default="", help="name in the tables, such as jetson-tx2")
     a = parser.parse_args(argv)
     settings = Settings(
-        tuple(a.networks), tuple(a.batches), tuple(a.modes), tuple(a.stages), a.sweep_scale,
-        a.seed, a.budget, device_index=a.device, device_name=a.device_name,
-    )  # fmt: skip
+        networks=tuple(a.networks),
+        batches=tuple(a.batches),
+        modes=tuple(a.modes),
+        stages=tuple(a.stages),
+        sweep_scale=a.sweep_scale,
+        seed=a.seed,
+        budget_s=a.budget,
+        device_index=a.device,
+        device_name=a.device_name,
+    )
     return a.out, settings
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, eager: Callable[[], Eager] | None = None) -> int:
     """Command line: exit code 0, 1 if something failed or was cut short, 2 on bad input."""
     try:
         folder, settings = parse_arguments(sys.argv[1:] if argv is None else argv)
-        result = run_campaign(folder, settings)
+        result = run_campaign(folder, settings, eager=eager)
     except PerfmodelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

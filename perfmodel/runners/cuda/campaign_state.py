@@ -20,7 +20,9 @@ STUDY = (
     "alexnet", "vgg16", "resnet50", "mobilenet_v1", "mobilenet_v2", "squeezenet_1_1",
     "inception_v3", "densenet121",
 )  # fmt: skip
-STAGES = ("check", "sweep", "networks", "eager")
+OWN_STAGES = ("check", "sweep", "networks")
+STAGES = (*OWN_STAGES, "eager")
+"""The last one runs a framework that the caller brings."""
 WRITE_EVERY_S = 20.0
 
 
@@ -31,7 +33,7 @@ class Settings:
     networks: tuple[str, ...] = STUDY
     batches: tuple[int, ...] = (1, 32)
     modes: tuple[str, ...] = tuple(MODES)
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = OWN_STAGES
     sweep_scale: float = 1.0
     seed: int = 4
     budget_s: float = 3600.0
