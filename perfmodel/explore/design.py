@@ -19,11 +19,13 @@ DEFAULT_SAMPLES = 100
 
 
 @dataclass(frozen=True)
-class Design:
-    """Points as columns: `columns[path][i]` is the value of a path at point i."""
+class SweepDesign:
+    """Points as columns: `columns[path][i]` is the value of a path at point i; `sampled` names the
+    paths whose values were drawn from a law."""
 
     columns: dict[str, np.ndarray]
     count: int
+    sampled: tuple[str, ...] = ()
 
     def points(self, first: int, last: int) -> list[dict[str, Any]]:
         """Points `first` to `last` - 1 as overrides by path, in plain Python values."""
@@ -34,7 +36,7 @@ class Design:
 
 def make_design(
     sets: Sequence[Varied], samples: Sequence[Law], count: int | None = None, seed: int = 0
-) -> Design:
+) -> SweepDesign:
     """Every point of the grid `sets`, each with the same `count` points of a latin hypercube.
 
     The hypercube (McKay et al. 1979) is the same for the same seed. Raises `ScenarioError` for a
@@ -50,7 +52,7 @@ def make_design(
         raise ScenarioError(f"{size} points are more than {MAX_POINTS}", "vary less at once")
     columns = _grid(sets, drawn)
     columns.update(_sampled(samples, drawn, size, seed))
-    return Design(columns, size)
+    return SweepDesign(columns, size, tuple(law.path for law in samples))
 
 
 def _grid(sets: Sequence[Varied], repeat: int) -> dict[str, np.ndarray]:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import PerfmodelError, ScenarioError
-from perfmodel.explore.design import Design, make_design
+from perfmodel.explore.design import SweepDesign, make_design
 from perfmodel.explore.executor import Job, Points, Rows, run_dask, run_here, run_processes
 from perfmodel.explore.pareto import pareto_front
 from perfmodel.explore.predicted_points import OBJECTIVES, AnalyticJob
 from perfmodel.explore.sensitivity import Effect, sensitivity
 from perfmodel.explore.simulated_points import METRIC, SimulationJob, scenario_job
-from perfmodel.explore.sweep_file import POINT, Journal, fingerprint, frame_of
+from perfmodel.explore.sweep_file import POINT, SweepJournal, fingerprint, frame_of
 from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 ANALYTIC_CHUNK = 10_000
@@ -29,13 +30,15 @@ Progress = Callable[[int, int, float], None]
 """Called with points done, points in all, and seconds since the start."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WhatIf:
     """The answer of a sweep.
 
     `frame` has a row a point: `point`, the varied paths, the figures, `problem` (why a point has no
-    figures). `metric` is the column that `effects`, `best` and `worst` are about (less is better);
-    `front` are the rows that no other row beats in every one of `objectives`.
+    figures). `metric` is the column that `effects`, `best` and `worst` are about (less is better).
+    `together` is the share of its variance that no input explains alone, None where
+    `variance_method` is an estimate. `front` are the rows that no other row beats in every one of
+    `objectives`.
     """
 
     subject: str
@@ -47,6 +50,8 @@ class WhatIf:
     best: Mapping[str, Any] | None
     worst: Mapping[str, Any] | None
     effects: tuple[Effect, ...]
+    together: float | None
+    variance_method: str
     objectives: tuple[str, ...]
     front: tuple[Mapping[str, Any], ...]
     front_size: int
@@ -92,10 +97,32 @@ def whatif(
         *(scenario and getattr(job, "table", None), model, target, fixed, seed),
         *([(v.path, v.values) for v in varied], [(w.path, w.kind, w.arguments) for w in laws], n),
     )
-    journal = Journal(Path(output), identity, restart=restart) if output is not None else None
+    journal = SweepJournal(Path(output), identity, restart=restart) if output is not None else None
+    frame, resumed = _evaluate(design, job, workers, dask, journal, progress, started)
+    default = METRIC if scenario else ("best_ms" if "best_ms" in frame else "latency_ms")
+    return _answer(
+        subject=str(scenario) if scenario else f"{model} on {target}",
+        design=design,
+        frame=frame,
+        metric=metric or default,
+        elapsed_s=time.perf_counter() - started,
+        resumed_points=resumed,
+        output="" if output is None else str(output),
+    )
+
+
+def _evaluate(
+    design: SweepDesign,
+    job: SimulationJob | AnalyticJob,
+    workers: int,
+    dask: str,
+    journal: SweepJournal | None,
+    progress: Progress | None,
+    started: float,
+) -> tuple[pd.DataFrame, int]:
+    """The rows of all points, and how many of them were there before."""
     kept: list[Mapping[str, Any]] = []
-    resumed = len(journal.done) if journal else 0
-    done = resumed
+    resumed = done = len(journal.done) if journal else 0
     for rows in _rows(design, job, workers, dask, journal.done if journal else set()):
         if journal is not None:
             journal.append(rows)
@@ -104,17 +131,7 @@ def whatif(
         done += len(rows)
         if progress is not None:
             progress(done, design.count, time.perf_counter() - started)
-    frame = journal.finish() if journal is not None else frame_of(kept)
-    default = METRIC if scenario else ("best_ms" if "best_ms" in frame else "latency_ms")
-    return _answer(
-        str(scenario) if scenario else f"{model} on {target}",
-        design,
-        frame,
-        metric or default,
-        time.perf_counter() - started,
-        resumed,
-        "" if output is None else str(output),
-    )
+    return (journal.finish() if journal is not None else frame_of(kept)), resumed
 
 
 def _job(
@@ -139,7 +156,7 @@ def _job(
 
 
 def _rows(
-    design: Design, job: SimulationJob | AnalyticJob, workers: int, dask: str, done: set[int]
+    design: SweepDesign, job: SimulationJob | AnalyticJob, workers: int, dask: str, done: set[int]
 ) -> Iterator[Rows]:
     """Rows of the points that are not done yet, a chunk at a time, with their numbers."""
     simulated = isinstance(job, SimulationJob)
@@ -177,15 +194,48 @@ def _chunk_size(points: int, workers: int) -> int:
 
 
 def _answer(
+    *,
     subject: str,
-    design: Design,
+    design: SweepDesign,
     frame: pd.DataFrame,
     metric: str,
     elapsed_s: float,
-    resumed: int,
+    resumed_points: int,
     output: str,
 ) -> WhatIf:
     import numpy as np
+
+    _check_metric(frame, metric, design)
+    values = frame[metric].to_numpy(dtype=float)
+    known_rows = np.flatnonzero(np.isfinite(values))
+    order = known_rows[values[known_rows].argsort(kind="stable")]
+    inputs = {path: np.asarray(frame[path]) for path in design.columns}
+    found = sensitivity(inputs, values, design.sampled)
+    objectives, front = _front(frame, metric)
+    return WhatIf(
+        subject=subject,
+        paths=tuple(design.columns),
+        metric=metric,
+        points=len(frame),
+        failed=len(frame) - len(order),
+        summary=_summary(values[order]),
+        best=_row(frame, int(order[0])) if len(order) else None,
+        worst=_row(frame, int(order[-1])) if len(order) else None,
+        effects=found.effects,
+        together=found.together,
+        variance_method=found.method,
+        objectives=objectives,
+        front=tuple(_row(frame, i) for i in front[:MOST_FRONT]),
+        front_size=len(front),
+        elapsed_s=elapsed_s,
+        resumed_points=resumed_points,
+        output=output,
+        frame=frame,
+    )
+
+
+def _check_metric(frame: pd.DataFrame, metric: str, design: SweepDesign) -> None:
+    """Refuse a column that is not there or holds no numbers."""
     import pandas as pd
 
     if metric not in frame or not pd.api.types.is_numeric_dtype(frame[metric].infer_objects()):
@@ -195,39 +245,16 @@ def _answer(
             f"there is no figure {metric!r} in this sweep",
             f"--metric is one of {', '.join(known)}",
         )
-    values = frame[metric].to_numpy(dtype=float)
-    known_rows = np.flatnonzero(np.isfinite(values))
-    order = known_rows[values[known_rows].argsort(kind="stable")]
-    summary = {}
-    if len(order):
-        for name, share in (
-            ("min", 0.0),
-            ("p5", 0.05),
-            ("median", 0.5),
-            ("p95", 0.95),
-            ("max", 1.0),
-        ):
-            summary[name] = float(np.quantile(values[order], share))
-    inputs = {path: np.asarray(frame[path]) for path in design.columns}
-    objectives, front = _front(frame, metric)
-    return WhatIf(
-        subject,
-        tuple(design.columns),
-        metric,
-        len(frame),
-        len(frame) - len(order),
-        summary,
-        _row(frame, int(order[0])) if len(order) else None,
-        _row(frame, int(order[-1])) if len(order) else None,
-        sensitivity(inputs, values),
-        objectives,
-        tuple(_row(frame, i) for i in front[:MOST_FRONT]),
-        len(front),
-        elapsed_s,
-        resumed,
-        output,
-        frame,
-    )
+
+
+SUMMARY = (("min", 0.0), ("p5", 0.05), ("median", 0.5), ("p95", 0.95), ("max", 1.0))
+
+
+def _summary(values: np.ndarray) -> dict[str, float]:
+    """Quantiles of the answers; nothing where there is no answer."""
+    import numpy as np
+
+    return {name: float(np.quantile(values, share)) for name, share in SUMMARY if len(values)}
 
 
 def _front(frame: pd.DataFrame, metric: str) -> tuple[tuple[str, ...], list[int]]:

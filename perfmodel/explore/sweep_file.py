@@ -29,7 +29,7 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class Journal:
+class SweepJournal:
     """Rows of a sweep on disk, by the number of their point.
 
     For `out.csv` rows are appended to the file itself, for `out.parquet` to `out.parquet.partial`,
