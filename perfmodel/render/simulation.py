@@ -36,7 +36,8 @@ def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
             _busy(cases),
         ),
         closing=(
-            *(line for c in _winners(data) for line in _circumstances(c)),
+            *(line for c in _leaders(data) for line in _circumstances(c)),
+            _basis(data),
             f"{requests} requests, {count} replication{'s' if count > 1 else ''}, "
             f"seed {data['seed']}, {data['elapsed_s']:.1f} s",
             *closing,
@@ -44,42 +45,46 @@ def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
     )
 
 
-def _winners(data: Data) -> list[Data]:
+def _leaders(data: Data) -> list[Data]:
     cases = data["cases"]
     return [
-        next(c for c in cases if (c["group"], c["case"]) == (group, name))
-        for group, name in data["winners"].items()
+        next(c for c in cases if (c["group"], c["case"]) == (group, verdict["leader"]))
+        for group, verdict in data["verdicts"].items()
     ]
 
 
 def simulation_sentence(data: Data) -> str:
-    """The best case against the second best; of several groups, how often each case is best."""
+    """The verdict on the cases; of several groups, how often each case wins or leads."""
     verdicts = _verdicts(data)
     if len(verdicts) == 1:
         return verdicts[0]
-    names = [_name(case) for case in _winners(data)]
+    names = [
+        "no clear winner" if data["winners"][case["group"]] is None else _name(case)
+        for case in _leaders(data)
+    ]
     counted = ", ".join(f"{n} {names.count(n)}" for n in dict.fromkeys(names))
     return f"best in how many of {len(names)} groups: {counted}"
 
 
 def _verdicts(data: Data) -> list[str]:
-    return [_verdict(data, case) for case in _winners(data)]
+    return [_verdict(data, case) for case in _leaders(data)]
 
 
-def _verdict(data: Data, case: Data) -> str:
-    group = case["group"]
-    rivals = [c for c in data["cases"] if c["group"] == group and c is not case]
+def _verdict(data: Data, leader: Data) -> str:
+    group = leader["group"]
     place = f"{group}: " if group else ""
-    if not rivals:
-        text = _one(case)
-    else:
-        second = min(rivals, key=lambda c: c["latency_ms"]["p95"])
-        mine, theirs = case["latency_ms"]["p95"], second["latency_ms"]["p95"]
-        text = (
-            f"{_name(case)} wins: p95 {format_ms(mine)} against {format_ms(theirs)} for "
-            f"{_name(second)} ({theirs / max(mine, 1e-9):.1f}x)"
-        )
-    return place + text + (" - but see the warning below" if case["warnings"] else "")
+    text = data["verdicts"][group]["sentence"] or _one(leader)
+    return place + text + (" - but see the warning below" if leader["warnings"] else "")
+
+
+def _basis(data: Data) -> str:
+    """Of what the figures are, and over what their intervals."""
+    several = data["replications"] > 1
+    error = max(c["percentile_error"] for c in data["cases"])
+    exact = "exact" if not error else f"percentiles within {percent(error, 2)}"
+    pooled = "the requests of all replications together" if several else "the requests"
+    spread = "the replications" if several else "parts of the run"
+    return f"figures are of {pooled} ({exact}), intervals over {spread}"
 
 
 def _one(case: Data) -> str:

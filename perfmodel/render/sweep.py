@@ -98,6 +98,11 @@ def _effects(data: Data) -> list[Table | Figure]:
         for e in effects
     ]
     headers = ("input", "of variance", "rank corr.", "least mean", "largest mean")
+    together = data["together"]
+    lengths = [e["share"] for e in effects]
+    if together is not None and len(effects) > 1:
+        rows.append(("together", percent(together, 1), "-", "-", "-"))
+        lengths.append(together)
     shares = [
         Bar(e["path"], 100 * e["share"], note=f"{e['low']:.4g} to {e['high']:.4g}") for e in effects
     ]
@@ -107,10 +112,10 @@ def _effects(data: Data) -> list[Table | Figure]:
             draw=lambda: bars(shares, "%", "sensitivity"),
         ),
         Table(
-            title="what moves it",
+            title=f"what moves it ({data['variance_method']})",
             headers=headers,
             rows=rows,
-            bars=[e["share"] for e in effects],
+            bars=lengths,
         ),
     ]
 

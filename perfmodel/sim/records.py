@@ -1,14 +1,18 @@
-"""One row per answered request: summarised as it comes, kept only when asked."""
+"""One row per answered request: summarised as it comes, kept only when asked.
+
+Percentiles are exact while few requests have come or where all are kept; then they come from a
+histogram of fixed size, so that memory does not grow with the number of requests.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
-from perfmodel.sim.quantiles import Quantiles
 from perfmodel.sim.request import QUEUE, STEPS
 
 if TYPE_CHECKING:
@@ -33,10 +37,101 @@ CHUNK = 2048
 PERCENTILES = (50, 95, 99)
 Record = tuple[Any, ...]
 
+EXACT_UP_TO = 65536  # latencies held one by one (512 kB) before they go into bins
+BIN_RATIO = 1.001  # bins of 0.1 %; 332 kB cover nanoseconds to thirty years
+LEAST_MS = 1e-6
+MOST_MS = 1e12
+BINS = math.ceil(math.log(MOST_MS / LEAST_MS) / math.log(BIN_RATIO))
+BINNED_ERROR = math.sqrt(BIN_RATIO) - 1
+"""Largest relative error of a percentile from bins: a value stands at the middle of its bin."""
 
-@dataclass(frozen=True)
+
+class Quantiles:
+    """Non-negative numbers, of which percentiles are asked; several can be pooled into one.
+
+    Held one by one up to `exact_up_to` of them, then counted in bins.
+    """
+
+    def __init__(self, exact_up_to: float = EXACT_UP_TO) -> None:
+        self._exact_up_to = exact_up_to
+        self._chunks: list[np.ndarray] = []
+        self._counts: np.ndarray | None = None
+        self._number = 0
+        self._least = math.inf
+        self._largest = -math.inf
+
+    @classmethod
+    def pooled(cls, parts: Sequence[Quantiles]) -> Quantiles:
+        """All the numbers of the parts together, with the room of the roomiest part."""
+        whole = cls(max(part._exact_up_to for part in parts))
+        for part in parts:
+            whole._take(part)
+        return whole
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of a percentile; zero while the numbers are held one by one."""
+        return 0.0 if self._counts is None else BINNED_ERROR
+
+    def add(self, values: np.ndarray) -> None:
+        """Take an array of numbers."""
+        self._number += len(values)
+        self._least = min(self._least, float(values.min()))
+        self._largest = max(self._largest, float(values.max()))
+        if self._counts is not None:
+            self._count(values)
+            return
+        self._chunks.append(values.copy())
+        if self._number > self._exact_up_to:
+            self._to_bins()
+
+    def _take(self, part: Quantiles) -> None:
+        for chunk in part._chunks:
+            self.add(chunk)
+        if part._counts is None:
+            return
+        if self._counts is None:
+            self._to_bins()
+        assert self._counts is not None
+        self._counts += part._counts
+        self._number += part._number
+        self._least = min(self._least, part._least)
+        self._largest = max(self._largest, part._largest)
+
+    def _to_bins(self) -> None:
+        import numpy as np
+
+        self._counts = np.zeros(BINS, dtype=np.int64)
+        for chunk in self._chunks:
+            self._count(chunk)
+        self._chunks = []
+
+    def _count(self, values: np.ndarray) -> None:
+        import numpy as np
+
+        assert self._counts is not None
+        places = np.log(np.maximum(values, LEAST_MS) / LEAST_MS) / math.log(BIN_RATIO)
+        self._counts += np.bincount(np.minimum(places.astype(int), BINS - 1), minlength=BINS)
+
+    def percentile(self, percent: float) -> float:
+        """Return a percentile (0 to 100), linear between observations."""
+        import numpy as np
+
+        if not self._number:
+            raise ValueError("no numbers were added")
+        if self._counts is None:
+            return float(np.percentile(np.concatenate(self._chunks), percent))
+        rank = percent / 100.0 * (self._number - 1)
+        below = math.floor(rank)
+        ranks = [below, min(below + 1, self._number - 1)]
+        places = np.searchsorted(np.cumsum(self._counts), ranks, side="right")
+        ends = np.clip(LEAST_MS * BIN_RATIO ** (places + 0.5), self._least, self._largest)
+        return float(ends[0] + (rank - below) * (ends[1] - ends[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """What is known of the requests of one replication; times in ms, energy in mJ.
+    """What is known of the requests of one replication after its warm-up; ms and mJ.
 
     `block_latency_ms` and `block_wait_ms` are means of consecutive blocks, for an interval from a
     single replication. Plans are counted by (task, plan).
@@ -45,7 +140,7 @@ class Statistics:
     requests: int
     latency_mean_ms: float
     latency_max_ms: float
-    percentiles_ms: tuple[float, ...]
+    latencies: Quantiles
     steps_ms: tuple[float, ...]
     missed: int
     batch_size_mean: float
@@ -74,7 +169,7 @@ class Sink:
         self._requests = 0
         self._missed = 0
         self._plans: dict[tuple[int, int], int] = {}
-        self._latencies = Quantiles()
+        self._latencies = Quantiles(math.inf if keep else EXACT_UP_TO)
         self._blocks: list[tuple[float, float]] = []
 
     def add(self, record: Record) -> None:
@@ -118,7 +213,7 @@ class Sink:
             requests=self._requests,
             latency_mean_ms=means[LATENCY],
             latency_max_ms=self._largest_ms,
-            percentiles_ms=tuple(self._latencies.percentile(p) for p in PERCENTILES),
+            latencies=self._latencies,
             steps_ms=tuple(means[FIRST_STEP : FIRST_STEP + len(STEPS)]),
             missed=self._missed,
             batch_size_mean=means[BATCH],

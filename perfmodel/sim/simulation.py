@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
+from perfmodel.sim.case_result import (
+    MISSED,
+    CaseResult,
+    Outcome,
+    figures_by_replication,
+    intervals_of,
+    mean_of,
+    pooled_latency,
+    pooled_steps,
+)
 from perfmodel.sim.files import Case, cases_of, load_cases
 from perfmodel.sim.plan import plans_of
 from perfmodel.sim.records import Sink, to_frame
 from perfmodel.sim.replication import Run
-from perfmodel.sim.request import QUEUE
+from perfmodel.sim.request import QUEUE, STEPS
 from perfmodel.sim.resolve import resolve
-from perfmodel.sim.result import (
-    CaseResult,
-    Outcome,
-    SimulationResult,
-    intervals_of,
-    latency_table,
-    mean_of,
-    steps_table,
-)
+from perfmodel.sim.result import SimulationResult
 from perfmodel.sim.scenario import Scenario
 from perfmodel.sim.schema import replace
 from perfmodel.sim.stability import warning_after, warnings_before
@@ -167,17 +169,16 @@ def no_cycle_collection() -> Iterator[None]:
 
 def _case_result(case: Case, outcomes: Sequence[Outcome]) -> CaseResult:
     scenario = case.scenario
-    latency = mean_of([latency_table(outcome.statistics) for outcome in outcomes])
-    requests = sum(outcome.statistics.requests for outcome in outcomes)
+    statistics = [outcome.statistics for outcome in outcomes]
+    latency, percentile_error = pooled_latency(statistics)
+    steps = pooled_steps(statistics)
+    requests = sum(s.requests for s in statistics)
     deadlines = [task.deadline_ms for task in scenario.task]
-    has_deadline = any(deadline is not None for deadline in deadlines)
-    missed = sum(outcome.statistics.missed for outcome in outcomes)
-    wait = sum(o.statistics.steps_ms[QUEUE] for o in outcomes) / len(outcomes)
-    warnings = list(warnings_before(scenario))
-    if not warnings:
-        last = outcomes[-1]
-        seen = warning_after(last.answered, last.backlog, last.last_arrival_ms)
-        warnings += [seen] if seen else []
+    whole = {f"latency_{key}_ms": value for key, value in latency.items()}
+    whole["wait_mean_ms"] = steps[STEPS[QUEUE]]
+    miss_rate = None
+    if any(deadline is not None for deadline in deadlines):
+        whole[MISSED] = miss_rate = sum(s.missed for s in statistics) / requests
     energy, notes = _energy(scenario, outcomes)
     return CaseResult(
         group=case.group,
@@ -185,18 +186,29 @@ def _case_result(case: Case, outcomes: Sequence[Outcome]) -> CaseResult:
         policy=", ".join(dict.fromkeys(task.policy for task in scenario.task)),
         requests=requests,
         latency_ms=latency,
-        wait_ms={"mean": wait},
+        percentile_error=percentile_error,
+        wait_ms={"mean": steps[STEPS[QUEUE]]},
         deadline_ms=deadlines[0] if len(set(deadlines)) == 1 else None,
-        deadline_miss_rate=missed / requests if has_deadline else None,
+        deadline_miss_rate=miss_rate,
         energy_mj=energy,
         utilization=mean_of([outcome.utilization for outcome in outcomes]),
-        steps_ms=steps_table(outcomes),
+        steps_ms=steps,
         plans=_plan_shares(scenario, outcomes),
         counts=mean_of([_counts(outcome) for outcome in outcomes]),
-        intervals=intervals_of(outcomes),
-        warnings=tuple(warnings),
+        intervals=intervals_of(whole, statistics),
+        by_replication=figures_by_replication(statistics),
+        warnings=_warnings(scenario, outcomes[-1]),
         notes=notes,
     )
+
+
+def _warnings(scenario: Scenario, last: Outcome) -> tuple[str, ...]:
+    """What cannot keep up, by arithmetic, or else as the last replication shows it."""
+    warnings = warnings_before(scenario)
+    if warnings:
+        return warnings
+    seen = warning_after(last.answered, last.backlog, last.last_arrival_ms)
+    return (seen,) if seen else ()
 
 
 def _counts(outcome: Outcome) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from perfmodel.sim.case_result import Outcome
 from perfmodel.sim.cell import Cell
 from perfmodel.sim.client import Client
 from perfmodel.sim.distributions import Distribution, Draw
@@ -23,7 +24,6 @@ from perfmodel.sim.rates import (
 from perfmodel.sim.records import Statistics
 from perfmodel.sim.replication import Run
 from perfmodel.sim.request import COMPUTE, PREPROCESS, Stage
-from perfmodel.sim.result import Outcome
 from perfmodel.sim.scenario import RateSpec, Task
 from perfmodel.sim.server import Server, ServerStage
 from perfmodel.sim.service import BatchService, Service, SingleService
