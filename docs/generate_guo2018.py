@@ -150,7 +150,8 @@ def findings(then: Any, today: Any) -> dict[str, str]:
     share = [
         (case.steps_ms["load"] + case.steps_ms["compute"]) / case.latency_ms["mean"] for case in cpu
     ]
-    flips = sum(case.name.startswith("phone") for case in today.winners().values())
+    winners = today.winners()
+    flips = sum(case is not None and case.name.startswith("phone") for case in winners.values())
     return {
         "CPU_RATIO": span(ratio(old, "phone CPU", "cloud")),
         "NCNN_RATIO": span(ratio(old, "phone CPU, ncnn", "cloud")),
@@ -165,7 +166,7 @@ def findings(then: Any, today: Any) -> dict[str, str]:
         "GPU_CPU_ENERGY": span(energy(old, "phone GPU, first start", "phone CPU")),
         "TODAY_WHOLE": span(ratio(new, "cloud, whole picture", "phone, warm")),
         "TODAY_SHRUNK": span(ratio(new, "cloud, shrunk first", "phone, warm")),
-        "FLIPS": f"{flips} of {len(today.winners())}",
+        "FLIPS": f"{flips} of {len(winners)}",
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
-from perfmodel.explore.varied import Law, Varied
+from perfmodel.explore.varied import Law, Varied, refuse_twice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,10 +42,7 @@ def make_design(
     The hypercube (McKay et al. 1979) is the same for the same seed. Raises `ScenarioError` for a
     path given twice and for too many points.
     """
-    paths = [v.path for v in sets] + [law.path for law in samples]
-    twice = next((p for p in paths if paths.count(p) > 1), None)
-    if twice is not None:
-        raise ScenarioError(f"{twice} is varied twice", "give each path once")
+    refuse_twice([*(v.path for v in sets), *(law.path for law in samples)])
     drawn = (count or DEFAULT_SAMPLES) if samples else 1
     size = math.prod(len(v.values) for v in sets) * drawn
     if not 0 < size <= MAX_POINTS:

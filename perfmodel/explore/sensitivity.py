@@ -21,7 +21,8 @@ MOST_LEVELS = 20
 samples a class has tens of points; twenty classes miss 1/20**2 of the variance of a straight line.
 """
 
-FEWEST_POINTS = 3
+FEWEST_POINTS = 2
+FEWEST_SAMPLES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def sensitivity(
     import numpy as np
 
     known = np.isfinite(answer)
-    if known.sum() < FEWEST_POINTS:
+    if known.sum() < (FEWEST_SAMPLES if sampled else FEWEST_POINTS):
         return Sensitivity(effects=(), exact=False, together=None)
     values = answer[known]
     columns = {path: column[known] for path, column in inputs.items()}

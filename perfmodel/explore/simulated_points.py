@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from perfmodel.errors import PerfmodelError, ScenarioError
 from perfmodel.sim import simulate
-from perfmodel.sim.files import cases_of, set_path
+from perfmodel.sim.files import cases_of
 from perfmodel.sim.toml import read_toml
 
 METRIC = "p95_ms"
@@ -25,32 +24,25 @@ class SimulationJob:
 
     table: Mapping[str, Any]
     folder: str
+    fixed: Mapping[str, Any]
 
     @classmethod
     def of_file(cls, path: Path, fixed: Mapping[str, Any]) -> SimulationJob:
         """The job of a scenario file with some overrides for every point."""
-        table = read_toml(path)
-        for key, value in fixed.items():
-            set_path(table, key, value)
-        return cls(table, str(path.resolve().parent))
+        return cls(read_toml(path), str(path.resolve().parent), dict(fixed))
 
     def check(self, point: Mapping[str, Any]) -> None:
         """Raise `ScenarioError` for overrides that make no scenario."""
-        cases_of(self._with(point))
+        cases_of(self.table, {**self.fixed, **point})
 
     def __call__(self, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One row of results a point."""
         return [self._row(point) for point in points]
 
-    def _with(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        table = copy.deepcopy(dict(self.table))
-        for key, value in point.items():
-            set_path(table, key, value)
-        return table
-
     def _row(self, point: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            case = simulate(self._with(point), folder=self.folder).best
+            overrides = {**self.fixed, **point}
+            case = simulate(self.table, folder=self.folder, overrides=overrides).best
         except PerfmodelError as error:
             return {**dict.fromkeys(FIGURES), "problem": str(error)}
         latency = case.latency_ms

@@ -16,7 +16,7 @@ from perfmodel.explore.predicted_points import OBJECTIVES, AnalyticJob
 from perfmodel.explore.sensitivity import Effect, sensitivity
 from perfmodel.explore.simulated_points import METRIC, SimulationJob, scenario_job
 from perfmodel.explore.sweep_file import POINT, SweepJournal, fingerprint, frame_of
-from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set
+from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set, refuse_twice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,11 +90,12 @@ def whatif(
     varied = [parse_set(s) if isinstance(s, str) else s for s in sets]
     fixed = {v.path: v.values[0] for v in varied if len(v.values) == 1}
     laws = [parse_sample(s) if isinstance(s, str) else s for s in samples]
+    refuse_twice([*(v.path for v in varied), *(law.path for law in laws)])
     design = make_design([v for v in varied if len(v.values) > 1], laws, n, seed)
     job = _job(scenario, model, target, fixed, profiles)
     job.check(design.points(0, 1)[0])
     identity = fingerprint(
-        *(scenario and getattr(job, "table", None), model, target, fixed, seed),
+        *(getattr(job, "table", None), model, target, fixed, seed),
         *([(v.path, v.values) for v in varied], [(w.path, w.kind, w.arguments) for w in laws], n),
     )
     journal = SweepJournal(Path(output), identity, restart=restart) if output is not None else None

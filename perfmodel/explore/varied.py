@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,13 @@ def _wrong(kind: str, a: tuple[Any, ...]) -> str:
         "triangular": a[0] <= a[1] <= a[-1] and a[0] < a[-1],
     }
     return "" if rules[kind] else "these numbers do not fit the law"
+
+
+def refuse_twice(paths: Sequence[str]) -> None:
+    """Raise `ScenarioError` for a path that is given twice: one would silently win."""
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise ScenarioError(f"{twice} is varied twice", "give each path once")
 
 
 def _halves(text: str, option: str, hint: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from perfmodel.sim.schema import read_table
 from perfmodel.sim.toml import read_toml
 
 CASE_KEYS = ("compare", "case", "group")
+OUTSIDE = "from outside (--set, --sample or overrides)"
 
 
 @dataclass(frozen=True)
-class Case:
+class ScenarioCase:
     """One scenario of a file, in a group of cases that compete for the same question."""
 
     group: str
@@ -25,48 +26,117 @@ class Case:
     scenario: Scenario
 
 
-def load_cases(path: str | Path, overrides: Mapping[str, Any] | None = None) -> tuple[Case, ...]:
+def load_cases(
+    path: str | Path, overrides: Mapping[str, Any] | None = None
+) -> tuple[ScenarioCase, ...]:
     """Read a scenario file as the cases it compares; one where it compares nothing.
 
     `compare = ["device", "cloud"]` makes a case per policy. `[[case]]` and `[[group]]` have a
-    `name` and `set`, a table of dotted paths; every case is run in every group. `overrides` are
-    dotted paths set first. Raises ScenarioError with the file's name.
+    `name` and `set`, a table of dotted paths; every case is run in every group, and its values come
+    after the group's. `overrides` are dotted paths set first. Raises ScenarioError with the file's
+    name.
     """
     path = Path(path)
     table = read_toml(path)
     try:
-        for key, value in (overrides or {}).items():
-            set_path(table, key, value)
-        return cases_of(table)
+        return cases_of(table, overrides)
     except ScenarioError as error:
         raise ScenarioError(f"{path}: {error.message}", error.hint) from None
 
 
-def cases_of(table: Mapping[str, Any]) -> tuple[Case, ...]:
-    """Return the cases of the tables of a scenario file."""
-    body = {key: value for key, value in table.items() if key not in CASE_KEYS}
-    groups = _variants(table, "group") or [("", {})]
-    cases = _variants(table, "case") or [("", {})]
-    policies = [(name, {"task.policy": name}) for name in _policies(table)] or [("", {})]
-    found = []
-    for group, group_set in groups:
-        for case, case_set in cases:
-            for policy, policy_set in policies:
-                name = " ".join(part for part in (case, policy) if part)
-                merged = copy.deepcopy(body)
-                for key, value in {**group_set, **case_set, **policy_set}.items():
-                    set_path(merged, key, value)
-                try:
-                    found.append(Case(group, name, read_table(Scenario, merged)))
-                except ScenarioError as error:
-                    if not (group or name):
-                        raise
-                    place = ", ".join(part for part in (group, name) if part)
-                    raise ScenarioError(f"case {place}: {error.message}", error.hint) from None
-    return tuple(found)
+def cases_of(
+    table: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> tuple[ScenarioCase, ...]:
+    """Return the cases of the tables of a scenario file, with `overrides` by dotted path.
+
+    Raises ScenarioError for an override that another one, a case, a group or `compare` overrides
+    in turn: it would say one thing and do another.
+    """
+    given = copy.deepcopy(dict(table))
+    for path, value in (overrides or {}).items():
+        set_path(given, path, value)
+    body = {key: value for key, value in given.items() if key not in CASE_KEYS}
+    groups = _variants(given, "group") or [Variant("", {}, "")]
+    cases = _variants(given, "case") or [Variant("", {}, "")]
+    policies = _compared(given) or [Variant("", {}, "")]
+    _refuse_overridden(body, list(overrides or ()), (*groups, *cases, *policies), OUTSIDE)
+    for policy in policies:
+        _refuse_overridden(body, list(policy.set), (*groups, *cases), f"by {policy.place}")
+    return tuple(
+        _case(body, group, case, policy)
+        for group in groups
+        for case in cases
+        for policy in policies
+    )
 
 
-def _policies(table: Mapping[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class Variant:
+    """One entry of [[case]], [[group]] or compare: what it sets; for messages its place in the
+    file, and what to vary instead of what it sets."""
+
+    name: str
+    set: Mapping[str, Any]
+    place: str
+    instead: str = ""
+
+
+def _case(body: Mapping[str, Any], group: Variant, case: Variant, policy: Variant) -> ScenarioCase:
+    name = " ".join(part for part in (case.name, policy.name) if part)
+    merged = copy.deepcopy(dict(body))
+    for path, value in {**group.set, **case.set, **policy.set}.items():
+        set_path(merged, path, value)
+    try:
+        return ScenarioCase(group.name, name, read_table(Scenario, merged))
+    except ScenarioError as error:
+        if not (group.name or name):
+            raise
+        place = ", ".join(part for part in (group.name, name) if part)
+        raise ScenarioError(f"case {place}: {error.message}", error.hint) from None
+
+
+def _refuse_overridden(
+    body: Mapping[str, Any], paths: list[str], variants: Iterable[Variant], given: str
+) -> None:
+    """Refuse a path that a later one sets as well; the message names both places."""
+    places = {path: _places(body, path.split(".")) for path in paths}
+    for index, path in enumerate(paths):
+        for other in paths[index + 1 :]:
+            if _meet(places[path], places[other]):
+                raise ScenarioError(f"{path} and {other} set the same value", "give one of them")
+    for variant in variants:
+        for other in variant.set:
+            meeting = _places(body, other.split("."))
+            for path in paths:
+                if _meet(places[path], meeting):
+                    same = "" if other == path else f", as {other},"
+                    raise ScenarioError(
+                        f"{path} is set {given} and again{same} by {variant.place} of the "
+                        "scenario, which would win",
+                        f"take it out of one of the two places{variant.instead}",
+                    )
+
+
+Place = tuple[str | int, ...]
+
+
+def _places(table: Any, parts: list[str]) -> list[Place]:
+    """Where in nested tables a dotted path leads; every entry of an array it goes through."""
+    if not parts:
+        return [()]
+    if isinstance(table, list):
+        chosen, rest = _chosen(table, parts)
+        return [(i, *place) for i in chosen for place in _places(table[i], rest)]
+    inner = table.get(parts[0]) if isinstance(table, Mapping) else None
+    return [(parts[0], *place) for place in _places(inner, parts[1:])]
+
+
+def _meet(some: list[Place], others: list[Place]) -> bool:
+    """Whether two paths lead to the same place, or one into the other."""
+    return any(a[: len(b)] == b[: len(a)] for a in some for b in others)
+
+
+def _compared(table: Mapping[str, Any]) -> list[Variant]:
     policies = table.get("compare", [])
     if not isinstance(policies, list):
         raise ScenarioError(f"compare must be a list of policies, got {policies!r}")
@@ -75,10 +145,12 @@ def _policies(table: Mapping[str, Any]) -> list[str]:
             raise ScenarioError(
                 f"compare: unknown policy {policy!r}", nearest_hint(str(policy), POLICIES)
             )
-    return policies
+    place = f"compare = {policies}"
+    instead = """, or vary compare: --set 'compare=["device"],["cloud"]'"""
+    return [Variant(name, {"task.policy": name}, place, instead) for name in policies]
 
 
-def _variants(table: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+def _variants(table: Mapping[str, Any], key: str) -> list[Variant]:
     entries = table.get(key, [])
     if not isinstance(entries, list):
         raise ScenarioError(f"{key} must be an array of tables, written [[{key}]]")
@@ -93,7 +165,8 @@ def _variants(table: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, A
             raise ScenarioError(f"[[{key}]] name is missing")
         if not isinstance(entry.get("set", {}), Mapping):
             raise ScenarioError(f"[[{key}]] set must be a table of dotted paths")
-        found.append((str(entry["name"]), _flat(entry.get("set", {}))))
+        name = str(entry["name"])
+        found.append(Variant(name, _flat(entry.get("set", {})), f"[[{key}]] {name!r}"))
     return found
 
 
@@ -118,14 +191,9 @@ def set_path(table: dict[str, Any], path: str, value: Any) -> None:
 
 def _set(place: Any, parts: list[str], value: Any, path: str) -> None:
     if isinstance(place, list):
-        chosen = [
-            item
-            for index, item in enumerate(place)
-            if parts[0] in (str(index), item.get("name"), item.get("after"))
-        ]
-        rest = parts[1:] if chosen and len(parts) > 1 else parts
-        for item in chosen or place:
-            _set(item, rest, value, path)
+        chosen, rest = _chosen(place, parts)
+        for index in chosen:
+            _set(place[index], rest, value, path)
         return
     if not isinstance(place, dict):
         raise ScenarioError(f"cannot set {path}: {place!r} on the way is not a table")
@@ -133,3 +201,16 @@ def _set(place: Any, parts: list[str], value: Any, path: str) -> None:
         place[parts[0]] = value
         return
     _set(place.setdefault(parts[0], {}), parts[1:], value, path)
+
+
+def _chosen(entries: list[Any], parts: list[str]) -> tuple[list[int], list[str]]:
+    """Which entries of an array a path means, and the rest of the path inside of them."""
+    named = [
+        index
+        for index, item in enumerate(entries)
+        if isinstance(item, Mapping)
+        and parts[0] in (str(index), item.get("name"), item.get("after"))
+    ]
+    if named and len(parts) > 1:
+        return named, parts[1:]
+    return list(range(len(entries))), parts

@@ -22,7 +22,7 @@ from perfmodel.sim.case_result import (
     pooled_latency,
     pooled_steps,
 )
-from perfmodel.sim.files import Case, cases_of, load_cases
+from perfmodel.sim.files import ScenarioCase, cases_of, load_cases
 from perfmodel.sim.plan import plans_of
 from perfmodel.sim.records import Sink, to_frame
 from perfmodel.sim.replication import Run
@@ -55,7 +55,8 @@ def simulate(
 ) -> SimulationResult:
     """Simulate a scenario: a file, its tables, or a Scenario.
 
-    `replications` and `seed` replace those of the scenario. The result, and with `keep_records`
+    `replications` and `seed` replace those of the scenario, `overrides` any value of its tables by
+    dotted path. The result, and with `keep_records`
     its records (one row per request), do not depend on `workers`. `tracer` collects the first
     replication of the first case. More than one worker starts processes, so a script needs the
     usual `if __name__ == "__main__"`. Trace files are looked for relative to `folder`, by default
@@ -97,17 +98,24 @@ def _cases(
     scenario: str | Path | Mapping[str, Any] | Scenario,
     folder: str | Path | None,
     overrides: Mapping[str, Any] | None,
-) -> tuple[tuple[Case, ...], Path]:
+) -> tuple[tuple[ScenarioCase, ...], Path]:
     if isinstance(scenario, (str, Path)):
         place = Path(scenario).parent if folder is None else Path(folder)
         return load_cases(scenario, overrides), place
     place = Path(folder or ".")
     if isinstance(scenario, Scenario):
-        return (Case("", "", scenario),), place
-    return cases_of(scenario), place
+        if overrides:
+            raise ScenarioError(
+                "overrides are for the tables of a scenario, not for a Scenario",
+                "use dataclasses.replace",
+            )
+        return (ScenarioCase("", "", scenario),), place
+    return cases_of(scenario, overrides), place
 
 
-def _prepare(case: Case, folder: Path, replications: int | None, seed: int | None) -> Case:
+def _prepare(
+    case: ScenarioCase, folder: Path, replications: int | None, seed: int | None
+) -> ScenarioCase:
     scenario = case.scenario
     changes: dict[str, Any] = {}
     if replications is not None:
@@ -167,7 +175,7 @@ def no_cycle_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _case_result(case: Case, outcomes: Sequence[Outcome]) -> CaseResult:
+def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
     scenario = case.scenario
     statistics = [outcome.statistics for outcome in outcomes]
     latency, percentile_error = pooled_latency(statistics)
@@ -272,7 +280,7 @@ def _plan_shares(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, f
     return shares
 
 
-def _frame(case: Case, arrays: Sequence[Any]) -> Any:
+def _frame(case: ScenarioCase, arrays: Sequence[Any]) -> Any:
     scenario = case.scenario
     plans = [[plan.name for plan in plans_of(task, scenario)] for task in scenario.task]
     frame = to_frame(arrays, [task.name for task in scenario.task], plans)

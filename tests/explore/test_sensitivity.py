@@ -187,10 +187,12 @@ def test_points_without_an_answer_are_left_out() -> None:
     assert sensitivity({"x": x}, np.full(10, np.nan)).effects == ()
 
 
-def test_three_answers_are_the_fewest_that_say_anything() -> None:
+def test_two_points_of_a_grid_or_three_samples_are_the_fewest_that_say_anything() -> None:
     x = np.arange(3.0)
-    assert sensitivity({"x": x}, x).effects[0].share == pytest.approx(1.0)
-    assert sensitivity({"x": x[:2]}, x[:2]).effects == ()
+    assert sensitivity({"x": x[:2]}, x[:2]).effects[0].share == pytest.approx(1.0)
+    assert sensitivity({"x": x[:1]}, x[:1]).effects == ()
+    assert sensitivity({"x": x[:2]}, x[:2], ("x",)).effects == ()
+    assert len(sensitivity({"x": x}, x, ("x",)).effects) == 1
 
 
 def test_twenty_values_are_levels_of_their_own_and_more_become_classes_of_equal_size() -> None:

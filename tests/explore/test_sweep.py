@@ -115,6 +115,28 @@ def test_a_path_is_varied_once() -> None:
         make_design([parse_set("a=1,2")], [parse_sample("a=normal(0,1)")])
 
 
+def test_a_path_given_once_and_once_more_is_refused(scenario: Path) -> None:
+    with pytest.raises(ScenarioError, match="varied twice"):
+        whatif(scenario, sets=["server.replicas=1", "server.replicas=2"])
+    with pytest.raises(ScenarioError, match="varied twice"):
+        whatif(scenario, sets=["server.replicas=1"], samples=["server.replicas=choice(1, 2)"])
+
+
+def test_a_sweep_of_what_the_scenario_overrides_is_refused(scenario: Path) -> None:
+    scenario.write_text('compare = ["cloud"]\n' + SCENARIO)
+    with pytest.raises(ScenarioError, match=r"again by compare = \['cloud'\]"):
+        whatif(scenario, sets=["task.policy=device,cloud"])
+
+
+def test_a_sweep_over_policies_simulates_each_of_them(scenario: Path) -> None:
+    on_device = "[task.on_device]\ncompute_ms = 7\n"
+    scenario.write_text('compare = ["device", "cloud"]\n' + SCENARIO + on_device)
+    answer = whatif(scenario, sets=['compare=["device"],["cloud"]'])
+    assert answer.frame["p95_ms"].tolist() == pytest.approx([7.0, 2.0])
+    assert answer.frame["case"].tolist() == ["device", "cloud"]
+    assert answer.effects[0].share == pytest.approx(1.0)
+
+
 def test_a_prediction_over_targets_widths_and_slowdown(phones: MakePhone) -> None:
     phones("a", {CPU: 50.0, "gpu/ncnn/fp16": 10.0})
     phones("b", {CPU: 20.0})

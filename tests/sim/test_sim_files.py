@@ -15,7 +15,7 @@ from perfmodel.cli.app import run
 from perfmodel.errors import ScenarioError
 from perfmodel.render.simulation import simulation_result, simulation_sentence
 from perfmodel.sim import Tracer, simulate
-from perfmodel.sim.files import load_cases, set_path
+from perfmodel.sim.files import cases_of, load_cases, set_path
 
 GOOD = """
 name = "test"
@@ -153,6 +153,76 @@ def test_paths_reach_into_arrays_by_name() -> None:
 def test_overrides_replace_values_of_the_file(scenario: Path) -> None:
     result = simulate(scenario, overrides={"task.workload.requests": 7})
     assert result.cases[0].requests == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("task.policy", "cloud", "compare = ['device', 'cloud']"),
+        ("task", {"policy": "cloud"}, "as task.on_server.upload_bytes, by [[group]] 'large'"),
+        ("task.on_server.upload_bytes", 1000, "[[group]] 'large'"),
+        ("task.on_server.compute_ms.mean", 20, "as task.on_server.compute_ms, by [[case]]"),
+        ("server.replicas", 2, "[[case]] 'two servers'"),
+    ],
+)
+def test_a_value_that_the_scenario_would_override_is_refused_with_both_places(
+    scenario: Path, path: str, value: Any, place: str
+) -> None:
+    scenario.write_text(
+        GOOD
+        + """
+[[group]]
+name = "large"
+set = { task.on_server.upload_bytes = { kind = "gamma", mean = 900000, cv = 1 } }
+[[case]]
+name = "two servers"
+set = { server.replicas = 2, task.on_server.compute_ms = 3 }
+"""
+    )
+    with pytest.raises(ScenarioError) as error:
+        load_cases(scenario, {path: value})
+    assert f"{path} is set from outside" in error.value.message
+    assert place in error.value.message
+    assert "take it out of one of the two places" in error.value.hint
+
+
+def test_overrides_beside_what_the_cases_set_are_taken(scenario: Path) -> None:
+    cases = load_cases(scenario, {"task.deadline_ms": 90, "server.replicas": 3})
+    assert [case.scenario.task[0].deadline_ms for case in cases] == [90, 90]
+    assert [case.scenario.task[0].policy for case in cases] == ["device", "cloud"]
+
+
+def test_the_policies_compared_can_be_varied_themselves(scenario: Path) -> None:
+    (case,) = load_cases(scenario, {"compare": ["cloud"]})
+    assert case.scenario.task[0].policy == "cloud"
+
+
+def test_a_policy_that_a_case_sets_and_compare_overrides_is_refused(scenario: Path) -> None:
+    scenario.write_text(GOOD + '[[case]]\nname = "c"\nset = { task.policy = "device" }\n')
+    with pytest.raises(ScenarioError, match=r"set by compare = .*again by \[\[case\]\] 'c'"):
+        load_cases(scenario)
+
+
+def test_paths_that_meet_in_an_array_are_the_same_place() -> None:
+    tables = offload()
+    tables["task"] = [{**tables["task"], "name": "a"}, {**tables["task"], "name": "b"}]
+    assert len(cases_of(tables, {"task.a.priority": 1, "task.b.priority": 2})) == 1
+    for one, other in (
+        ("task.a.priority", "task.priority"),
+        ("task.0.priority", "task.a.priority"),
+    ):
+        with pytest.raises(ScenarioError, match="set the same value"):
+            cases_of(tables, {one: 1, other: 2})
+
+
+def test_tables_take_overrides_like_files() -> None:
+    tables = offload(task__workload__requests=3)
+    assert simulate(tables, overrides={"task.workload.requests": 5}).requests == 5
+    assert simulate(tables).requests == 3
+    ready = cases_of(tables)[0].scenario
+    assert simulate(ready).requests == 3
+    with pytest.raises(ScenarioError, match="not for a Scenario"):
+        simulate(ready, overrides={"task.workload.requests": 5})
 
 
 def test_same_seed_gives_the_same_records_with_any_number_of_workers(scenario: Path) -> None:
