@@ -31,9 +31,14 @@ def measured_s(name: str) -> tuple[int, int, float, str]:
     generator = np.random.default_rng(0)
     move = Transfer(0.2, 2e6)
     units = (
-        Unit("cpu", "d/cpu", generator.exponential(2.0, len(layers))),
+        Unit(name="cpu", target="d/cpu", layer_ms=generator.exponential(2.0, len(layers))),
         Unit(
-            "gpu", "d/gpu", generator.exponential(1.0, len(layers)), None, 0.5, np.inf, move, move
+            name="gpu",
+            target="d/gpu",
+            layer_ms=generator.exponential(1.0, len(layers)),
+            dispatch_ms=0.5,
+            inward=move,
+            outward=move,
         ),
     )
     found = solve(Problem(layers, units), k=4)

@@ -10,8 +10,14 @@ from benchmarks.figures import Figure, best_s, process_s
 from perfmodel.devices.profile import read_profile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.formats.load import load
-from perfmodel.prediction import fusion_rules, predict, predict_many, workload
-from perfmodel.prediction_batch import NetworkBatch, network_batch, predict_batch
+from perfmodel.prediction import (
+    NetworkBatch,
+    network_batch,
+    predict,
+    predict_batch,
+    predict_many,
+)
+from perfmodel.workload import fusion_rules, workload
 
 TARGET = "snapdragon-855-plus/cpu"
 KERNEL_TARGET = "huawei-p40/gpu/mnn"

@@ -13,7 +13,8 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import TargetError, UncoveredOpError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.prediction import load_at_batch, predict, predict_many, workload
+from perfmodel.prediction import predict, predict_many
+from perfmodel.workload import load_at_batch, workload
 
 TARGET = "snapdragon-855-plus/cpu"
 MODELS = ("mobilenet_v2", "resnet50", "squeezenet_1_1", "vit_b16")
@@ -100,7 +101,7 @@ def test_many_answers_equal_single_ones() -> None:
 def test_every_shipped_target_predicts() -> None:
     folder = ProfileFolder()
     graph = load_at_batch("mobilenet_v2", None)
-    targets = [str(t.target) for name in folder.paths() for t in folder.device(name).targets]
+    targets = [str(t.target) for name in folder.names() for t in folder.device(name).targets]
     queries = [("mobilenet_v2", t, None) for t in targets]
     for query, answer in zip(queries, predict_many(queries), strict=True):
         assert not isinstance(answer, Exception), f"{query[1]}: {answer}"

@@ -7,8 +7,14 @@ import pytest
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError
 from perfmodel.formats.load import load
-from perfmodel.prediction import predict, predict_many, predict_workload, workload
-from perfmodel.prediction_batch import network_batch, predict_batch
+from perfmodel.prediction import (
+    network_batch,
+    predict,
+    predict_batch,
+    predict_many,
+    predict_workload,
+)
+from perfmodel.workload import workload
 
 MODELS = ("mobilenet_v2", "mobilenet_v1@width=0.5", "squeezenet_1_1", "alexnet")
 

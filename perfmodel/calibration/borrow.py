@@ -68,7 +68,7 @@ class Borrowed:
 def known_targets(folder: ProfileFolder, skip: str = "") -> tuple[Known, ...]:
     """Every target with costs by kind of work; device `skip` is left out."""
     found = []
-    for name in folder.paths():
+    for name in folder.names():
         if name == skip:
             continue
         try:

@@ -156,7 +156,7 @@ def _base(
 
 def _kernel_targets(folder: ProfileFolder) -> list[tuple[Target, KernelPredictor]]:
     found = []
-    for name in folder.paths():
+    for name in folder.names():
         try:
             found += [
                 (t.target, t.predictor)

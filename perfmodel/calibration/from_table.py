@@ -192,7 +192,7 @@ class _Networks:
         self.tables: dict[tuple[str, int, str], KernelTable] = {}
 
     def get(self, model: str, batch: int, rules: str) -> KernelTable:
-        from perfmodel.prediction import load_at_batch, workload
+        from perfmodel.workload import load_at_batch, workload
 
         key = (model, batch, rules)
         if key not in self.tables:

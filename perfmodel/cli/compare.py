@@ -64,7 +64,7 @@ def told_apart(
     """Networks and targets: words after `--on TARGET` may be further targets."""
     from perfmodel.devices.registry import ProfileFolder
 
-    devices = ProfileFolder(tuple(profiles)).paths() if on else {}
+    devices = ProfileFolder(tuple(profiles)).names() if on else ()
     networks: list[str] = []
     targets = list(on)
     for word in words:

@@ -14,8 +14,8 @@ def command(
     """
     from perfmodel.cli.output import show
     from perfmodel.formats.load import load
-    from perfmodel.prediction import load_at_batch
     from perfmodel.render.network import inspection_data, inspection_result
+    from perfmodel.workload import load_at_batch
 
     graph = load_at_batch(load(model, dims=sizes(dim)), batch_size)
     show(inspection_result(inspection_data(graph)), as_json)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from perfmodel.errors import ProfileError
 
 
@@ -28,6 +30,10 @@ class TransferFact:
     measurements: int = 0
     median_error: float = 0.0
 
+    def ms(self, size_bytes: float) -> float:
+        """Milliseconds to move one tensor."""
+        return self.fixed_ms + size_bytes / self.bytes_per_ms
+
 
 @dataclass(frozen=True)
 class DispatchFact:
@@ -40,14 +46,26 @@ class DispatchFact:
 
 @dataclass(frozen=True)
 class StorageFact:
-    """A mobile GPU's weight storage: a delegate that holds a layer with more than
-    `weight_limit_bytes` of weights falls back to slow storage, and its other layers take
-    `slowdown` times as long."""
+    """A mobile GPU's weight storage, and why one big delegate can be slower than two.
+
+    Assumed mechanism: a delegate picks one kind of weight storage for all its kernels. A kernel
+    with more than `weight_limit_bytes` of weights does not fit the fast kind (textures are limited
+    in size), so the whole segment falls back and its other kernels take `slowdown` times as long.
+    """
 
     unit: str
     weight_limit_bytes: float
     slowdown: float
     source: str
+
+    def is_heavy(self, weight_bytes: np.ndarray) -> np.ndarray:
+        """Which kernels make their whole segment fall back."""
+        heavy: np.ndarray = weight_bytes > self.weight_limit_bytes
+        return heavy
+
+    def slowdowns(self, weight_bytes: np.ndarray) -> np.ndarray:
+        """How many times as long each kernel takes in a segment that falls back."""
+        return np.where(self.is_heavy(weight_bytes), 1.0, self.slowdown)
 
 
 @dataclass(frozen=True)
@@ -100,6 +118,10 @@ class Traits:
         return next(
             (t for t in self.transfers if (t.from_unit, t.to_unit) == (from_unit, to_unit)), None
         )
+
+    def storage_of(self, unit: str) -> StorageFact | None:
+        """The weight storage of a unit, if it matters there."""
+        return next((s for s in self.storage if s.unit == unit), None)
 
 
 _KINDS: Mapping[str, type] = {

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from perfmodel.devices.profile import DeviceProfile, TargetProfile, read_profile
@@ -40,39 +40,52 @@ class Resolved:
     target: TargetProfile
 
 
+ProfileSource = Path | DeviceProfile
+"""A profile to use beside those that are found: the path of its file, or the profile itself."""
+
+
 @dataclass(frozen=True)
 class ProfileFolder:
-    """Profiles by device name: files named outright first, then the user's, then the built-in."""
+    """Profiles by device name: those named outright first, then the user's, then the built-in.
 
-    extra: tuple[Path, ...] = ()
+    Of two that are named outright and are of one device the last counts.
+    """
+
+    extra: tuple[ProfileSource, ...] = ()
+
+    @cached_property
+    def _named(self) -> dict[str, DeviceProfile]:
+        found = (_read(source) for source in self.extra)
+        return {profile.device: profile for profile in found}
 
     def paths(self) -> dict[str, Path]:
-        """Path of each device's profile; where a name stands twice the user's wins."""
+        """File of each device's profile in the folders; the user's wins."""
         found: dict[str, Path] = {}
         for folder in (builtin_folder(), user_folder()):
             if folder.is_dir():
                 for path in sorted(folder.glob("*.json")):
                     if path.name != INDEX_NAME:
                         found[path.stem] = path
-        for path in self.extra:
-            found[_cached_profile(str(path), _stamp(path)).device] = path
         return dict(sorted(found.items()))
+
+    def names(self) -> tuple[str, ...]:
+        """Every device there is a profile of, in order."""
+        return tuple(sorted({*self.paths(), *self._named}))
+
+    def is_named(self, name: str) -> bool:
+        """Whether a device's profile is one of those named outright."""
+        return name in self._named
 
     def device(self, name: str) -> DeviceProfile:
         """The profile of a device; raises `TargetError` with the nearest names."""
-        path = self._path(name)
-        if path is None:
-            raise TargetError(f"no profile of a device {name!r}", _nearest(name, [*self.paths()]))
-        return _cached_profile(str(path), _stamp(path))
-
-    def _path(self, name: str) -> Path | None:
-        """Where a device's profile is, without listing the folders."""
-        if self.extra:
-            return self.paths().get(name)
-        if f"{name}.json" == INDEX_NAME:
-            return None
+        if name in self._named:
+            return self._named[name]
+        # the folders are not listed: reading one profile need not look at the hundreds beside it
         places = (folder / f"{name}.json" for folder in (user_folder(), builtin_folder()))
-        return next((path for path in places if path.is_file()), None)
+        path = next((path for path in places if path.is_file()), None)
+        if path is None or path.name == INDEX_NAME:
+            raise TargetError(f"no profile of a device {name!r}", _nearest(name, self.names()))
+        return _read(path)
 
     def resolve(self, text: str) -> Resolved:
         """The target that `text` means: the first of the device that agrees with every part."""
@@ -99,6 +112,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (status.st_mtime_ns, status.st_size)
+
+
+def _read(source: ProfileSource) -> DeviceProfile:
+    if isinstance(source, DeviceProfile):
+        return source
+    return _cached_profile(str(source), _stamp(source))
 
 
 @lru_cache(maxsize=512)
@@ -144,7 +163,7 @@ def index_text(profiles: Sequence[DeviceProfile]) -> str:
     return f"[\n{rows}\n]\n"
 
 
-def list_targets(extra: Sequence[Path] = ()) -> tuple[TargetLine, ...]:
+def list_targets(extra: Sequence[ProfileSource] = ()) -> tuple[TargetLine, ...]:
     """Every target known, by device name; built-in ones come from the index."""
     index = builtin_folder() / INDEX_NAME
     indexed: dict[str, list[TargetLine]] = {}
@@ -153,8 +172,10 @@ def list_targets(extra: Sequence[Path] = ()) -> tuple[TargetLine, ...]:
             indexed.setdefault(row["device"], []).append(TargetLine(**row))
     lines: list[TargetLine] = []
     folder = ProfileFolder(tuple(extra))
-    for name, path in folder.paths().items():
-        if path.parent == builtin_folder() and name in indexed:
+    paths = folder.paths()
+    for name in folder.names():
+        shipped = name in paths and paths[name].parent == builtin_folder()
+        if shipped and name in indexed and not folder.is_named(name):
             lines.extend(indexed[name])
         else:
             lines.extend(target_lines(folder.device(name)))

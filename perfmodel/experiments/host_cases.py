@@ -12,8 +12,9 @@ from perfmodel.devices.registry import Resolved
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.loading import load_work, stored_precision
-from perfmodel.prediction import Prediction, predict_workload, workload
+from perfmodel.prediction import Prediction, predict_workload
 from perfmodel.runners.host_bench import Setup
+from perfmodel.workload import workload
 
 ZOO_PRECISIONS = ("fp32", "int8")
 """uint8 is what files of 2018 hold: it is predicted for them, and not run for the zoo."""

@@ -173,7 +173,7 @@ def _network(
         name = "host/cpu/tflite/fp32/t1"
     else:
         times, overhead, name = _from_profile(layers, kernels, host)
-    unit = Unit("cpu", name, times, dispatch_ms=overhead, inward=handover[0])
+    unit = Unit(name="cpu", target=name, layer_ms=times, dispatch_ms=overhead, inward=handover[0])
     plans = _plans(layers, allowance_s, seen_ms, most_cuts)
     return Network(model, layers, unit, plans, _predict(layers, unit, plans))
 

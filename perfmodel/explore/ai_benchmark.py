@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from perfmodel.devices.processors import soc_of
-from perfmodel.devices.registry import ProfileFolder, Resolved, list_targets
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved, list_targets
 from perfmodel.errors import TargetError
 from perfmodel.explore.networks import Networks
 from perfmodel.target import parse_target
@@ -89,7 +88,7 @@ def configuration_of(resolved: Resolved) -> str:
     return f"{place} {'int' if target.precision == 'int8' else 'float'}"
 
 
-def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[Path] = ()) -> AiBenchmark:
+def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[ProfileSource] = ()) -> AiBenchmark:
     """AI-Benchmark's twelve tests on the devices of `targets`; the fastest target of each kind.
 
     A target narrows its device: `pixel-4/cpu` leaves the accelerators out. Raises `PerfmodelError`s

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.networks import Networks
 from perfmodel.graph.ir import Graph
@@ -55,7 +54,7 @@ def compare(
     targets: Sequence[str],
     *,
     batch_size: int | None = None,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
 ) -> Comparison:
     """Latency of every network on every target, in ms.
 
@@ -70,7 +69,7 @@ def compare(
             "for example: perfmodel compare mobilenet_v2 vgg16 --on snapdragon-888/cpu,gpu",
         )
     folder = ProfileFolder(tuple(profiles))
-    asked = [t for text in targets for t in alternatives(text, folder.paths())]
+    asked = [t for text in targets for t in alternatives(text, folder.names())]
     resolved = list({str(r.target.target): r for r in map(folder.resolve, asked)}.values())
     networks = Networks(models, batch_size, allow_uncovered=True)
     columns = [_column(networks, r) for r in resolved]

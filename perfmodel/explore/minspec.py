@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfmodel.devices.processors import CLASSES, phone_of, year_of
-from perfmodel.devices.registry import Resolved
+from perfmodel.devices.registry import ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.fleet import FleetShare, fleet_share, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION, LatencyLaw
@@ -106,7 +106,7 @@ def minspec(
     precision: str = ANY,
     kind: str = "phone",
     fleet: Path | str | None = None,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
 ) -> MinSpec:
     """Which phones run `model` within a latency (ms at a percentile), memory (MB), energy (mJ)?
@@ -138,7 +138,7 @@ def minspec(
 
 
 def _answers(
-    network: Networks, asked: Requirement, profiles: Sequence[Path]
+    network: Networks, asked: Requirement, profiles: Sequence[ProfileSource]
 ) -> Iterator[PhoneAnswer]:
     for resolved in resolved_targets(asked.kind, asked.unit, asked.precision, profiles):
         yield _answer(network, asked, resolved)

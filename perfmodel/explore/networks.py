@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from perfmodel.devices.processors import phone_of
 from perfmodel.devices.profile import KINDS
-from perfmodel.devices.registry import ProfileFolder, Resolved, list_targets
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved, list_targets
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.graph.ir import Graph
-from perfmodel.prediction import BYTES_OF_PRECISION, fusion_rules, load_at_batch, workload
-from perfmodel.prediction_batch import BatchPrediction, NetworkBatch, network_batch, predict_batch
+from perfmodel.prediction import BatchPrediction, NetworkBatch, network_batch, predict_batch
 from perfmodel.target import PRECISIONS, UNITS, Target
+from perfmodel.workload import BYTES_OF_PRECISION, fusion_rules, load_at_batch, workload
 
 ANY = "any"
 MB = 1e6
@@ -46,7 +45,7 @@ def resolved_targets(
     kind: str = "phone",
     unit: str = ANY,
     precision: str = ANY,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
 ) -> Iterator[Resolved]:
     """Every steady-state target of a kind of device; `TargetError` for unknown choices."""
     for name, value, known in (

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel import zoo
-from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
 from perfmodel.explore.networks import MB, Networks, active_mw, memory_mb
-from perfmodel.prediction import BYTES_OF_PRECISION
 from perfmodel.sim.links import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s
+from perfmodel.workload import BYTES_OF_PRECISION
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +42,7 @@ class AnalyticJob:
 
     model: str
     target: str
-    profiles: tuple[Path, ...] = ()
+    profiles: tuple[ProfileSource, ...] = ()
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

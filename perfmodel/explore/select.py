@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel import zoo
-from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, UnknownModelError
 from perfmodel.explore.fleet import known_as, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION, LatencyLaw
@@ -96,7 +96,7 @@ def select(
     max_memory_mb: float | None = None,
     max_energy_mj: float | None = None,
     metric: str = METRIC,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
 ) -> Selection:
     """The most accurate variant within a latency, memory and energy budget.
 
@@ -161,7 +161,9 @@ def variants_of(models: Sequence[str], metric: str = METRIC) -> tuple[Variant, .
     return tuple(reversed(once.values()))
 
 
-def _on_device(on: str, profiles: Sequence[Path]) -> tuple[dict[str, float], list[Resolved]]:
+def _on_device(
+    on: str, profiles: Sequence[ProfileSource]
+) -> tuple[dict[str, float], list[Resolved]]:
     query, folder = parse_target(on), ProfileFolder(tuple(profiles))
     folder.resolve(on)  # refuses what no target answers
     profile = folder.device(query.device)
@@ -169,7 +171,9 @@ def _on_device(on: str, profiles: Sequence[Path]) -> tuple[dict[str, float], lis
     return {profile.device: 1.0}, [Resolved(profile, t) for t in steady]
 
 
-def _on_fleet(path: Path, profiles: Sequence[Path]) -> tuple[dict[str, float], list[Resolved]]:
+def _on_fleet(
+    path: Path, profiles: Sequence[ProfileSource]
+) -> tuple[dict[str, float], list[Resolved]]:
     everyone = list(resolved_targets(ANY, profiles=profiles))
     names = {r.device.device for r in everyone}
     shares: dict[str, float] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import PerfmodelError, ScenarioError
 from perfmodel.explore.design import SweepDesign, make_design
 from perfmodel.explore.executor import Job, Points, Rows, run_dask, run_here, run_processes
@@ -75,7 +76,7 @@ def whatif(
     dask: str = "",
     output: Path | str | None = None,
     restart: bool = False,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
     progress: Progress | None = None,
 ) -> WhatIf:
     """Evaluate every combination of `sets` and, for each, `n` points of the laws in `samples`.
@@ -140,7 +141,7 @@ def _job(
     model: str,
     target: str,
     fixed: Mapping[str, Any],
-    profiles: Sequence[Path],
+    profiles: Sequence[ProfileSource],
 ) -> SimulationJob | AnalyticJob:
     """What is evaluated at every point."""
     if scenario and (model or target):

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from perfmodel.devices.registry import ProfileFolder
+from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
@@ -36,7 +35,7 @@ from perfmodel.plans.segments import (
     segment_parts,
 )
 from perfmodel.plans.units import Unit
-from perfmodel.prediction import load_at_batch
+from perfmodel.workload import load_at_batch
 
 MAX_STATES = 2500
 """Networks with more states than this are cut along one order only; the answer says so."""
@@ -131,7 +130,8 @@ def partition(
     link: Link | None = None,
     objective: str = "latency",
     batch_size: int | None = None,
-    profiles: Sequence[Path] = (),
+    profiles: Sequence[ProfileSource] = (),
+    allow_uncovered: bool = False,
 ) -> PartitionResult:
     """Cut a network by a criterion, or find the best plan, and predict what it takes.
 
@@ -146,7 +146,15 @@ def partition(
     resolved = resolve_units(folder, target, units)
     home = home_unit([r.target.target.unit for r in resolved])
     far = folder.resolve(server) if server else None
-    made = problem(graph, resolved, home=home, server=far, link=link, folder=folder)
+    made = problem(
+        graph,
+        resolved,
+        home=home,
+        server=far,
+        link=link,
+        folder=folder,
+        allow_uncovered=allow_uncovered,
+    )
     return solve(made, by=by, k=k, objective=objective)
 
 
@@ -172,7 +180,10 @@ def _blocked(made: Problem) -> str:
     names = [layer.name for layer, no in zip(made.layers.layers, nowhere, strict=True) if no]
     if names:
         return f"no unit runs {', '.join(names[:5])}; add --units cpu"
-    return "a unit cannot run an operator of its segment, or its memory is too small"
+    return (
+        "a unit cannot run an operator of its segment, its memory is too small, or what moving its "
+        "tensors takes is not known"
+    )
 
 
 def _best_plan(made: Problem, k: int | None, objective: str) -> PartitionResult:

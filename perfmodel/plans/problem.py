@@ -1,7 +1,8 @@
 """From profiles to a problem: layer times on each unit, and what it costs to reach it.
 
-An operator that a unit cannot run falls back to the home unit within its segment, as delegates and
-TensorRT's GPU fall-back do; a note says what that costs.
+Layer times are those of a prediction's kernels: a network in one segment takes what `predict` says.
+An operator that a unit cannot run falls back to another within its segment, as delegates and
+TensorRT's GPU fall-back do; a note says so.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import numpy as np
 
 from perfmodel.devices.facts import TransferFact
 from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.devices.unsupported import unsupported
 from perfmodel.errors import PartitionError, TargetError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.plans.layers import LayerGraph, layer_graph
-from perfmodel.plans.units import NO_TRANSFER, CoResidency, Transfer, Unit
-from perfmodel.plans.unsupported import unsupported
-from perfmodel.prediction import fusion_rules, workload
+from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
+from perfmodel.prediction import KernelTimes, kernel_times, network_batch
+from perfmodel.workload import fusion_rules, workload
 
 
 @dataclass(frozen=True)
@@ -107,30 +109,30 @@ def problem(
     server: Resolved | None = None,
     link: Link | None = None,
     folder: ProfileFolder | None = None,
+    allow_uncovered: bool = False,
 ) -> Problem:
     """Layer times of `graph` on each target, and what it costs to reach it from the home unit.
 
     The first target's fusion defines the layers. Raises `UncoveredOpError` for operators without a
-    cost, `PartitionError` for a server without a link or a device without a transfer model.
+    cost unless `allow_uncovered` (a note then names them), `PartitionError` for a server without a
+    link. A transfer that nobody measured makes no plan move anything that way, and a note says so.
     """
     if server is not None and link is None:
         raise PartitionError("a server needs a link", "add --link, for example --link lte")
     if link is not None and server is None:
         raise PartitionError("a link needs a server", "add --server TARGET")
-    layers = layer_graph(graph, workload(graph, fusion_rules(resolved[0])).kernels)
+    work = workload(graph, fusion_rules(resolved[0]), allow_uncovered=allow_uncovered)
+    layers = layer_graph(graph, work.kernels)
     folder = folder or ProfileFolder()
-    notes: list[str] = []
-    units = []
-    for one in resolved:
-        unit = _unit(layers, one, home, folder, notes)
-        units.append(_with_fallback(layers, unit, one, home, folder, notes))
+    notes = [f"not in the time: {name}" for name in work.uncovered_ops]
+    units = [_unit(layers, one, home, folder, notes) for one in resolved]
     if server is not None and link is not None:
         remote = _unit(layers, server, server.target.target.unit, folder, notes)
         inward, outward = link.transfer(upward=True), link.transfer(upward=False)
         # energies are the device's: a server's do not count, the radio's do
         energy = np.zeros(len(layers)) if link.knows_power else None
-        remote = replace(remote, name="cloud", inward=inward, outward=outward, layer_mj=energy)
-        units.append(remote)
+        remote = replace(remote, name="cloud", inward=inward, outward=outward, moves_ends=True)
+        units.append(replace(remote, layer_mj=energy))
     cloud = len(units) - 1 if server is not None else None
     return Problem(layers, tuple(units), tuple(dict.fromkeys(notes)), cloud)
 
@@ -141,93 +143,83 @@ def _unit(
     target, traits = resolved.target.target, resolved.device.traits
     dispatch = next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0)
     power = next((p.active_mw for p in traits.power if p.unit == target.unit), None)
-    storage = next((s for s in traits.storage if s.unit == target.unit), None)
-    times = layer_times(layers, resolved)
+    times, storage, more = layer_times(layers, resolved)
+    notes += more
     inward, outward = NO_TRANSFER, NO_TRANSFER
     if target.unit != home:
         inward = _transfer(resolved, home, target.unit, folder, notes)
         outward = _transfer(resolved, target.unit, home, folder, notes)
     return Unit(
-        target.unit,
-        str(target),
-        times,
-        None if power is None else times * power / 1e3,
-        dispatch + resolved.target.predictor.overhead_ms,
+        name=target.unit,
+        target=str(target),
+        layer_ms=times,
+        layer_mj=None if power is None else times * power / 1e3,
+        dispatch_ms=dispatch + resolved.target.predictor.overhead_ms,
         inward=inward,
         outward=outward,
-        co_residency=CoResidency(storage.weight_limit_bytes, storage.slowdown) if storage else None,
+        storage=storage,
     )
 
 
-def _with_fallback(
-    layers: LayerGraph,
-    unit: Unit,
-    resolved: Resolved,
-    home: str,
-    folder: ProfileFolder,
-    notes: list[str],
-) -> Unit:
-    """The unit with its unsupported layers run on the home unit, tensors moved there and back."""
-    target = resolved.target.target
-    refused = unsupported(layers.graph, target.framework, target.unit)
-    blocked = [
-        i
-        for i, layer in enumerate(layers.layers)
-        if any(layers.graph.ops[o].name in refused for o in layer.ops)
+def layer_times(
+    layers: LayerGraph, resolved: Resolved
+) -> tuple[np.ndarray, SlowStorage | None, list[str]]:
+    """Milliseconds of each layer on a target, shape (layers,), by the target's own fusion; what
+    slow storage adds; notes on operators that the target's unit leaves to another."""
+    work = workload(layers.graph, fusion_rules(resolved), allow_uncovered=True)
+    found = kernel_times(network_batch([work]), resolved)
+    each = found.parts_ms.sum(axis=1)[found.row]
+    owner = _owners(layers, work.kernels)
+    times = _by_layer(layers, owner, each)
+    fact = resolved.device.traits.storage_of(resolved.target.target.unit)
+    storage = None
+    if fact is not None:
+        weights = found.weight_bytes[found.row]
+        storage = SlowStorage(
+            heavy=_by_layer(layers, owner, fact.is_heavy(weights)) > 0,
+            extra_ms=_by_layer(layers, owner, each * (fact.slowdowns(weights) - 1.0)),
+        )
+    return times, storage, _fallback_notes(layers, resolved, found)
+
+
+def _fallback_notes(layers: LayerGraph, resolved: Resolved, times: KernelTimes) -> list[str]:
+    """What a target's unit cannot run and where it runs instead."""
+    target, fallback = resolved.target.target, times.fallback
+    if fallback is None:
+        refused = sorted(unsupported(layers.graph, target.framework, target.unit))
+        if not refused:
+            return []
+        names = ", ".join(refused[:4]) + (" ..." if len(refused) > 4 else "")
+        return [
+            f"{target} cannot run {names}: they fall back to the CPU, in its time as far as the "
+            "networks it was fitted to have them"
+        ]
+    if fallback.stand_in is None:
+        return [f"{target} cannot run {fallback.problem}"]
+    extra, moving = times.parts_ms[fallback.kernels].sum(), fallback.moving_ms.sum()
+    names = ", ".join(fallback.names[:4]) + (" ..." if len(fallback.names) > 4 else "")
+    return [
+        f"{target} cannot run {names}: they fall back to {fallback.stand_in.target.target}, "
+        f"{extra:.3g} ms with {moving:.3g} ms of moving"
     ]
-    if not blocked:
-        return unit
-    names = ", ".join(layers.layers[i].name for i in blocked[:4])
-    names += " ..." if len(blocked) > 4 else ""
-    times = unit.layer_ms.copy()
-    try:
-        stand_in = folder.resolve(f"{resolved.device.device}/{home}/{target.framework}")
-    except TargetError:
-        try:
-            stand_in = folder.resolve(f"{resolved.device.device}/{home}")
-        except TargetError:
-            times[blocked] = np.inf
-            notes.append(
-                f"{unit.target} cannot run {names}, and the profile has no {home} to fall back to"
-            )
-            return replace(unit, layer_ms=times)
-    there = layer_times(layers, stand_in)
-    for i in blocked:
-        times[i] = there[i] + _moving_ms(layers, unit, i)
-    extra = float(times[blocked].sum())
-    notes.append(
-        f"{unit.target} cannot run {names}: they fall back to {stand_in.target.target}, "
-        f"{extra:.3g} ms with {float(extra - there[blocked].sum()):.3g} ms of moving"
-    )
-    return replace(unit, layer_ms=times)
 
 
-def _moving_ms(layers: LayerGraph, unit: Unit, layer: int) -> float:
-    """Moving what one layer reads to the home unit and what it makes back."""
-    total = 0.0
-    for crossing in layers.crossings:
-        if layer in crossing.readers:
-            total += float(unit.outward.latency_ms(1, crossing.size_bytes))
-        if crossing.maker == layer and crossing.readers[0] < len(layers):
-            total += float(unit.inward.latency_ms(1, crossing.size_bytes))
-    return total
+def _owners(layers: LayerGraph, kernels: Sequence[Kernel]) -> list[int]:
+    """The layer of each kernel: the one that holds its first operator."""
+    index_of = {op.name: i for i, op in enumerate(layers.graph.ops)}
+    layer_of = {op: n for n, layer in enumerate(layers.layers) for op in layer.ops}
+    return [layer_of[index_of[k.fused[0]]] for k in kernels]
 
 
-def layer_times(layers: LayerGraph, resolved: Resolved) -> np.ndarray:
-    """Milliseconds of each layer on a target, shape (layers,), by the target's own fusion."""
-    work = workload(layers.graph, fusion_rules(resolved))
-    times = resolved.target.predictor.parts_ms(work.table).sum(axis=1)
-    return times_by_layer(layers, work.kernels, times)
+def _by_layer(layers: LayerGraph, owner: Sequence[int], values: np.ndarray) -> np.ndarray:
+    if not owner:
+        return np.zeros(len(layers))
+    return np.bincount(owner, weights=values, minlength=len(layers))
 
 
 def times_by_layer(layers: LayerGraph, kernels: Sequence[Kernel], times: np.ndarray) -> np.ndarray:
     """Sum of kernel times by the layer that holds the kernel's first operator."""
-    index_of = {op.name: i for i, op in enumerate(layers.graph.ops)}
-    layer_of = {op: n for n, layer in enumerate(layers.layers) for op in layer.ops}
-    owner = [layer_of[index_of[k.fused[0]]] for k in kernels]
-    if not owner:
-        return np.zeros(len(layers))
-    return np.bincount(owner, weights=times, minlength=len(layers))
+    return _by_layer(layers, _owners(layers, kernels), times)
 
 
 def _transfer(
@@ -238,10 +230,11 @@ def _transfer(
     if fact is None:
         fact = typical_transfer(folder, a, b)
         if fact is None:
-            raise PartitionError(
-                f"{device.device}: what it costs to move a tensor from {a} to {b} is not known",
-                "add a transfer to the device's profile (traits.transfers)",
+            notes.append(
+                f"{device.device}: what it costs to move a tensor from {a} to {b} is not known, so "
+                "no plan does; add a transfer to its profile (traits.transfers)"
             )
+            return UNKNOWN_TRANSFER
         notes.append(f"{device.device} has no measured {a} to {b} transfer: {fact.source}")
     return Transfer(fact.fixed_ms, fact.bytes_per_ms)
 
@@ -250,7 +243,7 @@ def typical_transfer(folder: ProfileFolder, a: str, b: str) -> TransferFact | No
     """The median of the devices whose profiles have measured this transfer."""
     known = [
         fact
-        for name in folder.paths()
+        for name in folder.names()
         if (fact := folder.device(name).traits.transfer(a, b)) is not None and fact.measurements
     ]
     if not known:

@@ -7,11 +7,11 @@ two states gives a segment. `prefix_states` are those along one order, `all_stat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.plans.layers import LayerGraph
+from perfmodel.plans.layers import Crossing, LayerGraph
 from perfmodel.plans.units import Unit
 
 
@@ -95,14 +95,14 @@ class SegmentParts:
 
 def segment_parts(layers: LayerGraph, states: States, unit: Unit) -> SegmentParts:
     """The parts of every segment's latency on a unit; meaningless where a is not inside b."""
-    return _parts(layers, states.member, _moved_of(layers, states), unit)
+    return _parts(states.member, _moved_of(layers, states, unit.moves_ends), unit)
 
 
-def _parts(layers: LayerGraph, member: np.ndarray, moved: Moved, unit: Unit) -> SegmentParts:
+def _parts(member: np.ndarray, moved: Moved, unit: Unit) -> SegmentParts:
     tensors_in, bytes_in, tensors_out, bytes_out = moved
     running = _sums(member, unit.layer_ms) + unit.dispatch_ms
     return SegmentParts(
-        running + _storage_penalty(layers, member, unit),
+        running + _storage_penalty(member, unit),
         unit.inward.latency_ms(tensors_in, bytes_in),
         unit.outward.latency_ms(tensors_out, bytes_out),
     )
@@ -113,12 +113,12 @@ def segment_costs(layers: LayerGraph, states: States, units: Sequence[Unit]) -> 
     member = states.member
     inside = ~(member.astype(np.float32) @ (~member).astype(np.float32).T > 0.5)
     np.fill_diagonal(inside, False)
-    moved = _moved_of(layers, states)
-    tensors_in, bytes_in, tensors_out, bytes_out = moved
+    moved_by = {ends: _moved_of(layers, states, ends) for ends in {u.moves_ends for u in units}}
     weights = _sums(member, np.array(layers.weights_bytes, dtype=float))
     latency, energy = [], []
     for unit in units:
-        parts = _parts(layers, member, moved, unit)
+        moved = tensors_in, bytes_in, tensors_out, bytes_out = moved_by[unit.moves_ends]
+        parts = _parts(member, moved, unit)
         ms = parts.running_ms + parts.inward_ms + parts.outward_ms
         latency.append(np.where(inside & (weights <= unit.memory_bytes), ms, np.inf))
         mj = np.zeros_like(ms) if unit.layer_mj is None else _sums(member, unit.layer_mj)
@@ -139,28 +139,35 @@ def _sums(member: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(blocked[None, :] > blocked[:, None], np.inf, sums)
 
 
-def _storage_penalty(layers: LayerGraph, member: np.ndarray, unit: Unit) -> np.ndarray | float:
-    """Extra time of a segment whose unit falls back to slow storage (see `CoResidency`)."""
-    if unit.co_residency is None:
+def _storage_penalty(member: np.ndarray, unit: Unit) -> np.ndarray | float:
+    """Extra time of a segment whose unit falls back to slow storage."""
+    if unit.storage is None:
         return 0.0
-    heavy = np.array(layers.largest_weight_bytes) > unit.co_residency.weight_limit_bytes
-    count = member.astype(float) @ heavy.astype(float)
+    count = member.astype(float) @ unit.storage.heavy.astype(float)
     falls_back = count[None, :] > count[:, None]
-    light = np.where(heavy, 0.0, np.where(np.isfinite(unit.layer_ms), unit.layer_ms, 0.0))
-    extra = (unit.co_residency.slowdown - 1.0) * _sums(member, light)
-    return np.where(falls_back, extra, 0.0)
+    return np.where(falls_back, _sums(member, unit.storage.extra_ms), 0.0)
 
 
-def _moved_of(layers: LayerGraph, states: States) -> Moved:
-    return _moved_along_order(layers) if states.along_order else _moved(layers, states.member)
+def _moved_of(layers: LayerGraph, states: States, ends: bool) -> Moved:
+    """What every segment takes in and hands on; with the network's own input and output or not."""
+    n = len(layers)
+    crossings = layers.crossings if ends else _inner(layers.crossings, n)
+    if states.along_order:
+        return _moved_along_order(crossings, n)
+    return _moved(crossings, n, states.member)
 
 
-def _moved_along_order(layers: LayerGraph) -> Moved:
+def _inner(crossings: Sequence[Crossing], n: int) -> tuple[Crossing, ...]:
+    """The tensors between layers, without the caller as their maker or reader."""
+    inner = ((c, tuple(r for r in c.readers if r < n)) for c in crossings if c.maker >= 0)
+    return tuple(replace(c, readers=readers) for c, readers in inner if readers)
+
+
+def _moved_along_order(crossings: Sequence[Crossing], n: int) -> Moved:
     """`_moved` for prefix states, in time linear in the lives of tensors: the condition on the
     segment's end is an interval, so its ends are marked and summed up once."""
-    n = len(layers)
     tensors_in, bytes_in, tensors_out, bytes_out = (np.zeros((n + 1, n + 2)) for _ in range(4))
-    for crossing in layers.crossings:
+    for crossing in crossings:
         size, first = crossing.size_bytes, crossing.maker + 1
         for reader in crossing.readers:
             if reader < n:
@@ -180,17 +187,16 @@ def _moved_along_order(layers: LayerGraph) -> Moved:
     return summed(tensors_in), summed(bytes_in), summed(tensors_out), summed(bytes_out)
 
 
-def _moved(layers: LayerGraph, member: np.ndarray) -> Moved:
+def _moved(crossings: Sequence[Crossing], n: int, member: np.ndarray) -> Moved:
     """Tensors and bytes that the segment from a to b takes in and hands on.
 
     What holds of a alone and of b alone is a product of matrices over tensors; only tensors with
     several readers need a look at each pair.
     """
-    crossings = layers.crossings
     sizes = np.array([float(c.size_bytes) for c in crossings])
     made, read, unread = (np.zeros((len(member), len(crossings))) for _ in range(3))
     for i, crossing in enumerate(crossings):
-        readers = [r for r in crossing.readers if r < len(layers)]
+        readers = [r for r in crossing.readers if r < n]
         made[:, i] = member[:, crossing.maker] if crossing.maker >= 0 else 1.0
         read[:, i] = member[:, readers].sum(axis=1)
         unread[:, i] = read[:, i] < len(crossing.readers)
@@ -201,7 +207,7 @@ def _moved(layers: LayerGraph, member: np.ndarray) -> Moved:
             handed[:, i] = made[:, i] * unread[:, i]
     tensors_out, bytes_out = ((1.0 - made) * w @ handed.T for w in (np.ones_like(sizes), sizes))
     # taken in: made before a, and a reader lies in b but not in a
-    single = np.array([len(c.readers) == 1 for c in crossings])
+    single = np.array([len(c.readers) == 1 for c in crossings], dtype=bool)
     waiting, reached = (made * (read == 0))[:, single], read[:, single]
     tensors_in = waiting @ reached.T
     bytes_in = waiting * sizes[single] @ reached.T

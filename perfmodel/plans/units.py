@@ -2,8 +2,8 @@
 
 The home unit holds the network's input and wants its output (the CPU of a phone, the GPU of a
 Jetson, the device of an offload). A segment on another unit pays to bring in every tensor it reads
-that was made before it, and to hand back every tensor it makes that is read after it: what a chain
-of separately loaded models does.
+that a segment before it made, and to hand back every tensor it makes that a segment after it reads:
+what a chain of separately loaded models does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Transfer:
     """Time to move tensors: `fixed_ms` a tensor plus bytes over a rate; energy likewise.
 
     `start_ms` and `start_mj` are paid once by a segment that moves anything (a network's half round
-    trip, a radio's tail).
+    trip, a radio's tail). Where nobody knows what moving takes (`known` is false) it takes
+    infinitely long, so that no plan moves anything this way.
     """
 
     fixed_ms: float = 0.0
@@ -27,9 +28,12 @@ class Transfer:
     mj_per_byte: float = 0.0
     start_ms: float = 0.0
     start_mj: float = 0.0
+    known: bool = True
 
     def latency_ms(self, tensors: np.ndarray | float, size_bytes: np.ndarray | float) -> np.ndarray:
         """Milliseconds for `tensors` tensors of `size_bytes` bytes in all."""
+        if not self.known:
+            return np.where(np.asarray(tensors) > 0, np.inf, 0.0)
         if self.start_ms == self.fixed_ms == 0 and self.bytes_per_ms == float("inf"):
             return np.zeros(np.shape(size_bytes))
         moving = np.asarray(size_bytes) / self.bytes_per_ms
@@ -48,27 +52,29 @@ class Transfer:
 
 
 NO_TRANSFER = Transfer()
+UNKNOWN_TRANSFER = Transfer(known=False)
 
 
-@dataclass(frozen=True)
-class CoResidency:
-    """Why one big delegate of a mobile GPU can be slower than two.
+@dataclass(frozen=True, kw_only=True)
+class SlowStorage:
+    """What each layer does to a segment, and suffers in one, where weights do not fit fast storage.
 
-    Assumed mechanism: a delegate picks one kind of weight storage for all its layers. A layer with
-    a weight tensor above `weight_limit_bytes` does not fit the fast kind (textures are limited in
-    size), so the whole delegate falls back and its other layers take `slowdown` times as long.
+    A segment that holds a `heavy` layer takes `extra_ms` longer for each layer it holds (see
+    `perfmodel.devices.facts.StorageFact`); arrays of shape (layers,).
     """
 
-    weight_limit_bytes: float
-    slowdown: float
+    heavy: np.ndarray
+    extra_ms: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unit:
     """One processor: time (and energy) of every layer of one network on it.
 
     Arrays have shape (layers,); `inf` marks a layer it cannot run. `dispatch_ms` is paid by every
-    segment; `memory_bytes` bounds the weights that one segment may hold.
+    segment; `memory_bytes` bounds the weights that one segment may hold. Tensors between segments
+    are moved `inward` and `outward`; the network's own input and output only where `moves_ends`:
+    a measured target has them in its time, one behind a link has not.
     """
 
     name: str
@@ -79,4 +85,5 @@ class Unit:
     memory_bytes: float = float("inf")
     inward: Transfer = NO_TRANSFER
     outward: Transfer = NO_TRANSFER
-    co_residency: CoResidency | None = None
+    moves_ends: bool = False
+    storage: SlowStorage | None = None

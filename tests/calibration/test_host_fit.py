@@ -24,13 +24,13 @@ from perfmodel.errors import MeasurementError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.loading import LoadWork, load_work
-from perfmodel.prediction import predict_workload, workload
-from perfmodel.prediction_batch import network_batch, predict_batch
+from perfmodel.prediction import network_batch, predict_batch, predict_workload
 from perfmodel.runners.campaign import result_from_entry
 from perfmodel.runners.host_bench import Setup
 from perfmodel.runners.random_nets import random_network, random_recurrent
 from perfmodel.runners.samples import FirstRun, Sample, first_run
 from perfmodel.target import Target
+from perfmodel.workload import workload
 
 SETUP = Setup("fp32", 1)
 

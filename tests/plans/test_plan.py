@@ -12,13 +12,14 @@ from perfmodel.cli.app import run
 from perfmodel.cli.partition import named_link
 from perfmodel.devices.facts import Traits, TransferFact
 from perfmodel.devices.registry import ProfileFolder
-from perfmodel.errors import PartitionError, PerfmodelError, UncoveredOpError
+from perfmodel.errors import PartitionError, PerfmodelError, TargetError, UncoveredOpError
 from perfmodel.graph import Graph
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.plans.layers import is_order
 from perfmodel.plans.optimal import alternating_order, two_sides
 from perfmodel.plans.plan import CutCurve, PartitionResult, partition
 from perfmodel.plans.problem import Link, home_unit, problem
+from perfmodel.prediction import predict
 
 PHONE_GPU, PHONE_CPU = "test-phone/gpu", "test-phone/cpu"
 
@@ -37,10 +38,10 @@ def test_one_piece_on_the_cpu_is_the_sum_of_its_layers(devices: Devices) -> None
 
 
 def test_a_gpu_segment_pays_its_overhead_and_its_tensors(devices: Devices) -> None:
-    # 80,000 MACs at 10,000 a us + 2 x 2 us = 12 us; 1 ms a segment; in 100 x 10 x 4 B = 4 us,
-    # out 100 x 30 x 4 B = 12 us, 0.5 ms each
+    # 80,000 MACs at 10,000 a us + 2 x 2 us = 12 us; 1 ms a segment; the network's own input and
+    # output are in a target's time
     found = plan(devices, chain((10, 20, 30)), PHONE_GPU, by="layer-count", k=1)
-    assert found.latency_ms == pytest.approx(0.012 + 1 + 0.504 + 0.512)
+    assert found.latency_ms == pytest.approx(0.012 + 1)
     # cut in two: one overhead more, and 100 x 20 x 4 B out and in again
     halves = plan(devices, chain((10, 20, 30)), PHONE_GPU, by="layer-count", k=2)
     assert halves.latency_ms == pytest.approx(found.latency_ms + 1 + 2 * 0.508)
@@ -209,6 +210,8 @@ def test_without_a_unit_to_fall_back_to_there_is_no_plan(devices: Devices) -> No
     )
     assert np.isinf(made.units[0].layer_ms).sum() == 1
     assert any("no gpu to fall back to" in note for note in made.notes)
+    with pytest.raises(TargetError, match="cannot run middle, and the profile has no gpu"):
+        predict(with_softmax_inside(), "test-dla/dla", profiles=devices.paths)
 
 
 @pytest.mark.parametrize(
@@ -247,8 +250,12 @@ def test_one_layer_cannot_be_cut_but_can_be_asked_about(devices: Devices) -> Non
 
 
 def test_a_transfer_nobody_measured_is_no_zero(devices: Devices) -> None:
-    with pytest.raises(PartitionError, match="from cpu to npu is not known"):
-        plan(devices, chain((4, 4)), "test-npu-only/npu")
+    """Nothing can be moved, so the network stays in one piece and cannot be cut."""
+    whole = plan(devices, chain((4, 4, 4)), "test-npu-only/npu")
+    assert whole.k == 1
+    assert any("from cpu to npu is not known" in note for note in whole.notes)
+    with pytest.raises(PartitionError, match="a segment cannot run on any unit"):
+        plan(devices, chain((4, 4, 4)), "test-npu-only/npu", by="layer-count", k=2)
 
 
 def test_an_operator_without_a_cost_is_refused(devices: Devices) -> None:
@@ -258,6 +265,25 @@ def test_an_operator_without_a_cost_is_refused(devices: Devices) -> None:
     tensors = {"x": Tensor("x", (1, 4)), "y": Tensor("y", (1, 4))}
     with pytest.raises(UncoveredOpError):
         plan(devices, Graph("odd", tensors, ops, ("x",), ("y",)), PHONE_CPU)
+
+
+def test_a_network_in_one_piece_takes_what_predict_says(devices: Devices) -> None:
+    """Slow storage, an operator that falls back and the overhead are in both, to the last digit."""
+    devices.add(
+        "test-jetson",
+        target("test-jetson", "gpu", "tensorrt", predictor(1e4, 2.0)),
+        target("test-jetson", "dla", "tensorrt", predictor(1e4, 1.0, 0.25)),
+        traits=dla_transfers(),
+    )
+    slow, falls_back = chain((10, 6000, 6000)), with_softmax_inside()
+    for graph, on in ((slow, PHONE_GPU), (slow, PHONE_CPU), (falls_back, "test-jetson/dla")):
+        alone = predict(graph, on, profiles=devices.paths)
+        whole = plan(devices, graph, on, by="layer-count", k=1)
+        assert whole.latency_ms == pytest.approx(alone.latency_ms, rel=1e-12)
+        assert whole.unpartitioned_ms == whole.latency_ms
+        assert sum(k.latency_ms for k in alone.kernels) + alone.overhead_ms == pytest.approx(
+            alone.latency_ms, rel=1e-12
+        )
 
 
 def test_energy_and_deadline(devices: Devices) -> None:
@@ -331,7 +357,7 @@ def test_the_command_prints_the_contract(
 
 
 def test_a_global_mean_runs_on_the_dla_and_softmax_does_not() -> None:
-    from perfmodel.plans.unsupported import unsupported
+    from perfmodel.devices.unsupported import unsupported
 
     b = GraphBuilder("head")
     x = b.global_avg_pool(b.conv(b.input((1, 4, 4, 8)), 8, 1), name="pooled")

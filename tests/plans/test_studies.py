@@ -45,7 +45,7 @@ def test_without_slow_storage_the_exynos_table_cannot_be_told(data_dir: Path) ->
 
     p = replace(fit_study(data_dir, on_all=True).parameters, slowdown=1.0)
     move = Transfer(1.0, 1.4e6)
-    times = plan_ms(layers, exynos_gpu(roofline, p, [move, move]), places)
+    times = plan_ms(layers, exynos_gpu(layers, roofline, p, [move, move]), places)
     whole = times[[row.criterion for row in rows].index("none")]
     assert (times >= whole).all()
 

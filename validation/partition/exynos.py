@@ -4,7 +4,8 @@ VGG16 (fp32 .tflite, 553.4 MB) on the GPU of an Exynos 2200: whole, by layer typ
 in equal layer counts and equal parameter counts (Kang and Ko, Yonsei University, 2024).
 
 Layer times have the shape of a roofline of the data sheet times one scale; a segment pays one
-dispatch and its transfers (the median of the measured phones); a segment that holds fc6, whose
+dispatch and the transfers of what it exchanges with other segments (the median of the measured
+phones); a segment that holds fc6, whose
 411 MB of weights fit no texture, runs its other layers `slowdown` times as long. So three numbers
 are fitted: scale, slowdown, dispatch.
 """
@@ -38,7 +39,7 @@ from perfmodel.plans.criteria import cuts
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.problem import times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
-from perfmodel.plans.units import CoResidency, Transfer, Unit
+from perfmodel.plans.units import SlowStorage, Transfer, Unit
 from validation.partition.transfers import fit_transfers, typical_transfers
 
 PEAK_GFLOPS = 998.4
@@ -151,20 +152,26 @@ def study_cuts(layers: LayerGraph, row: StudyRow, *, pools_alone: bool = True) -
     return cuts(layers, criterion, row.k)
 
 
-def gpu_unit(roofline_ms: np.ndarray, p: Parameters, moves: Sequence[Transfer]) -> Unit:
+def gpu_unit(
+    layers: LayerGraph, roofline_ms: np.ndarray, p: Parameters, moves: Sequence[Transfer]
+) -> Unit:
     """The Exynos's GPU under given parameters."""
     there, back = (
         replace(m, fixed_ms=m.fixed_ms * p.move, bytes_per_ms=m.bytes_per_ms / p.move)
         for m in moves
     )
+    heavy = np.array(layers.largest_weight_bytes) > WEIGHT_LIMIT_BYTES
+    layer_ms = roofline_ms * p.scale
     return Unit(
-        "gpu",
-        "exynos-2200/gpu/tflite/fp32",
-        roofline_ms * p.scale,
+        name="gpu",
+        target="exynos-2200/gpu/tflite/fp32",
+        layer_ms=layer_ms,
         dispatch_ms=p.dispatch_ms,
         inward=there,
         outward=back,
-        co_residency=CoResidency(WEIGHT_LIMIT_BYTES, p.slowdown),
+        storage=SlowStorage(
+            heavy=heavy, extra_ms=np.where(heavy, 0.0, layer_ms * (p.slowdown - 1.0))
+        ),
     )
 
 
@@ -212,7 +219,7 @@ def fit_study(
         return Parameters(scale, 1.0 + excess, **by_name)
 
     def times(x: np.ndarray) -> np.ndarray:
-        return plan_ms(layers, gpu_unit(roofline_ms, parameters(x), moves), places)
+        return plan_ms(layers, gpu_unit(layers, roofline_ms, parameters(x), moves), places)
 
     found = least_squares(lambda x: np.log(times(x) / measured)[fitted], [0.0, 0.7, 1.0])
     predicted = times(found.x)

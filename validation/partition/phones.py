@@ -132,8 +132,16 @@ def _study(
     fits: Sequence[TransferFit],
 ) -> CoExecution:
     moves = [Transfer(t.fact.fixed_ms, t.fact.bytes_per_ms) for t in fits]
-    gpu = Unit("gpu", f"{device}/gpu/mnn", gpu_ms, inward=moves[0], outward=moves[1])
-    cpu = Unit("cpu", f"{device}/cpu/mnn/t{threads}", cpu_ms)
+    # operators' times hold no part of bringing the network's input and taking its output
+    gpu = Unit(
+        name="gpu",
+        target=f"{device}/gpu/mnn",
+        layer_ms=gpu_ms,
+        inward=moves[0],
+        outward=moves[1],
+        moves_ends=True,
+    )
+    cpu = Unit(name="cpu", target=f"{device}/cpu/mnn/t{threads}", layer_ms=cpu_ms)
     plan = solve(Problem(layers, (gpu, cpu)), k=MOST_SEGMENTS)
     off = tuple(
         name

@@ -1,0 +1,101 @@
+"""A network as one framework runs it: its kernels and sums, which all targets of it share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfmodel.devices.registry import Resolved
+from perfmodel.errors import UncoveredOpError
+from perfmodel.graph.ir import Graph, Op
+from perfmodel.kernels import (
+    covered_part,
+    fuse,
+    macs,
+    params,
+    peak_activation_bytes,
+    uncovered_ops,
+    weights_bytes,
+)
+from perfmodel.kernels.fusion import FUSION
+from perfmodel.kernels.fusion import fusion_rules as rules_named
+from perfmodel.kernels.kernel import Kernel, KernelTable
+
+BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
+"""Bytes of a weight or activation as stored; `float` counts its upper bound."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """A graph as one framework runs it: what predictions on any of its targets share.
+
+    `framework` names the fusion rules. `table` holds the `kernels` as columns; MACs and parameters
+    are of one inference of the whole batch, bytes those of the graph's own types.
+    """
+
+    graph: Graph
+    framework: str
+    kernels: tuple[Kernel, ...]
+    table: KernelTable
+    macs: int
+    params: int
+    weights_bytes: int
+    peak_activation_bytes: int
+    uncovered_ops: tuple[str, ...]
+
+
+def workload(graph: Graph, framework: str, *, allow_uncovered: bool = False) -> Workload:
+    """Cost and kernels of a graph under a framework's fusion rules.
+
+    Raises `UncoveredOpError` where an operator's cost is not modelled, unless `allow_uncovered`:
+    then those operators are named in the result and their time is not in it. A network of which
+    nothing at all is covered has no prediction and is refused either way.
+    """
+    uncovered = tuple(f"{op.name} ({_label(op)})" for op in uncovered_ops(graph))
+    kernels = fuse(graph, framework)
+    if uncovered and not (allow_uncovered and kernels):
+        shown = ", ".join(uncovered[:5]) + (" ..." if len(uncovered) > 5 else "")
+        raise UncoveredOpError(
+            f"{graph.name}: {len(uncovered)} operators are not covered by the cost model: {shown}",
+            "add --allow-uncovered to predict the rest without them"
+            if kernels
+            else "no operator is covered, so nothing is known of this network's latency",
+        )
+    return Workload(
+        graph=graph,
+        framework=framework,
+        kernels=kernels,
+        table=KernelTable.from_kernels(kernels),
+        macs=macs(covered_part(graph)),
+        params=params(graph),
+        weights_bytes=weights_bytes(graph),
+        peak_activation_bytes=peak_activation_bytes(graph),
+        uncovered_ops=uncovered,
+    )
+
+
+def _label(op: Op) -> str:
+    return str(op.attrs.get("custom_name", op.kind))
+
+
+def load_at_batch(graph: Graph | str, batch_size: int | None) -> Graph:
+    """The graph itself or the one that a name or path means, at the given batch size."""
+    from perfmodel.formats.load import load
+    from perfmodel.graph.rebatch import rebatch
+
+    loaded = load(graph) if isinstance(graph, str) else graph
+    if batch_size is None or loaded.batch_size == batch_size:
+        return loaded
+    return rebatch(loaded, batch_size)
+
+
+def fusion_rules(resolved: Resolved) -> str:
+    """The name of the fusion rules of a target's framework (TFLite differs by unit).
+
+    Frameworks that fuse alike share a name, so that a network is fused once for all of them.
+    """
+    target = resolved.target.target
+    name = target.framework
+    if name == "tflite":
+        name = "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
+    rules = rules_named(name)
+    return next(known for known, same in FUSION.items() if same == rules)
