@@ -10,16 +10,23 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perfmodel.calibration.from_table import Calibration, calibrate_device
 from perfmodel.errors import MeasurementError, RunnerError
 from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
+from perfmodel.runners.adb import AdbRunner
 from perfmodel.runners.device_options import DeviceOptions
 from perfmodel.runners.journal import raw_folder
-from perfmodel.runners.remote import DeviceRunner, measure_jobs, network_rows, safe_name
-from perfmodel.runners.runner import Job
+from perfmodel.runners.remote import (
+    DeviceLog,
+    DeviceRunner,
+    measure_jobs,
+    network_rows,
+    safe_name,
+)
+from perfmodel.runners.runner import Job, Machine
 from perfmodel.target import SLUG
 
 MOST_NETWORKS = 12
@@ -109,8 +116,6 @@ def calibrate_device_over(
 
 def _over_adb(source: str, request: DeviceRequest) -> DeviceRows:
     """.tflite files on an attached phone; networks of the zoo are written with random weights."""
-    from perfmodel.runners.adb import AdbRunner
-
     o = request.options
     parts = []
     for delegate in o.delegates:
@@ -121,14 +126,19 @@ def _over_adb(source: str, request: DeviceRequest) -> DeviceRows:
         models = request.models or _suggested(f"{request.device}/{unit}/tflite")
         settings = {"serial": runner.serial, "cores": o.cores, "delegate": delegate}
         journal = _journal_of(request.journal, delegate)
+        share = 1 / len(o.delegates)
         with tempfile.TemporaryDirectory() as folder:
-            jobs = {}
-            for model in models:
-                path = _tflite_file(model, Path(folder))
-                precision = GPU_DELEGATE_PRECISION if delegate else _precision_of(model)
-                jobs[model] = Job(safe_name(model), path, o.threads, precision)
-            share = 1 / len(o.delegates)
-            parts.append(_over_tool(runner, jobs, request, journal, settings, share))
+            jobs = {
+                model: Job(
+                    model,
+                    _tflite_path(model, Path(folder)),
+                    o.threads,
+                    GPU_DELEGATE_PRECISION if delegate else "",
+                )
+                for model in models
+            }
+            writing = _Writing(runner)
+            parts.append(_over_tool(writing, jobs, request, journal, settings, share))
     return _together(parts)
 
 
@@ -146,8 +156,8 @@ def _over_ssh(source: str, request: DeviceRequest) -> DeviceRows:
     parts = []
     for precision in o.precisions:
         jobs = {
-            model: Job(f"{safe_name(Path(model).stem)}_{precision}", Path(model), 1, precision)
-            for model in (str(Path(m).resolve()) for m in request.models)
+            model: Job(f"{model} {precision}", Path(model), 1, precision)
+            for model in request.models
         }
         settings = {"host": host, "precision": precision, "dla": o.dla}
         journal = _journal_of(request.journal, precision)
@@ -210,24 +220,45 @@ def _suggested(target: str) -> tuple[str, ...]:
     return tuple(s.name for s in next_measurements(MOST_NETWORKS, target).suggestions)
 
 
-def _tflite_file(model: str, folder: Path) -> Path:
-    """The file itself, or the zoo's network written with random weights."""
-    from perfmodel.formats.load import load
-    from perfmodel.formats.tflite.writer import write_tflite
-
-    if Path(model).suffix == ".tflite":
-        return Path(model)
-    path = folder / f"{safe_name(model)}.tflite"
-    write_tflite(load(model), path)
-    return path
+def _tflite_path(model: str, folder: Path) -> Path:
+    """The file itself, or where the zoo's network will be written."""
+    return Path(model) if Path(model).suffix == ".tflite" else folder / f"{safe_name(model)}.tflite"
 
 
-def _precision_of(model: str) -> str:
-    """fp32 for what we write ourselves; a file has its own."""
-    from perfmodel.formats.load import load
-    from perfmodel.kernels.loading import stored_precision
+@dataclass(frozen=True)
+class _Writing:
+    """A phone's runner that writes a network of the zoo, with random weights, just before its turn.
 
-    return stored_precision(load(model)) if Path(model).suffix == ".tflite" else "fp32"
+    A dozen networks at once would fill the disk. A file keeps its own precision.
+    """
+
+    runner: AdbRunner
+
+    @property
+    def name(self) -> str:
+        """As the runner's."""
+        return self.runner.name
+
+    def describe(self) -> Machine:
+        """As the runner's."""
+        return self.runner.describe()
+
+    def measure(self, job: Job) -> DeviceLog:
+        """Write the file where the job is a network of the zoo, and time it."""
+        from perfmodel.formats.load import load
+        from perfmodel.formats.tflite.writer import write_tflite
+        from perfmodel.kernels.loading import stored_precision
+
+        graph = load(job.key)
+        precision = job.precision or stored_precision(graph)
+        own = job.model == Path(job.key)
+        if not own:
+            write_tflite(graph, job.model)
+        try:
+            return self.runner.measure(replace(job, precision=precision))
+        finally:
+            if not own:
+                job.model.unlink(missing_ok=True)
 
 
 def _over_cuda(source: str, request: DeviceRequest) -> DeviceRows:

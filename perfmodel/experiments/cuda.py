@@ -8,44 +8,29 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import MeasurementError
+from perfmodel.experiments.scores import Case, scores
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.campaign import run_campaign
 from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings, with_batch
 
 DATA_SHEET_FACTOR = 2.0
-"""How far, either way, an interval reaches where a prediction comes without one."""
+"""How far, either way, an interval reaches where a prediction comes without one: predictions from
+data sheets alone are within 1.6 times of half the published Jetson times, and within 3 times of
+nearly all (docs/cudnn-study.md)."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One network on one target: predicted (with its interval) and measured, in ms."""
-
-    model: str
-    batch: int
-    target: str
-    predicted_ms: float
-    low_ms: float
-    high_ms: float
-    measured_ms: float
-
-    @property
-    def error(self) -> float:
-        """Relative error of the prediction."""
-        return self.predicted_ms / self.measured_ms - 1
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CudaValidation:
     """Predictions against measurements, and our runner against eager PyTorch.
 
-    `slower_than_eager` names the cases in which PyTorch was faster than our runner.
+    A case's model is a zoo spec with its batch, its target the mode, its group the target too:
+    modes are ranked apart. `slower_than_eager` names the cases in which PyTorch was faster.
     """
 
     device: str
@@ -53,46 +38,16 @@ class CudaValidation:
     eager_compared: int
     slower_than_eager: tuple[str, ...]
 
-    @property
-    def mape(self) -> float:
-        """Mean absolute relative error."""
-        return sum(abs(c.error) for c in self.cases) / len(self.cases)
-
-    def within(self, share: float) -> float:
-        """Share of cases whose error is at most `share`."""
-        return sum(abs(c.error) <= share for c in self.cases) / len(self.cases)
-
-    @property
-    def coverage(self) -> float:
-        """Share of measurements inside their interval."""
-        inside = sum(c.low_ms <= c.measured_ms <= c.high_ms for c in self.cases)
-        return inside / len(self.cases)
-
-    @property
-    def spearman(self) -> float:
-        """Rank correlation of predicted and measured; NaN for fewer than two cases."""
-        if len(self.cases) < 2:
-            return math.nan
-        from scipy.stats import spearmanr
-
-        ranks = spearmanr([c.predicted_ms for c in self.cases], [c.measured_ms for c in self.cases])
-        return float(ranks.statistic)
-
-    def of(self, target: str) -> CudaValidation:
+    def of(self, target: str) -> tuple[Case, ...]:
         """The cases of one target only."""
-        mine = tuple(c for c in self.cases if c.target == target)
-        return CudaValidation(self.device, mine, self.eager_compared, self.slower_than_eager)
+        return tuple(c for c in self.cases if c.target == target)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the keys of `validate --json`."""
         return {
             "experiment": "cuda",
-            "cases": [asdict(c) for c in self.cases],
-            "mape": self.mape,
-            "within_10": self.within(0.10),
-            "within_20": self.within(0.20),
-            "spearman": self.spearman,
-            "coverage": self.coverage,
+            "cases": [c.to_dict() for c in self.cases],
+            **scores(self.cases).summary(),
             "machine": {"device": self.device},
             "eager_compared": self.eager_compared,
             "slower_than_eager": list(self.slower_than_eager),
@@ -180,14 +135,26 @@ def validate_cuda(networks: Path, prediction: Mapping[str, Any]) -> CudaValidati
         raise MeasurementError(f"{networks}: no measured network has a prediction")
     eager = {_key(r): float(r["latency_ms"]) for r in rows if _launch(r) == "eager"}
     compared, slower = _against_eager(measured, eager)
-    return CudaValidation(rows[0]["device"], cases, compared, slower)
+    return CudaValidation(
+        device=rows[0]["device"],
+        cases=cases,
+        eager_compared=compared,
+        slower_than_eager=slower,
+    )
 
 
 def _case(key: tuple[str, int, str], row: Mapping[str, Any], measured_ms: float) -> Case:
+    model, batch, target = key
     latency_ms = float(row["latency_ms"])
-    low_ms = float(row.get("low_ms", latency_ms / DATA_SHEET_FACTOR))
-    high_ms = float(row.get("high_ms", latency_ms * DATA_SHEET_FACTOR))
-    return Case(*key, latency_ms, low_ms, high_ms, measured_ms)
+    return Case(
+        model=with_batch(model, batch),
+        target=target,
+        predicted_ms=latency_ms,
+        low_ms=float(row.get("low_ms", latency_ms / DATA_SHEET_FACTOR)),
+        high_ms=float(row.get("high_ms", latency_ms * DATA_SHEET_FACTOR)),
+        measured_ms=measured_ms,
+        group=target,
+    )
 
 
 def _key(row: Mapping[str, str]) -> tuple[str, int, str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from perfmodel.errors import RunnerError
+from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.files import write_atomically
 from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
 from perfmodel.runners.journal import Journal, raw_folder
@@ -40,7 +41,9 @@ class DeviceLog:
 class DeviceRunner(Protocol):
     """A tool on an attached device that times model files one by one."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The word for it in `--from`."""
 
     def describe(self) -> Machine:
         """The device and its state."""
@@ -130,7 +133,7 @@ def measure_jobs(
             started = time.monotonic()
             try:
                 done = runner.measure(job)
-            except RunnerError as error:
+            except PerfmodelError as error:
                 failures[job.key] = error.message
                 log(f"{job.key}: {error.message}")
                 continue
@@ -177,8 +180,11 @@ def kept_log(key: str, entry: Mapping[str, Any], folder: Path) -> DeviceLog | No
 
 
 def log_paths(log: DeviceLog, folder: Path) -> tuple[Path, ...]:
-    """Where a measurement's files are kept."""
-    return tuple(folder / f"{safe_name(log.key)}.{safe_name(name)}" for name in log.files)
+    """Where a measurement's files are kept; keys that differ have files that differ."""
+    stem = safe_name(log.key)
+    if stem != log.key:
+        stem = f"{stem}-{zlib.crc32(log.key.encode()):08x}"
+    return tuple(folder / f"{stem}.{safe_name(name)}" for name in log.files)
 
 
 def save_log(log: DeviceLog, folder: Path) -> tuple[Path, ...]:

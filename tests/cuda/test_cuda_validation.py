@@ -110,17 +110,22 @@ def measured(tmp_path: Path) -> Path:
 
 def test_comparison_by_hand(measured: Path) -> None:
     result = validate_cuda(
-        measured, prediction(("vgg16", 2.2, 1.0, 3.0), ("alexnet", 0.7, 0.6, 0.8))
+        measured, prediction(("vgg16", 2.199, 1.0, 3.0), ("alexnet", 0.7, 0.6, 0.8))
     )
-    assert result.mape == pytest.approx((0.1 + 0.3) / 2)
-    assert result.within(0.11) == 0.5
-    assert result.coverage == 0.5
-    assert result.spearman == pytest.approx(1.0)
+    data = result.to_json()
+    assert data["mape"] == pytest.approx((0.0995 + 0.3) / 2)
+    assert data["within_10"] == 0.5
+    assert data["within_20"] == 0.5
+    # 2.0 lies in [1.0, 3.0], 1.0 not in [0.6, 0.8]
+    assert data["coverage"] == 0.5
+    assert data["spearman"] is None
+    assert [c.model for c in result.of("cudnn/fp32")] == ["vgg16@batch=1", "alexnet@batch=1"]
+    assert result.of("cudnn/fp16") == ()
     assert result.eager_compared == 2
     assert len(result.slower_than_eager) == 1
     assert "alexnet" in result.slower_than_eager[0]
     keys = {"cases", "mape", "within_10", "within_20", "spearman", "coverage", "machine"}
-    assert keys <= set(result.to_json())
+    assert keys <= set(data)
 
 
 def test_nothing_to_compare_is_an_error(measured: Path, tmp_path: Path) -> None:
@@ -159,7 +164,7 @@ def test_predictions_are_on_disk_before_anything_is_measured(
     monkeypatch.setattr(validate_module, "run_campaign", campaign_of_paper)
     found, _ = validate_on_gpu(tmp_path, Settings(), prediction(("vgg16", 2.2, 1.0, 3.0)))
     assert seen == [True]
-    assert found.mape == pytest.approx(0.1)
+    assert found.cases[0].error == pytest.approx(0.1)
 
 
 def test_a_device_without_profile_is_a_clear_error() -> None:

@@ -65,7 +65,8 @@ def shell(scenario: str, command: str) -> tuple[str, int]:
     if scenario == "delegate_refuses":
         return "ERROR: Failed to apply GPU delegate.\nERROR: Benchmarking failed.\n", 0
     graph = next(w for w in command.split() if w.startswith("--graph=")).removeprefix("--graph=")
-    head = f"Graph: [{graph}]\n#threads used for CPU inference: [4]\n"
+    threads = next(w for w in command.split() if w.startswith("--num_threads=")).partition("=")[2]
+    head = f"Graph: [{graph}]\n#threads used for CPU inference: [{threads}]\n"
     summary = SUMMARY.format(graph=graph)
     for name, mean_us in json.loads(os.environ.get("FAKE_ADB_MEAN_US", "{}")).items():
         if name in graph:

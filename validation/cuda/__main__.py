@@ -25,6 +25,7 @@ from perfmodel.experiments.cuda import (
     validate_cuda,
     validate_on_gpu,
 )
+from perfmodel.experiments.scores import scores
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES
 from perfmodel.runners.cuda.campaign_state import Settings
@@ -57,15 +58,17 @@ def _validate(a: argparse.Namespace) -> int:
 
 def summary(result: CudaValidation) -> str:
     """The comparison in words: all, by mode, and against eager PyTorch."""
+    total = scores(result.cases)
+    coverage = "-" if total.coverage is None else f"{total.coverage:.0%}"
+    ranking = "-" if total.spearman is None else f"{total.spearman:.2f}"
     lines = [
-        f"{result.device}: {len(result.cases)} networks, mean error {result.mape:.1%}, within "
-        f"10 % {result.within(0.1):.0%}, within 20 % {result.within(0.2):.0%}, "
-        f"in the interval {result.coverage:.0%}, Spearman {result.spearman:.2f}"
+        f"{result.device}: {total.cases} networks, mean error {total.mape:.1%}, within "
+        f"10 % {total.within_10:.0%}, within 20 % {total.within_20:.0%}, "
+        f"in the interval {coverage}, Spearman {ranking}"
     ]
     for mode in MODES:
-        mine = result.of(mode)
-        if mine.cases:
-            lines.append(f"  {mode}: mean error {mine.mape:.1%} over {len(mine.cases)}")
+        if mine := result.of(mode):
+            lines.append(f"  {mode}: mean error {scores(mine).mape:.1%} over {len(mine)}")
     slower = len(result.slower_than_eager)
     lines.append(f"eager PyTorch: {result.eager_compared} compared, {slower} of ours slower")
     return "\n".join([*lines, *(f"  {line}" for line in result.slower_than_eager)])
