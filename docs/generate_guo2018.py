@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import pandas as pd
-
+from perfmodel.render.page import write_figure
+from perfmodel.render.svg import lines, stacked_bars
 from perfmodel.render.text import table
 from perfmodel.sim import simulate
 from perfmodel.units import format_ms
@@ -19,48 +18,29 @@ STEPS = ("load", "preprocess", "upload", "compute", "download")
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 MIDDLE = " 1080x1920"
 TEXT = ROOT / "docs" / "guo2018.in.md"
+THEN_TITLE = "then: phone or cloud, 1080x1920"
+TODAY_TITLE = "today: phone or cloud, 1080x1920"
+RATIO_TITLE = "How slow must the phone's CPU path be for 10x to 100x?"
+PUBLISHED_RATIO = (10.0, 100.0)
+"""Guo 2018: the phone's CPU takes 10 to 100 times as long as the cloud."""
+
+Ratios = dict[str, list[tuple[float, float]]]
+"""By network, (rate of the phone's CPU in GMAC/s, time there over the cloud's)."""
 
 
-def case_rows(result: Any) -> list[dict[str, Any]]:
-    """One row per case and step, in seconds."""
-    return [
-        {
-            "group": case.group,
-            "case": case.name,
-            "step": step,
-            "place": STEPS.index(step),
-            "seconds": case.steps_ms[step] / 1e3,
-        }
-        for case in result.cases
-        for step in STEPS
-    ]
-
-
-def breakdown(result: Any, title: str) -> alt.FacetChart:
+def breakdown(result: Any, title: str) -> str:
     """Stacked bars of the steps for the middle picture size, one panel per network."""
-    rows = pd.DataFrame([row for row in case_rows(result) if row["group"].endswith(MIDDLE)])
-    rows["network"] = rows.group.str.removesuffix(MIDDLE)
-    order = list(dict.fromkeys(rows.case))
-    bars = (
-        alt.Chart(rows)
-        .mark_bar()
-        .encode(
-            x=alt.X("sum(seconds):Q", title="response time (s)"),
-            y=alt.Y("case:N", sort=order, title=None),
-            color=alt.Color("step:N", sort=list(STEPS), title="step"),
-            order=alt.Order("place:Q"),
-        )
-    )
-    return (
-        bars.properties(width=220, height=110)
-        .facet(alt.Facet("network:N", title=None), columns=3, title=title)
-        .resolve_scale(x="independent")
-    )
+    panels: dict[str, list[tuple[str, list[float]]]] = {}
+    for case in result.cases:
+        if case.group.endswith(MIDDLE):
+            seconds = [case.steps_ms[step] / 1e3 for step in STEPS]
+            panels.setdefault(case.group.removesuffix(MIDDLE), []).append((case.name, seconds))
+    return stacked_bars(panels, STEPS, "s", title)
 
 
-def ratios() -> pd.DataFrame:
+def ratios() -> Ratios:
     """Response time on the phone's CPU over the cloud's, by the phone's effective rate."""
-    rows = []
+    found: Ratios = {}
     for rate in RATES:
         result = at_rate(rate)
         by_name = {(case.group, case.name): case.latency_ms["mean"] for case in result.cases}
@@ -68,8 +48,8 @@ def ratios() -> pd.DataFrame:
             if name == "phone CPU" and group.endswith(MIDDLE):
                 network = group.removesuffix(MIDDLE)
                 cloud_ms = by_name[group, "cloud"]
-                rows.append({"network": network, "rate": rate, "ratio": latency_ms / cloud_ms})
-    return pd.DataFrame(rows)
+                found.setdefault(network, []).append((rate, latency_ms / cloud_ms))
+    return found
 
 
 def at_rate(rate: float) -> Any:
@@ -83,27 +63,10 @@ def at_rate(rate: float) -> Any:
     return simulate(tables)
 
 
-def ratio_chart(rows: pd.DataFrame) -> alt.LayerChart:
+def ratio_chart(found: Ratios) -> str:
     """The ratio over the rate, with the published 10x to 100x as a band."""
-    band = alt.Chart(pd.DataFrame([{"low": 10, "high": 100}])).mark_rect(opacity=0.15)
-    lines = (
-        alt.Chart(rows)
-        .mark_line(point=True)
-        .encode(
-            x=alt.X(
-                "rate:Q",
-                scale=alt.Scale(type="log"),
-                title="effective rate of the phone's CPU (GMAC/s)",
-            ),
-            y=alt.Y(
-                "ratio:Q", scale=alt.Scale(type="log"), title="phone CPU / cloud, response time"
-            ),
-            color=alt.Color("network:N", title=None),
-        )
-    )
-    return (band.encode(y="low:Q", y2="high:Q") + lines).properties(
-        width=420, height=260, title="How slow must the phone's CPU path be for 10x to 100x?"
-    )
+    rate = "effective rate of the phone's CPU (GMAC/s)"
+    return lines(found, rate, "phone CPU / cloud, response time", RATIO_TITLE, PUBLISHED_RATIO)
 
 
 def step_table(result: Any) -> str:
@@ -116,16 +79,13 @@ def step_table(result: Any) -> str:
     return "```\n" + table(["picture", "where", *STEPS, "total", "energy"], rows) + "\n```"
 
 
-def ratio_table(rows: pd.DataFrame) -> str:
+def ratio_table(found: Ratios) -> str:
     """The ratio for every rate and network, as Markdown."""
-    wide = rows.pivot(index="rate", columns="network", values="ratio")
-    lines = [
-        "| GMAC/s | " + " | ".join(wide.columns) + " |",
-        "|---:" * (len(wide.columns) + 1) + "|",
-    ]
-    for rate, row in wide.iterrows():
-        lines.append(f"| {rate:g} | " + " | ".join(f"{value:.3g}x" for value in row) + " |")
-    return "\n".join(lines)
+    wrote = ["| GMAC/s | " + " | ".join(found) + " |", "|---:" * (len(found) + 1) + "|"]
+    for place, rate in enumerate(RATES):
+        cells = " | ".join(f"{line[place][1]:.3g}x" for line in found.values())
+        wrote.append(f"| {rate:g} | {cells} |")
+    return "\n".join(wrote)
 
 
 def findings(then: Any, today: Any) -> dict[str, str]:
@@ -185,9 +145,12 @@ def main() -> None:
     """Run the scenarios, draw, and fill in the text."""
     then, today, rows = simulate(THEN), simulate(TODAY), ratios()
     IMAGES.mkdir(exist_ok=True)
-    breakdown(then, "then: phone or cloud, 1080x1920").save(IMAGES / "guo2018_then.svg")
-    breakdown(today, "today: phone or cloud, 1080x1920").save(IMAGES / "guo2018_today.svg")
-    ratio_chart(rows).save(IMAGES / "guo2018_ratio.svg")
+    for name, title, svg in (
+        ("then", THEN_TITLE, breakdown(then, THEN_TITLE)),
+        ("today", TODAY_TITLE, breakdown(today, TODAY_TITLE)),
+        ("ratio", RATIO_TITLE, ratio_chart(rows)),
+    ):
+        write_figure(svg, title, IMAGES / f"guo2018_{name}.svg")
     text = TEXT.read_text(encoding="utf-8")
     filled = {
         **findings(then, today),

@@ -12,11 +12,8 @@ from html import escape
 from typing import Any
 
 from perfmodel.errors import PartitionError
-from perfmodel.render.svg import CHARACTER, INK, SECOND, WIDTH, axis, figure, text
+from perfmodel.render.svg import CHARACTER, INK, PARTS, SECOND, WIDTH, axis, figure, legend, text
 from perfmodel.units import format_ms
-
-COLORS = ("#1f6feb", "#9aa5b1", "#2f9e44")
-"""First unit, moving, second unit."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, WIDTH - 12.0, 52.0, 330.0
 _MOST_LABELS = 16
@@ -80,12 +77,9 @@ def _legend(curve: Curve, measured: bool) -> list[str]:
     words = (curve["first_target"], "moving", curve["second_target"])
     if words[0] == words[2]:
         words = ("first piece", "moving", "second piece")
-    body, x = [], _LEFT
-    for word, color in zip(words, COLORS, strict=True):
-        body.append(f'<rect x="{x:.0f}" y="8" width="12" height="12" fill="{color}"/>')
-        body.append(text(x + 17, 18, word))
-        x += 34 + CHARACTER * len(word)
+    body = legend(words, _LEFT, 8)
     if measured:
+        x = _LEFT + sum(34 + CHARACTER * len(word) for word in words)
         body.append(f'<circle cx="{x + 5:.0f}" cy="14" r="4" fill="{SECOND}"/>')
         body.append(text(x + 15, 18, "measured"))
     return body
@@ -96,7 +90,7 @@ def _stack(curve: Curve, i: int, y: Callable[[float], float], pitch: float, best
     parts = (curve["first_ms"][i], curve["moving_ms"][i], curve["second_ms"][i])
     x, width = _LEFT + (i + _INSET) * pitch, (1 - 2 * _INSET) * pitch
     at, drawn = y(0.0), []
-    for part, color in zip(parts, COLORS, strict=True):
+    for part, color in zip(parts, PARTS, strict=False):
         tall = y(0.0) - y(part)
         at -= tall
         drawn.append(_rectangle(x, at, width, tall, f'fill="{color}"'))

@@ -6,7 +6,7 @@ Figures scale to the width they are given; every mark tells its value in a toolt
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -19,6 +19,9 @@ CHARACTER = 7.0  # average width of a letter at FONT, in pixels
 INK, FAINT, MARK, SECOND = "#1f2933", "#9aa5b1", "#1f6feb", "#d9480f"
 SCALE = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 """Light to dark blue (ColorBrewer's Blues): readable without colour vision and in print."""
+
+PARTS = ("#1f6feb", "#9aa5b1", "#2f9e44", "#d9480f", "#845ef7", "#b8860b", "#0b7285", "#495057")
+"""Colours of the parts of a stacked bar and of the lines of a plot, in their order."""
 
 MOST_ROWS = 60
 
@@ -237,6 +240,96 @@ def _join(points: Sequence[Point], x: Callable[[float], float], y: Callable[[flo
         return ""
     path = "L".join(f"{x(p.x):.1f} {y(p.y):.1f}" for p in ordered)
     return f'<path d="M{path}" stroke="{SECOND}" fill="none"/>'
+
+
+def legend(words: Sequence[str], x: float, y: float) -> list[str]:
+    """A square of each colour of `PARTS` with what it stands for, in one line from a place on."""
+    body = []
+    for word, color in zip(words, PARTS, strict=False):
+        body.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{color}"/>')
+        body.append(text(x + 17, y + 10, word))
+        x += 34 + CHARACTER * len(word)
+    return body
+
+
+def stacked_bars(
+    panels: Mapping[str, Sequence[tuple[str, Sequence[float]]]],
+    parts: Sequence[str],
+    unit: str,
+    title: str,
+) -> str:
+    """Horizontal bars made of parts: by panel, (label, a value a part), each panel on its scale."""
+    body, y = legend(parts, 12, 8), 34.0
+    left = 12 + CHARACTER * max(len(label) for rows in panels.values() for label, _ in rows)
+    for name, rows in panels.items():
+        longest = max(sum(values) for _, values in rows) or 1.0
+        scale = (WIDTH - 90 - left) / longest
+        body.append(text(12, y + 15, name))
+        for label, values in rows:
+            y += ROW
+            body.append(_stacked(label, values, parts, unit, left, y, scale))
+        y += ROW + 8
+    return figure(body, WIDTH, y + 8, title)
+
+
+def _stacked(
+    label: str,
+    values: Sequence[float],
+    parts: Sequence[str],
+    unit: str,
+    left: float,
+    y: float,
+    scale: float,
+) -> str:
+    """One bar of parts, its label before it and the sum behind it."""
+    at, drawn = left, [text(left - 6, y + 15, label, "end")]
+    for value, part, color in zip(values, parts, PARTS, strict=False):
+        drawn.append(
+            f'<rect x="{at:.1f}" y="{y + 4:.1f}" width="{value * scale:.1f}" height="{ROW - 9}" '
+            f'fill="{color}"><title>{escape(f"{label}, {part}: {format_number(value)} {unit}")}'
+            "</title></rect>"
+        )
+        at += value * scale
+    drawn.append(text(at + 5, y + 15, f"{format_number(sum(values))} {unit}"))
+    return "".join(drawn)
+
+
+def lines(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    x_label: str,
+    y_label: str,
+    title: str,
+    band: tuple[float, float] | None = None,
+) -> str:
+    """A line a series on logarithmic axes; `band` is a range of y that is shaded."""
+    points = [point for line in series.values() for point in line]
+    left, right, top, bottom = 74.0, WIDTH - 24.0, 46.0, 358.0
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    x, x_ticks = axis(min(xs), max(xs), left, right, True)
+    y, y_ticks = axis(min([*ys, *(band or ())]), max([*ys, *(band or ())]), bottom, top, True)
+    body = legend(list(series), left, 8)
+    if band is not None:
+        body.append(
+            f'<rect x="{left}" y="{y(band[1]):.1f}" width="{right - left}" '
+            f'height="{y(band[0]) - y(band[1]):.1f}" fill="{MARK}" fill-opacity="0.12"/>'
+        )
+    for tick in x_ticks:
+        body.append(_grid(x(tick), x(tick), top, bottom))
+        body.append(text(x(tick), bottom + 16, format_number(tick), "middle"))
+    for tick in y_ticks:
+        body.append(_grid(left, right, y(tick), y(tick)))
+        body.append(text(left - 6, y(tick) + 4, format_number(tick), "end"))
+    for (name, line), color in zip(series.items(), PARTS, strict=False):
+        places = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line)
+        body.append(f'<path d="M{places}" stroke="{color}" fill="none" stroke-width="2"/>')
+        body += [
+            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3.5" fill="{color}"><title>'
+            f"{escape(f'{name}: {format_number(a)}, {format_number(b)}')}</title></circle>"
+            for a, b in line
+        ]
+    body.append(text((left + right) / 2, bottom + 36, x_label, "middle"))
+    body.append(text(8, top - 8, y_label))
+    return figure(body, WIDTH, bottom + 46, title)
 
 
 def axis(
