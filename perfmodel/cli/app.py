@@ -115,7 +115,7 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     command_line.set(shlex.join(["perfmodel", *(a for a in arguments if a != "--json")]))
     try:
-        code = app(arguments or ["--help"], standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name="perfmodel", standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED:
             # typer turns the interrupt into this code by itself, without a word

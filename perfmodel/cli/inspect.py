@@ -10,7 +10,7 @@ def command(
 ) -> int:
     """Cost of a network op by op.
 
-    Example: perfmodel inspect squeezenet_1_1
+    Example: perfmodel inspect squeezenet
     """
     from perfmodel.cli.output import show
     from perfmodel.formats.load import load

@@ -77,7 +77,7 @@ def command(
     if plot is not None:
         curve = plan_curve(data)
         write_figure(curve.draw(), curve.title, plot)
-    show(plan_result(data), as_json)
+    show(plan_result(data, plot), as_json)
     return 0
 
 

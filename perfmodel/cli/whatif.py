@@ -70,6 +70,8 @@ def command(
         refuse_idle(context, "with a SCENARIO, which names its own profiles", "profile")
     if not samples:
         refuse_idle(context, "without --sample", "n")
+        if scenario is None:
+            refuse_idle(context, "without --sample: predictions are not random", "seed")
     if output is None:
         refuse_idle(context, "without --output", "restart")
     check_outputs(output, suffixes=(".csv", ".parquet"))

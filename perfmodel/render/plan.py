@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.cut_curve import curve_svg, totals
@@ -43,8 +44,8 @@ def plan_sentence(data: Data) -> str:
     )
 
 
-def plan_result(data: Data) -> Result:
-    """Describe a plan."""
+def plan_result(data: Data, plot: Path | None = None) -> Result:
+    """Describe a plan; `plot` is where its curve was written to."""
     criterion, energy = data["criterion"], data.get("energy_mj")
     how = f"best among {data['exact_over']}" if criterion == "optimal" else f"pieces by {criterion}"
     energies = () if energy is None else (f"energy {energy:.3g} mJ",)
@@ -60,7 +61,7 @@ def plan_result(data: Data) -> Result:
             *_curve(data),
         ),
         assumptions=(STEADY,),
-        closing=tuple(f"wrote {path}" for path in data.get("emitted", ())),
+        closing=[f"wrote {path}" for path in (*data.get("emitted", ()), *([plot] if plot else []))],
     )
 
 

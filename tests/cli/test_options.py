@@ -1,0 +1,311 @@
+"""Every option of every command changes the answer or is refused: none does nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shlex
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Done, Perform
+
+from perfmodel.cli import validate
+from perfmodel.cli.app import COMMANDS, built, run
+from perfmodel.errors import PerfmodelError
+from perfmodel.render.result import Result
+
+VALIDATION = {
+    "experiment": "by hand",
+    "cases": [{"model": "one", "target": "a/cpu", "predicted_ms": 11.0, "measured_ms": 10.0}],
+    "mape": 0.1,
+}
+PREDICT = "predict alexnet --on snapdragon-888/cpu"
+SELECT = "select mobilenet_v1 --on snapdragon-888 --max-latency-ms 8"
+FLEET = "select mobilenet_v1 --fleet fleet.csv --max-latency-ms 20"
+WHATIF = "whatif --model alexnet --on snapdragon-888/cpu --set slowdown=1,2"
+SWEEP = "whatif queue.toml --set task.workload.rate_per_s=40,80"
+SAMPLED = "whatif --model alexnet --on snapdragon-888/cpu --sample slowdown=uniform(1,2) --n 8"
+TABLE = "calibrate --from examples/ten_rows.csv --device my-phone"
+PARTITION = "partition alexnet --on snapdragon-888/gpu"
+OLD = "partition vgg16 --on snapdragon-835/cpu"
+CLOUD = f"{OLD} --server titan-v/gpu --link wifi"
+
+PAIRS: dict[str, tuple[str, str]] = {
+    "models --json": ("models", "models --json"),
+    "devices --kind": ("devices", "devices --kind jetson"),
+    "devices --match": ("devices", "devices --match pixel-4"),
+    "devices --profile": ("devices --match own", "devices --match own --profile own.json"),
+    "inspect MODEL": ("inspect alexnet", "inspect squeezenet"),
+    "inspect --batch-size": ("inspect alexnet", "inspect alexnet --batch-size 2"),
+    "inspect --dim": ("inspect alexnet", "inspect alexnet --dim n=2"),
+    "predict MODEL": (PREDICT, "predict squeezenet --on snapdragon-888/cpu"),
+    "predict --on": (PREDICT, "predict alexnet --on snapdragon-888/gpu"),
+    "predict --batch-size": (PREDICT, f"{PREDICT} --batch-size 4"),
+    "predict --kind": (PREDICT, f"{PREDICT} --kind first"),
+    "predict --per-layer": (f"{PREDICT} --json", f"{PREDICT} --json --per-layer"),
+    "predict --allow-uncovered": (
+        "predict odd.param --on snapdragon-888/cpu",
+        "predict odd.param --on snapdragon-888/cpu --allow-uncovered",
+    ),
+    "predict --dim": (PREDICT, f"{PREDICT} --dim n=2"),
+    "predict --queries": ("predict", "predict --queries queries.csv"),
+    "predict --output": (f"{PREDICT} --per-layer", f"{PREDICT} --per-layer -o layers.csv"),
+    "predict --export-model-explorer": (PREDICT, f"{PREDICT} --export-model-explorer nodes.json"),
+    "predict --profile": (
+        "predict alexnet --on own/cpu",
+        "predict alexnet --on own/cpu --profile own.json",
+    ),
+    "compare MODELS": (
+        "compare alexnet --on snapdragon-888/cpu",
+        "compare alexnet squeezenet --on snapdragon-888/cpu",
+    ),
+    "compare --on": (
+        "compare alexnet --on snapdragon-888/cpu",
+        "compare alexnet --on snapdragon-888/cpu --on snapdragon-888/gpu",
+    ),
+    "compare --batch-size": (
+        "compare alexnet --on snapdragon-888/cpu",
+        "compare alexnet --on snapdragon-888/cpu --batch-size 4",
+    ),
+    "compare --relative": (
+        "compare alexnet --on snapdragon-888/cpu,gpu",
+        "compare alexnet --on snapdragon-888/cpu,gpu --relative",
+    ),
+    "compare --suite": (
+        "compare --on snapdragon-888",
+        "compare --on snapdragon-888 --suite ai-benchmark",
+    ),
+    "compare --plot": (
+        "compare alexnet --on snapdragon-888/cpu",
+        "compare alexnet --on snapdragon-888/cpu --plot map.svg",
+    ),
+    "compare --profile": (
+        "compare alexnet --on own/cpu",
+        "compare alexnet --on own/cpu --profile own.json",
+    ),
+    "partition MODEL": (PARTITION, "partition squeezenet --on snapdragon-888/gpu"),
+    "partition --on": (PARTITION, "partition alexnet --on snapdragon-888/cpu"),
+    "partition --units": (PARTITION, f"{PARTITION} --units cpu"),
+    "partition --k": (f"{PARTITION} --by layer-count -k 2", f"{PARTITION} --by layer-count -k 3"),
+    "partition --by": (f"{PARTITION} -k 2", f"{PARTITION} -k 2 --by param-count"),
+    "partition --server": (OLD, CLOUD),
+    "partition --link": (CLOUD, CLOUD.replace("wifi", "3g")),
+    "partition --objective": (CLOUD, f"{CLOUD} --objective energy"),
+    "partition --batch-size": (PARTITION, f"{PARTITION} --batch-size 2"),
+    "partition --emit": (PARTITION, f"{PARTITION} --emit pieces"),
+    "partition --plot": (PARTITION, f"{PARTITION} --plot curve.svg"),
+    "partition --profile": (
+        "partition alexnet --on own/cpu",
+        "partition alexnet --on own/cpu --profile own.json",
+    ),
+    "simulate SCENARIO": ("simulate queue.toml", "simulate other.toml"),
+    "simulate --replications": ("simulate queue.toml", "simulate queue.toml --replications 3"),
+    "simulate --seed": ("simulate queue.toml", "simulate queue.toml --seed 9"),
+    "simulate --trace": ("simulate queue.toml", "simulate queue.toml --trace trace.json"),
+    "simulate --records": ("simulate queue.toml", "simulate queue.toml --records records.csv"),
+    "minspec MODEL": (
+        "minspec alexnet --max-latency-ms 50",
+        "minspec squeezenet --max-latency-ms 50",
+    ),
+    "minspec --max-latency-ms": (
+        "minspec alexnet --max-latency-ms 50",
+        "minspec alexnet --max-latency-ms 20",
+    ),
+    "whatif SCENARIO": ("whatif --set slowdown=1,2", SWEEP),
+    "whatif --model": (WHATIF, WHATIF.replace("alexnet", "squeezenet")),
+    "whatif --on": (WHATIF, WHATIF.replace("/cpu", "/gpu")),
+    "whatif --set": (WHATIF, WHATIF.replace("1,2", "1,3")),
+    "whatif --sample": (WHATIF, SAMPLED),
+    "whatif --n": (SAMPLED, SAMPLED.replace("--n 8", "--n 9")),
+    "whatif --seed": (SAMPLED, f"{SAMPLED} --seed 5"),
+    "whatif --metric": (WHATIF, f"{WHATIF} --metric energy_mj"),
+    "whatif --workers": (WHATIF, f"{WHATIF} --workers 2"),
+    "whatif --dask": (WHATIF, f"{WHATIF} --dask tcp://127.0.0.1:1"),
+    "whatif --output": (WHATIF, f"{WHATIF} -o rows.csv"),
+    "whatif --restart": (WHATIF, f"{WHATIF} --restart"),
+    "whatif --profile": (
+        "whatif --model alexnet --on own/cpu --set slowdown=1,2",
+        "whatif --model alexnet --on own/cpu --set slowdown=1,2 --profile own.json",
+    ),
+    "select MODELS": (SELECT, SELECT.replace("mobilenet_v1", "mobilenet_v2")),
+    "select --max-latency-ms": (SELECT, SELECT.replace("8 ", "8 ") + "0"),
+    "select --on": (SELECT, SELECT.replace("888", "888/gpu")),
+    "select --fleet": (SELECT, FLEET),
+    "select --min-share": (FLEET, f"{FLEET} --min-share 0.1"),
+    "select --percentile": (SELECT, f"{SELECT} --percentile 60"),
+    "select --max-memory-mb": (SELECT, f"{SELECT} --max-memory-mb 6"),
+    "select --max-energy-mj": (SELECT, f"{SELECT} --max-energy-mj 60"),
+    "select --metric": (SELECT, f"{SELECT} --metric coco_map"),
+    "select --emit": (SELECT, f"{SELECT} --emit chosen"),
+    "select --profile": (
+        "select mobilenet_v1 --on own --max-latency-ms 50",
+        "select mobilenet_v1 --on own --max-latency-ms 50 --profile own.json",
+    ),
+    "report RESULT": ("report result.json", "report queue.toml"),
+    "report --output": ("report result.json", "report result.json -o page.html"),
+    "calibrate --from": ("calibrate --device my-phone", TABLE),
+    "calibrate --device": (TABLE, TABLE.replace("my-phone", "your-phone")),
+    "calibrate --kind": (f"{TABLE} -o a.json", f"{TABLE} -o a.json --kind nothing"),
+    "calibrate --like": (TABLE, f"{TABLE} --like pixel-4"),
+    "calibrate --skip-bad": (
+        "calibrate --from bad.csv --device my-phone",
+        "calibrate --from bad.csv --device my-phone --skip-bad",
+    ),
+    "calibrate --output": (TABLE, f"{TABLE} -o phone.json"),
+    "calibrate --suggest": ("calibrate", "calibrate --suggest 1"),
+    "calibrate --on": ("calibrate --suggest 1", "calibrate --suggest 1 --on my-phone/gpu"),
+    "calibrate --budget": ("calibrate --from host", "calibrate --from host --budget 7s"),
+    "calibrate --journal": ("calibrate --from host", "calibrate --from host --journal j.jsonl"),
+    "calibrate --seed": ("calibrate --from host", "calibrate --from host --seed 5"),
+    "calibrate --profile": (
+        f"{TABLE} --like own",
+        f"{TABLE} --like own --profile own.json",
+    ),
+    "validate EXPERIMENT": ("validate host", "validate kinds"),
+    "validate --runner": ("validate", "validate --runner adb"),
+    "validate --profile": ("validate host", "validate host --profile own.json"),
+    "validate --output": ("validate host", "validate host -o page.html"),
+    "validate --budget": ("validate host", "validate host --budget 7s"),
+    "validate --journal": ("validate host", "validate host --journal j.jsonl"),
+    "validate --model": ("validate host", "validate host --model alexnet"),
+    "validate --files": ("validate host", "validate host --files examples"),
+}
+"""By command and option: two invocations of which the second gives the option."""
+
+for _option, _value in (
+    ("--percentile", "60"),
+    ("--max-memory-mb", "1"),
+    ("--max-energy-mj", "20"),
+    ("--unit", "gpu"),
+    ("--precision", "int8"),
+    ("--kind", "any"),
+    ("--fleet", "fleet.csv"),
+    ("--profile", "own.json"),
+):
+    _base = "minspec alexnet --max-latency-ms 50"
+    PAIRS[f"minspec {_option}"] = (_base, f"{_base} {_option} {_value}")
+
+SAME_ANSWER = {"simulate --workers"}
+"""Options that change how an answer is reached, never the answer: tests of their own hold that."""
+
+
+def options() -> list[str]:
+    """Command and option or argument of all that the command line accepts."""
+    found = []
+    for command in COMMANDS:
+        for parameter in built(command).params:
+            name = max(parameter.opts, key=len)
+            if parameter.param_type_name == "argument":
+                name = name.upper()
+            elif not name.startswith("--"):
+                name = f"--{name.strip('-')}"
+            if name not in ("--help", "--json"):
+                found.append(f"{command} {name}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def own_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A profile that was calibrated from ten rows."""
+    path = tmp_path_factory.mktemp("own") / "own.json"
+    table = str(ROOT / "examples" / "ten_rows.csv")
+    with redirect_stdout(io.StringIO()):
+        assert run(["calibrate", "--from", table, "--device", "own", "-o", str(path)]) == 0
+    return path
+
+
+@pytest.fixture
+def files(
+    perform: Perform, own_profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Perform:
+    """The files that `PAIRS` name, and hardware that tells what it was asked."""
+    (tmp_path / "own.json").write_bytes(own_profile.read_bytes())
+    (tmp_path / "queries.csv").write_text("model,target\nalexnet,snapdragon-888/cpu\n")
+    (tmp_path / "fleet.csv").write_text("device,share\nsnapdragon-888,0.7\npixel-4,0.3\n")
+    (tmp_path / "other.toml").write_text(
+        (tmp_path / "queue.toml").read_text().replace("rate_per_s = 80", "rate_per_s = 20")
+    )
+    rows = (tmp_path / "examples" / "ten_rows.csv").read_text().splitlines()
+    bad = rows[3].replace(rows[3].split(",")[-2], "-1")
+    (tmp_path / "bad.csv").write_text("\n".join([*rows, bad]) + "\n")
+    (tmp_path / "result.json").write_text(json.dumps(VALIDATION))
+
+    def asked(*words: object, **options: object) -> Any:
+        raise PerfmodelError(f"asked for {words} {options}")
+
+    def experiment(name: str) -> Any:
+        return lambda request: Result(title=name, answer=f"{name} {request}", data={})
+
+    monkeypatch.setattr("perfmodel.calibration.from_host.calibrate_host", asked)
+    for name in validate.EXPERIMENTS:
+        monkeypatch.setitem(validate.EXPERIMENTS, name, experiment(name))  # type: ignore[arg-type]
+    return perform
+
+
+def essence(done: Done) -> tuple[int, str]:
+    """What a command answered, without how long it took."""
+    return done.code, re.sub(r"\d+\.\d+ s\b", "", done.out + done.err)
+
+
+def test_every_option_has_a_pair() -> None:
+    assert sorted(options()) == sorted([k for k in PAIRS if "--json" not in k] + [*SAME_ANSWER])
+
+
+@pytest.mark.parametrize("option", PAIRS)
+def test_an_option_changes_the_answer_or_is_refused(option: str, files: Perform) -> None:
+    without, given = (essence(files(*shlex.split(words))) for words in PAIRS[option])
+    assert without != given
+    assert given[0] in (0, 1, 2)
+
+
+def test_a_value_given_twice_is_refused_where_one_is_meant(perform: Perform) -> None:
+    for command in ("predict alexnet", "partition alexnet", "whatif --model alexnet"):
+        done = perform(*command.split(), "--on", "pixel-4/cpu", "--on", "pixel-4/gpu", "--json")
+        assert done.code == 2
+        assert "--on is given twice" in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("comma", "repeated"),
+    [
+        (
+            "compare alexnet --on snapdragon-888/cpu,gpu",
+            "compare alexnet --on snapdragon-888/cpu --on snapdragon-888/gpu",
+        ),
+        (f"{PARTITION} --units cpu,npu", f"{PARTITION} --units cpu --units npu"),
+    ],
+)
+def test_several_are_given_by_comma_or_again(comma: str, repeated: str, perform: Perform) -> None:
+    one, other = perform(*comma.split()), perform(*repeated.split())
+    assert essence(one) == essence(other)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("predict --queries q.csv alexnet", "MODEL does nothing with --queries"),
+        ("predict --queries q.csv --kind steady", "--kind does nothing with --queries"),
+        ("predict alexnet --on pixel-4/cpu -o x.csv", "--output does nothing without --per-layer"),
+        ("compare --suite ai-benchmark --on pixel-4 --relative", "--relative does nothing"),
+        ("select alexnet --on pixel-4 --min-share 0.5", "--min-share does nothing"),
+        ("whatif queue.toml --set seed=1,2 --profile a.json", "--profile does nothing"),
+        (f"{WHATIF} --n 4", "--n does nothing without --sample"),
+        (f"{WHATIF} --seed 4", "--seed does nothing"),
+        (f"{TABLE} --budget 3min", "--budget does nothing with --from FILE"),
+        (f"{TABLE} --on pixel-4/cpu", "--on does nothing without --suggest"),
+        ("calibrate --from host --like pixel-4", "--like does nothing with --from host"),
+        ("calibrate --suggest 2 -o x.json", "--output does nothing with --suggest"),
+        ("validate kinds --files x", "--files does nothing in validate kinds"),
+        ("validate host --runner tflite", "--runner does nothing where an experiment is named"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    words: str, says: str, perform: Perform
+) -> None:
+    done = perform(*words.split())
+    assert done.code == 2
+    assert says in done.err
