@@ -285,7 +285,7 @@ def _over_cuda(source: str, request: DeviceRequest) -> DeviceRows:
     if not files:
         raise RunnerError(
             f"nothing was measured: {next(iter(failures), 'the budget was spent')}",
-            "give a larger --budget, or name other --models",
+            "give a larger --budget, or other networks by --model",
         )
     table, _ = read_measurements(files, device=request.device, skip_bad=True)
     # the same network is timed on a stream as well, and that is not how it is run

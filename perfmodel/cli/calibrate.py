@@ -8,39 +8,65 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfmodel.cli.options import Journal, Json, Profiles, Seed, duration_s, refuse_idle
-from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError
+from perfmodel.cli.options import (
+    OF_ADB,
+    OF_SSH,
+    BenchmarkModel,
+    Cores,
+    Files,
+    Journal,
+    Json,
+    OnlyModels,
+    Profiles,
+    Seed,
+    Serial,
+    Trtexec,
+    duration_s,
+    refuse_idle,
+)
+from perfmodel.errors import MeasurementError, PerfmodelError
 
 if TYPE_CHECKING:
     from perfmodel.measurements.table import BadRow, MeasurementTable
+    from perfmodel.render.result import Result
+    from perfmodel.runners.device_options import DeviceOptions
 
-HARDWARE = ("host", "cuda", "adb", "ssh")
-"""What `--from` may name beside files."""
-
-ABSENT = {
-    "cuda": "measure with `python -m validation.cuda` and give its table to --from",
-    "adb": "run TFLite's benchmark_model on the phone and give its log to --from",
-    "ssh": "run trtexec on the board and give its log to --from (docs/jetson.md)",
+OF_LEARNING = ("kind", "like", "profile")
+OF_MEASURING = ("budget", "journal")
+IDLE = {
+    "host": (*OF_LEARNING, "skip_bad", "model", "files", *OF_ADB, *OF_SSH),
+    "adb": ("skip_bad", "seed", *OF_SSH),
+    "ssh": ("skip_bad", "seed", "model", *OF_ADB),
+    "cuda": ("skip_bad", "files", *OF_ADB, *OF_SSH),
+    "FILE": (*OF_MEASURING, "seed", "model", "files", *OF_ADB, *OF_SSH),
 }
-OF_FILES = ("kind", "like", "skip_bad", "profile")
-OF_HARDWARE = ("budget", "journal", "seed")
+"""What `--from` names (beside files, hardware) and the options that do nothing with it."""
 
 
 def command(
     context: typer.Context,
     source: Annotated[
         list[str] | None,
-        typer.Option("--from", help="A table or tool log; or host: measure this machine."),
+        typer.Option(
+            "--from",
+            help="A table or tool log; or what is measured: host (this machine), cuda (its GPU), "
+            "adb (a phone), ssh:HOST (a Jetson).",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="Name of the device, such as my-phone.")] = "",
     kind: Annotated[
-        str, typer.Option(help="phone, jetson, board, laptop, desktop, server or host.")
-    ] = "phone",
+        str,
+        typer.Option(
+            help="phone, jetson, board, laptop, desktop, server or host; of a table: phone."
+        ),
+    ] = "",
     like: Annotated[str, typer.Option(help="A known device to borrow from.")] = "",
     skip_bad: Annotated[bool, typer.Option(help="Leave bad rows out and list them.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The profile; default: your profile folder."),
+        typer.Option(
+            "-o", "--output", help="The profile; else in your profile folder, of host: here."
+        ),
     ] = None,
     suggest: Annotated[
         int | None,
@@ -50,6 +76,12 @@ def command(
     budget: Annotated[str, typer.Option(help="Time for measuring, such as 10min.")] = "10min",
     journal: Journal = None,
     seed: Seed = 0,
+    model: OnlyModels = None,
+    files: Files = None,
+    benchmark_model: BenchmarkModel = None,
+    serial: Serial = "",
+    cores: Cores = "",
+    trtexec: Trtexec = "",
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -57,30 +89,54 @@ def command(
 
     Example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone
     """
-    from perfmodel.cli.output import check_outputs
+    from perfmodel.cli.output import check_outputs, show
     from perfmodel.devices.profile import KINDS
+    from perfmodel.runners.device_options import DeviceOptions
 
-    if kind not in KINDS:
+    if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
     sources, profiles = source or [], profile or []
     if suggest is not None:
-        refuse_idle(context, "with --suggest", "output", "kind", *OF_HARDWARE)
+        refuse_idle(context, "with --suggest", "output", "kind", *IDLE["FILE"])
         return _suggest(suggest, sources, device, on, like, skip_bad, profiles, as_json)
     refuse_idle(context, "without --suggest", "on")
     if not sources:
         raise PerfmodelError(
-            "calibrate needs --from FILE, --from host, or --suggest N",
+            "calibrate needs --from FILE, --from host, cuda, adb or ssh:HOST, or --suggest N",
             "for example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone",
         )
     check_outputs(output, journal)
-    hardware = [s for s in sources if s.partition(":")[0] in HARDWARE and not Path(s).is_file()]
-    if hardware:
-        if len(sources) > 1:
-            raise PerfmodelError(f"--from {hardware[0]} stands alone", "give files in another call")
-        refuse_idle(context, f"with --from {hardware[0]}", *OF_FILES)
-        return _measure(hardware[0], budget, output, journal, device, seed, as_json)
-    refuse_idle(context, "with --from FILE: nothing is measured", *OF_HARDWARE)
-    return _learn(sources, device, kind, like, skip_bad, profiles, output, as_json)
+    measured = [s for s in sources if s.partition(":")[0] in IDLE and not Path(s).is_file()]
+    if not measured:
+        refuse_idle(context, "with --from FILE: nothing is measured", *IDLE["FILE"])
+        return _learn(sources, device, kind or "phone", like, skip_bad, profiles, output, as_json)
+    if len(sources) > 1:
+        raise PerfmodelError(f"--from {measured[0]} stands alone", "give files in another call")
+    name = measured[0].partition(":")[0]
+    refuse_idle(context, f"with --from {name}", *IDLE[name])
+    seconds = duration_s(budget)
+    if name == "host":
+        show(_of_host(seconds, output, journal, device, seed), as_json)
+        return 0
+    options = DeviceOptions(
+        benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
+    )
+    models = (*(model or ()), *(str(path) for path in model_files(files, measured[0])))
+    made = _of_device(
+        measured[0],
+        device,
+        budget_s=seconds,
+        output=output,
+        journal=journal,
+        seed=seed,
+        models=models,
+        options=options,
+        like=like,
+        kind=kind,
+        profiles=profiles,
+    )
+    show(made, as_json)
+    return 0
 
 
 def _learn(
@@ -95,15 +151,11 @@ def _learn(
 ) -> int:
     """A profile from files of measurements."""
     from perfmodel.calibration.from_table import calibrate_device
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import show
     from perfmodel.devices.profile import write_profile
-    from perfmodel.devices.registry import user_folder
     from perfmodel.render.calibration import calibration_data, calibration_result
 
-    if not device:
-        raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
-    path = output or user_folder() / f"{device}.json"
-    check_outputs(path)
+    path = _profile_path(device, output)
     table, bad = _read(sources, device, skip_bad)
     made = calibrate_device(
         table, device=device, like=like, kind=kind, skip_bad=skip_bad, profiles=profiles
@@ -127,32 +179,77 @@ def _read(
     return read_measurements(paths, device=device, skip_bad=skip_bad)
 
 
-def _measure(
-    source: str,
-    budget: str,
-    output: Path | None,
-    journal: Path | None,
-    device: str,
-    seed: int,
-    as_json: bool,
-) -> int:
-    """Measure hardware and learn it."""
+def _of_host(
+    budget_s: float, output: Path | None, journal: Path | None, device: str, seed: int
+) -> Result:
+    """This machine's profile, from random networks that run on it."""
     from perfmodel.calibration.from_host import calibrate_host, calibration_to_dict
-    from perfmodel.cli.output import show
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import host_calibration_result
 
-    name = source.partition(":")[0]
-    if name != "host":
-        raise RunnerError(f"--from {name}: this build has no such runner", ABSENT[name])
-    seconds = duration_s(budget)
     path = output or Path(f"{device or 'host'}.json")
     book = journal or path.with_suffix(".journal.jsonl")
-    done = calibrate_host(seconds, book, seed=seed, device=device or "host")
+    done = calibrate_host(budget_s, book, seed=seed, device=device or "host")
     write_profile(done.profile, path)
-    data = {**calibration_to_dict(done), "profile": str(path), "journal": str(book)}
-    show(host_calibration_result(data), as_json)
-    return 0
+    return host_calibration_result(
+        {**calibration_to_dict(done), "profile": str(path), "journal": str(book)}
+    )
+
+
+def _of_device(
+    source: str,
+    device: str,
+    *,
+    budget_s: float,
+    output: Path | None,
+    journal: Path | None,
+    seed: int,
+    models: tuple[str, ...],
+    options: DeviceOptions,
+    like: str,
+    kind: str,
+    profiles: Sequence[Path],
+) -> Result:
+    """The profile of an attached device, from networks that run on it."""
+    from perfmodel.calibration.from_device import DeviceRequest, calibrate_device_over
+    from perfmodel.devices.profile import write_profile
+    from perfmodel.render.calibration import device_calibration_result
+
+    path = _profile_path(device, output)
+    request = DeviceRequest(
+        device=device,
+        journal=journal or Path(f"{device}.journal.jsonl"),
+        budget_s=budget_s,
+        models=models,
+        seed=seed,
+        options=options,
+    )
+    made = calibrate_device_over(source, request, like=like, kind=kind, profiles=profiles)
+    write_profile(made.calibration.device, path)
+    return device_calibration_result(made, path, named=output is not None)
+
+
+def _profile_path(device: str, output: Path | None) -> Path:
+    """Where a device's profile goes; `PerfmodelError` without a name for the device."""
+    from perfmodel.cli.output import check_outputs
+    from perfmodel.devices.registry import user_folder
+
+    if not device:
+        raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
+    path = output or user_folder() / f"{device}.json"
+    check_outputs(path)
+    return path
+
+
+def model_files(folder: Path | None, source: str) -> list[Path]:
+    """The model files of a folder that a device's tool runs; an error if it holds none."""
+    if folder is None:
+        return []
+    pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise PerfmodelError(f"{folder}: holds no {pattern} file")
+    return found
 
 
 def _suggest(

@@ -40,6 +40,28 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything random: the same g
 Journal = Annotated[
     Path | None, typer.Option(help="Where measurements are kept, so that a run can go on.")
 ]
+OnlyModels = Annotated[
+    list[str] | None, typer.Option("--model", help="Only these networks; may be repeated.")
+]
+Files = Annotated[
+    Path | None, typer.Option(help="Folder of real model files: .tflite, or .onnx over ssh.")
+]
+BenchmarkModel = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PERFMODEL_BENCHMARK_MODEL", help="TFLite's benchmark_model, built for the phone."
+    ),
+]
+Serial = Annotated[
+    str, typer.Option(envvar="ANDROID_SERIAL", help="The phone, where several are attached.")
+]
+Cores = Annotated[
+    str, typer.Option(help="Cores of the phone to run on, as a hexadecimal mask such as f0.")
+]
+Trtexec = Annotated[str, typer.Option(help="Path of trtexec on the board.")]
+
+OF_ADB, OF_SSH = ("benchmark_model", "serial", "cores"), ("trtexec",)
+"""Parameters of the devices' options above, by how the device is reached."""
 
 LARGEST_SIZE = 1_000_000
 """Of a symbolic dimension: tensors beyond it would not fit any device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from perfmodel.render.result import Data, Result, Table, plain
 from perfmodel.render.text import percent
 
 if TYPE_CHECKING:
+    from perfmodel.calibration.from_device import DeviceCalibration
     from perfmodel.calibration.from_table import CalibratedTarget, Calibration
     from perfmodel.measurements.table import BadRow
 
@@ -73,6 +75,26 @@ def _described(made: Data) -> list[str]:
         f"cases); {percent(made['interval_coverage'])} interval {low:.2f} to {high:.2f} times the "
         "prediction",
     ]
+
+
+def device_calibration_result(made: DeviceCalibration, path: Path, *, named: bool) -> Result:
+    """Describe a calibration of an attached device: its profile, and what was measured for it."""
+    measured, calibration = made.measured, made.calibration
+    data = calibration_data(calibration, path, calibration.unused) | {
+        "journal": str(made.journal),
+        "finished": measured.finished,
+        "failures": list(measured.failures),
+        "warnings": list(measured.warnings),
+        "facts": dict(measured.facts),
+        "files": [str(f) for f in measured.files],
+    }
+    result = calibration_result(data, named=named)
+    ended = "" if measured.finished else "; the budget ended first: the same command goes on"
+    return replace(
+        result,
+        warnings=(*result.warnings, *measured.warnings, *measured.failures),
+        closing=(f"raw values: {made.journal}{ended}", *result.closing),
+    )
 
 
 def host_calibration_result(data: Data) -> Result:
