@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Done, Perform
+from cli_folder import ROOT, Done, Perform
 
 from perfmodel.cli import validate
 from perfmodel.cli.app import COMMANDS, built, run
@@ -30,6 +30,8 @@ WHATIF = "whatif --model alexnet --on snapdragon-888/cpu --set slowdown=1,2"
 SWEEP = "whatif queue.toml --set task.workload.rate_per_s=40,80"
 SAMPLED = "whatif --model alexnet --on snapdragon-888/cpu --sample slowdown=uniform(1,2) --n 8"
 TABLE = "calibrate --from examples/ten_rows.csv --device my-phone"
+ADB = "calibrate --from adb --device my-phone"
+SSH = "calibrate --from ssh:board --device my-board"
 PARTITION = "partition alexnet --on snapdragon-888/gpu"
 OLD = "partition vgg16 --on snapdragon-835/cpu"
 CLOUD = f"{OLD} --server titan-v/gpu --link wifi"
@@ -161,6 +163,12 @@ PAIRS: dict[str, tuple[str, str]] = {
     "calibrate --budget": ("calibrate --from host", "calibrate --from host --budget 7s"),
     "calibrate --journal": ("calibrate --from host", "calibrate --from host --journal j.jsonl"),
     "calibrate --seed": ("calibrate --from host", "calibrate --from host --seed 5"),
+    "calibrate --model": (ADB, f"{ADB} --model mobilenet_v1"),
+    "calibrate --files": (ADB, f"{ADB} --files examples"),
+    "calibrate --benchmark-model": (ADB, f"{ADB} --benchmark-model tool"),
+    "calibrate --serial": (ADB, f"{ADB} --serial R58"),
+    "calibrate --cores": (ADB, f"{ADB} --cores f0"),
+    "calibrate --trtexec": (SSH, f"{SSH} --trtexec /opt/trtexec"),
     "calibrate --profile": (
         f"{TABLE} --like own",
         f"{TABLE} --like own --profile own.json",
@@ -241,6 +249,7 @@ def files(
         return lambda request: Result(title=name, answer=f"{name} {request}", data={})
 
     monkeypatch.setattr("perfmodel.calibration.from_host.calibrate_host", asked)
+    monkeypatch.setattr("perfmodel.calibration.from_device.calibrate_device_over", asked)
     for name in validate.EXPERIMENTS:
         monkeypatch.setitem(validate.EXPERIMENTS, name, experiment(name))  # type: ignore[arg-type]
     return perform

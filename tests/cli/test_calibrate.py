@@ -1,0 +1,77 @@
+"""`calibrate --from adb`: from a phone (a stand-in) to a prediction, by commands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_folder import Perform
+
+from perfmodel.formats.load import load
+from perfmodel.formats.tflite.writer import write_tflite
+from tests.runners.test_device_runners import program
+
+
+@pytest.fixture
+def phone(perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
+    """Commands beside a phone that runs MobileNet V1 in 40 ms."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    Path(program(tools, "fake_adb.py")).rename(tools / "adb")
+    (tmp_path / "benchmark_model").write_bytes(b"\x7fELF")
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    monkeypatch.setenv("FAKE_ADB_CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("FAKE_ADB_SCENARIO", "")
+    monkeypatch.setenv("FAKE_ADB_MEAN_US", json.dumps({"mobilenet_v1": 40_000.0}))
+    return perform
+
+
+ASKED = (
+    "calibrate",
+    "--from",
+    "adb",
+    "--device",
+    "my-phone",
+    "--benchmark-model",
+    "benchmark_model",
+)
+
+
+def test_a_phone_is_measured_and_then_predicts(phone: Perform) -> None:
+    done = phone(*ASKED, "--model", "mobilenet_v1", "--json")
+    assert done.code == 0, done.out + done.err
+    assert done.json["finished"]
+    assert done.json["targets"][0]["networks"] == 1
+    assert Path(done.json["journal"]).is_file()
+    answer = phone("predict", "mobilenet_v1", "--on", "my-phone/cpu", "--json").json
+    assert answer["latency_ms"] == pytest.approx(40.0, rel=0.25)
+
+
+def test_a_folder_of_files_is_measured(phone: Perform, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write_tflite(load("mobilenet_v1@width=0.25"), tmp_path / "models" / "mobilenet_v1_small.tflite")
+    done = phone(*ASKED, "--files", "models", "-o", "p.json")
+    assert done.code == 0, done.err
+    assert "my-phone: 1 targets, profile in p.json" in done.out
+    assert "raw values: my-phone.journal.jsonl" in done.out
+    assert "--profile p.json" in done.out
+
+
+@pytest.mark.parametrize(
+    ("scenario", "says"), [("none", "no phone"), ("unauthorized", "not authorised this computer")]
+)
+def test_without_a_phone_one_line_says_what_to_do(
+    phone: Perform, monkeypatch: pytest.MonkeyPatch, scenario: str, says: str
+) -> None:
+    monkeypatch.setenv("FAKE_ADB_SCENARIO", scenario)
+    done = phone(*ASKED, "--json")
+    assert done.code == 2
+    assert says in done.json["error"]["message"] + done.json["error"]["hint"]
+
+
+def test_an_empty_folder_of_files_is_refused(phone: Perform, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    assert "holds no *.tflite file" in phone(*ASKED, "--files", "models").err
+    ssh = phone("calibrate", "--from", "ssh:board", "--device", "b", "--files", "models")
+    assert "holds no *.onnx file" in ssh.err
