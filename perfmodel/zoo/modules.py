@@ -25,6 +25,7 @@ MODULES = {
     "nasbench": "nasbench201",
     "supernets": "fbnet once_for_all",
     "transformer": "vit_b16 vit_b32 mobilebert",
+    "language": "bert_large gpt2_large gpt3_xl gpt3_2_7b opt_1_3b switch_xl4",
     "detect": "ssd_mobilenet_v1 ssdlite_mobilenet_v2 yolo_v3_tiny yolo_v4_tiny",
     "segment": "deeplab_v3plus deeplab_v3",
     "enhance": "vdsr srgan dped pynet unet",

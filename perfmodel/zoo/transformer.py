@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from perfmodel.errors import GraphError
@@ -28,14 +29,21 @@ def layer_norm(g: GraphBuilder, x: str) -> str:
     return g.op("layer_norm", x, g.constant((width,)), g.constant((width,)), axes=(-1,))
 
 
-def attention(g: GraphBuilder, q: str, k: str, v: str, heads: int, bias: str = "") -> str:
-    """Scaled dot-product attention of (batch, tokens, width) tensors; `bias` adds to the scores.
+def attention(
+    g: GraphBuilder,
+    q: str,
+    k: str,
+    v: str,
+    heads: int,
+    on_scores: Callable[[str], str] = lambda scores: scores,
+) -> str:
+    """Dot-product attention of (batch, tokens, width) tensors.
 
-    The scale is folded into the projection of the queries.
+    `on_scores` adds what is done to the scores before the softmax: by default nothing, where their
+    scale is folded into the projection of the queries.
     """
     scores = g.op("matmul", _split(g, q, heads), _split(g, k, heads), transpose_b=True)
-    if bias:
-        scores = g.binary("add", scores, bias)
+    scores = on_scores(scores)
     mixed = g.op("matmul", g.op("softmax", scores), _split(g, v, heads))
     batch, _, tokens, size = g.shape(mixed)
     mixed = g.op("transpose", mixed, perm=(0, 2, 1, 3))
@@ -48,8 +56,11 @@ def _split(g: GraphBuilder, x: str, heads: int) -> str:
     return g.op("transpose", x, perm=(0, 2, 1, 3))
 
 
-def _linear(g: GraphBuilder, x: str, out: int, activation: str = "none") -> str:
-    return g.fc(x, out, activation=activation, keep_dims=True)
+def linear(
+    g: GraphBuilder, x: str, out: int, activation: str = "none", *, bias: bool = True
+) -> str:
+    """A product of the last axis with weights: (batch, tokens, `out`)."""
+    return g.fc(x, out, activation=activation, bias=bias, keep_dims=True)
 
 
 def vit(g: GraphBuilder, resolution: int, classes: int, batch: int, *, patch: int) -> str:
@@ -73,11 +84,11 @@ def vit(g: GraphBuilder, resolution: int, classes: int, batch: int, *, patch: in
 
 
 def _vit_layer(g: GraphBuilder, x: str) -> str:
-    projected = _linear(g, layer_norm(g, x), 3 * 768)
+    projected = linear(g, layer_norm(g, x), 3 * 768)
     q, k, v = g.add_op("split", [projected], {"axis": 2, "sizes": (768,) * 3})
-    x = g.binary("add", x, _linear(g, attention(g, q, k, v, 12), 768))
-    y = g.op("gelu", _linear(g, layer_norm(g, x), 4 * 768))
-    return g.binary("add", x, _linear(g, y, 768))
+    x = g.binary("add", x, linear(g, attention(g, q, k, v, 12), 768))
+    y = g.op("gelu", linear(g, layer_norm(g, x), 4 * 768))
+    return g.binary("add", x, linear(g, y, 768))
 
 
 def mobilebert(g: GraphBuilder, sequence: int, batch: int) -> str:
@@ -91,7 +102,7 @@ def mobilebert(g: GraphBuilder, sequence: int, batch: int) -> str:
     segments = g.input((batch, sequence), "segment_ids", "int32")
     bias = g.input((batch, 1, 1, sequence), "attention_bias")
     x = g.op("gather", g.constant((30_522, 128), "word_embeddings"), ids, axis=0)
-    x = _linear(g, _trigram(g, x), 512)
+    x = linear(g, _trigram(g, x), 512)
     positions = g.constant((512, 512), "position_embeddings")
     used = g.op("slice", positions, begin=(0, 0), size=(sequence, 512))
     x = g.binary("add", x, used)
@@ -99,7 +110,7 @@ def mobilebert(g: GraphBuilder, sequence: int, batch: int) -> str:
     x = affine(g, g.binary("add", x, kind))
     for _ in range(24):
         x = _mobilebert_layer(g, x, bias)
-    return _linear(g, x, 2)
+    return linear(g, x, 2)
 
 
 def _trigram(g: GraphBuilder, x: str) -> str:
@@ -114,15 +125,15 @@ def _trigram(g: GraphBuilder, x: str) -> str:
 
 
 def _mobilebert_layer(g: GraphBuilder, x: str, bias: str) -> str:
-    narrow = affine(g, _linear(g, x, 128))
-    shared = affine(g, _linear(g, x, 128))
-    q, k, v = _linear(g, shared, 128), _linear(g, shared, 128), _linear(g, x, 128)
-    y = _linear(g, attention(g, q, k, v, 4, bias), 128)
+    narrow = affine(g, linear(g, x, 128))
+    shared = affine(g, linear(g, x, 128))
+    q, k, v = linear(g, shared, 128), linear(g, shared, 128), linear(g, x, 128)
+    y = linear(g, attention(g, q, k, v, 4, lambda s: g.binary("add", s, bias)), 128)
     y = affine(g, g.binary("add", y, narrow))
     for _ in range(4):
-        inner = _linear(g, y, 512, "relu")
-        y = affine(g, g.binary("add", _linear(g, inner, 128), y))
-    return affine(g, g.binary("add", _linear(g, y, 512), x))
+        inner = linear(g, y, 512, "relu")
+        y = affine(g, g.binary("add", linear(g, inner, 128), y))
+    return affine(g, g.binary("add", linear(g, y, 512), x))
 
 
 ENTRIES = (
