@@ -139,7 +139,7 @@ def _drawn(seed: int) -> list[Graph]:
 def _zoo() -> list[Graph]:
     from perfmodel import zoo
 
-    return [zoo.build(name) for name in zoo.names()]
+    return [zoo.build(name) for name in zoo.mobile_names()]
 
 
 def _table(graph: Graph) -> KernelTable:

@@ -108,7 +108,7 @@ def validate_host(
 def _zoo_names() -> tuple[str, ...]:
     from perfmodel import zoo
 
-    return zoo.names()
+    return zoo.mobile_names()
 
 
 def _build(profile: DeviceProfile) -> str:

@@ -1,4 +1,4 @@
-"""Graphs of networks: types, shape inference, readers, the .tflite writer and the zoo."""
+"""Graphs of networks: tensors and operators in order, how shapes follow, how a batch changes."""
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph, Op, Tensor, check_graph

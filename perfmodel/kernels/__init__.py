@@ -1,6 +1,7 @@
 """Cost: what a network demands (MACs, bytes, memory) and the kernels it becomes; no device here."""
 
-from perfmodel.kernels.fusion import FUSION, fuse, kernel_of
+from perfmodel.kernels.fusion import fuse, kernel_of
+from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.kernel import Kernel, KernelTable
 from perfmodel.kernels.kernel_classes import CLASSES, kernel_class
 from perfmodel.kernels.memory import MemoryPlan, peak_activation_bytes, plan_memory

@@ -8,173 +8,20 @@ leaves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perfmodel.errors import TargetError
+from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op, Tensor
 from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+from perfmodel.kernels.fusion_rules import ANY_UNARY, CONV, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class
 from perfmodel.kernels.operators import MACS, op_macs
 
-_CONV = frozenset({"conv2d", "transpose_conv2d"})
-_DENSE = _CONV | {"fully_connected"}
-_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
-"""Normalisations that are several operators in some frameworks, the last of them an addition."""
-_NEVER_RUN = frozenset({"identity", "dropout"})
-_VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
-_RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
-_ANY_UNARY = frozenset(UNARY) - _NEVER_RUN
 
-
-@dataclass(frozen=True)
-class FusionRules:
-    """What one framework folds into the kernel before it, and what costs nothing.
-
-    `activations` fold into `hosts`; `batch_norm` (and scale, and adding or multiplying a constant)
-    into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
-    add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
-    any element-wise operator into any kernel if `pointwise`.
-    `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
-    """
-
-    hosts: frozenset[str]
-    activations: frozenset[str]
-    free: frozenset[str]
-    batch_norm: bool = False
-    affine: bool = False
-    residual: bool = False
-    pad: bool = False
-    pointwise: bool = False
-    finished_format: str = ""
-    source: str = ""
-
-
-FUSION: Mapping[str, FusionRules] = {
-    "ncnn": FusionRules(
-        hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "mish", "hard_swish"},
-        free=_NEVER_RUN | {"shape"},
-        batch_norm=True,
-        finished_format="ncnn",
-        source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
-    ),
-    "tflite-cpu": FusionRules(
-        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
-        activations=_RELUS,
-        free=_VIEWS,
-        batch_norm=True,
-        pad=True,
-        source="TFLite converter (fused activation functions); XNNPACK folds pads and clamps",
-    ),
-    "tflite-gpu": FusionRules(
-        hosts=_DENSE,
-        activations=_ANY_UNARY,
-        free=_NEVER_RUN | {"shape"},
-        batch_norm=True,
-        residual=True,
-        pad=True,
-        pointwise=True,
-        source="TFLite gpu/common: linkable (element-wise) operations merge into their producer",
-    ),
-    "mnn": FusionRules(
-        hosts=_CONV,
-        activations=frozenset({"relu", "relu6"}),
-        free=_VIEWS,
-        batch_norm=True,
-        source="MNN converter, MergeReluToConvolution, MergeBNToConvolution",
-    ),
-    "acl": FusionRules(
-        hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_swish", "swish"},
-        free=_VIEWS,
-        batch_norm=True,
-        source="Arm Compute Library src/graph/mutators/NodeFusionMutator.cpp",
-    ),
-    "tensorrt": FusionRules(
-        hosts=_DENSE,
-        activations=_ANY_UNARY,
-        free=_VIEWS | {"concat", "split"},
-        batch_norm=True,
-        residual=True,
-        pad=True,
-        pointwise=True,
-        source="TensorRT developer guide, layer fusion: conv-activation, conv-add, pointwise; "
-        "concatenation is elided, its inputs are written in place",
-    ),
-    "cudnn": FusionRules(
-        hosts=_DENSE | {"add", "mul"},
-        activations=frozenset({"relu", "relu6", "clip"}),
-        free=_VIEWS,
-        batch_norm=True,
-        affine=True,
-        residual=True,
-        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; cuBLASLt "
-        "epilogues; one kernel for a lone normalisation, as perfmodel.runners.cuda runs them",
-    ),
-    "onnxruntime": FusionRules(
-        hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_sigmoid"},
-        free=_VIEWS,
-        batch_norm=True,
-        residual=True,
-        pad=True,
-        source="ONNX Runtime docs, graph optimizations: constant folding, conv-add-activation",
-    ),
-    "vanilla": FusionRules(
-        hosts=frozenset(),
-        activations=frozenset(),
-        free=_VIEWS,
-        source="one CUDA kernel an operator, nothing folded",
-    ),
-}
-"""Rules by framework."""
-
-RULES_OF: Mapping[str, str] = {
-    "tflite": "tflite-cpu",
-    "litert": "tflite-cpu",
-    "nnapi": "tflite-gpu",
-    "pytorch": "vanilla",
-    "caffe": "vanilla",
-    "miopen": "cudnn",
-    "gemmlowp": "vanilla",
-    # mobile engines fold activations and normalisation into convolutions
-    "tnn": "acl",
-    "paddle-lite": "acl",
-    "mace": "acl",
-    # compilers fold every element-wise operator into its producer
-    "tvm": "tflite-gpu",
-    "qnn": "tflite-gpu",
-    "snpe": "tflite-gpu",
-    # one kernel an operator
-    "tensorflow": "vanilla",
-    "darknet": "vanilla",
-    "torch7": "vanilla",
-    "cl-nn": "vanilla",
-    "chainer": "vanilla",
-    "cudaconvnet2": "vanilla",
-    "fbfft": "vanilla",
-    "neon": "vanilla",
-}
-"""Frameworks that follow the rules of another."""
-
-
-def fusion_rules(framework: str) -> FusionRules:
-    """Rules of a framework; raises `TargetError` with the known names for an unknown one."""
-    name = framework
-    while name not in FUSION and name not in RULES_OF and "-" in name:
-        # a build of a framework follows its rules: torch7-cudnn-5.1, paddle-lite-armv7
-        name = name.rpartition("-")[0]
-    rules = FUSION.get(RULES_OF.get(name, name))
-    if rules is None:
-        known = ", ".join(sorted({*FUSION, *RULES_OF}))
-        raise TargetError(f"no fusion rules for framework {framework!r}", f"known: {known}")
-    return rules
-
-
-@dataclass
+@dataclass(eq=False)
 class _Group:
+    place: int
     main: Op
     ops: list[Op] = field(default_factory=list)
     activation: str = "none"
@@ -216,7 +63,7 @@ class _Fuser:
     def _waits(self, op: Op) -> bool:
         if op.kind != "pad" or not self.rules.pad or not self._private(op.outputs[0]):
             return False
-        return self.graph.ops[self.consumers[op.outputs[0]][0]].kind in _CONV
+        return self.graph.ops[self.consumers[op.outputs[0]][0]].kind in CONV
 
     def _private(self, tensor: str) -> bool:
         return tensor not in self.kept and len(self.consumers.get(tensor, ())) == 1
@@ -225,13 +72,13 @@ class _Fuser:
         pads = [self.waiting_pads.pop(n) for n in op.inputs if n in self.waiting_pads]
         written = op.attrs.get("activation", "none")
         separate = written != "none" and not self._folds_activation(op.kind, written)
-        group = _Group(op, [*pads, op], "none" if separate else written)
+        group = _Group(len(self.groups), op, [*pads, op], "none" if separate else written)
         self.groups.append(group)
         if separate:
             # the graph's short form of two operators that this framework runs one by one
             attrs = {"activation": "none"}
             unary = Op(op.name, written, op.outputs, op.outputs, attrs)
-            group = _Group(unary, [unary], written, suffix=f"/{written}")
+            group = _Group(len(self.groups), unary, [unary], written, suffix=f"/{written}")
             self.groups.append(group)
         self.group_of.update(dict.fromkeys(op.outputs, group))
 
@@ -248,7 +95,7 @@ class _Fuser:
             for t in self.graph.activations_in(op)
             if t.name in self.group_of and self._private(t.name)
         ]
-        for host in sorted(hosts, key=self.groups.index, reverse=True):
+        for host in sorted(hosts, key=lambda group: group.place, reverse=True):
             if self._allowed(op, host):
                 host.ops.append(op)
                 self.group_of.update(dict.fromkeys(op.outputs, host))
@@ -269,19 +116,19 @@ class _Fuser:
         constants_only = len(self.graph.activations_in(op)) == 1
         if not same_shape:
             return False
-        if rules.pointwise and (op.kind in _ANY_UNARY or op.kind in BINARY):
+        if rules.pointwise and (op.kind in ANY_UNARY or op.kind in BINARY):
             return True
         if rules.affine and op.kind == "add" and constants_only and host.main.kind == "mul":
             # multiply and add by constants: together a normalisation
             return host.activation == "none" and len(host.ops) == 1
         if op.kind in ("batch_norm", "scale") or (op.kind in ("add", "mul") and constants_only):
             plain = host.activation == "none" and not host.residual
-            return rules.batch_norm and host.main.kind in _CONV and plain
+            return rules.batch_norm and host.main.kind in CONV and plain
         if op.kind in rules.activations:
             return host.main.kind in rules.hosts and host.activation == "none"
         if op.kind == "add" and not constants_only:
             plain = host.activation == "none" and not host.residual
-            return rules.residual and host.main.kind in _CONV and plain
+            return rules.residual and host.main.kind in CONV and plain
         return False
 
 
@@ -289,17 +136,20 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     """The kernels that `framework` runs for `graph`, in order.
 
     Every operator with a cost is in one kernel (`fused` names it), except free ones that follow no
-    kernel. An activation written as an attribute that the framework cannot fold is a kernel of its
-    own, named `OP/ACTIVATION`. Uncovered operators are left out: ask `uncovered_ops`. Raises
-    `TargetError` for an unknown framework.
+    kernel and, where an exporter stands before the framework, what it leaves out (`exported`). An
+    activation written as an attribute that the framework cannot fold is a kernel of its own, named
+    `OP/ACTIVATION`. Uncovered operators are left out: ask `uncovered_ops`. Raises `TargetError` for
+    an unknown framework.
     """
-    groups = _Fuser(graph, fusion_rules(framework)).run()
+    rules = fusion_rules(framework)
+    run = graph if rules.runs_dead_branches else exported(graph)
+    groups = _Fuser(run, rules).run()
     return tuple(_kernel(graph, group) for group in groups)
 
 
 def kernel_of(graph: Graph, op: Op) -> Kernel:
     """The kernel of one operator alone, nothing folded into it."""
-    return _kernel(graph, _Group(op, [op], op.attrs.get("activation", "none")))
+    return _kernel(graph, _Group(0, op, [op], op.attrs.get("activation", "none")))
 
 
 def _kernel(graph: Graph, group: _Group) -> Kernel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.graph.ir import Graph
-from perfmodel.zoo.modules import entry_named, names
+from perfmodel.zoo.modules import entry_named, mobile_names, names
 from perfmodel.zoo.registry import (
     Accuracy,
     Parameter,
@@ -73,6 +73,7 @@ __all__ = [
     "build",
     "entries",
     "entry",
+    "mobile_names",
     "names",
     "parse_spec",
 ]

@@ -233,19 +233,17 @@ def _t5_ffn(g: GraphBuilder, z: Sizes, x: str) -> str:
 
 def _experts(g: GraphBuilder, z: Sizes, x: str, experts: int) -> str:
     """A router, and experts that each take rows of `x` and put their results in their place."""
-    tokens = z.batch * z.sequence
-    taken = max(1, min(EXPERT_CAPACITY * z.batch, tokens // experts))
+    taken = max(1, min(EXPERT_CAPACITY, z.sequence // experts))
     chances = g.op("softmax", linear(g, x, experts, bias=False))
     best = g.op("reduce_max", chances, axes=(2,), keep_dims=True)
-    flat = g.reshape(x, (tokens, z.hidden))
-    chosen = g.reshape(g.add_op("arg_max", [chances], {"axis": 2}, dtype="int32")[0], (tokens,))
-    mixed = flat
+    chosen = g.add_op("arg_max", [chances], {"axis": 2}, dtype="int32")[0]
+    mixed = x
     for _ in range(experts):
-        mine = g.op("slice", chosen, begin=(0,), size=(taken,))
-        result = _t5_ffn(g, z, g.op("gather", flat, mine, axis=0))
-        shapes = {"output_shapes": ((tokens, z.hidden),)}
+        mine = g.op("slice", chosen, begin=(0, 0), size=(z.batch, taken))
+        result = _t5_ffn(g, z, g.op("gather", x, mine, axis=1, batch_dims=1))
+        shapes = {"output_shapes": (g.shape(x),)}
         mixed = g.add_op("scatter", [mixed, mine, result], shapes)[0]
-    return g.binary("mul", g.reshape(mixed, g.shape(x)), best)
+    return g.binary("mul", mixed, best)
 
 
 def _sizes(

@@ -41,6 +41,14 @@ def names() -> tuple[str, ...]:
     return tuple(_MODULE_OF)
 
 
+def mobile_names() -> tuple[str, ...]:
+    """Networks small enough for a phone and its file formats: all but the large language models.
+
+    Their weights take up to 19 GB in float, and a .tflite file ends at 2 GiB.
+    """
+    return tuple(name for name, module in _MODULE_OF.items() if module != "language")
+
+
 def entry_named(name: str) -> ZooEntry:
     """The entry of exactly this name; `name` is one of `names()`."""
     module = import_module(f"perfmodel.zoo.{_MODULE_OF[name]}")

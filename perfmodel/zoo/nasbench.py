@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
@@ -69,21 +69,21 @@ def _choices(edges: int) -> list[Cell]:
     return made
 
 
-def nasbench201(g: GraphBuilder, arch: str, dead: str, classes: int, batch: int) -> str:
+def nasbench201(g: GraphBuilder, arch: str, classes: int, batch: int) -> str:
     """The CIFAR network of a cell: 15 cells in three stages of 16, 32 and 64 channels.
 
-    `dead=drop` leaves out edges of `none` and what cannot reach the output, as converters do (a
-    cell without a path from its input gives zeros); `dead=keep` runs them all, as PyTorch does:
-    `none` is then a multiplication by zero.
+    The graph is the network as its PyTorch code runs it: every edge of a cell, also those that
+    cannot reach the output, `none` as a multiplication by zero, a ReLU before each convolution.
+    `perfmodel.graph.exported` is what an exporter leaves of it. A cell without a path from its
+    input gives zeros; one multiplication stays of it.
     """
-    make_cell = _whole_cell if dead == "keep" else _cell
     cell = parse_arch(arch)
     x = g.conv(image(g, batch, 32), 16, 3)
     for stage, channels in enumerate((16, 32, 64)):
         if stage:
             x = _reduction(g, x, channels)
         for _ in range(5):
-            x = make_cell(g, x, cell)
+            x = _cell(g, x, cell)
     x = affine(g, x, "relu")
     return g.op("softmax", g.fc(g.global_avg_pool(x, keep_dims=False), classes))
 
@@ -95,52 +95,36 @@ def _reduction(g: GraphBuilder, x: str, channels: int) -> str:
 
 
 def _cell(g: GraphBuilder, x: str, cell: Cell) -> str:
-    nodes: dict[int, str] = {0: x}
-    active: dict[str, str] = {}
-    wanted = _needed(cell)
+    nodes = [x]
+    connected = _has_path(cell)
     for node in (1, 2, 3):
         parts = [
-            _edge(g, nodes[src], op, active)
+            _edge(g, nodes[src], op, zero=connected or (src, dst) != (0, 3))
             for op, (src, dst) in zip(cell, EDGES, strict=True)
-            if dst == node and op != "none" and src in nodes and dst in wanted
+            if dst == node
         ]
-        if parts:
-            total = parts[0]
-            for part in parts[1:]:
-                total = g.binary("add", total, part)
-            nodes[node] = total
-    if 3 in nodes:
-        return nodes[3]
-    return g.binary("mul", x, g.constant((1,)))
-
-
-def _whole_cell(g: GraphBuilder, x: str, cell: Cell) -> str:
-    nodes = [x, "", "", ""]
-    for op, (src, dst) in zip(cell, EDGES, strict=True):
-        part = _edge(g, nodes[src], op, {})
-        nodes[dst] = g.binary("add", nodes[dst], part) if nodes[dst] else part
+        nodes.append(reduce(lambda a, b: g.binary("add", a, b), parts))
     return nodes[3]
 
 
-def _needed(cell: Cell) -> set[int]:
-    """The nodes from which the output node 3 can be reached."""
-    wanted = {3}
-    for op, (src, dst) in reversed(list(zip(cell, EDGES, strict=True))):
-        if dst in wanted and op != "none":
-            wanted.add(src)
-    return wanted
+def _has_path(cell: Cell) -> bool:
+    """Whether the output of a cell depends on its input."""
+    fed = {0}
+    for op, (src, dst) in zip(cell, EDGES, strict=True):
+        if op != "none" and src in fed:
+            fed.add(dst)
+    return 3 in fed
 
 
-def _edge(g: GraphBuilder, x: str, op: str, active: dict[str, str]) -> str:
+def _edge(g: GraphBuilder, x: str, op: str, *, zero: bool) -> str:
+    """One edge; `zero` marks a multiplication whose zeros an exporter folds."""
     if op == "skip_connect":
         return x
     if op == "none":
-        return g.binary("mul", x, g.constant((1,)))
+        return g.op("mul", x, g.constant((1,)), activation="none", zero=zero)
     if op == "avg_pool_3x3":
         return g.pool(x, "avg", 3, 1, "same")
-    if x not in active:
-        active[x] = g.op("relu", x)
-    return g.conv(active[x], channels_of(g, x), int(op[-1]))
+    return g.conv(g.op("relu", x, shared=True), channels_of(g, x), int(op[-1]))
 
 
 ENTRIES = (
@@ -152,7 +136,6 @@ ENTRIES = (
         (32, 32, 3),
         (
             Parameter("arch", "0"),
-            Parameter("dead", "drop", choices=("drop", "keep")),
             Parameter("classes", 10, 1, 100_000),
             BATCH,
         ),

@@ -402,7 +402,7 @@ class TestTheZoo:
         write_and_check(zoo.build(spec), tmp_path, precision)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("name", zoo.names())
+    @pytest.mark.parametrize("name", zoo.mobile_names())
     def test_every_network(self, tmp_path: Path, name: str) -> None:
         for precision in ("float32", "int8"):
             write_and_check(zoo.build(name), tmp_path, precision)

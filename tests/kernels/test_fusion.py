@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
+from perfmodel import zoo
 from perfmodel.errors import TargetError
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.kernels import FUSION, Kernel, KernelTable, fuse, macs
@@ -156,3 +159,53 @@ def test_unknown_framework_names_the_known_ones() -> None:
 def test_kernel_table_keeps_the_order() -> None:
     kernels = fuse(residual_block(), "mnn")
     assert list(KernelTable.from_kernels(kernels)["name"]) == [k.name for k in kernels]
+
+
+def test_pytorch_runs_views_for_free_and_copies_what_it_permutes() -> None:
+    b = GraphBuilder("views")
+    x = b.input((1, 6, 8))
+    first, second = b.add_op("split", [x], {"axis": 2, "sizes": (4, 4)}, "halves")
+    y = b.op("transpose", b.binary("add", first, second, name="add"), perm=(0, 2, 1), name="copy")
+    y = b.op("slice", y, begin=(0, 0, 0), size=(1, 1, 6), name="part")
+    graph = b.build(b.op("relu", b.reshape(y, (6,), name="flat"), name="relu"))
+    assert [k.name for k in fuse(graph, "pytorch")] == ["add", "copy", "relu"]
+    assert [k.name for k in fuse(graph, "vanilla")] == ["halves", "add", "copy", "part", "relu"]
+
+
+def test_a_bert_layer_is_the_kernels_of_its_code() -> None:
+    """BertLayer of `transformers`: six products with weights, two bare ones, their copies."""
+    graph = zoo.build("bert_large@layers=2,sequence=16")
+    one = zoo.build("bert_large@layers=1,sequence=16")
+    layer = Counter(k.op for k in fuse(graph, "pytorch"))
+    layer.subtract(Counter(k.op for k in fuse(one, "pytorch")))
+    assert {op: n for op, n in layer.items() if n} == {
+        "fully_connected": 6,
+        "bmm": 2,
+        "transpose": 4,
+        "div": 1,
+        "softmax": 1,
+        "add": 3,
+        "layer_norm": 2,
+        "gelu": 1,
+    }
+
+
+def test_a_gpt2_layer_is_the_kernels_of_its_code() -> None:
+    """GPT2Block of `transformers`: one product for q, k and v, `where`, GELU in eight kernels."""
+    graph = zoo.build("gpt2_large@layers=2,sequence=16")
+    one = zoo.build("gpt2_large@layers=1,sequence=16")
+    layer = Counter(k.op for k in fuse(graph, "pytorch"))
+    layer.subtract(Counter(k.op for k in fuse(one, "pytorch")))
+    assert {op: n for op, n in layer.items() if n} == {
+        "fully_connected": 4,
+        "bmm": 2,
+        "transpose": 4,
+        "div": 1,
+        "select": 1,
+        "softmax": 1,
+        "layer_norm": 2,
+        "pow": 1,
+        "mul": 4,
+        "tanh": 1,
+        "add": 4,
+    }

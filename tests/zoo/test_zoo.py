@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfmodel import zoo
+from perfmodel.errors import GraphError
 from perfmodel.graph import Graph
 from perfmodel.kernels import macs, params
 
@@ -86,3 +87,66 @@ def test_parameters_are_exact_where_there_is_no_batch_normalisation(
     spec: str, published: int
 ) -> None:
     assert params(zoo.build(spec)) == published
+
+
+@pytest.mark.parametrize(
+    ("spec", "published"),
+    [
+        ("bert_large", 335_141_888 + 2 * 1024 + 2),  # the checkpoint, and a head of two classes
+        ("gpt2_large", 774_030_080),
+        ("opt_1_3b", 1_315_758_080),
+    ],
+)
+def test_parameters_of_language_models_are_those_of_their_checkpoints(
+    spec: str, published: int
+) -> None:
+    graph = zoo.build(spec)
+    factors = [t for t in graph.tensors.values() if t.constant and t.elements == 1]
+    assert params(graph) - len(factors) == published
+
+
+@pytest.mark.parametrize(
+    ("spec", "head"), [("gpt2_large", 50_257), ("gpt3_2_7b@sequence=64", 50_257)]
+)
+def test_macs_of_a_decoder_are_those_of_its_products(spec: str, head: int) -> None:
+    # a layer: 4 h * h for q, k, v and the way out, 2 h * ffn = 8 h * h; scores and their sums 2 s
+    entry = zoo.entry(spec)
+    graph = zoo.build(spec)
+    _, s = graph.tensors[graph.inputs[0]].shape
+    h, layers = int(entry.defaults["hidden"]), int(entry.defaults["layers"])
+    per_token = layers * (12 * h * h + 2 * s * h) + h * head
+    assert macs(graph) == s * per_token
+
+
+def test_macs_of_bert_by_hand() -> None:
+    # 384 tokens x 24 layers x (4 x 1024^2 + 2 x 1024 x 4096 + 2 x 384 x 1024), pooler, classes
+    tokens = 384 * 24 * (12 * 1024 * 1024 + 2 * 384 * 1024)
+    assert macs(zoo.build("bert_large@sequence=384")) == tokens + 1024 * 1024 + 2 * 1024
+
+
+def test_macs_of_a_switch_transformer_by_hand() -> None:
+    # 2 layers of width 8, 2 heads of 64 numbers, ffn 16, 5 words, 3 experts, 6 tokens
+    spec = "switch_xl4@layers=2,hidden=8,heads=2,ffn=16,vocabulary=5,experts=3,sequence=6"
+    attention = 6 * 4 * 8 * 128 + 2 * 6 * 6 * 128
+    dense, sparse = 6 * 2 * 8 * 16, 6 * 8 * 3 + 3 * 2 * (2 * 8 * 16)
+    layers = (2 * attention + dense + sparse) + (4 * attention + dense + sparse)
+    assert macs(zoo.build(spec)) == layers + 6 * 8 * 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("bert_large@sequence=513", "sequence is a whole number from 2 to 512"),
+        ("gpt2_large@heads=3", "1280 does not divide into 3 heads"),
+        ("opt_1_3b@layers=0", "layers is a whole number from 1"),
+    ],
+)
+def test_sizes_that_no_language_model_has_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        zoo.build(spec)
+
+
+def test_the_published_name_of_a_language_model_takes_its_sequence() -> None:
+    assert zoo.build("opt_13@batch=2,sequence=16").name == "opt_1_3b@sequence=16,batch=2"
+    assert zoo.build("gpt3_27@layers=1,sequence=4").name == "gpt3_2_7b@sequence=4,layers=1"
+    assert zoo.entry("switchxl4").name == "switch_xl4"

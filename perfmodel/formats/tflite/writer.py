@@ -14,6 +14,7 @@ from perfmodel.formats.tflite import (
     write_recurrent,
 )
 from perfmodel.formats.tflite.emitter import EMITTERS, Emitter
+from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op
 
 PRECISIONS = ("float32", "int8")
@@ -58,7 +59,7 @@ def emitted(graph: Graph, precision: str = "float32", seed: int = 0) -> Emitter:
             raise GraphError(
                 f"{graph.name}: op {op.name!r} ({op.kind}): the .tflite writer does not know it"
             )
-    graph = _with_fused_activations(graph)
+    graph = _with_fused_activations(exported(graph))
     emitter = Emitter(graph, precision, seed)
     for name in graph.inputs:
         emitter.add_input(name)

@@ -1,0 +1,176 @@
+"""Fusion rules: what each framework folds into one kernel, and what it runs at all, as data.
+
+They describe what the frameworks' own optimisers do by default for inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perfmodel.errors import TargetError
+from perfmodel.graph.ops import UNARY
+
+CONV = frozenset({"conv2d", "transpose_conv2d"})
+_DENSE = CONV | {"fully_connected"}
+_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
+"""Normalisations that are several operators in some frameworks, the last of them an addition."""
+_NEVER_RUN = frozenset({"identity", "dropout"})
+_VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
+_RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
+ANY_UNARY = frozenset(UNARY) - _NEVER_RUN
+
+
+@dataclass(frozen=True)
+class FusionRules:
+    """What one framework folds into the kernel before it, and what costs nothing.
+
+    `activations` fold into `hosts`; `batch_norm` (and scale, and adding or multiplying a constant)
+    into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
+    add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
+    any element-wise operator into any kernel if `pointwise`.
+    `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
+    `runs_dead_branches` where no exporter stands between a network's code and what runs: all of
+    it runs, with what cannot reach the output and what only adds zeros.
+    """
+
+    hosts: frozenset[str]
+    activations: frozenset[str]
+    free: frozenset[str]
+    batch_norm: bool = False
+    affine: bool = False
+    residual: bool = False
+    pad: bool = False
+    pointwise: bool = False
+    finished_format: str = ""
+    runs_dead_branches: bool = False
+    source: str = ""
+
+
+FUSION: Mapping[str, FusionRules] = {
+    "ncnn": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "mish", "hard_swish"},
+        free=_NEVER_RUN | {"shape"},
+        batch_norm=True,
+        finished_format="ncnn",
+        source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
+    ),
+    "tflite-cpu": FusionRules(
+        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
+        activations=_RELUS,
+        free=_VIEWS,
+        batch_norm=True,
+        pad=True,
+        source="TFLite converter (fused activation functions); XNNPACK folds pads and clamps",
+    ),
+    "tflite-gpu": FusionRules(
+        hosts=_DENSE,
+        activations=ANY_UNARY,
+        free=_NEVER_RUN | {"shape"},
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        pointwise=True,
+        source="TFLite gpu/common: linkable (element-wise) operations merge into their producer",
+    ),
+    "mnn": FusionRules(
+        hosts=CONV,
+        activations=frozenset({"relu", "relu6"}),
+        free=_VIEWS,
+        batch_norm=True,
+        source="MNN converter, MergeReluToConvolution, MergeBNToConvolution",
+    ),
+    "acl": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_swish", "swish"},
+        free=_VIEWS,
+        batch_norm=True,
+        source="Arm Compute Library src/graph/mutators/NodeFusionMutator.cpp",
+    ),
+    "tensorrt": FusionRules(
+        hosts=_DENSE,
+        activations=ANY_UNARY,
+        free=_VIEWS | {"concat", "split"},
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        pointwise=True,
+        source="TensorRT developer guide, layer fusion: conv-activation, conv-add, pointwise; "
+        "concatenation is elided, its inputs are written in place",
+    ),
+    "cudnn": FusionRules(
+        hosts=_DENSE | {"add", "mul"},
+        activations=frozenset({"relu", "relu6", "clip"}),
+        free=_VIEWS,
+        batch_norm=True,
+        affine=True,
+        residual=True,
+        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; cuBLASLt "
+        "epilogues; one kernel for a lone normalisation, as perfmodel.runners.cuda runs them",
+    ),
+    "onnxruntime": FusionRules(
+        hosts=_DENSE,
+        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_sigmoid"},
+        free=_VIEWS,
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        source="ONNX Runtime docs, graph optimizations: constant folding, conv-add-activation",
+    ),
+    "pytorch": FusionRules(
+        hosts=frozenset(),
+        activations=frozenset(),
+        free=_VIEWS | {"split", "slice", "broadcast_to"},
+        runs_dead_branches=True,
+        source="PyTorch eager: every call of the network's code runs, one kernel each; split, "
+        "slice and expand make views",
+    ),
+    "vanilla": FusionRules(
+        hosts=frozenset(),
+        activations=frozenset(),
+        free=_VIEWS,
+        source="one CUDA kernel an operator, nothing folded",
+    ),
+}
+"""Rules by framework."""
+
+RULES_OF: Mapping[str, str] = {
+    "tflite": "tflite-cpu",
+    "litert": "tflite-cpu",
+    "nnapi": "tflite-gpu",
+    "caffe": "vanilla",
+    "miopen": "cudnn",
+    "gemmlowp": "vanilla",
+    # mobile engines fold activations and normalisation into convolutions
+    "tnn": "acl",
+    "paddle-lite": "acl",
+    "mace": "acl",
+    # compilers fold every element-wise operator into its producer
+    "tvm": "tflite-gpu",
+    "qnn": "tflite-gpu",
+    "snpe": "tflite-gpu",
+    # one kernel an operator
+    "tensorflow": "vanilla",
+    "darknet": "vanilla",
+    "torch7": "vanilla",
+    "cl-nn": "vanilla",
+    "chainer": "vanilla",
+    "cudaconvnet2": "vanilla",
+    "fbfft": "vanilla",
+    "neon": "vanilla",
+}
+"""Frameworks that follow the rules of another."""
+
+
+def fusion_rules(framework: str) -> FusionRules:
+    """Rules of a framework; raises `TargetError` with the known names for an unknown one."""
+    name = framework
+    while name not in FUSION and name not in RULES_OF and "-" in name:
+        # a build of a framework follows its rules: torch7-cudnn-5.1, paddle-lite-armv7
+        name = name.rpartition("-")[0]
+    rules = FUSION.get(RULES_OF.get(name, name))
+    if rules is None:
+        known = ", ".join(sorted({*FUSION, *RULES_OF}))
+        raise TargetError(f"no fusion rules for framework {framework!r}", f"known: {known}")
+    return rules
