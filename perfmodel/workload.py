@@ -13,11 +13,12 @@ from perfmodel.kernels import (
     macs,
     params,
     peak_activation_bytes,
+    run_by,
     uncovered_ops,
     weights_bytes,
 )
-from perfmodel.kernels.fusion import FUSION
-from perfmodel.kernels.fusion import fusion_rules as rules_named
+from perfmodel.kernels.fusion_rules import FUSION
+from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
 from perfmodel.kernels.kernel import Kernel, KernelTable
 
 BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
@@ -28,8 +29,9 @@ BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "u
 class Workload:
     """A graph as one framework runs it: what predictions on any of its targets share.
 
-    `framework` names the fusion rules. `table` holds the `kernels` as columns; MACs and parameters
-    are of one inference of the whole batch, bytes those of the graph's own types.
+    `framework` names the fusion rules, `graph` is without what an exporter for it leaves out.
+    `table` holds the `kernels` as columns; MACs and parameters are of one inference of the whole
+    batch, bytes those of the graph's own types.
     """
 
     graph: Graph
@@ -50,6 +52,7 @@ def workload(graph: Graph, framework: str, *, allow_uncovered: bool = False) -> 
     then those operators are named in the result and their time is not in it. A network of which
     nothing at all is covered has no prediction and is refused either way.
     """
+    graph = run_by(graph, framework)
     uncovered = tuple(f"{op.name} ({_label(op)})" for op in uncovered_ops(graph))
     kernels = fuse(graph, framework)
     if uncovered and not (allow_uncovered and kernels):

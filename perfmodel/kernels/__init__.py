@@ -1,6 +1,6 @@
 """Cost: what a network demands (MACs, bytes, memory) and the kernels it becomes; no device here."""
 
-from perfmodel.kernels.fusion import fuse, kernel_of
+from perfmodel.kernels.fusion import fuse, kernel_of, run_by
 from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.kernel import Kernel, KernelTable
 from perfmodel.kernels.kernel_classes import CLASSES, kernel_class
@@ -31,6 +31,7 @@ __all__ = [
     "params",
     "peak_activation_bytes",
     "plan_memory",
+    "run_by",
     "uncovered_ops",
     "weights_bytes",
 ]

@@ -141,10 +141,16 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     `OP/ACTIVATION`. Uncovered operators are left out: ask `uncovered_ops`. Raises `TargetError` for
     an unknown framework.
     """
-    rules = fusion_rules(framework)
-    run = graph if rules.runs_dead_branches else exported(graph)
-    groups = _Fuser(run, rules).run()
+    groups = _Fuser(run_by(graph, framework), fusion_rules(framework)).run()
     return tuple(_kernel(graph, group) for group in groups)
+
+
+def run_by(graph: Graph, framework: str) -> Graph:
+    """The part of `graph` that `framework` runs: all, or what an exporter leaves of it.
+
+    Raises `TargetError` for an unknown framework.
+    """
+    return graph if fusion_rules(framework).runs_dead_branches else exported(graph)
 
 
 def kernel_of(graph: Graph, op: Op) -> Kernel:

@@ -12,7 +12,7 @@ from perfmodel.formats.load import load
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.graph.exported import exported
-from perfmodel.kernels import fuse, macs
+from perfmodel.kernels import fuse, macs, run_by
 
 
 def ops(graph: Graph) -> list[str]:
@@ -89,7 +89,8 @@ def test_pytorch_runs_dead_branches_that_an_exporter_leaves_out() -> None:
     assert run["tflite-cpu"] == run["onnxruntime"]
     # the space's smallest network has no convolution in its cells
     assert run["tflite-cpu"] == pytest.approx(7.78e6, abs=0.01e6)
-    assert macs(graph) == run["pytorch"]
+    assert macs(graph) == run["pytorch"] == macs(run_by(graph, "pytorch"))
+    assert macs(run_by(graph, "tflite-cpu")) == run["tflite-cpu"]
 
 
 def test_pytorch_runs_every_edge_of_a_cell() -> None:
