@@ -10,9 +10,8 @@ from benchmarks.figures import Figure, best_s, process_s
 from perfmodel.devices.profile import read_profile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.formats.load import load
+from perfmodel.kernel_times import NetworkBatch, network_batch
 from perfmodel.prediction import (
-    NetworkBatch,
-    network_batch,
     predict,
     predict_batch,
     predict_many,

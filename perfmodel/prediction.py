@@ -1,16 +1,14 @@
 """Prediction, the one path: networks and a target in, milliseconds with an interval out.
 
 A network is its kernels: each is priced by the target's cost model, what the device makes of them
-together (fall-backs, slow storage) is added, and all are summed. One network is a batch of one;
-plans ask for the same kernel times.
+together is added (see `perfmodel.kernel_times`), and all are summed. One network is a batch of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import islice
-from operator import attrgetter
 
 import numpy as np
 
@@ -18,19 +16,28 @@ from perfmodel.cost_models.interval import FitError
 from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
-from perfmodel.devices.unsupported import Fallback, fallback_of
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.kernel import Kernel, KernelTable
+from perfmodel.kernel_times import (
+    KernelTimes,
+    NetworkBatch,
+    kernel_times,
+    network_batch,
+    slow_storage,
+)
+from perfmodel.kernels.loading import stored_precision
+from perfmodel.units import format_ms
 from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, load_at_batch, workload
 
 NOVELTY_LIMIT = 0.05
 """Share of time in kernels outside the fitted range, weighted by how far, from which we say so."""
 
+MOST_UNSURE = 10.0
+"""An interval whose ends lie further apart than this factor is no answer: nobody can decide by it.
+A stated choice, not a fit."""
+
 CHUNK = 16_384
 """Queries that `predict_many` answers together."""
-
-_shape_of = attrgetter(*(f.name for f in fields(Kernel) if f.name not in ("name", "fused")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +60,9 @@ class Prediction:
     `interval_ms` covers the true latency with probability `interval_coverage`; `extrapolated` is
     true where the network holds kernels outside what the target's model was fitted on (their names
     in `novel_kernels`). `error` and `provenance` tell how good the target's model is and why.
+    `precision_reason` says why the target's precision was chosen, where that is not plain; where
+    the interval is too wide to be an answer, `unknown` says so and `settle` what would help; all
+    three are empty otherwise.
     """
 
     model: str
@@ -74,104 +84,9 @@ class Prediction:
     kernels: tuple[KernelPrediction, ...]
     error: FitError
     provenance: Provenance
-
-
-@dataclass(frozen=True)
-class NetworkBatch:
-    """Networks under one framework's fusion rules, ready for any of its targets.
-
-    `table` holds each distinct kernel once; kernel i of all networks, one after the other, is row
-    `row[i]` of it and belongs to network `network[i]`.
-    """
-
-    works: tuple[Workload, ...]
-    table: KernelTable
-    row: np.ndarray
-    network: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.works)
-
-
-def network_batch(works: Sequence[Workload]) -> NetworkBatch:
-    """The batch of prepared networks; all must follow the same fusion rules."""
-    if len({w.framework for w in works}) > 1:
-        raise ValueError("networks of one batch must follow the same fusion rules")
-    if len(works) == 1:
-        count = len(works[0].kernels)
-        return NetworkBatch(
-            tuple(works), works[0].table, np.arange(count), np.zeros(count, dtype=np.int64)
-        )
-    place: dict[tuple[object, ...], int] = {}
-    distinct: list[Kernel] = []
-    row: list[int] = []
-    for work in works:
-        for kernel in work.kernels:
-            shape = _shape_of(kernel)
-            at = place.setdefault(shape, len(distinct))
-            if at == len(distinct):
-                distinct.append(kernel)
-            row.append(at)
-    network = np.repeat(np.arange(len(works)), [len(w.kernels) for w in works])
-    return NetworkBatch(
-        tuple(works), KernelTable.from_kernels(distinct), np.array(row, dtype=np.int64), network
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class KernelTimes:
-    """What the kernels of a batch take on a target while no other kernel slows them.
-
-    Kernel i takes `parts_ms[row[i]]` (columns `PARTS`), holds `weight_bytes[row[i]]` bytes of
-    weights and lies `novelty[row[i]]` outside the fitted range. `fallback` tells of kernels that
-    the target's unit leaves to another.
-    """
-
-    parts_ms: np.ndarray
-    weight_bytes: np.ndarray
-    novelty: np.ndarray
-    row: np.ndarray
-    fallback: Fallback | None = None
-
-
-def kernel_times(batch: NetworkBatch, resolved: Resolved) -> KernelTimes:
-    """The time of every kernel of a batch on a target, fall-backs included.
-
-    A kernel that the unit cannot run takes infinitely long where the device has no unit for it.
-    """
-    predictor, target = resolved.target.predictor, resolved.target.target
-    fallback = fallback_of([(w.graph, w.kernels) for w in batch.works], resolved)
-    tables, row = [batch.table], batch.row
-    if fallback is not None or predictor.needs_whole_network:
-        # the same kernel differs from network to network
-        tables, row = [w.table for w in batch.works], np.arange(len(batch.row))
-    parts = np.concatenate([predictor.parts_ms(t) for t in tables])
-    novelty = np.concatenate([predictor.novelty(t) for t in tables])
-    if fallback is not None:
-        there = fallback.parts_ms(tables)
-        parts[fallback.kernels], novelty[fallback.kernels] = there[fallback.kernels], 0.0
-    weights = np.concatenate([t["weight_elements"] for t in tables])
-    return KernelTimes(
-        parts_ms=parts,
-        weight_bytes=weights * BYTES_OF_PRECISION[target.precision],
-        novelty=novelty,
-        row=row,
-        fallback=fallback,
-    )
-
-
-def slow_storage(batch: NetworkBatch, times: KernelTimes, resolved: Resolved) -> np.ndarray | None:
-    """How many times as long each kernel takes because of another's weights, shape (kernels,).
-
-    None where the device has no `StorageFact` for the unit.
-    """
-    fact = resolved.device.traits.storage_of(resolved.target.target.unit)
-    if fact is None:
-        return None
-    heavy = fact.is_heavy(times.weight_bytes)[times.row]
-    falls_back = np.bincount(batch.network, heavy, len(batch)) > 0
-    slower = fact.slowdowns(times.weight_bytes)[times.row]
-    return np.where(falls_back[batch.network], slower, 1.0)
+    precision_reason: str = ""
+    unknown: str = ""
+    settle: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +106,18 @@ class BatchPrediction:
     def extrapolated(self) -> np.ndarray:
         """Where a network holds more than a little outside the target's fitted range."""
         return np.asarray(self.novelty > NOVELTY_LIMIT)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Where the interval is narrow enough to be an answer."""
+        return np.asarray(self.high_ms <= MOST_UNSURE * self.low_ms)
+
+    def unknown(self, i: int) -> str:
+        """Why network i has no answer on the target; empty where it has one."""
+        if self.known[i]:
+            return ""
+        low, high = format_ms(float(self.low_ms[i])), format_ms(float(self.high_ms[i]))
+        return f"not known to within a factor of {MOST_UNSURE:g}: {low} to {high}"
 
     def predictions(self, *, per_layer: bool = False) -> list[Prediction]:
         """One `Prediction` a network, with its kernels where `per_layer`."""
@@ -222,6 +149,9 @@ class BatchPrediction:
             kernels=self._kernels(work, mine) if per_layer else (),
             error=fitted.error,
             provenance=fitted.provenance,
+            precision_reason=self.resolved.precision_reason,
+            unknown=self.unknown(i),
+            settle="" if self.known[i] else _settle(str(fitted.target)),
         )
 
     def _kernels(self, work: Workload, mine: slice) -> tuple[KernelPrediction, ...]:
@@ -239,6 +169,14 @@ class BatchPrediction:
             )
             for k, ms, h in zip(work.kernels, self.kernel_ms[mine], heaviest, strict=True)
         )
+
+
+def _settle(target: str) -> str:
+    """What would make a latency known on a target."""
+    return (
+        f"measure it, or networks like it: `perfmodel calibrate --suggest 3 --on {target}` names "
+        "three, `perfmodel calibrate --from FILE` reads their times"
+    )
 
 
 def predict_batch(batch: NetworkBatch, resolved: Resolved) -> BatchPrediction:
@@ -285,12 +223,13 @@ def predict(
 ) -> Prediction:
     """Latency of `graph` (or of the network with that name or path) on `target`, in ms.
 
-    `target` may leave out trailing parts; the answer holds the full one. `batch_size` changes the
-    batch of the graph; `profiles` are further profiles, as files or as made. Raises
+    `target` may leave out trailing parts; the answer holds the full one. Where it leaves the
+    precision open, that of the network's weights is taken. `batch_size` changes the batch of the
+    graph; `profiles` are further profiles, as files or as made. Raises
     `PerfmodelError`s: unknown model or target, uncovered operators, damaged files.
     """
-    resolved = ProfileFolder(tuple(profiles)).resolve(target)
     loaded = load_at_batch(graph, batch_size)
+    resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     return predict_workload(work, resolved, per_layer=per_layer)
 
@@ -324,58 +263,58 @@ class _Asked:
 
     folder: ProfileFolder
     allow_uncovered: bool
-    targets: dict[str, Resolved] = field(default_factory=dict)
-    graphs: dict[object, Graph] = field(default_factory=dict)
+    targets: dict[tuple[str, str], Resolved] = field(default_factory=dict)
+    graphs: dict[object, tuple[Graph, str]] = field(default_factory=dict)
     works: dict[object, Workload] = field(default_factory=dict)
     answers: dict[Query, Prediction | Exception] = field(default_factory=dict)
 
     def answer(self, queries: Iterable[Query]) -> None:
         """Fill `answers` for queries that have none yet."""
-        by_target: dict[str, list[Query]] = {}
+        by_target: dict[tuple[str, str], list[tuple[Query, Workload]]] = {}
         for query in queries:
-            if query not in self.answers:
-                by_target.setdefault(query[1], []).append(query)
+            if query not in self.answers and (ready := self._ready(query)) is not None:
+                key, work = ready
+                by_target.setdefault(key, []).append((query, work))
         batches: dict[object, NetworkBatch] = {}
-        for target, group in by_target.items():
-            ready = [(q, w) for q in group if (w := self._work(q)) is not None]
-            if ready:
-                works = [w for _, w in ready]
-                key = (works[0].framework, *((m, b) for (m, _, b), _ in ready))
-                if key not in batches:
-                    batches[key] = network_batch(works)
-                asked = [q for q, _ in ready]
-                self.answers.update(self._predicted(asked, batches[key], self.targets[target]))
+        for key, pairs in by_target.items():
+            same = (pairs[0][1].framework, *((m, b) for (m, _, b), _ in pairs))
+            if same not in batches:
+                batches[same] = network_batch([w for _, w in pairs])
+            asked = [q for q, _ in pairs]
+            self.answers.update(_each_answer(asked, batches[same], self.targets[key]))
 
-    @staticmethod
-    def _predicted(
-        queries: Sequence[Query], batch: NetworkBatch, resolved: Resolved
-    ) -> dict[Query, Prediction | Exception]:
-        try:
-            found = predict_batch(batch, resolved).predictions()
-        except PerfmodelError as error:
-            if len(queries) == 1:
-                return {queries[0]: error}
-            alone = [network_batch([w]) for w in batch.works]
-            answers = [
-                _Asked._predicted([q], b, resolved) for q, b in zip(queries, alone, strict=True)
-            ]
-            return {q: a for answer in answers for q, a in answer.items()}
-        return dict(zip(queries, found, strict=True))
-
-    def _work(self, query: Query) -> Workload | None:
-        """The network of a query under its target's rules; None where that is an error."""
+    def _ready(self, query: Query) -> tuple[tuple[str, str], Workload] | None:
+        """The key of a query's target and its network there; None where that is an error."""
         model, target, batch_size = query
         try:
-            if target not in self.targets:
-                self.targets[target] = self.folder.resolve(target)
             if (model, batch_size) not in self.graphs:
-                self.graphs[model, batch_size] = load_at_batch(model, batch_size)
-            rules = fusion_rules(self.targets[target])
+                graph = load_at_batch(model, batch_size)
+                self.graphs[model, batch_size] = graph, stored_precision(graph)
+            graph, stored = self.graphs[model, batch_size]
+            key = target, stored
+            if key not in self.targets:
+                self.targets[key] = self.folder.resolve(target, stored)
+            rules = fusion_rules(self.targets[key])
             if (model, batch_size, rules) not in self.works:
                 self.works[model, batch_size, rules] = workload(
-                    self.graphs[model, batch_size], rules, allow_uncovered=self.allow_uncovered
+                    graph, rules, allow_uncovered=self.allow_uncovered
                 )
-            return self.works[model, batch_size, rules]
+            return key, self.works[model, batch_size, rules]
         except PerfmodelError as error:
             self.answers[query] = error
             return None
+
+
+def _each_answer(
+    queries: Sequence[Query], batch: NetworkBatch, resolved: Resolved
+) -> dict[Query, Prediction | Exception]:
+    """Predictions of a batch; where one network cannot be answered, the others still are."""
+    try:
+        return dict(zip(queries, predict_batch(batch, resolved).predictions(), strict=True))
+    except PerfmodelError as error:
+        if len(queries) == 1:
+            return {queries[0]: error}
+        found: dict[Query, Prediction | Exception] = {}
+        for query, work in zip(queries, batch.works, strict=True):
+            found |= _each_answer([query], network_batch([work]), resolved)
+        return found

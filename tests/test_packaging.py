@@ -25,6 +25,7 @@ FLOORS = (
     {"cost_models"},
     {"devices"},
     {"workload"},
+    {"kernel_times"},
     {"prediction"},
     {"runners"},
     {"calibration"},

@@ -7,8 +7,8 @@ import pytest
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError
 from perfmodel.formats.load import load
+from perfmodel.kernel_times import network_batch
 from perfmodel.prediction import (
-    network_batch,
     predict,
     predict_batch,
     predict_many,

@@ -32,12 +32,21 @@ def user_folder() -> Path:
     return Path(config) / "perfmodel" / "profiles"
 
 
+QUANTISED = ("int8", "uint8")
+"""Precisions of integer arithmetic; all others are floats."""
+
+
 @dataclass(frozen=True)
 class Resolved:
-    """A target found: its device's profile and the part of it that answers."""
+    """A target found: its device's profile and the part of it that answers.
+
+    `precision_reason` says why this precision answers for the network that was asked about, where
+    that is not plain; it is empty otherwise.
+    """
 
     device: DeviceProfile
     target: TargetProfile
+    precision_reason: str = ""
 
 
 ProfileSource = Path | DeviceProfile
@@ -87,16 +96,45 @@ class ProfileFolder:
             raise TargetError(f"no profile of a device {name!r}", _nearest(name, self.names()))
         return _read(path)
 
-    def resolve(self, text: str) -> Resolved:
-        """The target that `text` means: the first of the device that agrees with every part."""
+    def resolve(self, text: str, stored: str = "") -> Resolved:
+        """The target that `text` means: the first of the device that agrees with every part.
+
+        `stored` is the precision that the network's weights are stored in (see
+        `perfmodel.kernels.loading.stored_precision`). Where `text` leaves the precision open, a
+        quantised network is answered by a quantised target and a float one by a float target, if
+        the device has such; the answer says so where it had a choice, or none.
+        """
         query = parse_target(text)
         profile = self.device(query.device)
-        for candidate in profile.targets:
-            if query.matches(candidate.target):
-                return Resolved(profile, candidate)
+        agree = [t for t in profile.targets if query.matches(t.target)]
+        if agree:
+            return _of_precision(profile, agree, stored, asked=query.precision)
         have = [str(t.target) for t in profile.targets]
         shown = ", ".join(nearest_names(text, have, 6, cutoff=0.0))
         raise TargetError(f"{query.device} has no target {text!r}", f"nearest it has: {shown}")
+
+
+def _of_precision(
+    profile: DeviceProfile, agree: Sequence[TargetProfile], stored: str, *, asked: str
+) -> Resolved:
+    """The first of some targets whose arithmetic is the network's own, else the first."""
+    if not stored:
+        return Resolved(profile, agree[0])
+    quantised = stored in QUANTISED
+    alike = [t for t in agree if (t.target.precision in QUANTISED) == quantised]
+    exact = [t for t in alike if t.target.precision == stored]
+    chosen = ([*exact, *alike] if quantised else alike)[:1] or list(agree[:1])
+    precision = chosen[0].target.precision
+    holds = f"the network's weights are {stored if quantised else 'floats'}"
+    if not alike:
+        version = "float" if quantised else "quantised"
+        missing = "" if asked else f" and {profile.device} has no such target here"
+        reason = f"{holds}{missing}: this is the time of its {version} version in {precision}"
+    elif asked or (chosen[0] is agree[0] and not quantised):
+        reason = ""
+    else:
+        reason = f"{precision}, as {holds}"
+    return Resolved(profile, chosen[0], reason)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

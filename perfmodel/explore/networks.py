@@ -9,7 +9,8 @@ from perfmodel.devices.profile import KINDS
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved, list_targets
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.graph.ir import Graph
-from perfmodel.prediction import BatchPrediction, NetworkBatch, network_batch, predict_batch
+from perfmodel.kernel_times import NetworkBatch, network_batch
+from perfmodel.prediction import BatchPrediction, predict_batch
 from perfmodel.target import PRECISIONS, UNITS, Target
 from perfmodel.workload import BYTES_OF_PRECISION, fusion_rules, load_at_batch, workload
 

@@ -14,6 +14,7 @@ import numpy as np
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PartitionError
 from perfmodel.graph.ir import Graph
+from perfmodel.kernels.loading import stored_precision
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
 from perfmodel.plans.layers import LayerGraph
 from perfmodel.plans.optimal import Path as PlanPath
@@ -143,9 +144,10 @@ def partition(
         raise PartitionError(f"unknown criterion {by!r}", f"criteria: {', '.join(CRITERIA)}")
     graph = load_at_batch(model, batch_size)
     folder = ProfileFolder(tuple(profiles))
-    resolved = resolve_units(folder, target, units)
+    stored = stored_precision(graph)
+    resolved = resolve_units(folder, target, units, stored)
     home = home_unit([r.target.target.unit for r in resolved])
-    far = folder.resolve(server) if server else None
+    far = folder.resolve(server, stored) if server else None
     made = problem(
         graph,
         resolved,

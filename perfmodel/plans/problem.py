@@ -17,10 +17,10 @@ from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.devices.unsupported import unsupported
 from perfmodel.errors import PartitionError, TargetError
 from perfmodel.graph.ir import Graph
+from perfmodel.kernel_times import KernelTimes, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
-from perfmodel.prediction import KernelTimes, kernel_times, network_batch
 from perfmodel.workload import fusion_rules, workload
 
 
@@ -71,19 +71,23 @@ class Problem:
     cloud: int | None = None
 
 
-def resolve_units(folder: ProfileFolder, target: str, units: Sequence[str]) -> list[Resolved]:
+def resolve_units(
+    folder: ProfileFolder, target: str, units: Sequence[str], stored: str = ""
+) -> list[Resolved]:
     """`target` and further units of its device ("cpu", "dla") or full targets, none twice.
 
-    Raises `PartitionError` for a unit that the device's profile lacks.
+    `stored` is the precision of the network's weights (see `ProfileFolder.resolve`). Raises
+    `PartitionError` for a unit that the device's profile lacks.
     """
-    found = [folder.resolve(target)]
+    found = [folder.resolve(target, stored)]
     first = found[0]
     have = sorted({t.target.unit for t in first.device.targets})
     for name in units:
         if "/" not in name and name == first.target.target.unit:
             continue
         try:
-            other = folder.resolve(name if "/" in name else f"{first.device.device}/{name}")
+            full = name if "/" in name else f"{first.device.device}/{name}"
+            other = folder.resolve(full, stored)
         except TargetError as error:
             hint = f"it has: {', '.join(have)}" if "/" not in name else error.hint
             raise PartitionError(f"{first.device.device} has no unit {name!r}", hint) from None
@@ -125,6 +129,7 @@ def problem(
     layers = layer_graph(graph, work.kernels)
     folder = folder or ProfileFolder()
     notes = [f"not in the time: {name}" for name in work.uncovered_ops]
+    notes += [f"{r.target.target}: {r.precision_reason}" for r in resolved if r.precision_reason]
     units = [_unit(layers, one, home, folder, notes) for one in resolved]
     if server is not None and link is not None:
         remote = _unit(layers, server, server.target.target.unit, folder, notes)

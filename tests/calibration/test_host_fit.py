@@ -21,10 +21,11 @@ from perfmodel.devices.facts import traits_from_dict
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import MeasurementError
+from perfmodel.kernel_times import network_batch
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.loading import LoadWork, load_work
-from perfmodel.prediction import network_batch, predict_batch, predict_workload
+from perfmodel.prediction import predict_batch, predict_workload
 from perfmodel.runners.campaign import result_from_entry
 from perfmodel.runners.host_bench import Setup
 from perfmodel.runners.random_nets import random_network, random_recurrent
