@@ -20,6 +20,7 @@ from perfmodel.kernels import (
 from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
 from perfmodel.kernels.kernel import Kernel, KernelTable
+from perfmodel.kernels.loading import stored_precision
 
 BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
 """Bytes of a weight or activation as stored; `float` counts its upper bound."""
@@ -78,6 +79,15 @@ def workload(graph: Graph, framework: str, *, allow_uncovered: bool = False) -> 
 
 def _label(op: Op) -> str:
     return str(op.attrs.get("custom_name", op.kind))
+
+
+def activation_bytes(work: Workload, precision: str) -> float:
+    """Peak of the activations in bytes, were they stored in a target's precision.
+
+    A graph's own peak counts its own types: floats of 4 bytes, a quantised network's single bytes.
+    """
+    held = stored_precision(work.graph)
+    return work.peak_activation_bytes * BYTES_OF_PRECISION[precision] / BYTES_OF_PRECISION[held]
 
 
 def load_at_batch(graph: Graph | str, batch_size: int | None) -> Graph:

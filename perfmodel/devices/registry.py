@@ -108,33 +108,43 @@ class ProfileFolder:
         profile = self.device(query.device)
         agree = [t for t in profile.targets if query.matches(t.target)]
         if agree:
-            return _of_precision(profile, agree, stored, asked=query.precision)
+            return of_arithmetic(profile, agree, stored, named=bool(query.precision))[0]
         have = [str(t.target) for t in profile.targets]
         shown = ", ".join(nearest_names(text, have, 6, cutoff=0.0))
         raise TargetError(f"{query.device} has no target {text!r}", f"nearest it has: {shown}")
 
 
-def _of_precision(
-    profile: DeviceProfile, agree: Sequence[TargetProfile], stored: str, *, asked: str
-) -> Resolved:
-    """The first of some targets whose arithmetic is the network's own, else the first."""
+def of_arithmetic(
+    profile: DeviceProfile, agree: Sequence[TargetProfile], stored: str, *, named: bool
+) -> list[Resolved]:
+    """The targets of a device that answer for a network by its arithmetic, the best first.
+
+    `stored` is the precision of its weights, empty where that does not matter. Of a quantised
+    network these are the quantised targets, of a float one the float targets before the quantised;
+    where there are none, all of them, with the reason. `named` says that the user chose a
+    precision.
+    """
     if not stored:
-        return Resolved(profile, agree[0])
+        return [Resolved(profile, t) for t in agree]
     quantised = stored in QUANTISED
     alike = [t for t in agree if (t.target.precision in QUANTISED) == quantised]
-    exact = [t for t in alike if t.target.precision == stored]
-    chosen = ([*exact, *alike] if quantised else alike)[:1] or list(agree[:1])
-    precision = chosen[0].target.precision
     holds = f"the network's weights are {stored if quantised else 'floats'}"
+    version = "float" if quantised else "quantised"
+    missing = "" if named else f" and {profile.device} has no other target here"
+
+    def other(t: TargetProfile) -> Resolved:
+        reason = f"this is the time of its {version} version in {t.target.precision}"
+        return Resolved(profile, t, f"{holds}{missing if not alike else ''}: {reason}")
+
     if not alike:
-        version = "float" if quantised else "quantised"
-        missing = "" if asked else f" and {profile.device} has no such target here"
-        reason = f"{holds}{missing}: this is the time of its {version} version in {precision}"
-    elif asked or (chosen[0] is agree[0] and not quantised):
-        reason = ""
-    else:
-        reason = f"{precision}, as {holds}"
-    return Resolved(profile, chosen[0], reason)
+        return [other(t) for t in agree]
+    if quantised:
+        first = sorted(alike, key=lambda t: t.target.precision != stored)
+        why = "" if named else f", as {holds}"
+        return [Resolved(profile, t, f"{t.target.precision}{why}" if why else "") for t in first]
+    passed = "" if alike[0] is agree[0] else f"{alike[0].target.precision}, as {holds}"
+    rest = [other(t) for t in agree if t not in alike]
+    return [Resolved(profile, alike[0], passed), *(Resolved(profile, t) for t in alike[1:]), *rest]
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

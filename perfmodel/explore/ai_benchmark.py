@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from perfmodel.devices.processors import soc_of
-from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved, list_targets
-from perfmodel.errors import TargetError
-from perfmodel.explore.networks import Networks
+from perfmodel.devices.registry import (
+    QUANTISED,
+    ProfileFolder,
+    ProfileSource,
+    Resolved,
+    list_targets,
+)
+from perfmodel.errors import PerfmodelError, TargetError
+from perfmodel.explore.candidates import Answer, Networks
 from perfmodel.target import parse_target
 from perfmodel.zoo.suites import AI_BENCHMARK
 
@@ -31,7 +38,7 @@ PUBLISHED_RATES = (("Kirin 990", 55.0), ("GTX 1060", 140.0))
 NOTE = "'Several networks at once' is one of them alone; the benchmark runs up to eight instances"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TestRow:
     """One test on one device in one configuration; None where the device has no such target."""
 
@@ -39,10 +46,10 @@ class TestRow:
     model: str
     device: str
     configuration: str
-    latency_ms: float | None
-    per_second: float | None
-    target: str
-    extrapolated: bool
+    latency_ms: float | None = None
+    per_second: float | None = None
+    target: str = ""
+    extrapolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def configuration_of(resolved: Resolved) -> str:
     """Which of `CONFIGURATIONS` a target belongs to."""
     target = resolved.target.target
     place = "CPU" if target.unit == "cpu" else "accelerator"
-    return f"{place} {'int' if target.precision == 'int8' else 'float'}"
+    return f"{place} {'int' if target.precision in QUANTISED else 'float'}"
 
 
 def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[ProfileSource] = ()) -> AiBenchmark:
@@ -98,7 +105,7 @@ def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[ProfileSource] = 
     if not targets:
         raise TargetError("the suite needs devices", "for example --on snapdragon-888")
     specs = tuple(dict.fromkeys(spec for _, spec in AI_BENCHMARK))
-    networks = Networks(specs, allow_uncovered=True)
+    networks = Networks(specs)
     rows: list[TestRow] = []
     for text in targets:
         rows += _device_rows(networks, specs, _all_of(folder, text))
@@ -108,7 +115,8 @@ def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[ProfileSource] = 
     asked = dict.fromkeys(r.device for r in rows)
     gpus = {d: _gpus(everyone[d]) for d, k in kinds.items() if k in ("desktop", "server")}
     shown = {d: targets for d, targets in gpus.items() if targets} | {d: everyone[d] for d in asked}
-    rates = [_rate(inception, targets, kinds[d]) for d, targets in shown.items()]
+    fastest = {d: _fastest(inception, targets) for d, targets in shown.items()}
+    rates = [_rate(answer, kinds[d]) for d, answer in fastest.items() if answer is not None]
     return AiBenchmark(
         tuple(asked),
         tuple(rows),
@@ -132,43 +140,59 @@ def _device_rows(
     if not targets:
         return []
     device = targets[0].device.device
-    best: dict[tuple[str, str], TestRow] = {}
+    best: dict[tuple[str, str], Answer] = {}
     for resolved in targets:
-        predicted, configuration = networks.on(resolved), configuration_of(resolved)
-        for i, spec in enumerate(specs):
-            if predicted.batch.works[i].uncovered_ops:
+        configuration = configuration_of(resolved)
+        for spec, answer in zip(specs, networks.on(resolved), strict=True):
+            key = spec, configuration
+            if not _has_time(answer):
                 continue
-            latency = float(predicted.latency_ms[i])
-            old = best.get((spec, configuration))
-            if old is None or latency < (old.latency_ms or 0.0):
-                best[spec, configuration] = TestRow(
-                    "",
-                    spec,
-                    device,
-                    configuration,
-                    latency,
-                    MS_PER_S / latency,
-                    str(resolved.target.target),
-                    bool(predicted.extrapolated[i]),
-                )
-    rows = []
-    for test, spec in AI_BENCHMARK:
-        for configuration in CONFIGURATIONS:
-            row = best.get((spec, configuration))
-            none = TestRow(test, spec, device, configuration, None, None, "", False)
-            rows.append(none if row is None else TestRow(test, *list(vars(row).values())[1:]))
-    return rows
+            if key not in best or answer.latency_ms < best[key].latency_ms:
+                best[key] = answer
+    return [
+        _row(test, spec, device, configuration, best.get((spec, configuration)))
+        for test, spec in AI_BENCHMARK
+        for configuration in CONFIGURATIONS
+    ]
+
+
+def _row(test: str, spec: str, device: str, configuration: str, answer: Answer | None) -> TestRow:
+    row = TestRow(test=test, model=spec, device=device, configuration=configuration)
+    if answer is None:
+        return row
+    return replace(
+        row,
+        latency_ms=answer.latency_ms,
+        per_second=MS_PER_S / answer.latency_ms,
+        target=str(answer.resolved.target.target),
+        extrapolated=answer.extrapolated,
+    )
+
+
+def _has_time(answer: Answer | PerfmodelError) -> TypeGuard[Answer]:
+    """Whether a network is predicted on a target, closely enough to be an answer."""
+    return isinstance(answer, Answer) and not answer.unknown
+
+
+def _fastest(network: Networks, targets: Sequence[Resolved]) -> Answer | None:
+    """The first network on the fastest of some targets; None where none has a time."""
+    answers = [a for r in targets if _has_time(a := network.on(r)[0])]
+    return min(answers, key=lambda a: a.latency_ms, default=None)
 
 
 def _gpus(targets: Sequence[Resolved]) -> list[Resolved]:
     return [r for r in targets if r.target.target.unit == "gpu"]
 
 
-def _rate(inception: Networks, targets: Sequence[Resolved], kind: str) -> Rate:
-    """A device's fastest of these targets."""
-    timed = [(float(inception.on(r).latency_ms[0]), r) for r in targets]
-    latency, best = min(timed, key=lambda t: t[0])
-    return Rate(best.device.device, kind, str(best.target.target), latency, MS_PER_S / latency)
+def _rate(answer: Answer, kind: str) -> Rate:
+    """Images per second of a device's fastest target."""
+    return Rate(
+        answer.resolved.device.device,
+        kind,
+        str(answer.resolved.target.target),
+        answer.latency_ms,
+        MS_PER_S / answer.latency_ms,
+    )
 
 
 def _generation(
@@ -185,10 +209,8 @@ def _generation(
         for r in targets
         if soc_of(device, r.device.soc).slug == slug
     ]
-    timed = [(float(inception.on(r).latency_ms[0]), r) for r in mine]
-    if not timed:
+    best = _fastest(inception, mine)
+    if best is None:
         return Generation(soc, year, published_ms, "", None, None)
-    latency, best = min(timed, key=lambda t: t[0])
-    predicted = inception.on(best)
-    bounds = float(predicted.low_ms[0]), float(predicted.high_ms[0])
-    return Generation(soc, year, published_ms, str(best.target.target), latency, bounds)
+    target = str(best.resolved.target.target)
+    return Generation(soc, year, published_ms, target, best.latency_ms, best.interval_ms)

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
-from perfmodel.explore.networks import Networks
+from perfmodel.explore.candidates import Answer, Networks
 from perfmodel.graph.ir import Graph
 from perfmodel.target import PRECISIONS, UNITS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One network on one target; the times are None where `problem` says why.
 
     `ratio` is the first target's latency over this one's: how many times as fast this one is.
+    `interval_ms` stands beside a problem too where it is what makes the time unknown.
+    `precision_reason` says why the target's precision was chosen, where that is not plain.
     """
 
     model: str
     target: str
-    latency_ms: float | None
-    interval_ms: tuple[float, float] | None
-    ratio: float | None
-    extrapolated: bool
+    latency_ms: float | None = None
+    interval_ms: tuple[float, float] | None = None
+    ratio: float | None = None
+    extrapolated: bool = False
     problem: str = ""
+    precision_reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Latencies of networks on targets; `cells` by network, then by target."""
+    """Latencies of networks on targets; `cells` by network, then by target.
+
+    `targets` are full targets, but for one that means another precision for one network than for
+    another: that stands as it was asked for, and each cell has its own.
+    """
 
     models: tuple[str, ...]
     targets: tuple[str, ...]
@@ -39,7 +46,7 @@ class Comparison:
     cells: tuple[Cell, ...]
 
     def cell(self, model: str, target: str) -> Cell:
-        """The cell of a network and a (full) target."""
+        """The cell of a network and a target as it stands in `targets`."""
         place = self.models.index(model) * len(self.targets) + self.targets.index(target)
         return self.cells[place]
 
@@ -55,12 +62,14 @@ def compare(
     *,
     batch_size: int | None = None,
     profiles: Sequence[ProfileSource] = (),
+    allow_uncovered: bool = False,
 ) -> Comparison:
     """Latency of every network on every target, in ms.
 
     A target may list alternatives by comma: `titan-v/gpu/vanilla,cudnn/fp32,cudnn/fp16` is three
-    targets of one GPU. A network with operators that
-    no cost model covers has no time; the cell says which. Raises `PerfmodelError` for unknown
+    targets of one GPU. A network with operators that no cost model covers has no time and the cell
+    says which, unless `allow_uncovered`: then its time leaves them out and the cell says so. An
+    interval too wide to be an answer leaves no time either. Raises `PerfmodelError` for unknown
     networks and targets.
     """
     if not models or not targets:
@@ -70,17 +79,24 @@ def compare(
         )
     folder = ProfileFolder(tuple(profiles))
     asked = [t for text in targets for t in alternatives(text, folder.names())]
-    resolved = list({str(r.target.target): r for r in map(folder.resolve, asked)}.values())
-    networks = Networks(models, batch_size, allow_uncovered=True)
-    columns = [_column(networks, r) for r in resolved]
-    firsts = [c.latency_ms for c in columns[0]]
+    networks = Networks(models, batch_size, allow_uncovered=allow_uncovered)
+    columns = {}
+    for text in asked:
+        resolved = [folder.resolve(text, stored) for stored in networks.stored]
+        full = tuple(str(r.target.target) for r in resolved)
+        columns[full] = (text if len(set(full)) > 1 else full[0], _column(networks, resolved))
+    firsts = [c.latency_ms for c in next(iter(columns.values()))[1]]
     cells = tuple(
-        _with_ratio(columns[j][i], firsts[i])
+        _with_ratio(column[i], firsts[i])
         for i in range(len(networks.graphs))
-        for j in range(len(columns))
+        for _, column in columns.values()
     )
-    names = tuple(g.name for g in networks.graphs)
-    return Comparison(names, tuple(str(r.target.target) for r in resolved), batch_size, cells)
+    return Comparison(
+        models=tuple(g.name for g in networks.graphs),
+        targets=tuple(name for name, _ in columns.values()),
+        batch_size=batch_size,
+        cells=cells,
+    )
 
 
 def alternatives(text: str, devices: Collection[str]) -> list[str]:
@@ -110,27 +126,37 @@ def _place(part: str) -> int:
     return 4 if re.fullmatch(r"t\d+(@\w+)?", part) else 2
 
 
-def _column(networks: Networks, resolved: Resolved) -> list[Cell]:
-    """Every network on one target."""
-    predicted = networks.on(resolved)
-    extrapolated, target = predicted.extrapolated, str(resolved.target.target)
-    cells = []
-    for i, work in enumerate(predicted.batch.works):
-        if work.uncovered_ops:
-            named = ", ".join(work.uncovered_ops[:3])
-            problem = f"operators without a cost model: {named}"
-            cells.append(Cell(work.graph.name, target, None, None, None, False, problem))
-            continue
-        bounds = float(predicted.low_ms[i]), float(predicted.high_ms[i])
-        latency = float(predicted.latency_ms[i])
-        cells.append(Cell(work.graph.name, target, latency, bounds, None, bool(extrapolated[i])))
-    return cells
+def _column(networks: Networks, resolved: Sequence[Resolved]) -> list[Cell]:
+    """Every network on the target that one question means for it."""
+    answers = {str(r.target.target): networks.on(r) for r in resolved}
+    found = [answers[str(r.target.target)][i] for i, r in enumerate(resolved)]
+    return [
+        _cell(g.name, r, answer)
+        for g, r, answer in zip(networks.graphs, resolved, found, strict=True)
+    ]
+
+
+def _cell(model: str, resolved: Resolved, answer: Answer | PerfmodelError) -> Cell:
+    cell = Cell(
+        model=model,
+        target=str(resolved.target.target),
+        precision_reason=resolved.precision_reason,
+    )
+    if isinstance(answer, PerfmodelError):
+        return replace(cell, problem=str(answer))
+    if answer.unknown:
+        return replace(cell, interval_ms=answer.interval_ms, problem=answer.unknown)
+    named = ", ".join(answer.work.uncovered_ops[:3])
+    return replace(
+        cell,
+        latency_ms=answer.latency_ms,
+        interval_ms=answer.interval_ms,
+        extrapolated=answer.extrapolated,
+        problem=f"not in this time: {named}" if named else "",
+    )
 
 
 def _with_ratio(cell: Cell, first_ms: float | None) -> Cell:
     if cell.latency_ms is None or first_ms is None:
         return cell
-    ratio = first_ms / cell.latency_ms
-    return Cell(
-        cell.model, cell.target, cell.latency_ms, cell.interval_ms, ratio, cell.extrapolated
-    )
+    return replace(cell, ratio=first_ms / cell.latency_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from perfmodel import zoo
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
-from perfmodel.explore.networks import MB, Networks, active_mw, memory_mb
+from perfmodel.explore.candidates import MB, Networks, active_mw, memory_mb
 from perfmodel.sim.links import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s
@@ -43,10 +44,12 @@ class AnalyticJob:
     model: str
     target: str
     profiles: tuple[ProfileSource, ...] = ()
+    allow_uncovered: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._resolved: dict[str, Resolved | str] = {}
+        self._folder = ProfileFolder(self.profiles)
+        self._resolved: dict[tuple[str, str], Resolved | str] = {}
         self._networks: dict[str, Networks] = {}
         self._answers: dict[tuple[str, str], tuple[float, ...] | str] = {}
 
@@ -122,16 +125,17 @@ class AnalyticJob:
         short = [given.get(i, parts[i] if i < first else "") for i in range(5)]
         return "/".join(short).rstrip("/")
 
-    def _find(self, target: str) -> Resolved | str:
-        """The profile of a target, or what is wrong with it."""
-        if target not in self._resolved:
+    def _find(self, target: str, stored: str = "") -> Resolved | str:
+        """The profile of a target for a network's precision, or what is wrong with it."""
+        key = target, stored
+        if key not in self._resolved:
             try:
                 # an empty part means any, which parse_target reads as left out
                 parse_target(target)
-                self._resolved[target] = ProfileFolder(self.profiles).resolve(target)
+                self._resolved[key] = self._folder.resolve(target, stored)
             except TargetError as error:
-                self._resolved[target] = str(error)
-        return self._resolved[target]
+                self._resolved[key] = str(error)
+        return self._resolved[key]
 
     def _answer(self, spec: str, target: str) -> tuple[float, ...] | str:
         """Latency, bounds, power, accuracy, size and memory on a target, or why there is none."""
@@ -141,27 +145,25 @@ class AnalyticJob:
         return self._answers[key]
 
     def _predict(self, spec: str, target: str) -> tuple[float, ...] | str:
-        import math
-
-        resolved = self._find(target)
-        if isinstance(resolved, str):
-            return resolved
         try:
             if spec not in self._networks:
-                self._networks[spec] = Networks([spec])
-            predicted = self._networks[spec].on(resolved)
+                self._networks[spec] = Networks([spec], allow_uncovered=self.allow_uncovered)
+            network = self._networks[spec]
+            resolved = self._find(target, network.stored[0])
+            if isinstance(resolved, str):
+                return resolved
+            answer = network.one_on(resolved)
         except PerfmodelError as error:
             return str(error)
-        work, place = predicted.batch.works[0], resolved.target.target
+        place, work = resolved.target.target, answer.work
         power, accuracy = active_mw(resolved), accuracy_of(spec, place.precision)
         return (
-            float(predicted.latency_ms[0]),
-            float(predicted.low_ms[0]),
-            float(predicted.high_ms[0]),
+            answer.latency_ms,
+            *answer.interval_ms,
             math.nan if power is None else power,
             math.nan if accuracy is None else accuracy.value,
             work.params * BYTES_OF_PRECISION[place.precision] / MB,
-            memory_mb(work.params, work.peak_activation_bytes, place),
+            memory_mb(work, place),
         )
 
     def _cloud(

@@ -7,35 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel import zoo
-from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
+from perfmodel.devices.registry import QUANTISED, ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, UnknownModelError
-from perfmodel.explore.fleet import known_as, read_fleet
-from perfmodel.explore.latency_law import ASSUMPTION, LatencyLaw
-from perfmodel.explore.networks import (
+from perfmodel.explore.candidates import (
     ANY,
+    Answer,
+    Budget,
+    Estimate,
     Networks,
-    energy_mj,
-    memory_mb,
-    require_positive,
+    estimate,
     resolved_targets,
+    worth,
 )
+from perfmodel.explore.fleet import known_as, read_fleet
+from perfmodel.explore.latency_law import ASSUMPTION
 from perfmodel.explore.pareto import pareto_front
 from perfmodel.target import parse_target
-from perfmodel.units import format_ms
 from perfmodel.zoo import Accuracy
 
 METRIC = "imagenet_top1"
 WRITER_PRECISION = {"float": "float32", "int8": "int8"}
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a network may cost: latency (ms at a percentile), memory (MB), energy (mJ)."""
-
-    max_latency_ms: float
-    percentile: float = 95.0
-    max_memory_mb: float | None = None
-    max_energy_mj: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,33 +38,27 @@ class Variant:
     accuracy: Accuracy
 
 
-@dataclass(frozen=True)
-class Candidate:
+@dataclass(frozen=True, kw_only=True)
+class Candidate(Estimate):
     """A variant and how it does: on one device, or the part of a fleet that it reaches.
 
     `latency_ms` is at the budget's percentile; on a fleet it is that of the slowest phone that
-    passes. `share` is 1 or 0 on a device. `reason` is empty where the budget is met.
+    passes. `share` is 1 or 0 on a device.
     """
 
-    model: str
     precision: str
     metric: str
     accuracy: float
     accuracy_source: str
-    target: str
-    latency_ms: float
-    median_ms: float
-    chance: float
-    memory_mb: float
-    energy_mj: float | None
     share: float
-    extrapolated: bool
-    reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The chosen variant, or None; all candidates, the most accurate first."""
+    """The chosen variant, or None; all candidates, the most accurate first.
+
+    Candidates that are not `known` anywhere are never chosen and not on the `front`.
+    """
 
     place: str
     budget: Budget
@@ -97,6 +82,7 @@ def select(
     max_energy_mj: float | None = None,
     metric: str = METRIC,
     profiles: Sequence[ProfileSource] = (),
+    allow_uncovered: bool = False,
 ) -> Selection:
     """The most accurate variant within a latency, memory and energy budget.
 
@@ -104,30 +90,34 @@ def select(
     variants are those with a published accuracy. Either `on` a device (or any target of it), or
     such that `min_share` of the users of a `fleet` can run it. Raises `PerfmodelError`s.
     """
-    require_positive(
-        max_latency_ms=max_latency_ms, max_memory_mb=max_memory_mb, max_energy_mj=max_energy_mj
-    )
     if bool(on) == (fleet is not None):
         raise PerfmodelError("select needs either --on DEVICE or --fleet FILE")
-    if not 0 < percentile < 100 or not 0 < min_share <= 1:
-        raise PerfmodelError("--percentile must lie in 0 to 100 and --min-share in 0 to 1")
-    budget = Budget(max_latency_ms, percentile, max_memory_mb, max_energy_mj)
+    if not 0 < min_share <= 1:
+        raise PerfmodelError(f"--min-share is a share of 1, above 0 and at most 1, got {min_share}")
+    budget = Budget(
+        max_latency_ms=max_latency_ms,
+        percentile=percentile,
+        max_memory_mb=max_memory_mb,
+        max_energy_mj=max_energy_mj,
+    )
     variants = variants_of(models, metric)
     if on:
         shares, targets = _on_device(on, profiles)
     else:
         shares, targets = _on_fleet(Path(str(fleet)), profiles)
-    found = _candidates(variants, targets, shares, budget, min_share if not on else 1.0)
+    least = min_share if not on else 1.0
+    asked = _Asked(variants, budget, allow_uncovered)
+    found = _candidates(asked, targets, shares, least)
     ordered = tuple(sorted(found, key=lambda c: (-c.accuracy, c.latency_ms)))
     return Selection(
-        on or str(fleet),
-        budget,
-        min_share if not on else 1.0,
-        metric,
-        next((c for c in ordered if not c.reason), None),
-        ordered,
-        _front(ordered),
-        (
+        place=on or str(fleet),
+        budget=budget,
+        min_share=least,
+        metric=metric,
+        chosen=next((c for c in ordered if not c.reason), None),
+        candidates=ordered,
+        front=_front([c for c in ordered if c.known]),
+        assumptions=(
             ASSUMPTION,
             "accuracies are the published ones: training yours may give another",
             "steady-state latency of a network that has the unit to itself",
@@ -186,75 +176,51 @@ def _on_fleet(
     return shares, [r for r in everyone if r.device.device in shares]
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The variants in question, under a budget."""
+
+    variants: Sequence[Variant]
+    budget: Budget
+    allow_uncovered: bool
+
+    def best(self, targets: Sequence[Resolved]) -> Iterator[dict[str, Candidate]]:
+        """Every variant by its best target on each device; not those that none can predict."""
+        specs = list(dict.fromkeys(v.model for v in self.variants))
+        networks = Networks(specs, allow_uncovered=self.allow_uncovered)
+        answers = [networks.on(resolved) for resolved in targets]
+        for variant in self.variants:
+            place = specs.index(variant.model)
+            best: dict[str, Candidate] = {}
+            for resolved, row in zip(targets, answers, strict=True):
+                answer, device = row[place], resolved.device.device
+                quantised = resolved.target.target.precision in QUANTISED
+                if quantised != (variant.precision == "int8") or isinstance(answer, PerfmodelError):
+                    continue
+                one = _candidate(variant, answer, self.budget)
+                if device not in best or worth(one) < worth(best[device]):
+                    best[device] = one
+            yield best
+
+
 def _candidates(
-    variants: Sequence[Variant],
-    targets: Sequence[Resolved],
-    shares: Mapping[str, float],
-    budget: Budget,
-    min_share: float,
-) -> Iterator[Candidate]:
-    """Every variant by its best target on each device, joined over the devices."""
-    specs = list(dict.fromkeys(v.model for v in variants))
-    networks = Networks(specs, allow_uncovered=True)
-    for variant in variants:
-        place = specs.index(variant.model)
-        best: dict[str, Candidate] = {}
-        for resolved in targets:
-            kind = "int8" if resolved.target.target.precision == "int8" else "float"
-            if kind != variant.precision:
-                continue
-            one = _one(variant, networks, place, resolved, budget)
-            device = resolved.device.device
-            if one is not None and (device not in best or _worth(one) < _worth(best[device])):
-                best[device] = one
-        if best:
-            yield _joined(best, shares, min_share)
+    asked: _Asked, targets: Sequence[Resolved], shares: Mapping[str, float], min_share: float
+) -> list[Candidate]:
+    """Every variant that any target predicts, joined over the devices."""
+    return [_joined(best, shares, min_share) for best in asked.best(targets) if best]
 
 
-def _one(
-    variant: Variant, networks: Networks, place: int, resolved: Resolved, budget: Budget
-) -> Candidate | None:
-    predicted = networks.on(resolved)
-    work, target = predicted.batch.works[place], resolved.target.target
-    if work.uncovered_ops:
-        return None
-    bounds = float(predicted.low_ms[place]), float(predicted.high_ms[place])
-    law = LatencyLaw.of(
-        float(predicted.latency_ms[place]), *bounds, resolved.target.interval.coverage
-    )
-    latency = law.percentile_ms(budget.percentile)
-    memory = memory_mb(work.params, work.peak_activation_bytes, target)
-    energy = energy_mj(resolved, latency)
+def _candidate(variant: Variant, answer: Answer, budget: Budget) -> Candidate:
+    # the name of the variant with its parameters, not the name that its graph bears
+    shared = vars(estimate(answer, budget)) | {"model": variant.model}
     return Candidate(
-        variant.model,
-        variant.precision,
-        variant.accuracy.metric,
-        variant.accuracy.value,
-        variant.accuracy.source,
-        str(target),
-        latency,
-        law.median_ms,
-        law.chance_within(budget.max_latency_ms),
-        memory,
-        energy,
-        1.0,
-        bool(predicted.extrapolated[place]),
-        _reason(budget, memory, latency, energy),
+        **shared,
+        precision=variant.precision,
+        metric=variant.accuracy.metric,
+        accuracy=variant.accuracy.value,
+        accuracy_source=variant.accuracy.source,
+        share=1.0,
     )
-
-
-def _reason(budget: Budget, memory: float, latency: float, energy: float | None) -> str:
-    if budget.max_memory_mb is not None and memory > budget.max_memory_mb:
-        return f"memory: {memory:.3g} MB"
-    if latency > budget.max_latency_ms:
-        return f"latency: p{budget.percentile:g} is {format_ms(latency)}"
-    if budget.max_energy_mj is not None and (energy is None or energy > budget.max_energy_mj):
-        return "energy: power not known" if energy is None else f"energy: {energy:.3g} mJ"
-    return ""
-
-
-def _worth(candidate: Candidate) -> tuple[bool, float]:
-    return bool(candidate.reason), candidate.latency_ms
 
 
 def _joined(
@@ -265,7 +231,7 @@ def _joined(
     share = sum(shares[d] for d, c in best.items() if not c.reason)
     shown = max(passing, key=lambda c: c.latency_ms, default=None)
     if shown is None:
-        shown = min(best.values(), key=lambda c: c.latency_ms)
+        shown = min(best.values(), key=worth)
     if share >= min_share - 1e-9:
         return replace(shown, share=share, reason="")
     reason = shown.reason if len(shares) == 1 else f"only {100 * share:.3g} % of the fleet can"

@@ -77,6 +77,7 @@ def whatif(
     output: Path | str | None = None,
     restart: bool = False,
     profiles: Sequence[ProfileSource] = (),
+    allow_uncovered: bool = False,
     progress: Progress | None = None,
 ) -> WhatIf:
     """Evaluate every combination of `sets` and, for each, `n` points of the laws in `samples`.
@@ -93,7 +94,7 @@ def whatif(
     laws = [parse_sample(s) if isinstance(s, str) else s for s in samples]
     refuse_twice([*(v.path for v in varied), *(law.path for law in laws)])
     design = make_design([v for v in varied if len(v.values) > 1], laws, n, seed)
-    job = _job(scenario, model, target, fixed, profiles)
+    job = _job(scenario, model, target, fixed, profiles, allow_uncovered=allow_uncovered)
     job.check(design.points(0, 1)[0])
     identity = fingerprint(
         *(getattr(job, "table", None), model, target, fixed, seed),
@@ -142,6 +143,8 @@ def _job(
     target: str,
     fixed: Mapping[str, Any],
     profiles: Sequence[ProfileSource],
+    *,
+    allow_uncovered: bool,
 ) -> SimulationJob | AnalyticJob:
     """What is evaluated at every point."""
     if scenario and (model or target):
@@ -154,7 +157,13 @@ def _job(
             "for example: perfmodel whatif --model mobilenet_v2 --on snapdragon-888/cpu "
             "--set width=0.5,1.0",
         )
-    return AnalyticJob(model, target, tuple(profiles), dict(fixed))
+    return AnalyticJob(
+        model=model,
+        target=target,
+        profiles=tuple(profiles),
+        allow_uncovered=allow_uncovered,
+        fixed=dict(fixed),
+    )
 
 
 def _rows(
