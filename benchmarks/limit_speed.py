@@ -22,30 +22,30 @@ DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 def figures() -> Iterator[Figure]:
     """Every figure of the floor."""
     with tempfile.TemporaryDirectory() as folder:
-        for name, text, suffix, limit_s in networks():
+        for name, text, suffix in networks():
             path = Path(folder) / f"network{suffix}"
             path.write_text(text)
             seconds = best_s(lambda p=path: answered(load, p), 3)  # type: ignore[misc]
-            yield Figure("limits", name, seconds, "s", limit_s)
+            yield Figure("limits", name, seconds, "s")
         log = Path(folder) / "measured.txt"
         log.write_text("x min = " + " " * 10**6 + "1 max = 2 avg =")
         seconds = best_s(lambda: answered(read_measurements, log), 3)
-        yield Figure("limits", "refusing a megabyte of blanks as a log", seconds, "s", 1.5)
+        yield Figure("limits", "refusing a megabyte of blanks as a log", seconds, "s")
     table = DATA / "layers_gpu.csv"
     if table.is_file():
         seconds = best_s(lambda: read_measurements(table), 3)
-        yield Figure("limits", "reading 60,000 rows of kernels", seconds, "s", 2.0)
+        yield Figure("limits", "reading 60,000 rows of kernels", seconds, "s")
 
 
-def networks() -> Iterator[tuple[str, str, str, float]]:
-    """(name, file, suffix, most seconds) of networks at the limits of what is read."""
+def networks() -> Iterator[tuple[str, str, str]]:
+    """(name, file, suffix) of networks at the limits of what is read."""
     chain = [f"Convolution c{i} 1 1 b{i} b{i + 1} 0=3 1=1 5=1 6=9" for i in range(9_999)]
     largest = ncnn(["Input d 0 1 b0 0=8 1=8 2=3", *chain], 10_000)
-    yield "reading 9,999 layers of ncnn", largest, ".param", 1.0
+    yield "reading 9,999 layers of ncnn", largest, ".param"
     attention = [f"MultiHeadAttention m{i} 1 1 d m{i} 0=64 1=4 2=4096" for i in range(9_000)]
     costliest = ncnn(["Input d 0 1 d 0=64 1=10", *attention], 9_001)
-    yield "refusing 9,000 attentions of ncnn", costliest, ".param", 2.0
-    yield "refusing a deep prototxt", "layer { " * 100_000, ".prototxt", 2.0
+    yield "refusing 9,000 attentions of ncnn", costliest, ".param"
+    yield "refusing a deep prototxt", "layer { " * 100_000, ".prototxt"
 
 
 def ncnn(layers: list[str], blobs: int) -> str:

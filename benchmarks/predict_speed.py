@@ -35,9 +35,9 @@ def figures() -> Iterator[Figure]:
 def command_line() -> Iterator[Figure]:
     """Whole processes."""
     seconds = process_s(*CLI, "--help")
-    yield Figure("command line", "perfmodel --help", seconds, "s", 0.3)
+    yield Figure("command line", "perfmodel --help", seconds, "s")
     seconds = process_s(*CLI, "predict", "mobilenet_v2", "--on", TARGET)
-    yield Figure("command line", "perfmodel predict mobilenet_v2", seconds, "s", 0.8)
+    yield Figure("command line", "perfmodel predict mobilenet_v2", seconds, "s")
     seconds = process_s("-c", "import perfmodel")
     yield Figure("command line", "import perfmodel", seconds, "s")
 
@@ -46,14 +46,14 @@ def one_network() -> Iterator[Figure]:
     """One network, one profile."""
     graph = load("mobilenet_v2")
     milliseconds = 1e3 * best_s(lambda: predict(graph, TARGET), 30)
-    yield Figure("profile", "warm predict, 65 kernels", milliseconds, "ms", 5.0)
+    yield Figure("profile", "warm predict, 65 kernels", milliseconds, "ms")
     milliseconds = 1e3 * best_s(lambda: predict(graph, KERNEL_TARGET), 30)
-    yield Figure("profile", "warm predict by a model of kernels", milliseconds, "ms", 10.0)
+    yield Figure("profile", "warm predict by a model of kernels", milliseconds, "ms")
     paths = list(ProfileFolder().paths().values())
     slowest = max(best_s(lambda p=p: read_profile(p), 3) for p in paths)  # type: ignore[misc]
-    yield Figure("profile", "loading the slowest profile", 1e3 * slowest, "ms", 20.0)
+    yield Figure("profile", "loading the slowest profile", 1e3 * slowest, "ms")
     size = sum(p.stat().st_size for p in paths) / 1e6
-    yield Figure("profile", f"{len(paths)} profiles on disk", size, "MB", 20.0)
+    yield Figure("profile", "all profiles on disk", size, "MB")
 
 
 def many_networks() -> Iterator[Figure]:
@@ -66,16 +66,16 @@ def many_networks() -> Iterator[Figure]:
     asked = [(m, t, None) for m in specs for t in targets]
     whole = best_s(lambda: list(predict_many(asked)), 2)
     rate = len(asked) / max(whole - reading, 1e-9)
-    yield Figure("profile", "queries once networks are read", rate, "rows/s", 5_000, True)
+    yield Figure("profile", "queries once networks are read", rate, "rows/s")
     rules = fusion_rules(ProfileFolder().resolve(TARGET))
     resolved = [r for r in map(ProfileFolder().resolve, targets) if fusion_rules(r) == rules]
     batch = network_batch([workload(load(m), rules) for m in specs])
     seconds = best_s(lambda: [predict_batch(batch, r) for r in resolved])
     rate = len(batch) * len(resolved) / seconds
-    yield Figure("profile", "pairs once features are cached", rate, "pairs/s", 20_000, True)
+    yield Figure("profile", "pairs once features are cached", rate, "pairs/s")
     seconds = best_s(lambda: predict_batch(nasbench(), resolved[0]), 2)
-    name = f"{NASBENCH_NETWORKS} NAS-Bench-201 networks on one device"
-    yield Figure("profile", name, seconds, "s", 3.0)
+    name = "NAS-Bench-201 networks on one device"
+    yield Figure("profile", name, seconds, "s")
 
 
 _NASBENCH: list[NetworkBatch] = []

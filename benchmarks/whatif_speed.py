@@ -36,16 +36,15 @@ def figures() -> Iterator[Figure]:
     """Every figure of the floor."""
     minspec("alexnet", 50)  # profiles are read once
     seconds = best_s(lambda: minspec("mobilenet_v2", 50), 3)
-    yield Figure("whatif", "minspec over all phones", seconds, "s", 1.0)
+    yield Figure("whatif", "minspec over all phones", seconds, "s")
     targets = [line.target for line in list_targets()][:100]
     seconds = best_s(lambda: compare(TWELVE, targets), 2)
-    name = f"compare, {len(TWELVE)} networks x {len(targets)} targets"
-    yield Figure("whatif", name, seconds, "s", 3.0)
+    yield Figure("whatif", "compare, 12 networks x 100 targets", seconds, "s")
     seconds = best_s(analytic, 2)
-    yield Figure("whatif", "100,000 analytic points", seconds, "s", 10.0)
+    yield Figure("whatif", "100,000 analytic points", seconds, "s")
     one, two = (best_s(lambda w=w: simulated(w), 1) for w in (1, 2))  # type: ignore[misc]
     yield Figure("whatif", "1,000 simulations, one process", one, "s")
-    yield Figure("whatif", "1,000 simulations, gain of two processes", one / two, "x", 1.8, True)
+    yield Figure("whatif", "1,000 simulations, gain of two processes", one / two, "x")
 
 
 def analytic() -> None:
