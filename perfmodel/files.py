@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from perfmodel.errors import OutputError
@@ -15,7 +17,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises `OutputError` where that cannot be done.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    try:
+    with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -26,8 +28,6 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         except BaseException:
             os.unlink(temporary)
             raise
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def check_output(path: Path) -> None:
@@ -35,20 +35,27 @@ def check_output(path: Path) -> None:
 
     Its folder need not be there yet: it is made with the file.
     """
-    try:
+    with _as_output_error(path):
         if path.is_dir():
             raise OutputError(f"{path}: is a folder, not a file", "name a file in it")
-        check_folder(path.parent)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    check_folder(path.parent)
 
 
 def check_folder(folder: Path) -> None:
     """Raise `OutputError` for a folder that files cannot be written into, made where missing."""
-    place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise OutputError(f"{folder}: {place} is a file, not a folder", "name another place")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder}: no permission to write in {place}", "name another place")
+    with _as_output_error(folder):
+        place = folder
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise OutputError(f"{folder}: {place} is a file, not a folder", "name another place")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise OutputError(f"{folder}: no permission to write in {place}", "name another place")
+
+
+@contextmanager
+def _as_output_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None

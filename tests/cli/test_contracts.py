@@ -1,0 +1,282 @@
+"""JSON that others may rely on, command by command, and errors that are JSON too."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from cli_folder import Perform
+
+from perfmodel.cli import validate
+from perfmodel.cli.app import COMMANDS
+from perfmodel.render.validation import validation_result
+
+CASE = {
+    "model": "one",
+    "target": "a/cpu",
+    "predicted_ms": 11.0,
+    "low_ms": 9.0,
+    "high_ms": 12.0,
+    "measured_ms": 10.0,
+}
+VALIDATION = {
+    "experiment": "by hand",
+    "cases": [CASE],
+    "mape": 0.1,
+    "within_10": 1.0,
+    "within_20": 1.0,
+    "spearman": float("nan"),
+    "coverage": 1.0,
+    "machine": {"cpu": "none"},
+}
+
+RUNS: dict[str, tuple[str, set[str]]] = {
+    "models": ("models", {"name", "title", "family", "parameters"}),
+    "devices": ("devices --match pixel-4", {"target", "device", "kind", "median_error", "source"}),
+    "inspect": (
+        "inspect alexnet",
+        {"model", "macs", "params", "weights_bytes", "peak_activation_bytes", "ops", "batch_size"},
+    ),
+    "predict": (
+        "predict alexnet --on snapdragon-888/cpu",
+        {"model", "target", "kind", "batch_size", "latency_ms", "interval_ms"}
+        | {"interval_coverage", "extrapolated", "macs", "params", "weights_bytes"}
+        | {"peak_activation_bytes", "uncovered_ops"},
+    ),
+    "compare": (
+        "compare alexnet --on snapdragon-888/cpu,gpu",
+        {"answer", "models", "targets", "cells", "relative"},
+    ),
+    "calibrate": (
+        "calibrate --from examples/ten_rows.csv --device my-phone",
+        {"device", "profile", "targets", "left_out_rows"},
+    ),
+    "partition": (
+        "partition alexnet --on snapdragon-888/gpu -k 2 --by layer-count",
+        {"model", "criterion", "k", "latency_ms", "segments", "boundaries", "unpartitioned_ms"},
+    ),
+    "simulate": (
+        "simulate queue.toml",
+        {"requests", "latency_ms", "wait_ms", "deadline_miss_rate", "energy_mj", "utilization"}
+        | {"steps_ms", "replications", "seed", "elapsed_s"},
+    ),
+    "minspec": (
+        "minspec alexnet --max-latency-ms 50",
+        {"requirement", "minimum", "passing", "failing", "fleet_share", "answer"},
+    ),
+    "whatif": (
+        "whatif --model alexnet --on snapdragon-888/cpu --set slowdown=1,2",
+        {"answer", "metric", "points", "rows", "effects", "front", "summary"},
+    ),
+    "select": (
+        "select mobilenet_v1 --on snapdragon-888 --max-latency-ms 8",
+        {"answer", "chosen", "candidates", "budget", "front", "emitted"},
+    ),
+    "report": ("report result.json", {"output", "kind", "answer", "size_bytes"}),
+    "validate": (
+        "validate host",
+        {"experiment", "cases", "mape", "within_10", "within_20", "spearman", "coverage"}
+        | {"machine"},
+    ),
+}
+"""By command: an invocation and the keys of its answer (of each item, where it is a list)."""
+
+INNER: dict[str, tuple[str, set[str]]] = {
+    "partition": ("segments", {"first_op", "last_op", "target", "latency_ms", "weights_bytes"}),
+    "minspec": ("failing", {"device", "best_target", "latency_ms", "reason"}),
+    "validate": ("cases", set(CASE)),
+    "inspect": ("ops", {"name", "op", "macs", "params", "output_shapes"}),
+    "compare": ("cells", {"model", "target", "latency_ms", "interval_ms", "ratio"}),
+}
+
+
+@pytest.fixture
+def files(perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
+    """The commands with a result file, and a validation that measures nothing."""
+    (tmp_path / "result.json").write_text(json.dumps(VALIDATION).replace("NaN", "null"))
+    monkeypatch.setitem(validate.EXPERIMENTS, "host", lambda _: validation_result(VALIDATION))  # type: ignore[arg-type]
+    return perform
+
+
+def no_nan(word: str) -> float:
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_every_command_has_a_contract() -> None:
+    assert set(RUNS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_json_has_the_promised_keys(command: str, files: Perform) -> None:
+    words, keys = RUNS[command]
+    done = files(*shlex.split(words), "--json")
+    assert done.code == 0, done.out + done.err
+    assert done.out.count("\n") == 1
+    answer = json.loads(done.out, parse_constant=no_nan)
+    first = answer[0] if isinstance(answer, list) else answer
+    assert keys <= set(first)
+    if command in INNER:
+        name, inner = INNER[command]
+        assert inner <= set(answer[name][0])
+    if isinstance(answer, dict) and "reproduce" in answer:
+        assert answer["reproduce"] == f"perfmodel {words}"
+
+
+def test_per_layer_adds_the_kernels(perform: Perform) -> None:
+    words = shlex.split(RUNS["predict"][0])
+    assert "kernels" not in perform(*words, "--json").json
+    answer = perform(*words, "--per-layer", "--json").json
+    keys = {"name", "ops", "class", "macs", "bytes", "latency_ms", "bound"}
+    assert keys <= set(answer["kernels"][0])
+    total = sum(k["latency_ms"] for k in answer["kernels"])
+    assert total + answer["overhead_ms"] == pytest.approx(answer["latency_ms"], rel=1e-6)
+
+
+def test_layers_are_written_as_csv_and_as_a_result(perform: Perform, tmp_path: Path) -> None:
+    words = [*shlex.split(RUNS["predict"][0]), "--per-layer"]
+    kernels = perform(*words, "--json").json["kernels"]
+    assert "wrote layers.csv" in perform(*words, "-o", "layers.csv").out
+    header, first, *rest = (tmp_path / "layers.csv").read_text().splitlines()
+    assert header == "name,ops,class,macs,bytes,latency_ms,bound"
+    assert len(rest) + 1 == len(kernels)
+    assert first.split(",")[0] == kernels[0]["name"]
+    assert float(first.split(",")[5]) == kernels[0]["latency_ms"]
+    assert perform(*words, "-o", "layers.json").code == 0
+    assert json.loads((tmp_path / "layers.json").read_text())["kernels"] == kernels
+    assert perform("report", "layers.json").code == 0
+    assert "Every kernel, in order" in (tmp_path / "layers.html").read_text()
+
+
+OUTPUTS = {
+    "predict --queries": "predict --queries queries.csv -o",
+    "predict --per-layer": "predict alexnet --on snapdragon-888/cpu --per-layer -o",
+    "predict explorer": "predict alexnet --on snapdragon-888/cpu --export-model-explorer",
+    "compare": "compare alexnet --on snapdragon-888/cpu --plot",
+    "calibrate": "calibrate --from examples/ten_rows.csv --device my-phone -o",
+    "calibrate host": "calibrate --from host --budget 1s -o",
+    "partition plot": "partition alexnet --on snapdragon-888/gpu --plot",
+    "partition emit": "partition alexnet --on snapdragon-888/gpu --emit",
+    "simulate trace": "simulate queue.toml --trace",
+    "simulate records": "simulate queue.toml --records",
+    "whatif": "whatif --model alexnet --on snapdragon-888/cpu --set slowdown=1,2 -o",
+    "select": "select mobilenet_v1 --on snapdragon-888 --emit",
+    "report": "report result.json -o",
+    "validate": "validate host -o",
+    "validate journal": "validate host --journal",
+}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("place", ["under a file", "long name", "no permission"])
+def test_an_output_that_cannot_be_written_is_refused_before_work(
+    output: str, place: str, files: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queries.csv").write_text("model,target\nalexnet,snapdragon-888/cpu\n")
+    suffix = ".svg" if "plot" in OUTPUTS[output] else ".csv"
+    suffix = ".html" if output.startswith(("validate", "report")) else suffix
+    name = {
+        "under a file": f"queue.toml/answer{suffix}",
+        "long name": "x" * 300 + suffix,
+        "no permission": f"locked/answer{suffix}",
+    }[place]
+    (tmp_path / "locked").mkdir()
+    may = os.access
+
+    def access(path: str | Path, mode: int) -> bool:
+        return may(path, mode) and Path(path).name != "locked"
+
+    monkeypatch.setattr("os.access", access)
+    words = shlex.split(OUTPUTS[output])
+    done = files(*words, name, "--json")
+    assert done.code == 2, done.out
+    error = done.json["error"]
+    assert error["kind"] == "output"
+    assert error["message"].split(":")[0] in name or "answer" in error["message"]
+
+
+@pytest.mark.parametrize("output", [o for o in OUTPUTS if not o.endswith(("emit", "select"))])
+def test_a_folder_is_no_output_file(output: str, files: Perform, tmp_path: Path) -> None:
+    (tmp_path / "queries.csv").write_text("model,target\nalexnet,snapdragon-888/cpu\n")
+    for suffix in (".svg", ".csv", ".html"):
+        (tmp_path / f"folder{suffix}").mkdir()
+    suffix = ".svg" if "plot" in OUTPUTS[output] else ".csv"
+    suffix = ".html" if output.startswith(("validate", "report")) else suffix
+    done = files(*shlex.split(OUTPUTS[output]), f"folder{suffix}", "--json")
+    assert done.code == 2
+    assert "is a folder" in done.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("predict nothing --on snapdragon-888/cpu", "unknown_model"),
+        ("predict alexnet --on nowhere/cpu", "target"),
+        ("predict alexnet", "error"),
+        ("predict --nonsense", "usage"),
+        ("nonsense", "usage"),
+        ("predict alexnet --on snapdragon-888/cpu --batch-size 0", "usage"),
+        ("simulate absent.toml", "scenario"),
+        ("report absent.json", "error"),
+        ("predict odd.param --on snapdragon-888/cpu", "uncovered_ops"),
+        ("inspect alexnet --dim x", "error"),
+        ("calibrate --from absent.csv --device a", "measurement"),
+        ("calibrate --from host --budget soon", "error"),
+        ("validate nothing", "error"),
+        ("devices --kind toaster", "error"),
+        ("predict alexnet --on snapdragon-888/cpu --kind soon", "error"),
+    ],
+)
+def test_an_error_is_json_with_exit_code_2(words: str, kind: str, perform: Perform) -> None:
+    done = perform(*shlex.split(words), "--json")
+    assert done.code == 2
+    error = done.json["error"]
+    assert set(done.json) == {"error"}
+    assert set(error) == {"kind", "message", "hint"}
+    assert error["kind"] == kind
+    assert error["message"]
+    assert done.err == ""
+
+
+def test_a_full_disk_is_no_traceback(perform: Perform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "records.csv")
+
+    monkeypatch.setattr("perfmodel.sim.records.write_records", full)
+    done = perform("simulate", "queue.toml", "--records", "records.csv", "--json")
+    assert done.code == 2
+    assert done.json["error"]["message"] == "records.csv: No space left on device"
+
+
+def test_exit_code_1_says_no(perform: Perform) -> None:
+    assert perform("minspec", "vgg16", "--max-latency-ms", "0.1", "--json").code == 1
+    words = "select mobilenet_v1 --on snapdragon-888 --max-latency-ms 0.001"
+    done = perform(*words.split())
+    assert done.code == 1
+    assert done.out.startswith("no variant stays within 0.001 ms")
+
+
+def test_names_of_files_cannot_steer_a_terminal(perform: Perform, tmp_path: Path) -> None:
+    name = "evil\x1b[31m\u202e.param"
+    (tmp_path / name).write_text((tmp_path / "odd.param").read_text())
+    for words in (
+        ["inspect", name],
+        ["predict", name, "--on", "snapdragon-888/cpu", "--allow-uncovered"],
+        ["compare", name, "alexnet", "--on", "snapdragon-888/cpu"],
+        ["predict", name, "--on", "nowhere/cpu"],
+        ["inspect", name + "x"],
+    ):
+        done = perform(*words)
+        assert "\x1b" not in done.out + done.err
+        assert "\u202e" not in done.out + done.err
+        assert "evil" in done.out + done.err or done.code == 2
+
+
+def test_a_name_that_is_no_text_is_shown_escaped(perform: Perform, tmp_path: Path) -> None:
+    name = os.fsdecode(b"odd\xff.param")
+    (tmp_path / name).write_text((tmp_path / "odd.param").read_text())
+    done = perform("inspect", name)
+    assert done.code == 0
+    assert "odd\\udcff" in done.out
