@@ -22,6 +22,7 @@ from perfmodel.cli.options import (
     Serial,
     Trtexec,
     duration_s,
+    files_in,
     refuse_idle,
 )
 from perfmodel.errors import MeasurementError, PerfmodelError
@@ -121,7 +122,8 @@ def command(
     options = DeviceOptions(
         benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
     )
-    models = (*(model or ()), *(str(path) for path in model_files(files, measured[0])))
+    pattern = "*.onnx" if name == "ssh" else "*.tflite"
+    models = (*(model or ()), *map(str, files_in(files, pattern)))
     made = _of_device(
         measured[0],
         device,
@@ -239,17 +241,6 @@ def _profile_path(device: str, output: Path | None) -> Path:
     path = output or user_folder() / f"{device}.json"
     check_outputs(path)
     return path
-
-
-def model_files(folder: Path | None, source: str) -> list[Path]:
-    """The model files of a folder that a device's tool runs; an error if it holds none."""
-    if folder is None:
-        return []
-    pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise PerfmodelError(f"{folder}: holds no {pattern} file")
-    return found
 
 
 def _suggest(

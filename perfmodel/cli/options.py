@@ -92,6 +92,16 @@ def duration_s(budget: str) -> float:
         raise PerfmodelError(f"--budget: {error}", "for example --budget 10min") from None
 
 
+def files_in(folder: Path | None, pattern: str) -> list[Path]:
+    """The model files of a folder; none if no folder is given, an error if it holds none."""
+    if folder is None:
+        return []
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise PerfmodelError(f"{folder}: holds no {pattern} file")
+    return found
+
+
 def given(context: typer.Context, name: str) -> bool:
     """Whether an option or argument (by its parameter's name) stands on the command line."""
     source: Any = context.get_parameter_source(name)

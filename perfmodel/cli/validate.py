@@ -7,15 +7,30 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfmodel.cli.options import Journal, Json, duration_s, refuse_idle
+from perfmodel.cli.options import (
+    OF_ADB,
+    OF_SSH,
+    BenchmarkModel,
+    Cores,
+    Files,
+    Journal,
+    Json,
+    OnlyModels,
+    Serial,
+    Trtexec,
+    duration_s,
+    files_in,
+    refuse_idle,
+)
 from perfmodel.errors import PerfmodelError, RunnerError
 
 if TYPE_CHECKING:
     from perfmodel.render.result import Result
+    from perfmodel.runners.device_options import DeviceOptions
 
 RUNNERS: Mapping[str, str] = {"tflite": "host", "host": "host"}
 """`--runner` -> the experiment that it means where none is named."""
@@ -33,6 +48,8 @@ class Request:
     journal: Path | None
     models: tuple[str, ...]
     files: Path | None
+    host: str
+    options: DeviceOptions
 
     def beside(self, name: str, suffix: str) -> Path:
         """A file beside the output, named after it or after the experiment."""
@@ -42,7 +59,7 @@ class Request:
 def command(
     context: typer.Context,
     experiment: Annotated[
-        str, typer.Argument(help="host, kinds, partition, cuda, adb or ssh.")
+        str, typer.Argument(help="host, kinds, partition, cuda, adb or ssh:HOST.")
     ] = "",
     runner: Annotated[
         str, typer.Option(help="Where no experiment is named: its runner.")
@@ -56,12 +73,12 @@ def command(
     ] = None,
     budget: Annotated[str, typer.Option(help="Time to spend, for example 5min.")] = "5min",
     journal: Journal = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="Only these networks; may be repeated.")
-    ] = None,
-    files: Annotated[
-        Path | None, typer.Option(help="Folder of real model files to run as well.")
-    ] = None,
+    model: OnlyModels = None,
+    files: Files = None,
+    benchmark_model: BenchmarkModel = None,
+    serial: Serial = "",
+    cores: Cores = "",
+    trtexec: Trtexec = "",
     as_json: Json = False,
 ) -> int:
     """Predict first, run the true workload on hardware, compare.
@@ -69,12 +86,15 @@ def command(
     Example: perfmodel validate host --profile host.json -o report.html
     """
     from perfmodel.cli.output import check_outputs, save, show
+    from perfmodel.runners.device_options import DeviceOptions
 
-    name = experiment or RUNNERS.get(runner, runner)
+    name, _, host = (experiment or RUNNERS.get(runner, runner)).partition(":")
     if name not in EXPERIMENTS:
         raise PerfmodelError(
             f"no experiment {name!r}", f"experiments: {', '.join(sorted(EXPERIMENTS))}"
         )
+    if host and name != "ssh":
+        raise PerfmodelError(f"{experiment}: only ssh is told a host", "such as ssh:jetson.local")
     if experiment:
         refuse_idle(context, "where an experiment is named", "runner")
     refuse_idle(context, f"in validate {name}", *IDLE[name])
@@ -87,6 +107,10 @@ def command(
         journal=journal,
         models=tuple(model or ()),
         files=files,
+        host=host,
+        options=DeviceOptions(
+            benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
+        ),
     )
     result = EXPERIMENTS[name](asked)
     if output is not None:
@@ -103,16 +127,6 @@ def _own_profile(asked: Request) -> Path:
             "make one first: perfmodel calibrate --from host --budget 3min -o host.json",
         )
     return path
-
-
-def files_in(folder: Path | None, pattern: str) -> list[Path]:
-    """The model files of a folder; none if no folder is given, an error if it holds none."""
-    if folder is None:
-        return []
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise PerfmodelError(f"{folder}: holds no {pattern} file")
-    return found
 
 
 def _host(asked: Request) -> Result:
@@ -179,81 +193,46 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-BENCHMARK_MODEL = "PERFMODEL_BENCHMARK_MODEL"
-"""Environment variable with the path of a `benchmark_model` built for the phone."""
-SERIAL = "ANDROID_SERIAL"
-"""adb's own variable: the phone to use where several are attached."""
-SSH_HOST = "PERFMODEL_SSH_HOST"
-"""Environment variable with the host of a Jetson."""
-
-
 def _adb(asked: Request) -> Result:
-    """.tflite files on an attached phone against its profile."""
-    from perfmodel.runners.adb import AdbRunner
-
-    tool = os.environ.get(BENCHMARK_MODEL)
-    runner = AdbRunner(Path(tool) if tool else None, serial=os.environ.get(SERIAL, ""))
-    return _on_device(asked, runner, "adb", "*.tflite")
+    """Networks and .tflite files on an attached phone against its profile."""
+    return _on_device(asked, "adb", "*.tflite")
 
 
 def _ssh(asked: Request) -> Result:
     """.onnx files with TensorRT on a Jetson against its profile."""
-    from perfmodel.runners.ssh_trtexec import SshTrtexecRunner
+    from perfmodel.runners.device_options import SSH_HOST
 
-    host = os.environ.get(SSH_HOST, "")
+    host = asked.host or os.environ.get(SSH_HOST, "")
     if not host:
         raise RunnerError(
-            "no Jetson is named", f"set {SSH_HOST} to a host that `ssh HOST true` reaches"
+            "no Jetson is named",
+            f"validate ssh:HOST, or set {SSH_HOST} to a host that `ssh HOST true` reaches",
         )
-    return _on_device(asked, SshTrtexecRunner(host), "ssh", "*.onnx")
+    return _on_device(asked, f"ssh:{host}", "*.onnx")
 
 
-def _on_device(asked: Request, runner: Any, experiment: str, pattern: str) -> Result:
-    """Measure each file and set beside it what the profile's first target predicts."""
-    from perfmodel.devices.profile import read_profile
-    from perfmodel.prediction import predict
+def _on_device(asked: Request, source: str, pattern: str) -> Result:
+    from perfmodel.calibration.from_device import DeviceRequest
+    from perfmodel.experiments.devices import validate_device
     from perfmodel.render.validation import validation_result
-    from perfmodel.runners.remote import rows_of
-    from perfmodel.runners.runner import Job
 
-    if asked.files is None:
-        raise PerfmodelError("name the folder of model files", "add --files FOLDER")
-    files = files_in(asked.files, pattern)
     if asked.profile is None:
         raise PerfmodelError("name the profile of the device", "add --profile FILE")
-    profile = read_profile(asked.profile)
-    target = str(profile.targets[0].target)
-    raw = asked.beside(f"validate_{experiment}", ".raw")
-    cases: list[dict[str, Any]] = []
-    for path in files:
-        answer = predict(str(path), target, profiles=[asked.profile])
-        log = runner.measure(Job(path.stem, path, threads=4))
-        rows = rows_of([log], raw, profile.device).networks.frame
-        cases.append(
-            {
-                "model": log.key,
-                "target": target,
-                "predicted_ms": answer.latency_ms,
-                "low_ms": answer.interval_ms[0],
-                "high_ms": answer.interval_ms[1],
-                "measured_ms": float(rows["latency_ms"].median()),
-                "warnings": list(log.warnings),
-            }
-        )
-    errors = [abs(c["predicted_ms"] / c["measured_ms"] - 1) for c in cases]
-    count = len(cases)
-    return validation_result(
-        {
-            "experiment": experiment,
-            "cases": cases,
-            "mape": sum(errors) / count,
-            "within_10": sum(e <= 0.10 for e in errors) / count,
-            "within_20": sum(e <= 0.20 for e in errors) / count,
-            "spearman": None,
-            "coverage": sum(c["low_ms"] <= c["measured_ms"] <= c["high_ms"] for c in cases) / count,
-            "machine": dict(runner.describe().facts),
-        }
+    name = f"validate_{source.partition(':')[0]}"
+    request = DeviceRequest(
+        device="",
+        journal=asked.journal or asked.beside(name, ".journal.jsonl"),
+        budget_s=asked.budget_s,
+        models=(*asked.models, *map(str, files_in(asked.files, pattern))),
+        options=asked.options,
     )
+    done = validate_device(
+        source,
+        request,
+        profile=asked.profile,
+        predictions=asked.beside(name, ".predictions.json"),
+    )
+    return validation_result(done.to_json())
 
 
 EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
@@ -266,11 +245,11 @@ EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
 }
 
 IDLE: Mapping[str, tuple[str, ...]] = {
-    "host": (),
-    "kinds": ("journal", "files"),
-    "partition": ("files",),
-    "cuda": ("journal", "model", "files"),
-    "adb": ("journal", "model", "budget"),
-    "ssh": ("journal", "model", "budget"),
+    "host": (*OF_ADB, *OF_SSH),
+    "kinds": ("journal", "files", *OF_ADB, *OF_SSH),
+    "partition": ("files", *OF_ADB, *OF_SSH),
+    "cuda": ("journal", "model", "files", *OF_ADB, *OF_SSH),
+    "adb": OF_SSH,
+    "ssh": ("model", *OF_ADB),
 }
 """Options that do nothing in an experiment."""

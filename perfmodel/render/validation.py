@@ -28,6 +28,7 @@ def validation_result(data: Data) -> Result:
     """Describe any experiment: its figures, predicted over measured, the farthest off."""
     data = plain(data)
     cases = [c for c in data["cases"] if c.get("measured_ms") and c.get("predicted_ms")]
+    unfinished = not data.get("finished", True)
     return Result(
         title=f"Validation: {data['experiment']}",
         answer=validation_sentence(data, len(cases)),
@@ -35,7 +36,9 @@ def validation_result(data: Data) -> Result:
         facts=_facts(data),
         warnings=[
             *([data["warning"]] if data.get("warning") else []),
-            *(f"{c['model']}: {w}" for c in cases for w in c.get("warnings", ())),
+            *data.get("warnings", ()),
+            *data.get("failures", ()),
+            *(["the budget ended first: the same command goes on"] if unfinished else []),
         ],
         parts=(
             Figure(

@@ -48,6 +48,17 @@ def test_a_phone_is_measured_and_then_predicts(phone: Perform) -> None:
     assert answer["latency_ms"] == pytest.approx(40.0, rel=0.25)
 
 
+def test_the_phone_is_then_validated(phone: Perform, tmp_path: Path) -> None:
+    assert phone(*ASKED, "--model", "mobilenet_v1", "-o", "p.json").code == 0
+    asked = ["validate", "adb", "--benchmark-model", "benchmark_model", "--profile", "p.json"]
+    done = phone(*asked, "--model", "mobilenet_v1", "-o", "page.html")
+    assert done.code == 0, done.err
+    assert "adb: over 1 cases predictions are off by" in done.out
+    assert "Farthest off" in (tmp_path / "page.html").read_text()
+    [predicted] = json.loads((tmp_path / "page.predictions.json").read_text())["predictions"]
+    assert predicted["model"] == "mobilenet_v1"
+
+
 def test_a_folder_of_files_is_measured(phone: Perform, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     write_tflite(load("mobilenet_v1@width=0.25"), tmp_path / "models" / "mobilenet_v1_small.tflite")

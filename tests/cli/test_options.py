@@ -180,6 +180,13 @@ PAIRS: dict[str, tuple[str, str]] = {
     "validate --budget": ("validate host", "validate host --budget 7s"),
     "validate --journal": ("validate host", "validate host --journal j.jsonl"),
     "validate --model": ("validate host", "validate host --model alexnet"),
+    "validate --benchmark-model": (
+        "validate adb --profile own.json",
+        "validate adb --profile own.json --benchmark-model tool",
+    ),
+    "validate --serial": ("validate adb", "validate adb --serial R58"),
+    "validate --cores": ("validate adb", "validate adb --cores f0"),
+    "validate --trtexec": ("validate ssh:a", "validate ssh:a --trtexec /opt/trtexec"),
     "validate --files": ("validate host", "validate host --files examples"),
 }
 """By command and option: two invocations of which the second gives the option."""
