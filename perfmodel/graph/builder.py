@@ -195,13 +195,13 @@ class GraphBuilder:
     def build(self, *outputs: str, source: str = "", format: str = "zoo") -> Graph:
         """The finished, checked graph."""
         graph = Graph(
-            self.name,
-            self.tensors,
-            tuple(self.ops),
-            tuple(self.inputs),
-            tuple(outputs),
-            source,
-            format,
+            name=self.name,
+            tensors=self.tensors,
+            ops=tuple(self.ops),
+            inputs=tuple(self.inputs),
+            outputs=tuple(outputs),
+            source=source,
+            format=format,
         )
         return check_graph(graph)
 

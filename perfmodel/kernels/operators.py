@@ -193,13 +193,13 @@ def op_costs(graph: Graph, precision: str | None = None) -> tuple[OpCost, ...]:
         read = {t.name: t for t in graph.activations_in(op)}.values()
         costs.append(
             OpCost(
-                op.name,
-                op.kind,
-                op_macs(graph, op),
-                sum(t.elements for t in mine),
-                sum(stored_bytes(t, precision) for t in read),
-                sum(stored_bytes(t, precision) for t in graph.weights_of(op)),
-                sum(stored_bytes(t, precision) for t in graph.outputs_of(op)),
+                name=op.name,
+                kind=op.kind,
+                macs=op_macs(graph, op),
+                params=sum(t.elements for t in mine),
+                input_bytes=sum(stored_bytes(t, precision) for t in read),
+                weight_bytes=sum(stored_bytes(t, precision) for t in graph.weights_of(op)),
+                output_bytes=sum(stored_bytes(t, precision) for t in graph.outputs_of(op)),
             )
         )
     return tuple(costs)

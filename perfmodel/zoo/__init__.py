@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.graph.ir import Graph
+from perfmodel.zoo.figures import Accuracy, Published
 from perfmodel.zoo.modules import entry_named, mobile_names, names
 from perfmodel.zoo.registry import (
-    Accuracy,
     Parameter,
-    Published,
     ZooEntry,
     parse_spec,
     unknown_model,

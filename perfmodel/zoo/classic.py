@@ -6,10 +6,7 @@ from functools import partial
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import ceil_pool, image
-from perfmodel.zoo.registry import Published, ZooEntry, image_parameters, printed, rows
-
-NIN = "https://gist.github.com/mavenlin/d802a5849de39225bcc6 (Caffe model zoo)"
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 VGG_STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """3x3 convolutions per stage by depth: configurations A, B, D, E of arXiv:1409.1556, table 1."""
@@ -99,82 +96,62 @@ def _mlpconv(
     return x
 
 
-def _vgg_entry(depth: int, published: Published, top1: str, *seeds: str) -> ZooEntry:
+def _vgg_entry(depth: int, *seeds: str) -> ZooEntry:
     return ZooEntry(
-        f"vgg{depth}",
-        f"VGG-{depth}",
-        "vgg",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        partial(vgg, depth=depth),
-        (published,),
-        rows(TORCHVISION, "imagenet_top1", top1),
-        seeds,
+        name=f"vgg{depth}",
+        title=f"VGG-{depth}",
+        family="vgg",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=partial(vgg, depth=depth),
+        seeds=seeds,
     )
 
 
 ENTRIES = (
     ZooEntry(
-        "alexnet",
-        "AlexNet (Caffe, two groups)",
-        "alexnet",
-        "classification",
-        (227, 227, 3),
-        image_parameters(227, 1000),
-        alexnet,
-        (
-            printed(
-                "https://github.com/albanie/convnet-burden (MACs, of alexnet); "
-                "https://docs.openvino.ai/2023.3/omz_models_group_public.html (parameters)",
-                "727M",
-                "60.965M",
-            ),
-        ),
-        rows(
-            "https://github.com/BVLC/caffe/tree/master/models/bvlc_alexnet",
-            "imagenet_top1",
-            "- float 57.1",
-        ),
-        ("001", "002"),
+        name="alexnet",
+        title="AlexNet (Caffe, two groups)",
+        family="alexnet",
+        task="classification",
+        input_shape=(227, 227, 3),
+        parameters=image_parameters(227, 1000),
+        builder=alexnet,
+        seeds=("001", "002"),
     ),
     ZooEntry(
-        "alexnet_owt",
-        "AlexNet (one tower)",
-        "alexnet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        alexnet_owt,
-        (printed(TORCHVISION, "0.71G", "61,100,840"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 56.522"),
-        ("001",),
+        name="alexnet_owt",
+        title="AlexNet (one tower)",
+        family="alexnet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=alexnet_owt,
+        seeds=("001",),
     ),
     ZooEntry(
-        "overfeat",
-        "OverFeat (fast)",
-        "overfeat",
-        "classification",
-        (231, 231, 3),
-        image_parameters(231, 1000),
-        overfeat,
-        (printed("https://arxiv.org/abs/1312.6229 (table 4)", "2810M", "145M"),),
+        name="overfeat",
+        title="OverFeat (fast)",
+        family="overfeat",
+        task="classification",
+        input_shape=(231, 231, 3),
+        parameters=image_parameters(231, 1000),
+        builder=overfeat,
     ),
     ZooEntry(
-        "nin",
-        "Network in Network (ImageNet)",
-        "nin",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        nin,
-        (Published(NIN, params=29 * 2**20 / 4, params_rounding=2**20 / 4),),
-        rows(NIN, "imagenet_top1", "- float 59.36"),
-        ("002",),
-        "The source prints the file size, 29 MB of float32; it prints no MACs.",
+        name="nin",
+        title="Network in Network (ImageNet)",
+        family="nin",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=nin,
+        seeds=("002",),
+        note="The source prints the file size, 29 MB of float32; it prints no MACs.",
     ),
-    _vgg_entry(11, printed(TORCHVISION, "7.61G", "132,863,336"), "- float 69.02"),
-    _vgg_entry(13, printed(TORCHVISION, "11.31G", "133,047,848"), "- float 69.928"),
-    _vgg_entry(16, printed(TORCHVISION, "15.47G", "138,357,544"), "- float 71.592", "001", "004"),
-    _vgg_entry(19, printed(TORCHVISION, "19.63G", "143,667,240"), "- float 72.376", "000"),
+    _vgg_entry(11),
+    _vgg_entry(13),
+    _vgg_entry(16, "001", "004"),
+    _vgg_entry(19, "000"),
 )

@@ -6,9 +6,7 @@ from functools import partial
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import affine, channels_of, classifier, image
-from perfmodel.zoo.registry import Published, ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 BLOCKS = {
     121: (6, 12, 24, 16),
@@ -38,24 +36,22 @@ def densenet(
     return classifier(g, affine(g, x, "relu"), classes)
 
 
-def _entry(depth: int, growth: int, published: Published, top1: str, *seeds: str) -> ZooEntry:
+def _entry(depth: int, growth: int, *seeds: str) -> ZooEntry:
     return ZooEntry(
-        f"densenet{depth}",
-        f"DenseNet-{depth}",
-        "densenet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        partial(densenet, depth=depth, growth=growth),
-        (published,),
-        rows(TORCHVISION, "imagenet_top1", top1),
-        seeds,
+        name=f"densenet{depth}",
+        title=f"DenseNet-{depth}",
+        family="densenet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=partial(densenet, depth=depth, growth=growth),
+        seeds=seeds,
     )
 
 
 ENTRIES = (
-    _entry(121, 32, printed(TORCHVISION, "2.83G", "7,978,856"), "- float 74.434", "001"),
-    _entry(169, 32, printed(TORCHVISION, "3.36G", "14,149,480"), "- float 75.6"),
-    _entry(201, 32, printed(TORCHVISION, "4.29G", "20,013,928"), "- float 76.896"),
-    _entry(161, 48, printed(TORCHVISION, "7.73G", "28,681,000"), "- float 77.138"),
+    _entry(121, 32, "001"),
+    _entry(169, 32),
+    _entry(201, 32),
+    _entry(161, 48),
 )

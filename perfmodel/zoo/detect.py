@@ -10,14 +10,7 @@ from collections.abc import Callable
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, image
 from perfmodel.zoo.mobilenet import mobilenet_v1_features, mobilenet_v2_features
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-OPEN_MODEL_ZOO = "https://docs.openvino.ai/2023.3/omz_models_group_public.html (GFlops / 2)"
-DETECTION_ZOO = (
-    "https://github.com/tensorflow/models/blob/master/research/object_detection/g3doc/"
-    "tf1_detection_zoo.md"
-)
-MOBILENET_V2 = "https://arxiv.org/abs/1801.04381 (table 6)"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 SSD_EXTRAS = (512, 256, 256, 128)
 """Channels of the four extra feature maps (Liu et al. 2016, arXiv:1512.02325, MobileNet form)."""
@@ -115,51 +108,39 @@ def _yolo_heads(g: GraphBuilder, neck: str, kept: str, classes: int) -> tuple[st
 
 ENTRIES = (
     ZooEntry(
-        "ssd_mobilenet_v1",
-        "SSD MobileNet V1 300",
-        "ssd_mobilenet_v1",
-        "detection",
-        (300, 300, 3),
-        image_parameters(300, 91),
-        ssd_mobilenet_v1,
-        (
-            printed(OPEN_MODEL_ZOO, "1.247G", "6.807M"),
-            printed(OPEN_MODEL_ZOO, "1.158G", "5.783M", "classes=21"),
-        ),
-        rows(DETECTION_ZOO, "coco_map", "- float 21\n- int8 18"),
+        name="ssd_mobilenet_v1",
+        title="SSD MobileNet V1 300",
+        family="ssd_mobilenet_v1",
+        task="detection",
+        input_shape=(300, 300, 3),
+        parameters=image_parameters(300, 91),
+        builder=ssd_mobilenet_v1,
     ),
     ZooEntry(
-        "ssdlite_mobilenet_v2",
-        "SSDLite MobileNet V2 300",
-        "ssd_mobilenet_v2",
-        "detection",
-        (300, 300, 3),
-        image_parameters(300, 91),
-        ssdlite_mobilenet_v2,
-        (
-            printed(OPEN_MODEL_ZOO, params="4.475M"),
-            printed(MOBILENET_V2, "0.8G", "4.3M", "resolution=320,classes=81"),
-        ),
-        rows(DETECTION_ZOO, "coco_map", "- float 22"),
+        name="ssdlite_mobilenet_v2",
+        title="SSDLite MobileNet V2 300",
+        family="ssd_mobilenet_v2",
+        task="detection",
+        input_shape=(300, 300, 3),
+        parameters=image_parameters(300, 91),
+        builder=ssdlite_mobilenet_v2,
     ),
     ZooEntry(
-        "yolo_v3_tiny",
-        "YOLO v3 tiny 416",
-        "yolo_v3_tiny",
-        "detection",
-        (416, 416, 3),
-        image_parameters(416, 80),
-        yolo_v3_tiny,
-        (printed(OPEN_MODEL_ZOO, "2.791G", "8.848M"),),
+        name="yolo_v3_tiny",
+        title="YOLO v3 tiny 416",
+        family="yolo_v3_tiny",
+        task="detection",
+        input_shape=(416, 416, 3),
+        parameters=image_parameters(416, 80),
+        builder=yolo_v3_tiny,
     ),
     ZooEntry(
-        "yolo_v4_tiny",
-        "YOLO v4 tiny 416",
-        "yolo_v4_tiny",
-        "detection",
-        (416, 416, 3),
-        image_parameters(416, 80),
-        yolo_v4_tiny,
-        (printed(OPEN_MODEL_ZOO, "3.464G", "6.0535M"),),
+        name="yolo_v4_tiny",
+        title="YOLO v4 tiny 416",
+        family="yolo_v4_tiny",
+        task="detection",
+        input_shape=(416, 416, 3),
+        parameters=image_parameters(416, 80),
+        builder=yolo_v4_tiny,
     ),
 )

@@ -14,17 +14,7 @@ from perfmodel.zoo.layers import (
     make_divisible,
     squeeze_excite,
 )
-from perfmodel.zoo.registry import WIDTH, Published, ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
-EFFICIENTNET = "https://arxiv.org/abs/1905.11946 (table 2)"
-LITE = "https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/README.md"
-HOSTED = (
-    "https://github.com/tensorflow/tensorflow/blob/v2.4.0/"
-    "tensorflow/lite/g3doc/guide/hosted_models.md"
-)
-ONCE_FOR_ALL = "https://arxiv.org/abs/1908.09791 (table of mobile networks)"
-PROXYLESS = "https://arxiv.org/abs/1812.00332"
+from perfmodel.zoo.registry import WIDTH, ZooEntry, image_parameters
 
 B0_STAGES = (
     (1, 3, 1, 16, 1),
@@ -72,12 +62,6 @@ PROXYLESS_MOBILE = (
 
 SCALING = {0: (1.0, 1.0), 1: (1.0, 1.1), 2: (1.1, 1.2), 3: (1.2, 1.4), 4: (1.4, 1.8)}
 """Width and depth factors by size, the same for B and Lite."""
-
-
-LITE_NOTE = (
-    "The source counts element-wise work too: its figure is ours plus three for each element that "
-    "a convolution writes (normalisation and activation), for all five sizes."
-)
 
 
 def mobile_block(
@@ -139,73 +123,46 @@ def proxylessnas(g: GraphBuilder, resolution: int, classes: int, batch: int) -> 
     return classifier(g, conv_act(g, x, 1280, 1, 1, "relu6"), classes)
 
 
-def _entry(size: int, lite: bool, resolution: int, published: Published, top1: str) -> ZooEntry:
+def _entry(size: int, lite: bool, resolution: int) -> ZooEntry:
     name = f"efficientnet_{'lite' if lite else 'b'}{size}"
     return ZooEntry(
-        name,
-        f"EfficientNet {'Lite' if lite else 'B'}{size}",
-        "efficientnet_lite" if lite else "efficientnet",
-        "classification",
-        (resolution, resolution, 3),
-        image_parameters(resolution, 1000),
-        partial(efficientnet, size=size, lite=lite),
-        (published,),
-        rows(LITE if lite else EFFICIENTNET, "imagenet_top1", top1),
+        name=name,
+        title=f"EfficientNet {'Lite' if lite else 'B'}{size}",
+        family="efficientnet_lite" if lite else "efficientnet",
+        task="classification",
+        input_shape=(resolution, resolution, 3),
+        parameters=image_parameters(resolution, 1000),
+        builder=partial(efficientnet, size=size, lite=lite),
     )
 
 
 ENTRIES = (
-    _entry(0, False, 224, printed(TORCHVISION, "0.386G", "5,288,548"), "- float 77.1"),
-    _entry(1, False, 240, printed(TORCHVISION, "0.687G", "7,794,184"), "- float 79.1"),
-    _entry(2, False, 260, printed(TORCHVISION, params="9,109,994"), "- float 80.1"),
-    _entry(3, False, 300, printed(TORCHVISION, "1.827G", "12,233,232"), "- float 81.6"),
-    _entry(4, False, 380, printed(TORCHVISION, "4.394G", "19,341,616"), "- float 82.9"),
-    _entry(
-        0, True, 224, printed(LITE, "407M", "4.7M", note=LITE_NOTE), "- float 75.1\n- int8 74.4"
-    ),
-    _entry(
-        1, True, 240, printed(LITE, "631M", "5.4M", note=LITE_NOTE), "- float 76.7\n- int8 75.9"
-    ),
-    _entry(
-        2, True, 260, printed(LITE, "899M", "6.1M", note=LITE_NOTE), "- float 77.6\n- int8 77.0"
-    ),
-    _entry(
-        3, True, 280, printed(LITE, "1.44G", "8.2M", note=LITE_NOTE), "- float 79.8\n- int8 79.0"
-    ),
-    _entry(
-        4, True, 300, printed(LITE, "2.64G", "13.0M", note=LITE_NOTE), "- float 81.5\n- int8 80.2"
+    _entry(0, False, 224),
+    _entry(1, False, 240),
+    _entry(2, False, 260),
+    _entry(3, False, 300),
+    _entry(4, False, 380),
+    _entry(0, True, 224),
+    _entry(1, True, 240),
+    _entry(2, True, 260),
+    _entry(3, True, 280),
+    _entry(4, True, 300),
+    ZooEntry(
+        name="mnasnet",
+        title="MnasNet-B1",
+        family="mnasnet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000, WIDTH),
+        builder=mnasnet,
     ),
     ZooEntry(
-        "mnasnet",
-        "MnasNet-B1",
-        "mnasnet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000, WIDTH),
-        mnasnet,
-        (
-            printed(TORCHVISION, "0.314G", "4,383,312"),
-            printed(TORCHVISION, "0.104G", "2,218,512", "width=0.5"),
-            printed(TORCHVISION, "0.215G", "3,170,208", "width=0.75"),
-            printed(TORCHVISION, "0.526G", "6,282,256", "width=1.3"),
-        ),
-        rows(
-            HOSTED,
-            "imagenet_top1",
-            "- float 74.08\nresolution=192 float 72.56\nresolution=160 float 70.63\n"
-            "resolution=128 float 67.32\nresolution=96 float 62.33\nwidth=0.5 float 68.03\n"
-            "width=0.75 float 71.72\nwidth=1.3 float 75.24",
-        ),
-    ),
-    ZooEntry(
-        "proxylessnas",
-        "ProxylessNAS (mobile)",
-        "proxylessnas",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        proxylessnas,
-        (printed(ONCE_FOR_ALL, "320M"),),
-        rows(PROXYLESS, "imagenet_top1", "- float 74.6"),
+        name="proxylessnas",
+        title="ProxylessNAS (mobile)",
+        family="proxylessnas",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=proxylessnas,
     ),
 )

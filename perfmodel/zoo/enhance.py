@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, image
-from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry, printed
-
-CARN = "https://arxiv.org/abs/1803.08664 (table 1, for a 1280 x 720 result)"
+from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry
 
 
 def sized(height: int, width: int, *more: Parameter) -> tuple[Parameter, ...]:
@@ -185,62 +183,59 @@ def _twice(g: GraphBuilder, x: str, filters: int) -> str:
 
 ENTRIES: Sequence[ZooEntry] = (
     ZooEntry(
-        "vdsr",
-        "VGG-19 super-resolution (VDSR)",
-        "vdsr",
-        "super-resolution",
-        (256, 256, 1),
-        sized(256, 256),
-        vdsr,
-        (printed(CARN, "612.6G", "665K", "image_height=720,image_width=1280"),),
+        name="vdsr",
+        title="VGG-19 super-resolution (VDSR)",
+        family="vdsr",
+        task="super-resolution",
+        input_shape=(256, 256, 1),
+        parameters=sized(256, 256),
+        builder=vdsr,
         seeds=("000",),
         note="256 x 256 is AI-Benchmark's size; the published MACs are for 1280 x 720.",
     ),
     ZooEntry(
-        "srgan",
-        "SRGAN generator (SRResNet)",
-        "srgan",
-        "super-resolution",
-        (128, 128, 3),
-        sized(128, 128),
-        srgan,
-        (printed(CARN, "127.8G", "1,543K", "image_height=180,image_width=320"),),
+        name="srgan",
+        title="SRGAN generator (SRResNet)",
+        family="srgan",
+        task="super-resolution",
+        input_shape=(128, 128, 3),
+        parameters=sized(128, 128),
+        builder=srgan,
         seeds=("000",),
         note="AI-Benchmark lists 512 x 512 without saying input or output; ours is 512 x 512 out.",
     ),
     ZooEntry(
-        "dped",
-        "DPED-ResNet photo enhancement",
-        "dped",
-        "enhancement",
-        (128, 192, 3),
-        sized(128, 192),
-        dped,
+        name="dped",
+        title="DPED-ResNet photo enhancement",
+        family="dped",
+        task="enhancement",
+        input_shape=(128, 192, 3),
+        parameters=sized(128, 192),
+        builder=dped,
         seeds=("000",),
         note="Layers as in https://github.com/aiff22/DPED (arXiv:1704.02470), which prints no "
         "totals; 128 x 192 is the size of AI-Benchmark's test.",
     ),
     ZooEntry(
-        "pynet",
-        "PyNET",
-        "pynet",
-        "enhancement",
-        (224, 224, 4),
-        sized(224, 224),
-        pynet,
+        name="pynet",
+        title="PyNET",
+        family="pynet",
+        task="enhancement",
+        input_shape=(224, 224, 4),
+        parameters=sized(224, 224),
+        builder=pynet,
         seeds=("000",),
         note="Layers as in https://github.com/aiff22/PyNET (arXiv:2002.05509), which prints no "
         "totals; 224 x 224 raw is its training patch.",
     ),
     ZooEntry(
-        "unet",
-        "U-Net",
-        "unet",
-        "segmentation",
-        (128, 128, 3),
-        sized(128, 128, Parameter("filters", 32, 1, 256)),
-        unet,
-        (printed("https://arxiv.org/abs/1807.10165 (results table, U-Net)", params="7.76M"),),
+        name="unet",
+        title="U-Net",
+        family="unet",
+        task="segmentation",
+        input_shape=(128, 128, 3),
+        parameters=sized(128, 128, Parameter("filters", 32, 1, 256)),
+        builder=unet,
         seeds=("000",),
         note="Used for bokeh by AI-Benchmark, which does not publish its layers: 128 x 128 and 32 "
         "filters (as in the U-Net++ papers' baseline) are ours.",

@@ -1,19 +1,12 @@
-"""Inception V3 (Szegedy et al. 2016, arXiv:1512.00567)."""
+"""Inception V1 (GoogLeNet, arXiv:1409.4842), V3 (arXiv:1512.00567), V4 and Inception-ResNet V2."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from perfmodel.graph.builder import GraphBuilder, Pair
-from perfmodel.zoo.layers import classifier, image
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
-SLIM = "https://github.com/tensorflow/models/tree/master/research/slim"
-HOSTED = (
-    "https://github.com/tensorflow/tensorflow/blob/v2.4.0/"
-    "tensorflow/lite/g3doc/guide/hosted_models.md"
-)
+from perfmodel.zoo.layers import channels_of, classifier, image
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 Layer = tuple[int, Pair] | tuple[int, Pair, int]
 """(channels, kernel[, stride]); a strided layer is unpadded, as everywhere in these networks."""
@@ -97,19 +90,207 @@ def _module_8(g: GraphBuilder, x: str) -> str:
     )
 
 
+V1_MODULES = (
+    (64, 96, 128, 16, 32, 32),
+    (128, 128, 192, 32, 96, 64),
+    (),
+    (192, 96, 208, 16, 48, 64),
+    (160, 112, 224, 24, 64, 64),
+    (128, 128, 256, 24, 64, 64),
+    (112, 144, 288, 32, 64, 64),
+    (256, 160, 320, 32, 128, 128),
+    (),
+    (256, 160, 320, 32, 128, 128),
+    (384, 192, 384, 48, 128, 128),
+)
+"""(1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection), () is a pooling: table 1 of
+arXiv:1409.4842."""
+
+
+def googlenet(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """GoogLeNet as in Caffe's bvlc_googlenet: 5x5 kernels and local response normalisation."""
+    return _inception_v1(g, resolution, classes, batch, large_kernel=5, normalise=True)
+
+
+def inception_v1(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """Inception V1 of TF-slim and torchvision: batch normalisation, 3x3 kernels for the 5x5."""
+    return _inception_v1(g, resolution, classes, batch, large_kernel=3, normalise=False)
+
+
+def _inception_v1(
+    g: GraphBuilder,
+    resolution: int,
+    classes: int,
+    batch: int,
+    *,
+    large_kernel: int,
+    normalise: bool,
+) -> str:
+    x = g.conv(image(g, batch, resolution), 64, 7, 2, activation="relu")
+    x = g.pool(x, "max", 3, 2, "same")
+    x = branch(g, _norm(g, x, normalise), (64, 1), (192, 3))
+    x = g.pool(_norm(g, x, normalise), "max", 3, 2, "same")
+    for sizes in V1_MODULES:
+        if not sizes:
+            x = g.pool(x, "max", 3, 2, "same")
+            continue
+        one, reduce3, three, reduce5, five, projection = sizes
+        parts = [
+            branch(g, x, (one, 1)),
+            branch(g, x, (reduce3, 1), (three, 3)),
+            branch(g, x, (reduce5, 1), (five, large_kernel)),
+            branch(g, g.pool(x, "max", 3, 1, "same"), (projection, 1)),
+        ]
+        x = g.concat(parts)
+    return classifier(g, x, classes)
+
+
+def _norm(g: GraphBuilder, x: str, normalise: bool) -> str:
+    return g.op("lrn", x, size=5, alpha=1e-4, beta=0.75, bias=1.0) if normalise else x
+
+
+def inception_v4(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """Inception V4 (Szegedy et al. 2017, arXiv:1602.07261); 1001 classes as published."""
+    x = _v4_stem(g, image(g, batch, resolution))
+    for _ in range(4):
+        x = _v4_module_a(g, x)
+    x = reduction(g, x, [(384, 3, 2)], [(192, 1), (224, 3), (256, 3, 2)])
+    for _ in range(7):
+        x = _v4_module_b(g, x)
+    long: list[Layer] = [(256, 1), (256, (1, 7)), (320, (7, 1)), (320, 3, 2)]
+    x = reduction(g, x, [(192, 1), (192, 3, 2)], long)
+    for _ in range(3):
+        x = _v4_module_c(g, x)
+    return classifier(g, x, classes)
+
+
+def _v4_stem(g: GraphBuilder, x: str) -> str:
+    x = branch(g, x, (32, 3, 2))
+    x = branch(g, g.conv(x, 32, 3, padding="valid", activation="relu"), (64, 3))
+    x = g.concat([g.pool(x, "max", 3, 2), branch(g, x, (96, 3, 2))])
+    short = branch(g, x, (64, 1))
+    long = branch(g, x, (64, 1), (64, (1, 7)), (64, (7, 1)))
+    ends = [g.conv(y, 96, 3, padding="valid", activation="relu") for y in (short, long)]
+    x = g.concat(ends)
+    return g.concat([branch(g, x, (192, 3, 2)), g.pool(x, "max", 3, 2)])
+
+
+def _v4_module_a(g: GraphBuilder, x: str) -> str:
+    return g.concat(
+        [
+            branch(g, x, (96, 1)),
+            branch(g, x, (64, 1), (96, 3)),
+            branch(g, x, (64, 1), (96, 3), (96, 3)),
+            pooled(g, x, 96),
+        ]
+    )
+
+
+def _v4_module_b(g: GraphBuilder, x: str) -> str:
+    row, column = (1, 7), (7, 1)
+    return g.concat(
+        [
+            branch(g, x, (384, 1)),
+            branch(g, x, (192, 1), (224, row), (256, column)),
+            branch(g, x, (192, 1), (192, column), (224, row), (224, column), (256, row)),
+            pooled(g, x, 128),
+        ]
+    )
+
+
+def _v4_module_c(g: GraphBuilder, x: str) -> str:
+    return g.concat(
+        [
+            branch(g, x, (256, 1)),
+            *split_3x3(g, branch(g, x, (384, 1)), 256),
+            *split_3x3(g, branch(g, x, (384, 1), (448, (3, 1)), (512, (1, 3))), 256),
+            pooled(g, x, 256),
+        ]
+    )
+
+
+def inception_resnet_v2(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
+    """Inception-ResNet V2 (arXiv:1602.07261) as in TF-slim and Keras.
+
+    The factor on each residual branch is folded into its last convolution, as converters do.
+    """
+    x = branch(g, image(g, batch, resolution), (32, 3, 2))
+    x = branch(g, g.conv(x, 32, 3, padding="valid", activation="relu"), (64, 3))
+    x = branch(g, g.pool(x, "max", 3, 2), (80, 1))
+    x = g.pool(g.conv(x, 192, 3, padding="valid", activation="relu"), "max", 3, 2)
+    five, double = branch(g, x, (48, 1), (64, 5)), branch(g, x, (64, 1), (96, 3), (96, 3))
+    x = g.concat([branch(g, x, (96, 1)), five, double, pooled(g, x, 64)])
+    for _ in range(10):
+        two, three = branch(g, x, (32, 1), (32, 3)), branch(g, x, (32, 1), (48, 3), (64, 3))
+        x = _residual(g, x, [branch(g, x, (32, 1)), two, three])
+    x = reduction(g, x, [(384, 3, 2)], [(256, 1), (256, 3), (384, 3, 2)])
+    for _ in range(20):
+        seven = branch(g, x, (128, 1), (160, (1, 7)), (192, (7, 1)))
+        x = _residual(g, x, [branch(g, x, (192, 1)), seven])
+    long: list[Layer] = [(256, 1), (288, 3), (320, 3, 2)]
+    x = reduction(g, x, [(256, 1), (384, 3, 2)], [(256, 1), (288, 3, 2)], long)
+    for i in range(10):
+        three = branch(g, x, (192, 1), (224, (1, 3)), (256, (3, 1)))
+        x = _residual(g, x, [branch(g, x, (192, 1)), three], "none" if i == 9 else "relu")
+    return classifier(g, branch(g, x, (1536, 1)), classes)
+
+
+def _residual(g: GraphBuilder, x: str, parts: list[str], activation: str = "relu") -> str:
+    y = g.conv(g.concat(parts), channels_of(g, x), 1)
+    return g.binary("add", x, y, activation)
+
+
 ENTRIES = (
     ZooEntry(
-        "inception_v3",
-        "Inception V3",
-        "inception_v3",
-        "classification",
-        (299, 299, 3),
-        image_parameters(299, 1001),
-        inception_v3,
-        (printed(TORCHVISION, "5.71G", "23.83M"),),
-        rows(HOSTED, "imagenet_top1", "- float 77.9\n- int8 77.5"),
-        ("000", "001"),
-        "The published 27.2 M parameters of torchvision contain the auxiliary classifier, which "
-        "does not run at inference: 23.83 M without it.",
+        name="inception_v3",
+        title="Inception V3",
+        family="inception_v3",
+        task="classification",
+        input_shape=(299, 299, 3),
+        parameters=image_parameters(299, 1001),
+        builder=inception_v3,
+        seeds=("000", "001"),
+        note="The published 27.2 M parameters of torchvision contain the auxiliary classifier, "
+        "which does not run at inference: 23.83 M without it.",
+    ),
+    ZooEntry(
+        name="googlenet",
+        title="GoogLeNet (Caffe)",
+        family="inception_v1",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=googlenet,
+        seeds=("001",),
+    ),
+    ZooEntry(
+        name="inception_v1",
+        title="Inception V1 (batch-normalised)",
+        family="inception_v1",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1001),
+        builder=inception_v1,
+        seeds=("001",),
+    ),
+    ZooEntry(
+        name="inception_v4",
+        title="Inception V4",
+        family="inception_v4",
+        task="classification",
+        input_shape=(299, 299, 3),
+        parameters=image_parameters(299, 1001),
+        builder=inception_v4,
+        seeds=("001",),
+    ),
+    ZooEntry(
+        name="inception_resnet_v2",
+        title="Inception-ResNet V2",
+        family="inception_resnet_v2",
+        task="classification",
+        input_shape=(299, 299, 3),
+        parameters=image_parameters(299, 1001),
+        builder=inception_resnet_v2,
+        note="TensorFlow Lite's hosted file of this name (121 MB) is another, narrower network.",
     ),
 )

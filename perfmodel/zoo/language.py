@@ -13,14 +13,9 @@ from functools import partial
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
-from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry, printed
+from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry
 from perfmodel.zoo.transformer import attention, layer_norm, linear
 
-BERT_PAPER = "https://arxiv.org/abs/1810.04805 (section 3)"
-BERT = "https://huggingface.co/bert-large-uncased (config.json, model.safetensors)"
-GPT2 = "https://huggingface.co/gpt2-large (config.json, model.safetensors)"
-GPT3 = "https://arxiv.org/abs/2005.14165 (table 2.1)"
-OPT = "https://huggingface.co/facebook/opt-1.3b (config.json, pytorch_model.bin)"
 SWITCH = "https://arxiv.org/abs/2101.03961"
 
 SEGMENTS = 2
@@ -263,80 +258,69 @@ def _sizes(
 
 ENTRIES = (
     ZooEntry(
-        "bert_large",
-        "BERT large",
-        "bert",
-        "text classification",
-        (512,),
-        _sizes(layers=24, hidden=1024, heads=16, ffn=4096, vocabulary=30_522, sequence=(512, 512)),
-        bert,
-        (
-            printed(
-                BERT_PAPER,
-                params="340M",
-                note="The paper rounds: the published checkpoint has 335,141,888, and the "
-                "classification head 2,050 more.",
-            ),
-            printed(BERT, params="335,141,888"),
+        name="bert_large",
+        title="BERT large",
+        family="bert",
+        task="text classification",
+        input_shape=(512,),
+        parameters=_sizes(
+            layers=24, hidden=1024, heads=16, ffn=4096, vocabulary=30_522, sequence=(512, 512)
         ),
+        builder=bert,
     ),
     ZooEntry(
-        "gpt2_large",
-        "GPT-2 large",
-        "gpt2",
-        "text generation",
-        (1024,),
-        _sizes(
+        name="gpt2_large",
+        title="GPT-2 large",
+        family="gpt2",
+        task="text generation",
+        input_shape=(1024,),
+        parameters=_sizes(
             layers=36, hidden=1280, heads=20, ffn=5120, vocabulary=50_257, sequence=(1024, 1024)
         ),
-        partial(gpt, positions=1024),
-        (printed(GPT2, params="774,030,080"),),
+        builder=partial(gpt, positions=1024),
     ),
     ZooEntry(
-        "gpt3_xl",
-        "GPT-3 XL",
-        "gpt3",
-        "text generation",
-        (2048,),
-        _sizes(
+        name="gpt3_xl",
+        title="GPT-3 XL",
+        family="gpt3",
+        task="text generation",
+        input_shape=(2048,),
+        parameters=_sizes(
             layers=24, hidden=3072, heads=24, ffn=12_288, vocabulary=50_257, sequence=(2048, 2048)
         ),
-        partial(gpt, positions=2048),
-        (printed(GPT3, params="1.3G", parameters="hidden=2048,heads=16,ffn=8192"),),
+        builder=partial(gpt, positions=2048),
         note="Its paper has 24 heads of 128 numbers in a model of 2048; by default hidden is 3072, "
         "heads times their size, as the published latencies of e2e_gpu.csv have it.",
     ),
     ZooEntry(
-        "gpt3_2_7b",
-        "GPT-3 2.7B",
-        "gpt3",
-        "text generation",
-        (2048,),
-        _sizes(
+        name="gpt3_2_7b",
+        title="GPT-3 2.7B",
+        family="gpt3",
+        task="text generation",
+        input_shape=(2048,),
+        parameters=_sizes(
             layers=32, hidden=2560, heads=32, ffn=10_240, vocabulary=50_257, sequence=(2048, 2048)
         ),
-        partial(gpt, positions=2048),
-        (printed(GPT3, params="2.7G"),),
+        builder=partial(gpt, positions=2048),
     ),
     ZooEntry(
-        "opt_1_3b",
-        "OPT 1.3B",
-        "opt",
-        "text generation",
-        (2048,),
-        _sizes(
+        name="opt_1_3b",
+        title="OPT 1.3B",
+        family="opt",
+        task="text generation",
+        input_shape=(2048,),
+        parameters=_sizes(
             layers=24, hidden=2048, heads=32, ffn=8192, vocabulary=50_272, sequence=(2048, 2048)
         ),
-        opt,
-        (printed(OPT, params="1,315,758,080"),),
+        builder=opt,
     ),
     ZooEntry(
-        "switch_xl4",
-        "Switch Transformer, 4 experts",
-        "switch",
-        "text to text",
-        (512,),
-        (
+        name="switch_xl4",
+        title="Switch Transformer, 4 experts",
+        family="switch",
+        task="text to text",
+        input_shape=(512,),
+        parameters=(
             *_sizes(
                 layers=24,
                 hidden=1024,
@@ -347,7 +331,7 @@ ENTRIES = (
             ),
             Parameter("experts", 4, 1, 4096),
         ),
-        switch,
+        builder=switch,
         note="Sizes as published latencies of e2e_gpu.csv have them; "
         f"the network is that of {SWITCH}.",
     ),

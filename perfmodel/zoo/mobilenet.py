@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, classifier, image, make_divisible
-from perfmodel.zoo.registry import WIDTH, ZooEntry, image_parameters, printed, published_rows, rows
-
-PAPER_V1 = "https://arxiv.org/abs/1704.04861 (table 6)"
-SLIM_V1 = "https://github.com/tensorflow/models/blob/master/research/slim/nets/mobilenet_v1.md"
-SLIM_V2 = "https://github.com/tensorflow/models/blob/master/research/slim/nets/mobilenet/README.md"
-HOSTED = (
-    "https://github.com/tensorflow/tensorflow/blob/v2.4.0/"
-    "tensorflow/lite/g3doc/guide/hosted_models.md"
-)
+from perfmodel.zoo.registry import WIDTH, ZooEntry, image_parameters
 
 V1_BLOCKS = (
     (64, 1),
@@ -124,136 +116,27 @@ def inverted_residual(
     return (g.binary("add", x, y) if residual else y), expanded
 
 
-V1_TABLE = """
-- 569M 4.24M
-resolution=192 418M 4.24M
-resolution=160 291M 4.24M
-resolution=128 186M 4.24M
-width=0.5 150M 1.34M
-width=0.5,resolution=192 110M 1.34M
-width=0.5,resolution=160 77M 1.34M
-width=0.5,resolution=128 49M 1.34M
-width=0.25 41M 0.47M
-width=0.25,resolution=160 21M 0.47M
-width=0.25,resolution=128 14M 0.47M
-"""
-
-V1_TOP1 = """
-- float 71.0
-resolution=192 float 69.9
-resolution=160 float 68.0
-resolution=128 float 65.2
-width=0.75 float 68.3
-width=0.75,resolution=192 float 67.1
-width=0.75,resolution=160 float 65.2
-width=0.75,resolution=128 float 62.0
-width=0.5 float 63.2
-width=0.5,resolution=192 float 61.7
-width=0.5,resolution=160 float 59.0
-width=0.5,resolution=128 float 56.2
-width=0.25 float 49.7
-width=0.25,resolution=192 float 47.1
-width=0.25,resolution=160 float 45.4
-width=0.25,resolution=128 float 41.4
-- int8 70.0
-resolution=192 int8 69.1
-resolution=160 int8 66.9
-resolution=128 int8 63.3
-width=0.75 int8 66.9
-width=0.75,resolution=192 int8 66.1
-width=0.75,resolution=160 int8 62.4
-width=0.75,resolution=128 int8 55.9
-width=0.5 int8 61.2
-width=0.5,resolution=192 int8 59.9
-width=0.5,resolution=160 int8 57.2
-width=0.5,resolution=128 int8 54.9
-width=0.25 int8 48.2
-width=0.25,resolution=192 int8 45.7
-width=0.25,resolution=160 int8 42.8
-width=0.25,resolution=128 int8 39.5
-"""
-
-V2_TABLE = """
-- 300M 3.47M
-resolution=192 221M 3.47M
-resolution=160 154M 3.47M
-resolution=128 99M 3.47M
-resolution=96 56M 3.47M
-width=1.4 582M 6.06M
-width=1.3 509M 5.34M
-width=0.75 209M 2.61M
-width=0.75,resolution=192 153M 2.61M
-width=0.75,resolution=160 107M 2.61M
-width=0.75,resolution=128 69M 2.61M
-width=0.75,resolution=96 39M 2.61M
-width=0.5 97M 1.95M
-width=0.5,resolution=192 71M 1.95M
-width=0.5,resolution=160 50M 1.95M
-width=0.5,resolution=128 32M 1.95M
-width=0.5,resolution=96 18M 1.95M
-width=0.35 59M 1.66M
-width=0.35,resolution=192 43M 1.66M
-width=0.35,resolution=160 30M 1.66M
-width=0.35,resolution=128 20M 1.66M
-width=0.35,resolution=96 11M 1.66M
-"""
-
-V2_TOP1 = """
-- float 71.8
-resolution=192 float 70.7
-resolution=160 float 68.8
-resolution=128 float 65.3
-resolution=96 float 60.3
-width=1.4 float 75.0
-width=1.3 float 74.4
-width=0.75 float 69.8
-width=0.75,resolution=192 float 68.7
-width=0.75,resolution=160 float 66.4
-width=0.75,resolution=128 float 63.2
-width=0.75,resolution=96 float 58.8
-width=0.5 float 65.4
-width=0.5,resolution=192 float 63.9
-width=0.5,resolution=160 float 61.0
-width=0.5,resolution=128 float 57.7
-width=0.5,resolution=96 float 51.2
-width=0.35 float 60.3
-width=0.35,resolution=192 float 58.2
-width=0.35,resolution=160 float 55.7
-width=0.35,resolution=128 float 50.8
-width=0.35,resolution=96 float 45.5
-"""
-
 ENTRIES = (
     ZooEntry(
-        "mobilenet_v1",
-        "MobileNet V1",
-        "mobilenet_v1",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1001, WIDTH),
-        mobilenet_v1,
-        (
-            *published_rows(SLIM_V1, V1_TABLE),
-            printed(PAPER_V1, "325M", "2.6M", "width=0.75"),
-        ),
-        rows(HOSTED, "imagenet_top1", V1_TOP1),
-        ("001",),
-        "TF-slim's table gives 317 M MACs for width 0.75 where the paper's table 6 and we count "
-        "325 M, and 34 M for width 0.25 at 192 where its own 41 M at 224 scales to 30 M.",
+        name="mobilenet_v1",
+        title="MobileNet V1",
+        family="mobilenet_v1",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1001, WIDTH),
+        builder=mobilenet_v1,
+        seeds=("001",),
+        note="TF-slim's table gives 317 M MACs for width 0.75 where the paper's table 6 and we "
+        "count 325 M, and 34 M for width 0.25 at 192 where its own 41 M at 224 scales to 30 M.",
     ),
     ZooEntry(
-        "mobilenet_v2",
-        "MobileNet V2",
-        "mobilenet_v2",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1001, WIDTH),
-        mobilenet_v2,
-        published_rows(SLIM_V2, V2_TABLE),
-        (
-            *rows(SLIM_V2, "imagenet_top1", V2_TOP1),
-            *rows(HOSTED, "imagenet_top1", "- int8 70.8"),
-        ),
-        ("000", "001"),
+        name="mobilenet_v2",
+        title="MobileNet V2",
+        family="mobilenet_v2",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1001, WIDTH),
+        builder=mobilenet_v2,
+        seeds=("000", "001"),
     ),
 )

@@ -6,11 +6,7 @@ from functools import partial
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, conv_act, image, make_divisible, squeeze_excite
-from perfmodel.zoo.registry import WIDTH, Parameter, ZooEntry, image_parameters, printed, rows
-
-PAPER = "https://arxiv.org/abs/1905.02244 (tables 3 and 4)"
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
-SLIM = "https://github.com/tensorflow/models/blob/master/research/slim/nets/mobilenet/README.md"
+from perfmodel.zoo.registry import WIDTH, Parameter, ZooEntry, image_parameters
 
 Row = tuple[int, int, int, bool, str, int]
 
@@ -100,46 +96,25 @@ VARIANT = Parameter("variant", "standard", choices=("standard", "minimalistic"))
 
 ENTRIES = (
     ZooEntry(
-        "mobilenet_v3_large",
-        "MobileNet V3 large",
-        "mobilenet_v3",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000, WIDTH, VARIANT),
-        partial(mobilenet_v3, table=LARGE, head=1280),
-        (
-            printed(TORCHVISION, "0.217G", "5,483,032"),
-            printed(SLIM, "217M", "5.4M"),
-            printed(SLIM, "155M", "4.0M", "width=0.75"),
-            printed(SLIM, "209M", "3.9M", "variant=minimalistic"),
-        ),
-        rows(
-            SLIM,
-            "imagenet_top1",
-            "- float 75.2\n- int8 73.9\nwidth=0.75 float 73.3\n"
-            "variant=minimalistic float 72.3\nvariant=minimalistic int8 71.3",
-        ),
-        ("000",),
+        name="mobilenet_v3_large",
+        title="MobileNet V3 large",
+        family="mobilenet_v3",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000, WIDTH, VARIANT),
+        builder=partial(mobilenet_v3, table=LARGE, head=1280),
+        seeds=("000",),
     ),
     ZooEntry(
-        "mobilenet_v3_small",
-        "MobileNet V3 small",
-        "mobilenet_v3",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000, WIDTH, VARIANT),
-        partial(mobilenet_v3, table=SMALL, head=1024),
-        (
-            printed(TORCHVISION, "0.057G", "2,542,856"),
-            printed(PAPER, "44M", "2.0M", "width=0.75"),
-        ),
-        rows(
-            SLIM,
-            "imagenet_top1",
-            "- float 67.5\n- int8 64.9\nwidth=0.75 float 65.4\nvariant=minimalistic float 61.9",
-        ),
-        ("000",),
-        "TF-slim's table gives 66 M MACs and 2.9 M parameters for the small network, of an earlier "
-        "form; the paper's last version gives 56 M and 2.5 M, as counted here.",
+        name="mobilenet_v3_small",
+        title="MobileNet V3 small",
+        family="mobilenet_v3",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000, WIDTH, VARIANT),
+        builder=partial(mobilenet_v3, table=SMALL, head=1024),
+        seeds=("000",),
+        note="TF-slim's table gives 66 M MACs and 2.9 M parameters for the small network, of an "
+        "earlier form; the paper's last version gives 56 M and 2.5 M, as counted here.",
     ),
 )

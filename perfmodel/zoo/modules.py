@@ -15,8 +15,7 @@ MODULES = {
     "shufflenet": "shufflenet_v1 shufflenet_v2",
     "squeezenet": "squeezenet_1_0 squeezenet_1_1",
     "classic": "alexnet alexnet_owt overfeat nin vgg11 vgg13 vgg16 vgg19",
-    "inception": "inception_v3",
-    "inception_more": "googlenet inception_v1 inception_v4 inception_resnet_v2",
+    "inception": "inception_v3 googlenet inception_v1 inception_v4 inception_resnet_v2",
     "resnet": "resnet18 resnet34 resnet50 resnet101 resnet152 wide_resnet50_2 resnet50_v2 "
     "resnet101_v2",
     "regnet": "regnet_y_400mf regnet_x_3_2gf",

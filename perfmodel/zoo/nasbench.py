@@ -7,9 +7,7 @@ from functools import cache, reduce
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import affine, channels_of, image
-from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry, printed
-
-SPACE = "https://arxiv.org/abs/2001.00326 (the largest and the smallest network)"
+from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -129,21 +127,17 @@ def _edge(g: GraphBuilder, x: str, op: str, *, zero: bool) -> str:
 
 ENTRIES = (
     ZooEntry(
-        "nasbench201",
-        "NAS-Bench-201 cell network",
-        "nasbench201",
-        "classification",
-        (32, 32, 3),
-        (
+        name="nasbench201",
+        title="NAS-Bench-201 cell network",
+        family="nasbench201",
+        task="classification",
+        input_shape=(32, 32, 3),
+        parameters=(
             Parameter("arch", "0"),
             Parameter("classes", 10, 1, 100_000),
             BATCH,
         ),
-        nasbench201,
-        (
-            printed(SPACE, "220.12M", "1.53M", f"arch={arch_string(('nor_conv_3x3',) * 6)}"),
-            printed(SPACE, "7.78M", "0.073M", f"arch={arch_string(('none',) * 6)}"),
-        ),
+        builder=nasbench201,
         note="arch is the benchmark's index or an architecture string.",
     ),
 )

@@ -11,14 +11,7 @@ from functools import partial
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, classifier, image
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-NASNET = "https://arxiv.org/abs/1707.07012 (table 2)"
-PNASNET = "https://arxiv.org/abs/1712.00559 (tables 4 and 5)"
-HOSTED = (
-    "https://github.com/tensorflow/tensorflow/blob/v2.4.0/"
-    "tensorflow/lite/g3doc/guide/hosted_models.md"
-)
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 Step = tuple[str, int]
 """An operation and the hidden state it reads: 0 is the cell before, 1 the one before that, then
@@ -173,48 +166,40 @@ class _CellBuilder:
 
 ENTRIES = (
     ZooEntry(
-        "nasnet_mobile",
-        "NASNet-A mobile",
-        "nasnet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1001),
-        partial(nasnet, design=DESIGNS["nasnet_mobile"]),
-        (printed(NASNET, "564M", "5.3M"),),
-        rows(HOSTED, "imagenet_top1", "- float 73.9"),
-        ("001",),
+        name="nasnet_mobile",
+        title="NASNet-A mobile",
+        family="nasnet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1001),
+        builder=partial(nasnet, design=DESIGNS["nasnet_mobile"]),
+        seeds=("001",),
     ),
     ZooEntry(
-        "nasnet_large",
-        "NASNet-A large",
-        "nasnet",
-        "classification",
-        (331, 331, 3),
-        image_parameters(331, 1001),
-        partial(nasnet, design=DESIGNS["nasnet_large"]),
-        (printed(NASNET, "23.8G", "88.9M"),),
-        rows(HOSTED, "imagenet_top1", "- float 82.6"),
+        name="nasnet_large",
+        title="NASNet-A large",
+        family="nasnet",
+        task="classification",
+        input_shape=(331, 331, 3),
+        parameters=image_parameters(331, 1001),
+        builder=partial(nasnet, design=DESIGNS["nasnet_large"]),
     ),
     ZooEntry(
-        "pnasnet_mobile",
-        "PNASNet-5 mobile",
-        "pnasnet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1001),
-        partial(nasnet, design=DESIGNS["pnasnet_mobile"]),
-        (printed(PNASNET, "588M", "5.1M"),),
-        rows(PNASNET, "imagenet_top1", "- float 74.2"),
+        name="pnasnet_mobile",
+        title="PNASNet-5 mobile",
+        family="pnasnet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1001),
+        builder=partial(nasnet, design=DESIGNS["pnasnet_mobile"]),
     ),
     ZooEntry(
-        "pnasnet_large",
-        "PNASNet-5 large",
-        "pnasnet",
-        "classification",
-        (331, 331, 3),
-        image_parameters(331, 1001),
-        partial(nasnet, design=DESIGNS["pnasnet_large"]),
-        (printed(PNASNET, "25.0G", "86.1M"),),
-        rows(PNASNET, "imagenet_top1", "- float 82.9"),
+        name="pnasnet_large",
+        title="PNASNet-5 large",
+        family="pnasnet",
+        task="classification",
+        input_shape=(331, 331, 3),
+        parameters=image_parameters(331, 1001),
+        builder=partial(nasnet, design=DESIGNS["pnasnet_large"]),
     ),
 )

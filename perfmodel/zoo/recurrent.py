@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import image
-from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry, printed
-
-CRNN = "https://arxiv.org/abs/1507.05717 (section 3.3)"
-ZAREMBA = "https://arxiv.org/abs/1409.2329 (medium); size in https://arxiv.org/abs/1609.07843"
+from perfmodel.zoo.registry import BATCH, Parameter, ZooEntry
 
 
 def lstm(
@@ -65,38 +62,36 @@ def lstm_text(
 
 ENTRIES = (
     ZooEntry(
-        "crnn",
-        "CRNN / Bi-LSTM text recognition",
-        "crnn",
-        "text recognition",
-        (32, 100, 1),
-        (
+        name="crnn",
+        title="CRNN / Bi-LSTM text recognition",
+        family="crnn",
+        task="text recognition",
+        input_shape=(32, 100, 1),
+        parameters=(
             Parameter("image_height", 32, 32, 512),
             Parameter("image_width", 100, 16, 4096),
             Parameter("classes", 37, 2, 100_000),
             BATCH,
         ),
-        crnn,
-        (printed(CRNN, params="8.3M"),),
+        builder=crnn,
         seeds=("000",),
         note="MACs are not published. AI-Benchmark's test of this name uses 64 x 200 images: "
         "crnn@image_height=64,image_width=200.",
     ),
     ZooEntry(
-        "lstm_text",
-        "LSTM text completion",
-        "lstm_text",
-        "text completion",
-        (35,),
-        (
+        name="lstm_text",
+        title="LSTM text completion",
+        family="lstm_text",
+        task="text completion",
+        input_shape=(35,),
+        parameters=(
             Parameter("steps", 35, 1, 2048),
             Parameter("hidden", 650, 8, 4096),
             Parameter("layers", 2, 1, 8),
             Parameter("vocabulary", 10_000, 2, 1_000_000),
             BATCH,
         ),
-        lstm_text,
-        (printed(ZAREMBA, params="20M"),),
+        builder=lstm_text,
         seeds=("000",),
         note="AI-Benchmark does not publish the sizes of its test; ours is the published "
         "medium-sized language model: 2 x 650 units, 10,000 words, 35 steps, the last word out.",

@@ -1,4 +1,4 @@
-"""What the zoo says about a network: parameters, published figures, accuracy; and spec strings."""
+"""What the zoo says about a network: its name, parameters and builder; and spec strings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from perfmodel.errors import GraphError, UnknownModelError, bare_name, nearest_names
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
+from perfmodel.zoo.figures import Accuracy, Published, published_accuracy, published_figures
 
 Value = int | float | str
 BuildFunction = Callable[..., str | Sequence[str]]
@@ -66,69 +67,14 @@ class Parameter:
         return self.low <= value <= self.high
 
 
-@dataclass(frozen=True)
-class Published:
-    """MACs and parameters as printed in a source, for one choice of parameters.
-
-    `parameters` are those that differ from the entry's defaults, as in a spec ("width=0.5").
-    `macs_rounding` and `params_rounding` are one unit of the last printed digit (sources
-    round or cut). `note` explains
-    a difference of more than 1 % between the source and our count.
-    """
-
-    source: str
-    macs: float | None = None
-    params: float | None = None
-    parameters: str = ""
-    macs_rounding: float = 0.0
-    params_rounding: float = 0.0
-    note: str = ""
-
-
-def printed(
-    source: str, macs: str = "", params: str = "", parameters: str = "", note: str = ""
-) -> Published:
-    """A `Published` from figures as they are printed: "569M", "4.24M", "15.5G" or "25,557,032"."""
-    macs_value, macs_rounding = _parse_printed(macs)
-    params_value, params_rounding = _parse_printed(params)
-    return Published(
-        source, macs_value, params_value, parameters, macs_rounding, params_rounding, note
-    )
-
-
-def _parse_printed(text: str) -> tuple[float | None, float]:
-    if not text:
-        return None, 0.0
-    unit = {"K": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1.0)
-    digits = text.rstrip("KMG").replace(",", "")
-    decimals = len(digits.partition(".")[2])
-    rounding = 0.0 if unit == 1.0 else unit / 10**decimals
-    return float(digits) * unit, rounding
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A published accuracy of one variant.
-
-    `metric` is for example "imagenet_top1" (percent); `precision` is float or int8; `parameters` as
-    in `Published`.
-    """
-
-    parameters: str
-    precision: str
-    metric: str
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZooEntry:
     """One network of the zoo.
 
     `family` joins networks built from the same layer shapes (variants of width, resolution, depth
     and precision): leave them out together when testing on an unseen network. `input_shape` is
-    without the batch. `seeds` are the documents that asked for the network. `published` starts with
-    the default parameters. `note` says where a choice is ours.
+    without the batch. `seeds` are the documents that asked for the network. `note` says where a
+    choice is ours.
     """
 
     name: str
@@ -138,10 +84,18 @@ class ZooEntry:
     input_shape: tuple[int, ...]
     parameters: tuple[Parameter, ...]
     builder: BuildFunction = field(repr=False, compare=False)
-    published: tuple[Published, ...] = ()
-    accuracy: tuple[Accuracy, ...] = ()
     seeds: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def published(self) -> tuple[Published, ...]:
+        """MACs and parameters as sources print them; the default parameters first."""
+        return published_figures(self.name)
+
+    @property
+    def accuracy(self) -> tuple[Accuracy, ...]:
+        """Published accuracies of its variants."""
+        return published_accuracy(self.name)
 
     @property
     def defaults(self) -> dict[str, Value]:
@@ -250,36 +204,12 @@ def image_parameters(resolution: int, classes: int, *more: Parameter) -> tuple[P
 WIDTH = Parameter("width", 1.0, 0.1, 4.0)
 
 
-def rows(source: str, metric: str, table: str) -> tuple[Accuracy, ...]:
-    """Accuracy rows from lines `parameters precision value` ("-" for the default parameters)."""
-    made: list[Accuracy] = []
-    for line in table.strip().splitlines():
-        parameters, precision, value = line.split()
-        chosen = "" if parameters == "-" else parameters
-        made.append(Accuracy(chosen, precision, metric, float(value), source))
-    return tuple(made)
-
-
-def published_rows(source: str, table: str) -> tuple[Published, ...]:
-    """Published figures from lines `parameters macs params` ("-" for default or not printed)."""
-    made: list[Published] = []
-    for line in table.strip().splitlines():
-        parameters, macs, params = ("" if w == "-" else w for w in line.split())
-        made.append(printed(source, macs, params, parameters))
-    return tuple(made)
-
-
 __all__ = [
     "BATCH",
     "WIDTH",
-    "Accuracy",
     "Parameter",
-    "Published",
     "ZooEntry",
     "image_parameters",
     "parse_spec",
-    "printed",
-    "published_rows",
-    "rows",
     "unknown_model",
 ]

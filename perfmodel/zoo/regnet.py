@@ -6,9 +6,7 @@ from functools import partial
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, classifier, image, squeeze_excite
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 Stages = tuple[tuple[int, int], ...]
 """(channels, blocks) of the four stages: tables in the paper's appendix."""
@@ -47,25 +45,21 @@ def _block(g: GraphBuilder, x: str, cout: int, stride: int, groups: int, excite:
 
 ENTRIES = (
     ZooEntry(
-        "regnet_y_400mf",
-        "RegNetY-400MF",
-        "regnet_y",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        partial(regnet, stages=Y_400MF, group_width=8, excite=True),
-        (printed(TORCHVISION, "0.402G", "4,344,144"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 74.046"),
+        name="regnet_y_400mf",
+        title="RegNetY-400MF",
+        family="regnet_y",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=partial(regnet, stages=Y_400MF, group_width=8, excite=True),
     ),
     ZooEntry(
-        "regnet_x_3_2gf",
-        "RegNetX-3.2GF",
-        "regnet_x",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        partial(regnet, stages=X_3_2GF, group_width=48, excite=False),
-        (printed(TORCHVISION, "3.177G", "15,296,552"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 78.364"),
+        name="regnet_x_3_2gf",
+        title="RegNetX-3.2GF",
+        family="regnet_x",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=partial(regnet, stages=X_3_2GF, group_width=48, excite=False),
     ),
 )

@@ -5,10 +5,7 @@ from __future__ import annotations
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import image
 from perfmodel.zoo.mobilenet import mobilenet_v2_features
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-DEEPLAB = "https://github.com/tensorflow/models/blob/master/research/deeplab/g3doc/model_zoo.md"
-VAINF = "https://github.com/VainF/DeepLabV3Plus-Pytorch (513 x 513, 21 classes)"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 
 def deeplab_v3(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
@@ -47,27 +44,23 @@ def _enlarge(g: GraphBuilder, x: str, size: tuple[int, ...]) -> str:
 
 ENTRIES = (
     ZooEntry(
-        "deeplab_v3plus",
-        "DeepLab V3+ (MobileNet V2)",
-        "deeplab",
-        "segmentation",
-        (513, 513, 3),
-        image_parameters(513, 21),
-        deeplab_v3plus,
-        (printed(VAINF, "17.0G"),),
-        rows(VAINF, "voc_miou", "- float 71.1"),
-        ("000",),
+        name="deeplab_v3plus",
+        title="DeepLab V3+ (MobileNet V2)",
+        family="deeplab",
+        task="segmentation",
+        input_shape=(513, 513, 3),
+        parameters=image_parameters(513, 21),
+        builder=deeplab_v3plus,
+        seeds=("000",),
     ),
     ZooEntry(
-        "deeplab_v3",
-        "DeepLab V3 (MobileNet V2)",
-        "deeplab",
-        "segmentation",
-        (513, 513, 3),
-        image_parameters(513, 21),
-        deeplab_v3,
-        (printed(DEEPLAB, "2.75G"),),
-        rows(DEEPLAB, "voc_miou", "- float 75.32"),
-        ("000",),
+        name="deeplab_v3",
+        title="DeepLab V3 (MobileNet V2)",
+        family="deeplab",
+        task="segmentation",
+        input_shape=(513, 513, 3),
+        parameters=image_parameters(513, 21),
+        builder=deeplab_v3,
+        seeds=("000",),
     ),
 )

@@ -5,10 +5,7 @@ from __future__ import annotations
 from perfmodel.errors import GraphError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import channels_of, classifier, image
-from perfmodel.zoo.registry import Parameter, ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
-MEGVII = "https://github.com/megvii-model/ShuffleNet-Series/blob/master/README.md"
+from perfmodel.zoo.registry import Parameter, ZooEntry, image_parameters
 
 REPEATS = (4, 8, 4)
 """Units of stages 2 to 4, in both versions."""
@@ -92,54 +89,28 @@ def _v2_branch(g: GraphBuilder, x: str, half: int, stride: int) -> str:
 
 ENTRIES = (
     ZooEntry(
-        "shufflenet_v1",
-        "ShuffleNet V1",
-        "shufflenet_v1",
-        "classification",
-        (224, 224, 3),
-        image_parameters(
+        name="shufflenet_v1",
+        title="ShuffleNet V1",
+        family="shufflenet_v1",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(
             224,
             1000,
             Parameter("width", 1.0, choices=(0.5, 1.0, 1.5, 2.0)),
             Parameter("groups", 3, choices=(1, 2, 3, 4, 8)),
         ),
-        shufflenet_v1,
-        (
-            printed(MEGVII, "138M", "1.9M"),
-            printed(MEGVII, "38M", "0.7M", "width=0.5"),
-            printed(MEGVII, "138M", "2.4M", "groups=8"),
-            printed(MEGVII, "292M", "3.4M", "width=1.5"),
-            printed(MEGVII, "524M", "5.4M", "width=2.0"),
-        ),
-        rows(
-            MEGVII,
-            "imagenet_top1",
-            "- float 67.8\nwidth=0.5 float 57.3\nwidth=1.5 float 71.6\nwidth=2.0 float 74.1\n"
-            "groups=8 float 68.0",
-        ),
-        ("001",),
+        builder=shufflenet_v1,
+        seeds=("001",),
     ),
     ZooEntry(
-        "shufflenet_v2",
-        "ShuffleNet V2",
-        "shufflenet_v2",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000, Parameter("width", 1.0, choices=tuple(V2_STAGES))),
-        shufflenet_v2,
-        (
-            printed(TORCHVISION, "0.145G", "2,278,604"),
-            printed(TORCHVISION, "0.04G", "1,366,792", "width=0.5"),
-            printed(TORCHVISION, "0.296G", "3,503,624", "width=1.5"),
-            printed(TORCHVISION, "0.583G", "7,393,996", "width=2.0"),
-        ),
-        rows(
-            TORCHVISION,
-            "imagenet_top1",
-            "- float 69.362\nwidth=0.5 float 60.552\nwidth=1.5 float 72.996\n"
-            "width=2.0 float 76.23\n- int8 68.36\nwidth=0.5 int8 57.972\n"
-            "width=1.5 int8 72.052\nwidth=2.0 int8 75.354",
-        ),
-        ("001",),
+        name="shufflenet_v2",
+        title="ShuffleNet V2",
+        family="shufflenet_v2",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000, Parameter("width", 1.0, choices=tuple(V2_STAGES))),
+        builder=shufflenet_v2,
+        seeds=("001",),
     ),
 )

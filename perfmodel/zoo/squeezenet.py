@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.zoo.layers import ceil_pool, image
-from perfmodel.zoo.registry import ZooEntry, image_parameters, printed, rows
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
+from perfmodel.zoo.registry import ZooEntry, image_parameters
 
 FIRE_SQUEEZE = (16, 16, 32, 32, 48, 48, 64, 64)
 """Squeeze channels of fire2 to fire9; both expand halves have four times as many."""
@@ -36,27 +34,23 @@ def _fires(g: GraphBuilder, x: str, pool_before: tuple[int, ...], classes: int) 
 
 ENTRIES = (
     ZooEntry(
-        "squeezenet_1_0",
-        "SqueezeNet 1.0",
-        "squeezenet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        squeezenet_1_0,
-        (printed(TORCHVISION, "0.82G", "1,248,424"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 58.092"),
-        ("001", "002"),
+        name="squeezenet_1_0",
+        title="SqueezeNet 1.0",
+        family="squeezenet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=squeezenet_1_0,
+        seeds=("001", "002"),
     ),
     ZooEntry(
-        "squeezenet_1_1",
-        "SqueezeNet 1.1",
-        "squeezenet",
-        "classification",
-        (224, 224, 3),
-        image_parameters(224, 1000),
-        squeezenet_1_1,
-        (printed(TORCHVISION, "0.35G", "1,235,496"),),
-        rows(TORCHVISION, "imagenet_top1", "- float 58.178"),
-        ("001", "002"),
+        name="squeezenet_1_1",
+        title="SqueezeNet 1.1",
+        family="squeezenet",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(224, 1000),
+        builder=squeezenet_1_1,
+        seeds=("001", "002"),
     ),
 )

@@ -149,22 +149,22 @@ def _numbers(name: str, text: str, count: int, low: int, high: int) -> list[int]
 
 ENTRIES = (
     ZooEntry(
-        "fbnet",
-        "FBNet search space (CIFAR-100)",
-        "fbnet",
-        "classification",
-        (32, 32, 3),
-        (Parameter("ops", FBNET_DEFAULT), Parameter("classes", 100, 1, 100_000), BATCH),
-        fbnet,
+        name="fbnet",
+        title="FBNet search space (CIFAR-100)",
+        family="fbnet",
+        task="classification",
+        input_shape=(32, 32, 3),
+        parameters=(Parameter("ops", FBNET_DEFAULT), Parameter("classes", 100, 1, 100_000), BATCH),
+        builder=fbnet,
         note="Any of 9^22 networks; their sizes are not published, the test counts by hand.",
     ),
     ZooEntry(
-        "once_for_all",
-        "Once-for-all search space (MobileNet V3)",
-        "once_for_all",
-        "classification",
-        (224, 224, 3),
-        image_parameters(
+        name="once_for_all",
+        title="Once-for-all search space (MobileNet V3)",
+        family="once_for_all",
+        task="classification",
+        input_shape=(224, 224, 3),
+        parameters=image_parameters(
             224,
             1000,
             Parameter("ks", "-".join("3" * 20)),
@@ -172,7 +172,7 @@ ENTRIES = (
             Parameter("d", "2-2-2-2-2"),
             WIDTH,
         ),
-        once_for_all,
+        builder=once_for_all,
         note="Any network of the space; the test compares a member with MobileNet V3 large.",
     ),
 )

@@ -11,16 +11,9 @@ from perfmodel.zoo.layers import affine, image
 from perfmodel.zoo.registry import (
     BATCH,
     Parameter,
-    Published,
     ZooEntry,
     image_parameters,
-    printed,
-    rows,
 )
-
-TORCHVISION = "https://pytorch.org/vision/stable/models.html"
-MOBILEBERT = "https://arxiv.org/abs/2004.02984 (table 4)"
-CHECKPOINT = "https://huggingface.co/google/mobilebert-uncased"
 
 
 def layer_norm(g: GraphBuilder, x: str) -> str:
@@ -139,51 +132,27 @@ def _mobilebert_layer(g: GraphBuilder, x: str, bias: str) -> str:
 ENTRIES = (
     *(
         ZooEntry(
-            f"vit_b{patch}",
-            f"ViT-B/{patch}",
-            "vit",
-            "classification",
-            (224, 224, 3),
-            image_parameters(224, 1000),
-            partial(vit, patch=patch),
-            published,
-            rows(TORCHVISION, "imagenet_top1", top1),
+            name=f"vit_b{patch}",
+            title=f"ViT-B/{patch}",
+            family="vit",
+            task="classification",
+            input_shape=(224, 224, 3),
+            parameters=image_parameters(224, 1000),
+            builder=partial(vit, patch=patch),
             note="The accuracy at 384 is of weights trained on billions of other images (SWAG, "
             "arXiv:2201.08371) first; do not compare it with the rest."
             if patch == 16
             else "",
         )
-        for patch, published, top1 in (
-            (
-                16,
-                (
-                    printed(TORCHVISION, "17.564G", "86,567,656"),
-                    printed(TORCHVISION, "55.484G", "86,859,496", "resolution=384"),
-                ),
-                "- float 81.072\nresolution=384 float 85.304",
-            ),
-            (32, (printed(TORCHVISION, "4.409G", "88,224,232"),), "- float 75.912"),
-        )
+        for patch in (16, 32)
     ),
     ZooEntry(
-        "mobilebert",
-        "MobileBERT",
-        "mobilebert",
-        "question answering",
-        (384,),
-        (Parameter("sequence", 384, 2, 512), BATCH),
-        mobilebert,
-        (
-            Published(CHECKPOINT, params=24_581_888),
-            printed(
-                MOBILEBERT,
-                "2.85G",
-                "25.3M",
-                "sequence=128",
-                note="The paper prints 5.7 G FLOPs and 25.3 M parameters; the published checkpoint "
-                "has 24.58 M, and its products add up to 2.70 G, 5 % less.",
-            ),
-        ),
-        rows(MOBILEBERT, "squad_v1.1_f1", "- float 90.0"),
+        name="mobilebert",
+        title="MobileBERT",
+        family="mobilebert",
+        task="question answering",
+        input_shape=(384,),
+        parameters=(Parameter("sequence", 384, 2, 512), BATCH),
+        builder=mobilebert,
     ),
 )

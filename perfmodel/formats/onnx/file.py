@@ -247,7 +247,15 @@ def read_node(wire: Wire, span: Span, index: int) -> Node:
         elif number == 7:
             domain = wire.text(a, b)
     domain = "" if domain == "ai.onnx" else domain
-    return Node(index, name, op_type, domain, tuple(inputs), tuple(outputs), attributes)
+    return Node(
+        index=index,
+        name=name,
+        op_type=op_type,
+        domain=domain,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        attributes=attributes,
+    )
 
 
 def _attribute(wire: Wire, span: Span) -> tuple[str, Attribute]:

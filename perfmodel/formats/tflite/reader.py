@@ -163,13 +163,13 @@ class _SubgraphReader:
         for index in (*inputs, *outputs):
             self._use(self._current(index))
         graph = Graph(
-            self.name,
-            self.used,
-            tuple(self.ops),
-            tuple(dict.fromkeys(self._current(i).name for i in inputs)),
-            tuple(dict.fromkeys(self._current(i).name for i in outputs)),
-            str(self.path),
-            "tflite",
+            name=self.name,
+            tensors=self.used,
+            ops=tuple(self.ops),
+            inputs=tuple(dict.fromkeys(self._current(i).name for i in inputs)),
+            outputs=tuple(dict.fromkeys(self._current(i).name for i in outputs)),
+            source=str(self.path),
+            format="tflite",
         )
         return FileLayout(check_graph(graph), tuple(self.numbers), unique_names)
 
