@@ -72,8 +72,8 @@ def nasbench201(g: GraphBuilder, arch: str, classes: int, batch: int) -> str:
 
     The graph is the network as its PyTorch code runs it: every edge of a cell, also those that
     cannot reach the output, `none` as a multiplication by zero, a ReLU before each convolution.
-    `perfmodel.graph.exported` is what an exporter leaves of it. A cell without a path from its
-    input gives zeros; one multiplication stays of it.
+    `perfmodel.graph.exported` is what an exporter leaves of it: of cells without a path from
+    their input that is the last cell, and nothing of that where its output is `none` alone.
     """
     cell = parse_arch(arch)
     x = g.conv(image(g, batch, 32), 16, 3)
@@ -94,10 +94,9 @@ def _reduction(g: GraphBuilder, x: str, channels: int) -> str:
 
 def _cell(g: GraphBuilder, x: str, cell: Cell) -> str:
     nodes = [x]
-    connected = _has_path(cell)
     for node in (1, 2, 3):
         parts = [
-            _edge(g, nodes[src], op, zero=connected or (src, dst) != (0, 3))
+            _edge(g, nodes[src], op)
             for op, (src, dst) in zip(cell, EDGES, strict=True)
             if dst == node
         ]
@@ -105,21 +104,12 @@ def _cell(g: GraphBuilder, x: str, cell: Cell) -> str:
     return nodes[3]
 
 
-def _has_path(cell: Cell) -> bool:
-    """Whether the output of a cell depends on its input."""
-    fed = {0}
-    for op, (src, dst) in zip(cell, EDGES, strict=True):
-        if op != "none" and src in fed:
-            fed.add(dst)
-    return 3 in fed
-
-
-def _edge(g: GraphBuilder, x: str, op: str, *, zero: bool) -> str:
-    """One edge; `zero` marks a multiplication whose zeros an exporter folds."""
+def _edge(g: GraphBuilder, x: str, op: str) -> str:
+    """One edge; `zero` marks the multiplication whose zeros an exporter folds."""
     if op == "skip_connect":
         return x
     if op == "none":
-        return g.op("mul", x, g.constant((1,)), activation="none", zero=zero)
+        return g.op("mul", x, g.constant((1,)), activation="none", zero=True)
     if op == "avg_pool_3x3":
         return g.pool(x, "avg", 3, 1, "same")
     return g.conv(g.op("relu", x, shared=True), channels_of(g, x), int(op[-1]))

@@ -31,15 +31,28 @@ def test_a_branch_that_reaches_no_output_is_left_out() -> None:
     assert ops(g.build(y)) == ["live"]
 
 
-def test_what_is_computed_of_zeros_is_left_out_and_its_sum_is_the_other_term() -> None:
+def test_zeros_do_not_run_and_a_sum_with_them_is_the_other_term() -> None:
     g = GraphBuilder("zeros")
     x = g.input((1, 4, 4, 2))
-    nothing = g.conv(g.op("relu", zeros(g, x, "none"), name="relu"), 2, 3, name="conv")
+    nothing = g.binary("add", zeros(g, x, "none"), zeros(g, x, "none_2"), name="nothing")
     y = g.binary("add", nothing, g.op("tanh", x, name="tanh"), name="left")
-    y = g.binary("add", y, zeros(g, y, "none_2"), name="right")
+    y = g.binary("add", y, zeros(g, y, "none_3"), name="right")
     graph = g.build(g.op("sigmoid", y, name="out"))
     assert ops(graph) == ["tanh", "out"]
     assert exported(graph).ops[-1].inputs == ("tanh",)
+    assert exported(graph).tensors == graph.tensors
+
+
+def test_what_reads_zeros_runs_on_a_constant_and_needs_nothing_before_it() -> None:
+    g = GraphBuilder("zeros")
+    x = g.input((1, 4, 4, 2))
+    none = zeros(g, g.op("tanh", x, name="before"), "none")
+    y = g.conv(g.op("relu", none, name="relu"), 2, 3, name="conv")
+    graph = g.build(y)
+    assert ops(graph) == ["relu", "conv"]
+    left = exported(graph)
+    assert left.tensors[left.ops[0].inputs[0]].constant
+    assert not graph.tensors[graph.ops[1].outputs[0]].constant
 
 
 def test_a_sum_of_two_live_terms_and_a_product_with_a_constant_stay() -> None:
@@ -103,13 +116,26 @@ def test_pytorch_runs_every_edge_of_a_cell() -> None:
     assert made["relu"] == 15 + 2 * 2 + 1
 
 
-def test_a_cell_without_a_path_keeps_one_multiplication() -> None:
+def test_of_cells_without_a_path_the_last_one_runs() -> None:
+    # node 1 is zeros, the output their 3x3 convolution: no cell reads what is before it
+    arch = "|none~0|+|none~0|none~1|+|none~0|nor_conv_3x3~1|none~2|"
+    kernels = fuse(zoo.build(f"nasbench201@arch={arch}"), "vanilla")
+    assert [k.op for k in kernels if k.op == "conv2d"] == ["conv2d"]
+    assert sum(k.macs for k in kernels) == CONVOLUTION + 64 * 10
     none = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-    kernels = fuse(zoo.build(f"nasbench201@arch={none}"), "vanilla")
-    assert sum(k.op == "mul" for k in kernels) == 15 + 1
+    assert sum(k.macs for k in fuse(zoo.build(f"nasbench201@arch={none}"), "vanilla")) == 64 * 10
 
 
 def test_a_tflite_file_holds_what_an_exporter_leaves(tmp_path: Path) -> None:
     path = tmp_path / "cell.tflite"
     write_tflite(zoo.build(f"nasbench201@arch={DEAD}"), path)
     assert macs(load(path)) == pytest.approx(7.78e6, abs=0.01e6)
+
+
+def test_a_tflite_file_holds_a_convolution_that_reads_zeros(tmp_path: Path) -> None:
+    path = tmp_path / "cell.tflite"
+    arch = "|none~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|none~1|skip_connect~2|"
+    graph = zoo.build(f"nasbench201@arch={arch}")
+    write_tflite(graph, path)
+    assert macs(load(path)) == macs(run_by(graph, "tflite-cpu"))
+    assert macs(load(path)) == pytest.approx(7.78e6 + 15 * CONVOLUTION / 9, abs=0.01e6)
