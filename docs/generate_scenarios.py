@@ -8,19 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.sim.distributions import Distribution
-from perfmodel.sim.links import link_table
-from perfmodel.sim.network import Autoscale, Batching, LinkSpec, Radio, RateSpec, ServerSpec
-from perfmodel.sim.scenario import OnDevice, OnServer, Scenario, Split, Task, Workload
-from perfmodel.sim.schema import Table
-from perfmodel.sim.tables import DeviceSpec, Heat, Memory, Ui, UnitSpec
+from perfmodel.sim.policy import POLICIES
+from perfmodel.sim.resolve import link_table
+from perfmodel.sim.scenario import OnDevice, OnServer, Scenario, SplitSpec, Task, TaskWorkload
+from perfmodel.sim.schema import SchemaTable, declared_at
+from perfmodel.sim.tables import (
+    Autoscale,
+    Batching,
+    DeviceSpec,
+    HeatSpec,
+    LinkSpec,
+    Memory,
+    Radio,
+    RateSpec,
+    ServerSpec,
+    Ui,
+    UnitSpec,
+)
 
 DOCS = Path(__file__).resolve().parent
-TABLES: tuple[tuple[str, type[Table]], ...] = (
+TABLES: tuple[tuple[str, type[SchemaTable]], ...] = (
     ("top of the file", Scenario),
     ("[device]", DeviceSpec),
     ("[device.cpu], [device.gpu], [device.npu]", UnitSpec),
     ("[device.ui]", Ui),
-    ("[device.heat]", Heat),
+    ("[device.heat]", HeatSpec),
     ("[device.memory]", Memory),
     ("[link]", LinkSpec),
     ("[link.uplink], [link.downlink]", RateSpec),
@@ -29,32 +41,63 @@ TABLES: tuple[tuple[str, type[Table]], ...] = (
     ("[server.batching]", Batching),
     ("[server.autoscale]", Autoscale),
     ("[task] or [[task]]", Task),
-    ("[task.workload]", Workload),
+    ("[task.workload]", TaskWorkload),
     ("[task.on_device]", OnDevice),
     ("[task.on_server]", OnServer),
-    ("[[task.split]]", Split),
+    ("[[task.split]]", SplitSpec),
 )
 
 
 def default_text(item: dataclasses.Field[Any]) -> str:
     """What a key is when it is left out."""
+    if item.default_factory is not dataclasses.MISSING:
+        return "its defaults"
     if item.default is dataclasses.MISSING:
         return "required"
     value = item.default
     if isinstance(value, Distribution):
         return f"{value.mean:g}"
-    if isinstance(value, Table):
-        return "its defaults"
     if value is None or value == ():
         return "-"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def section(heading: str, table: type[Table]) -> str:
+def allowed_text(table: type[SchemaTable], key: str) -> str:
+    """What a key may hold, as it is declared with the field."""
+    declared = declared_at(table, key)
+    if declared is not None:
+        return declared.allowed
+    item = next(item for item in dataclasses.fields(table) if item.name == key)
+    return "list of numbers" if "tuple[Annotated[float" in str(item.type) else "table"
+
+
+def section(heading: str, table: type[SchemaTable]) -> str:
     """One table's description and keys."""
-    keys = [f"| `{item.name}` | {default_text(item)} |" for item in dataclasses.fields(table)]
+    keys = [
+        f"| `{item.name}` | {allowed_text(table, item.name)} | {default_text(item)} |"
+        for item in dataclasses.fields(table)
+    ]
     about = inspect.cleandoc(table.__doc__ or "")
-    return f"### {heading}\n\n{about}\n\n| key | when left out |\n|---|---|\n" + "\n".join(keys)
+    head = "| key | holds | when left out |\n|---|---|---|\n"
+    return f"### {heading}\n\n{about}\n\n{head}" + "\n".join(keys)
+
+
+def policies() -> str:
+    """What each policy does and needs."""
+    rows = []
+    for name, policy in POLICIES.items():
+        about = " ".join(inspect.cleandoc(type(policy).__doc__ or "").split())
+        needs = [
+            words
+            for words, needed in (
+                ("[task.on_device]", policy.needs_device),
+                ("[task.on_server]", policy.needs_cloud),
+                ("[server]", policy.needs_server),
+            )
+            if needed
+        ]
+        rows.append(f"| `{name}` | {about} | {', '.join(needs)} |")
+    return "| policy | does | needs |\n|---|---|---|\n" + "\n".join(rows)
 
 
 def links() -> str:
@@ -73,6 +116,7 @@ def main() -> None:
     text = (DOCS / "scenarios.in.md").read_text(encoding="utf-8")
     sections = "\n\n".join(section(heading, table) for heading, table in TABLES)
     text = text.replace("{{TABLES}}", sections).replace("{{LINKS}}", links())
+    text = text.replace("{{POLICIES}}", policies())
     (DOCS / "scenarios.md").write_text(text, encoding="utf-8")
 
 

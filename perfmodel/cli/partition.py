@@ -97,7 +97,7 @@ def named_link(name: str) -> Link:
                 "write UPLINK_MBPS/DOWNLINK_MBPS/RTT_MS, for example 5/20/50",
             )
         return Link(name, up, down, rtt)
-    from perfmodel.sim.links import named_link as typical_link
+    from perfmodel.sim.resolve import named_link as typical_link
 
     spec = typical_link(name)
     if spec.uplink_mbps is None or spec.downlink_mbps is None or spec.rtt_ms is None:

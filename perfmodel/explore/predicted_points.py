@@ -12,7 +12,7 @@ from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
 from perfmodel.explore.candidates import MB, Networks, active_mw, memory_mb
-from perfmodel.sim.links import named_link
+from perfmodel.sim.resolve import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s
 from perfmodel.workload import BYTES_OF_PRECISION

@@ -12,6 +12,7 @@ from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import PerfmodelError, ScenarioError
 from perfmodel.explore.design import SweepDesign, make_design
 from perfmodel.explore.executor import Job, Points, Rows, run_dask, run_here, run_processes
+from perfmodel.explore.inputs import of_prediction, of_scenario, refuse_outside
 from perfmodel.explore.pareto import pareto_front
 from perfmodel.explore.predicted_points import OBJECTIVES, AnalyticJob
 from perfmodel.explore.sensitivity import Effect, sensitivity
@@ -93,6 +94,7 @@ def whatif(
     fixed = {v.path: v.values[0] for v in varied if len(v.values) == 1}
     laws = [parse_sample(s) if isinstance(s, str) else s for s in samples]
     refuse_twice([*(v.path for v in varied), *(law.path for law in laws)])
+    refuse_outside(varied, laws, of_scenario if scenario else of_prediction)
     design = make_design([v for v in varied if len(v.values) > 1], laws, n, seed)
     job = _job(scenario, model, target, fixed, profiles, allow_uncovered=allow_uncovered)
     job.check(design.points(0, 1)[0])

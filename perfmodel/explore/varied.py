@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,11 @@ class Law:
     arguments: tuple[Any, ...]
 
     def quantile(self, share: np.ndarray) -> np.ndarray:
-        """Values of the law at cumulative shares in (0, 1)."""
+        """Values of the law at cumulative shares in (0, 1).
+
+        A normal or lognormal law with bounds is cut there: the law of draws that are repeated
+        until one lies between them.
+        """
         import numpy as np
         from scipy.special import ndtri
 
@@ -45,10 +50,10 @@ class Law:
         if self.kind == "loguniform":
             return np.asarray(a[0] * (a[1] / a[0]) ** share)
         if self.kind == "normal":
-            return np.asarray(a[0] + a[1] * ndtri(share))
+            return np.asarray(a[0] + a[1] * ndtri(self._inside(share)))
         if self.kind == "lognormal":
-            spread = math.sqrt(math.log1p(a[1] ** 2))
-            return np.asarray(a[0] * np.exp(spread * ndtri(share) - spread**2 / 2))
+            centre, spread = self._log_normal()
+            return np.exp(centre + spread * ndtri(self._inside(share)))
         if self.kind == "triangular":
             low, mode, high = a
             rising = low + np.sqrt(share * (high - low) * (mode - low))
@@ -57,12 +62,48 @@ class Law:
         picked = np.minimum((share * len(a)).astype(int), len(a) - 1)
         return np.array(a, dtype=object)[picked]
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """The least and the largest value that the law can give; of numbers only."""
+        a = self.arguments
+        if self.kind in ("normal", "lognormal"):
+            return (a[2], a[3]) if len(a) == BOUNDED else (_OPEN[self.kind], math.inf)
+        return min(a), max(a)
+
+    def _log_normal(self) -> tuple[float, float]:
+        """Mean and deviation of the logarithm of a lognormal law."""
+        spread = math.sqrt(math.log1p(self.arguments[1] ** 2))
+        return math.log(self.arguments[0]) - spread**2 / 2, spread
+
+    def _inside(self, share: np.ndarray) -> np.ndarray:
+        """Shares of the uncut law at shares of the cut one."""
+        if len(self.arguments) < BOUNDED:
+            return share
+        from scipy.special import ndtr
+
+        low, high = self.support
+        if self.kind == "normal":
+            mean, spread = self.arguments[:2]
+            ends = (low - mean) / spread, (high - mean) / spread
+        else:
+            centre, spread = self._log_normal()
+            bottom = math.log(low) if low > 0 else -math.inf
+            ends = (bottom - centre) / spread, (math.log(high) - centre) / spread
+        first, last = ndtr(ends[0]), ndtr(ends[1])
+        return first + (last - first) * share
+
+
+BOUNDED = 4
+"""Arguments of a law that is cut: its two parameters, the lower and the upper bound."""
+
+_OPEN = {"normal": -math.inf, "lognormal": 0.0}
+
 
 LAWS = {
     "uniform": "uniform(low, high)",
     "loguniform": "loguniform(low, high)",
-    "normal": "normal(mean, deviation)",
-    "lognormal": "lognormal(mean, coefficient of variation)",
+    "normal": "normal(mean, deviation[, low, high])",
+    "lognormal": "lognormal(mean, coefficient of variation[, low, high])",
     "triangular": "triangular(low, most likely, high)",
     "choice": "choice(a, b, ...)",
 }
@@ -98,9 +139,10 @@ def _wrong(kind: str, a: tuple[Any, ...]) -> str:
     """What is wrong with a law's arguments; empty if nothing."""
     if kind == "choice":
         return "" if a else "nothing to choose from"
-    count = 3 if kind == "triangular" else 2
-    if len(a) != count or not all(isinstance(v, (int, float)) for v in a):
-        return f"needs {count} numbers"
+    counts = {"triangular": (3,), "normal": (2, BOUNDED), "lognormal": (2, BOUNDED)}.get(kind, (2,))
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in a)
+    if len(a) not in counts or not numbers:
+        return f"needs {' or '.join(map(str, counts))} numbers"
     rules = {
         "uniform": a[0] < a[1],
         "loguniform": 0 < a[0] < a[1],
@@ -108,7 +150,25 @@ def _wrong(kind: str, a: tuple[Any, ...]) -> str:
         "lognormal": a[0] > 0 and a[1] > 0,
         "triangular": a[0] <= a[1] <= a[-1] and a[0] < a[-1],
     }
+    if len(a) == BOUNDED and rules[kind]:
+        return _wrong_bounds(Law("", kind, a))
     return "" if rules[kind] else "these numbers do not fit the law"
+
+
+def _wrong_bounds(law: Law) -> str:
+    """What is wrong with the bounds of a law that is cut; empty if nothing."""
+    import numpy as np
+
+    low, high = law.support
+    if not low < high or (law.kind == "lognormal" and high <= 0):
+        return "the bounds do not rise"
+    ends = law._inside(np.array([0.0, 1.0]))
+    share = float(ends[1] - ends[0])
+    return "" if share >= LEAST_SHARE else f"only {share:.1g} of the law lies between the bounds"
+
+
+LEAST_SHARE = 1e-6
+"""Of a law less must not lie between the bounds: so far in its tail rounding rules."""
 
 
 def refuse_twice(paths: Sequence[str]) -> None:
@@ -146,8 +206,8 @@ def scalar(text: str) -> Any:
             value = convert(text)
         except ValueError:
             continue
-        if not math.isfinite(value):
-            raise ScenarioError(f"{text!r} is no number to calculate with")
+        if not abs(value) <= sys.float_info.max:
+            raise ScenarioError(f"{text[:60]!r} is no number to calculate with")
         return value
     if text in ("true", "false"):
         return text == "true"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import simpy
 
-    from perfmodel.sim.rates import Rate
+    from perfmodel.sim.rates import Bandwidth
 
 Finished = Callable[[], None]
 
 
-class Cell:
+class RadioCell:
     """Processor sharing in virtual bits: a transfer ends when `served_bits` per transfer, counted
     from its start, reaches its size. One event per change, whatever the number of transfers."""
 
-    def __init__(self, env: simpy.Environment, rate: Rate) -> None:
+    def __init__(self, env: simpy.Environment, rate: Bandwidth) -> None:
         self._env = env
         self._rate = rate
         self._served_bits = 0.0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import reprlib
+import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Draw = Callable[[], float]
+LEAST_CV, LARGEST_CV = 1e-6, 1e3
+"""Outside of these the samplers round to a constant, or their mean is never seen in any run."""
 FIRST_CHUNK = 16
 LARGEST_CHUNK = 8192
 
@@ -34,7 +39,7 @@ class Distribution:
         """Return a function that gives one draw per call, all from `rng`."""
         if self.kind == "constant":
             return lambda: self.mean
-        return _stream(self, rng).__next__
+        return _draws(self, rng).__next__
 
     def scaled(self, factor: float) -> Distribution:
         """Return the same distribution with every draw multiplied by `factor`."""
@@ -44,36 +49,51 @@ class Distribution:
 
 
 def constant(value: float) -> Distribution:
-    """Return the quantity that always has this value."""
+    """Return the quantity that always has this value, finite and >= 0."""
     return read_distribution(value)
+
+
+NOTHING = Distribution("constant", 0.0)
 
 
 def read_distribution(value: Any) -> Distribution:
     """Read a number, a table such as `{kind = "exponential", mean = 10}`, or a Distribution.
 
     Kinds: constant(mean), exponential(mean), uniform(low, high), gamma(mean, cv),
-    lognormal(median, sigma) or lognormal(mean, cv), normal(mean, sd) with mean >= 4 sd,
-    values(values), replay(values). Raises ScenarioError for anything else or anything negative.
+    lognormal(median, sigma) or lognormal(mean, cv), normal(mean, sd) cut at zero, with mean >= 4 sd
+    (one draw in 30,000 at most is below zero and drawn anew, which moves the mean by less than
+    1.4e-4 sd), values(values), replay(values). Raises ScenarioError for anything else or anything
+    negative.
     """
     if isinstance(value, Distribution):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Distribution("constant", _not_negative(float(value), "the value"))
+        return Distribution("constant", _not_negative(value, "the value"))
     if not isinstance(value, Mapping):
-        raise ScenarioError(f"must be a number or a distribution table, got {value!r}")
+        raise ScenarioError(f"must be a number or a distribution table, got {reprlib.repr(value)}")
     kind = value.get("kind")
-    reader = _READERS.get(kind)  # type: ignore[arg-type]
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
+        hint = nearest_hint(str(kind)[:60], sorted(_READERS))
+        raise ScenarioError(f"unknown distribution kind {reprlib.repr(kind)}", hint)
+    try:
+        law = reader({key: item for key, item in value.items() if key != "kind"})
+    except OverflowError:
+        raise ScenarioError("has numbers too large to calculate with") from None
+    _not_negative(law.mean, "the mean")
+    if law.cv and not LEAST_CV <= law.cv <= LARGEST_CV:
         raise ScenarioError(
-            f"unknown distribution kind {kind!r}", nearest_hint(str(kind), sorted(_READERS))
+            f"the cv must be 0, or from {LEAST_CV:g} to {LARGEST_CV:g}, got {law.cv:g}"
         )
-    return reader({key: item for key, item in value.items() if key != "kind"})
+    return law
 
 
-def _not_negative(value: float, name: str) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ScenarioError(f"{name} must be a finite number >= 0, got {value!r}")
-    return value
+def _not_negative(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ScenarioError(f"{name} must be a number, got {reprlib.repr(value)}")
+    if not 0 <= value <= sys.float_info.max:
+        raise ScenarioError(f"{name} must be a finite number >= 0, got {reprlib.repr(value)}")
+    return float(value)
 
 
 def _numbers(table: Mapping[str, Any], *names: str) -> list[float]:
@@ -81,10 +101,7 @@ def _numbers(table: Mapping[str, Any], *names: str) -> list[float]:
         raise ScenarioError(
             f"needs exactly {', '.join(names)}, got {', '.join(table) or 'nothing'}"
         )
-    for name in names:
-        if isinstance(table[name], bool) or not isinstance(table[name], (int, float)):
-            raise ScenarioError(f"{name} must be a number, got {table[name]!r}")
-    return [_not_negative(float(table[name]), name) for name in names]
+    return [_not_negative(table[name], name) for name in names]
 
 
 def _constant(table: Mapping[str, Any]) -> Distribution:
@@ -133,7 +150,7 @@ def _values(kind: str) -> Callable[[Mapping[str, Any]], Distribution]:
         values = table.get("values")
         if set(table) != {"values"} or not isinstance(values, (list, tuple)) or not values:
             raise ScenarioError("needs exactly values, a list of at least one number")
-        numbers = tuple(_not_negative(float(value), "each of values") for value in values)
+        numbers = tuple(_not_negative(value, "each of values") for value in values)
         mean = math.fsum(numbers) / len(numbers)
         variance = math.fsum((v - mean) ** 2 for v in numbers) / len(numbers)
         return Distribution(kind, mean, math.sqrt(variance) / mean if mean else 0.0, numbers)
@@ -153,7 +170,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any]], Distribution]] = {
 }
 
 
-def _stream(law: Distribution, rng: np.random.Generator) -> Iterator[float]:
+def _draws(law: Distribution, rng: np.random.Generator) -> Iterator[float]:
     """Yield draws for ever. Chunks grow, so that a short-lived phone stays cheap; NumPy's
     generators give the same sequence whatever the chunk size."""
     if law.kind == "replay":
@@ -179,6 +196,19 @@ def _chunk(law: Distribution, rng: np.random.Generator, size: int) -> np.ndarray
         variance = math.log1p(cv**2)
         return rng.lognormal(math.log(mean) - variance / 2, math.sqrt(variance), size)
     if law.kind == "normal":
-        return abs(rng.standard_normal(size) * (mean * cv) + mean)
+        drawn = rng.standard_normal(size) * (mean * cv) + mean
+        return drawn[drawn >= 0]  # what is left out is drawn anew: the law is cut at zero
     assert law.kind == "values", law.kind
     return rng.choice(law.values, size)
+
+
+def random_stream(seed: int, replication: int, source: str, index: int = 0) -> np.random.Generator:
+    """Return the generator of one source of chance in one replication.
+
+    The same four arguments give the same numbers in every process, and changing a policy does not
+    shift the arrivals: common random numbers for fair comparisons.
+    """
+    import numpy as np
+
+    key = (replication, zlib.crc32(source.encode()), index)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

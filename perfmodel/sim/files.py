@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import ScenarioError, nearest_hint
-from perfmodel.sim.scenario import POLICIES, Scenario
+from perfmodel.sim.policy import POLICIES
+from perfmodel.sim.scenario import Scenario
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.toml import read_toml
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from perfmodel.sim.rates import ConstantRate, Rate
+from perfmodel.sim.rates import Bandwidth, ConstantRate
 from perfmodel.sim.request import DOWNLOAD, QUEUE, UPLOAD, Attempt
 
 if TYPE_CHECKING:
     import numpy as np
     import simpy
 
-    from perfmodel.sim.cell import Cell
+    from perfmodel.sim.cell import RadioCell
     from perfmodel.sim.distributions import Draw
-    from perfmodel.sim.energy import Meter
-    from perfmodel.sim.scenario import LinkSpec, Radio
+    from perfmodel.sim.replication import EnergyMeter
+    from perfmodel.sim.tables import LinkSpec, Radio
     from perfmodel.sim.tracing import Tracer
 
 SEGMENT_BYTES = 1448  # TCP payload of a 1500-byte packet with time stamps (RFC 7323)
@@ -37,7 +37,7 @@ class RadioPower:
         "promotes",
     )
 
-    def __init__(self, radio: Radio, meter: Meter) -> None:
+    def __init__(self, radio: Radio, meter: EnergyMeter) -> None:
         self._radio = radio
         self._mj = meter.mj
         self._tail_ms = 1000.0 * radio.tail_s
@@ -112,7 +112,7 @@ class Pipe:
         "busy_ms",
     )
 
-    def __init__(self, rate: Rate, one_after_the_other: bool = True) -> None:
+    def __init__(self, rate: Bandwidth, one_after_the_other: bool = True) -> None:
         self._rate = rate
         self._changes = not isinstance(rate, ConstantRate)
         self._one_after_the_other = one_after_the_other
@@ -161,7 +161,7 @@ class Losses:
         return bits, bits / self._most_bits_per_ms, late_ms
 
 
-class Link:
+class PhoneLink:
     """One phone's side of the network."""
 
     __slots__ = (
@@ -188,8 +188,8 @@ class Link:
         self,
         env: simpy.Environment,
         spec: LinkSpec,
-        up: Pipe | Cell,
-        down: Pipe | Cell,
+        up: Pipe | RadioCell,
+        down: Pipe | RadioCell,
         draw_jitter: Draw,
         losses: Losses | None,
         radio: RadioPower | None,
@@ -241,7 +241,7 @@ class TransferStage:
         "_upload",
     )
 
-    def __init__(self, link: Link, upload: bool, draw_bytes: Draw) -> None:
+    def __init__(self, link: PhoneLink, upload: bool, draw_bytes: Draw) -> None:
         self._link = link
         self._upload = upload
         self._draw_bytes = draw_bytes

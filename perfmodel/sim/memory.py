@@ -6,15 +6,15 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.sim.request import LOAD, PAUSE, QUEUE, Attempt
-from perfmodel.sim.unit import Unit, Work
+from perfmodel.sim.unit import PhoneUnit, UnitWork
 
 if TYPE_CHECKING:
     import numpy as np
     import simpy
 
     from perfmodel.sim.distributions import Draw
-    from perfmodel.sim.energy import Meter
-    from perfmodel.sim.scenario import Memory
+    from perfmodel.sim.replication import EnergyMeter
+    from perfmodel.sim.tables import Memory
 
 
 class ModelMemory:
@@ -67,10 +67,10 @@ class LoadStage:
         memory: ModelMemory,
         model: str,
         size_mb: float,
-        cpu: Unit,
+        cpu: PhoneUnit,
         draw: Draw,
         priority: int,
-        meter: Meter,
+        meter: EnergyMeter,
     ) -> None:
         self._memory = memory
         self._model = model
@@ -89,13 +89,13 @@ class LoadStage:
             self._waiting.append((attempt, self._cpu.now_ms))
         else:
             self._loading = True
-            work = Work(
+            work = UnitWork(
                 self._draw(), self._priority, self._loaded(attempt), "load", attempt.request.number
             )
             self._cpu.submit(work)
 
-    def _loaded(self, attempt: Attempt) -> Callable[[Work], None]:
-        def done(work: Work) -> None:
+    def _loaded(self, attempt: Attempt) -> Callable[[UnitWork], None]:
+        def done(work: UnitWork) -> None:
             self._loading = False
             self._memory.loads += 1
             self._memory.put(self._model, self._size_mb)

@@ -1,4 +1,4 @@
-"""The plans of a task: which steps an inference takes, where, and for how long by themselves."""
+"""The plans of a task: which steps an inference takes, where, and how long each takes alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from perfmodel.errors import ScenarioError
 from perfmodel.sim.distributions import Distribution, constant
+from perfmodel.sim.policy import CLOUD, DEVICE, split_plan
 from perfmodel.sim.rates import BITS_PER_MS_PER_MBPS
-from perfmodel.sim.scenario import LinkSpec, OnServer, Scenario, Task
-
-DEVICE, CLOUD = "device", "cloud"
+from perfmodel.sim.scenario import OnServer, Scenario, Task
+from perfmodel.sim.tables import LinkSpec
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PlanStep:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TaskPlan:
     """A named way to run one inference."""
 
     name: str
@@ -37,20 +37,20 @@ class Plan:
         return sum(step.law.mean for step in self.steps if step.where == where)
 
 
-def plans_of(task: Task, scenario: Scenario) -> tuple[Plan, ...]:
+def plans_of(task: Task, scenario: Scenario) -> tuple[TaskPlan, ...]:
     """Return every plan the task describes: device, cloud and one per split."""
     plans = []
     if task.on_device is not None:
-        plans.append(Plan(DEVICE, _device_steps(task, scenario)))
+        plans.append(TaskPlan(DEVICE, _device_steps(task, scenario)))
     if task.on_server is not None and scenario.server is not None:
-        plans.append(Plan(CLOUD, _cloud_steps(task.on_server, scenario)))
+        plans.append(TaskPlan(CLOUD, _cloud_steps(task.on_server, scenario)))
     for cut in task.split:
         head = (PlanStep("compute", cut.unit, cut.head_ms),)
         server = (PlanStep("compute", "server", cut.tail_ms),)
         up = _link_steps("upload", "uplink", cut.upload_bytes, scenario)
         down = _link_steps("download", "downlink", cut.download_bytes, scenario)
         first = _optional("preprocess", "cpu", cut.preprocess_ms)
-        plans.append(Plan(f"split:{cut.after}", first + head + up + server + down))
+        plans.append(TaskPlan(split_plan(cut.after), first + head + up + server + down))
     return tuple(plans)
 
 
@@ -143,8 +143,8 @@ def transfer_ms(link: LinkSpec, step: PlanStep, mbps: float | None = None) -> fl
     return handshake_ms + bits_ms + (link.rtt_ms or 0.0) / 2 + link.jitter_ms.mean
 
 
-def uncontended_ms(plan: Plan, scenario: Scenario, uplink_mbps: float | None = None) -> float:
-    """Return the plan's own sum: the mean time of one request that meets nobody, model resident.
+def uncontended_ms(plan: TaskPlan, scenario: Scenario, uplink_mbps: float | None = None) -> float:
+    """Return the plan's own sum: the mean time of a request that never waits, model resident.
 
     Exact for constant times and rates; the simulation of a single request gives the same number.
     """

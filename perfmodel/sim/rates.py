@@ -16,7 +16,7 @@ KEPT_SEGMENTS = 512
 Segment = tuple[float, float]  # duration in ms, rate in Mbit/s
 
 
-class Rate(Protocol):
+class Bandwidth(Protocol):
     """A bandwidth that can say when a transfer ends."""
 
     def finish_ms(self, start_ms: float, bits: float) -> float:

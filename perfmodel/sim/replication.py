@@ -2,34 +2,86 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from perfmodel.sim.energy import Meter
-from perfmodel.sim.randomness import stream
-from perfmodel.sim.request import Attempt, Request
+from perfmodel.sim.distributions import random_stream
+from perfmodel.sim.request import Asker, Attempt, InferenceRequest
 from perfmodel.sim.scenario import Scenario
 
 if TYPE_CHECKING:
     import numpy as np
     import simpy
 
-    from perfmodel.sim.client import Client
-    from perfmodel.sim.records import Sink
     from perfmodel.sim.tracing import Tracer
 
 
-class Run:
+COMPONENTS = ("cpu", "gpu", "npu", "ui", "radio", "radio_tail", "base")
+
+
+class EnergyMeter:
+    """Energy by component (mJ) of all phones of a run together."""
+
+    def __init__(self) -> None:
+        self.mj = dict.fromkeys(COMPONENTS, 0.0)
+
+    def total_mj(self) -> float:
+        """Return the sum over components."""
+        return sum(self.mj.values())
+
+
+class BaseShare:
+    """The rest of the phone, powered while requests are in flight and shared evenly by them.
+
+    `mj_per_flight` grows by base power / requests in flight; the difference between a request's
+    end and its start is its share, so the shares add up to the energy spent.
+    """
+
+    def __init__(self, base_mw: float, meter: EnergyMeter) -> None:
+        self._base_mw = base_mw
+        self._meter = meter
+        self._in_flight = 0
+        self._since_ms = 0.0
+        self._mj_per_flight = 0.0
+
+    def _catch_up(self, now_ms: float) -> None:
+        if self._in_flight:
+            spent = self._base_mw * (now_ms - self._since_ms) / 1000.0
+            self._meter.mj["base"] += spent
+            self._mj_per_flight += spent / self._in_flight
+        self._since_ms = now_ms
+
+    def enter(self, now_ms: float) -> float:
+        """Count a request in; return the mark to hand to `leave`."""
+        self._catch_up(now_ms)
+        self._in_flight += 1
+        return self._mj_per_flight
+
+    def leave(self, now_ms: float, mark_mj: float) -> float:
+        """Count a request out; return its share in mJ."""
+        self._catch_up(now_ms)
+        self._in_flight -= 1
+        return self._mj_per_flight - mark_mj
+
+
+class RecordTaker(Protocol):
+    """Where records go."""
+
+    def add(self, record: tuple[Any, ...]) -> None:
+        """Take the record of an answered request."""
+
+
+class Replication:
     """The state all parts of a replication share: clock, counters, and where records go."""
 
     def __init__(
-        self, scenario: Scenario, replication: int, sink: Sink, tracer: Tracer | None = None
+        self, scenario: Scenario, replication: int, sink: RecordTaker, tracer: Tracer | None = None
     ) -> None:
         import simpy
 
         self.env: simpy.Environment = simpy.Environment()
         self.scenario = scenario
         self.replication = replication
-        self.meter = Meter()
+        self.meter = EnergyMeter()
         self.tracer = tracer
         self.dropped = 0
         self.lost = 0
@@ -43,12 +95,12 @@ class Run:
 
     def rng(self, source: str, index: int = 0) -> np.random.Generator:
         """Return the generator of a source of chance in this replication."""
-        return stream(self.scenario.seed, self.replication, source, index)
+        return random_stream(self.scenario.seed, self.replication, source, index)
 
-    def new_request(self, client: Client) -> Request:
+    def new_request(self, asker: Asker) -> InferenceRequest:
         """Number a request that arrives now."""
         self._asked += 1
-        return Request(client, self._asked - 1, self.env.now)
+        return InferenceRequest(asker, self._asked - 1, self.env.now)
 
     def record(self, attempt: Attempt, task: int, device: int, latency_ms: float) -> None:
         """Hand an answered request to the sink."""
@@ -70,7 +122,7 @@ class Run:
         if not self._sources:
             self._end_if_idle()
 
-    def lose(self, request: Request) -> None:
+    def lose(self, request: InferenceRequest) -> None:
         """Count a request that the server turned away."""
         self.lost += 1
         if not self._sources:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from perfmodel.sim.client import Client
+from typing import Any, Protocol
 
 STEPS = ("load", "preprocess", "pause", "upload", "queue", "compute", "download", "abandoned")
 LOAD, PREPROCESS, PAUSE, UPLOAD, QUEUE, COMPUTE, DOWNLOAD, ABANDONED = range(len(STEPS))
@@ -18,13 +15,27 @@ class Stage(Protocol):
         """Begin this stage now."""
 
 
-class Request:
+class Asker(Protocol):
+    """Who asked for an inference and takes the answer."""
+
+    @property
+    def priority(self) -> int:
+        """Of its requests at the server: the lowest number first."""
+
+    def answer(self, attempt: Attempt) -> None:
+        """An attempt has gone through all its stages."""
+
+    def rejected(self, attempt: Attempt) -> None:
+        """The server had no room for an attempt."""
+
+
+class InferenceRequest:
     """One inference asked for: answered by the first of its attempts that ends."""
 
-    __slots__ = ("answered", "arrival_ms", "client", "energy_mj", "number")
+    __slots__ = ("answered", "arrival_ms", "asker", "energy_mj", "number")
 
-    def __init__(self, client: Client, number: int, arrival_ms: float) -> None:
-        self.client = client
+    def __init__(self, asker: Asker, number: int, arrival_ms: float) -> None:
+        self.asker = asker
         self.number = number
         self.arrival_ms = arrival_ms
         self.energy_mj = 0.0
@@ -48,7 +59,7 @@ class Attempt:
         "timed",
     )
 
-    def __init__(self, request: Request, plan: int, stages: tuple[Stage, ...]) -> None:
+    def __init__(self, request: InferenceRequest, plan: int, stages: tuple[Stage, ...]) -> None:
         self.request = request
         self.plan = plan
         self.stages = stages
@@ -67,7 +78,7 @@ class Attempt:
         if self.cancelled or self.request.answered:
             return
         if index == len(self.stages):
-            self.request.client.answer(self)
+            self.request.asker.answer(self)
             return
         self.index = index + 1
         self.stages[index].start(self)

@@ -1,54 +1,32 @@
-"""What a scenario is made of: frozen, checked tables with units in their names.
+"""What a scenario is made of: frozen tables with units in their names.
 
 A scenario file is these tables in TOML. `perfmodel.sim.files` reads it, `perfmodel.sim.resolve`
-fills in times of named models and links, `perfmodel.sim.engine` runs it.
+fills in times of named models and links, `perfmodel.sim.simulation` runs it.
 """
 
-# ruff: noqa: RUF009  (the calls in class bodies make field descriptions, evaluated once)
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
-from perfmodel.sim.distributions import Distribution
-from perfmodel.sim.network import (
-    NONE,
-    Autoscale,
-    Batching,
-    LinkSpec,
-    Radio,
-    RateSpec,
-    ServerSpec,
-)
-from perfmodel.sim.schema import Table, flag, law, number, numbers, subtable, subtables, text, whole
-from perfmodel.sim.tables import UNITS, DeviceSpec, Heat, Memory, Ui, UnitSpec
+from perfmodel.sim.distributions import NOTHING, Distribution
+from perfmodel.sim.policy import POLICIES
+from perfmodel.sim.schema import Domain, Flag, OneOf, OneOrMore, Quantity, SchemaTable, Text
+from perfmodel.sim.tables import UNITS, DeviceSpec, LinkSpec, ServerSpec
 
-__all__ = [
-    "UNITS",
-    "Autoscale",
-    "Batching",
-    "DeviceSpec",
-    "Heat",
-    "LinkSpec",
-    "Memory",
-    "OnDevice",
-    "OnServer",
-    "Radio",
-    "RateSpec",
-    "Scenario",
-    "ServerSpec",
-    "Split",
-    "Task",
-    "Ui",
-    "UnitSpec",
-    "Workload",
-]
-POLICIES = ("device", "cloud", "split", "adaptive", "deadline", "hedged")
-CLOUD_POLICIES = ("cloud", "split", "adaptive", "deadline", "hedged")
+WORKLOAD_NEEDS: dict[str, tuple[str, ...]] = {
+    "periodic": ("period_ms",),
+    "poisson": ("rate_per_s",),
+    "renewal": ("interval_ms",),
+    "bursty": ("rate_per_s", "on_s", "off_s"),
+    "trace": (),
+    "closed": (),
+}
+"""Kinds of workload, and the keys each of them needs."""
 
 
-@dataclass(frozen=True)
-class Workload(Table):
+@dataclass(frozen=True, kw_only=True)
+class TaskWorkload(SchemaTable):
     """When a phone's requests come: `requests` of them per phone, or all within `duration_s`.
 
     periodic: every `period_ms`, moved by `jitter_ms`. poisson: `rate_per_s`. renewal: gaps
@@ -60,42 +38,34 @@ class Workload(Table):
     """
 
     table: ClassVar[str] = "task.workload"
-    kind: str = text(choices=("periodic", "poisson", "renewal", "bursty", "trace", "closed"))
-    requests: int | None = whole(None, at_least=1)
-    duration_s: float | None = number(None, above=0)
-    rate_per_s: float | None = number(None, above=0)
-    period_ms: float | None = number(None, above=0)
-    jitter_ms: Distribution = law(NONE)
-    interval_ms: Distribution | None = law(None, positive=True)
-    on_s: float | None = number(None, above=0)
-    off_s: float | None = number(None, above=0)
-    think_ms: Distribution = law(NONE)
-    file: str | None = text(None)
-    times_s: tuple[float, ...] | None = numbers(None)
-    group_size: int = whole(1, at_least=1)
-    max_in_flight: int | None = whole(None, at_least=1)
-    random_phase: bool = flag(False)
+    kind: Annotated[str, OneOf(tuple(WORKLOAD_NEEDS))]
+    requests: Annotated[int, Domain(at_least=1, whole=True)] | None = None
+    duration_s: Annotated[float, Domain("s", above=0)] | None = None
+    rate_per_s: Annotated[float, Domain("1/s", above=0)] | None = None
+    period_ms: Annotated[float, Domain("ms", above=0)] | None = None
+    jitter_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
+    interval_ms: Annotated[Distribution, Quantity("ms", positive=True)] | None = None
+    on_s: Annotated[float, Domain("s", above=0)] | None = None
+    off_s: Annotated[float, Domain("s", above=0)] | None = None
+    think_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
+    file: Text | None = None
+    times_s: tuple[Annotated[float, Domain("s", at_least=0)], ...] | None = None
+    group_size: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    max_in_flight: Annotated[int, Domain(at_least=1, whole=True)] | None = None
+    random_phase: Flag = False
 
     def check(self) -> None:
-        needs = {
-            "periodic": ("period_ms",),
-            "poisson": ("rate_per_s",),
-            "renewal": ("interval_ms",),
-            "bursty": ("rate_per_s", "on_s", "off_s"),
-            "trace": (),
-            "closed": (),
-        }[self.kind]
-        for name in needs:
+        for name in WORKLOAD_NEEDS.get(self.kind, ()):
             if getattr(self, name) is None:
                 self.refuse(f"a {self.kind} workload needs {name}")
-        if self.kind == "trace" and self.file is None and self.times_s is None:
+        if self.kind == "trace" and self.file is None and not self.times_s:
             self.refuse("a trace workload needs file or times_s")
         if self.kind != "trace" and self.requests is None and self.duration_s is None:
             self.refuse("say how long: requests or duration_s")
 
 
-@dataclass(frozen=True)
-class OnDevice(Table):
+@dataclass(frozen=True, kw_only=True)
+class OnDevice(SchemaTable):
     """An inference on the phone: preprocess on the CPU, compute on `unit`.
 
     Either `compute_ms`, or `model` with a `target`, or `model` (or its `gmacs`) with the effective
@@ -104,22 +74,22 @@ class OnDevice(Table):
     """
 
     table: ClassVar[str] = "task.on_device"
-    unit: str = text("cpu", choices=UNITS)
-    compute_ms: Distribution | None = law(None)
-    model: str | None = text(None)
-    target: str | None = text(None)
-    gmacs: float | None = number(None, above=0)
-    gmacs_per_s: float | None = number(None, above=0)
-    preprocess_ms: Distribution = law(NONE)
-    load_ms: Distribution | None = law(None)
-    load_ms_per_mb: float | None = number(None, at_least=0)
-    weights_mb: float | None = number(None, at_least=0)
-    allocates_mb: float = number(0.0, at_least=0)
-    resident: bool = flag(True)
+    unit: Annotated[str, OneOf(UNITS)] = "cpu"
+    compute_ms: Annotated[Distribution, Quantity("ms")] | None = None
+    model: Text | None = None
+    target: Text | None = None
+    gmacs: Annotated[float, Domain("GMAC", above=0)] | None = None
+    gmacs_per_s: Annotated[float, Domain("GMAC/s", above=0)] | None = None
+    preprocess_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
+    load_ms: Annotated[Distribution, Quantity("ms")] | None = None
+    load_ms_per_mb: Annotated[float, Domain("ms/MB", at_least=0)] | None = None
+    weights_mb: Annotated[float, Domain("MB", at_least=0)] | None = None
+    allocates_mb: Annotated[float, Domain("MB", at_least=0)] = 0.0
+    resident: Flag = True
 
 
-@dataclass(frozen=True)
-class OnServer(Table):
+@dataclass(frozen=True, kw_only=True)
+class OnServer(SchemaTable):
     """An inference on the server: preprocess on the phone, upload, compute there, download.
 
     Service time: `compute_ms`, or `batch_sizes` with `batch_ms`, or `model` with `target`, or
@@ -127,16 +97,16 @@ class OnServer(Table):
     """
 
     table: ClassVar[str] = "task.on_server"
-    compute_ms: Distribution | None = law(None)
-    batch_sizes: tuple[float, ...] | None = numbers(None, above=0)
-    batch_ms: tuple[float, ...] | None = numbers(None, above=0)
-    model: str | None = text(None)
-    target: str | None = text(None)
-    gmacs: float | None = number(None, above=0)
-    gmacs_per_s: float | None = number(None, above=0)
-    preprocess_ms: Distribution = law(NONE)
-    upload_bytes: Distribution = law(NONE)
-    download_bytes: Distribution = law(NONE)
+    compute_ms: Annotated[Distribution, Quantity("ms")] | None = None
+    batch_sizes: tuple[Annotated[float, Domain(above=0)], ...] | None = None
+    batch_ms: tuple[Annotated[float, Domain("ms", above=0)], ...] | None = None
+    model: Text | None = None
+    target: Text | None = None
+    gmacs: Annotated[float, Domain("GMAC", above=0)] | None = None
+    gmacs_per_s: Annotated[float, Domain("GMAC/s", above=0)] | None = None
+    preprocess_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
+    upload_bytes: Annotated[Distribution, Quantity("bytes")] = NOTHING
+    download_bytes: Annotated[Distribution, Quantity("bytes")] = NOTHING
 
     def check(self) -> None:
         sizes, times = self.batch_sizes or (), self.batch_ms or ()
@@ -144,75 +114,67 @@ class OnServer(Table):
             self.refuse("batch_sizes must rise and have as many entries as batch_ms")
 
 
-@dataclass(frozen=True)
-class Split(Table):
+@dataclass(frozen=True, kw_only=True)
+class SplitSpec(SchemaTable):
     """A cut: `head_ms` on the phone, the cut tensor crosses, `tail_ms` on the server."""
 
     table: ClassVar[str] = "task.split"
-    after: str = text()
-    head_ms: Distribution = law()
-    tail_ms: Distribution = law()
-    upload_bytes: Distribution = law()
-    download_bytes: Distribution = law(NONE)
-    preprocess_ms: Distribution = law(NONE)
-    unit: str = text("cpu", choices=UNITS)
+    after: Text
+    head_ms: Annotated[Distribution, Quantity("ms")]
+    tail_ms: Annotated[Distribution, Quantity("ms")]
+    upload_bytes: Annotated[Distribution, Quantity("bytes")]
+    download_bytes: Annotated[Distribution, Quantity("bytes")] = NOTHING
+    preprocess_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
+    unit: Annotated[str, OneOf(UNITS)] = "cpu"
 
 
-@dataclass(frozen=True)
-class Task(Table):
+@dataclass(frozen=True, kw_only=True)
+class Task(SchemaTable):
     """One stream of inferences per phone and the policy that says where each runs.
 
-    deadline: cloud first; the phone takes over after `fallback_after_ms` (default: the deadline
-    less the time on the phone). hedged: cloud, and after `hedge_after_ms` the phone as well.
-    adaptive: the plan with the least expected time at the bandwidth seen in the last uploads; the
-    cloud is tried at least every `probe_every_s`.
+    `split_after` names the cut of the policy split. `fallback_after_ms` is how long the policy
+    deadline waits for the server (default: the deadline less the time on the phone),
+    `hedge_after_ms` how long hedged does. adaptive tries the cloud at least every `probe_every_s`.
     """
 
     table: ClassVar[str] = "task"
-    workload: Workload = subtable(Workload, None)
-    name: str = text("inference")
-    policy: str = text("device", choices=POLICIES)
-    on_device: OnDevice | None = subtable(OnDevice)
-    on_server: OnServer | None = subtable(OnServer)
-    split: tuple[Split, ...] = subtables(Split)
-    split_after: str | None = text(None)
-    deadline_ms: float | None = number(None, above=0)
-    priority: int = whole(1)
-    fallback_after_ms: float | None = number(None, at_least=0)
-    hedge_after_ms: float = number(0.0, at_least=0)
-    probe_every_s: float = number(10.0, above=0)
+    workload: TaskWorkload
+    name: Text = "inference"
+    policy: Annotated[str, OneOf(tuple(POLICIES))] = "device"
+    on_device: OnDevice | None = None
+    on_server: OnServer | None = None
+    split: Annotated[tuple[SplitSpec, ...], OneOrMore()] = ()
+    split_after: Text | None = None
+    deadline_ms: Annotated[float, Domain("ms", above=0)] | None = None
+    priority: Annotated[int, Domain(at_least=0, whole=True)] = 1
+    fallback_after_ms: Annotated[float, Domain("ms", at_least=0)] | None = None
+    hedge_after_ms: Annotated[float, Domain("ms", at_least=0)] = 0.0
+    probe_every_s: Annotated[float, Domain("s", above=0)] = 10.0
 
     def check(self) -> None:
-        if self.workload is None:
-            self.refuse("workload is missing", "add [task.workload]")
-        needs_device = self.policy in ("device", "adaptive", "deadline", "hedged")
-        if needs_device and self.on_device is None:
-            self.refuse(f"the policy {self.policy!r} needs [task.on_device]")
-        if self.policy in ("cloud", "deadline", "hedged", "adaptive") and self.on_server is None:
-            self.refuse(f"the policy {self.policy!r} needs [task.on_server]")
-        if self.policy == "split" and self.split_after not in [cut.after for cut in self.split]:
-            known = ", ".join(cut.after for cut in self.split) or "none given"
-            self.refuse(f"split_after must name one of [[task.split]] ({known})")
-        if self.policy == "deadline" and self.deadline_ms is None:
-            self.refuse("the policy 'deadline' needs deadline_ms")
+        if self.policy not in POLICIES:
+            return  # the field refuses it
+        lacking = POLICIES[self.policy].lacking(self)
+        if lacking:
+            self.refuse(f"the policy {self.policy!r} needs {lacking}")
 
 
-@dataclass(frozen=True)
-class Scenario(Table):
+@dataclass(frozen=True, kw_only=True)
+class Scenario(SchemaTable):
     """Phones, tasks, link and server, and how often to run them.
 
     The first `warmup_requests` answers of each replication are left out of the statistics.
     """
 
     table: ClassVar[str] = ""
-    task: tuple[Task, ...] = subtables(Task, None)
-    name: str = text("scenario")
-    seed: int = whole(0)
-    replications: int = whole(1, at_least=1)
-    warmup_requests: int = whole(0)
-    device: DeviceSpec = subtable(DeviceSpec, DeviceSpec())
-    link: LinkSpec | None = subtable(LinkSpec)
-    server: ServerSpec | None = subtable(ServerSpec)
+    task: Annotated[tuple[Task, ...], OneOrMore()]
+    name: Text = "scenario"
+    seed: Annotated[int, Domain(at_least=0, whole=True)] = 0
+    replications: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    warmup_requests: Annotated[int, Domain(at_least=0, whole=True)] = 0
+    device: DeviceSpec = field(default_factory=DeviceSpec)
+    link: LinkSpec | None = None
+    server: ServerSpec | None = None
 
     def check(self) -> None:
         if not self.task:
@@ -220,5 +182,6 @@ class Scenario(Table):
         if len({task.name for task in self.task}) < len(self.task):
             self.refuse("two tasks have the same name")
         for task in self.task:
-            if task.policy in CLOUD_POLICIES and self.server is None:
+            policy = POLICIES.get(task.policy)
+            if policy is not None and policy.needs_server and self.server is None:
                 self.refuse(f"the policy {task.policy!r} of task {task.name!r} needs [server]")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,12 @@ from perfmodel.sim.case_result import (
 from perfmodel.sim.files import ScenarioCase, cases_of, load_cases
 from perfmodel.sim.plan import plans_of
 from perfmodel.sim.records import Sink, to_frame
-from perfmodel.sim.replication import Run
+from perfmodel.sim.replication import Replication
 from perfmodel.sim.request import QUEUE, STEPS
 from perfmodel.sim.resolve import resolve
 from perfmodel.sim.result import SimulationResult
 from perfmodel.sim.scenario import Scenario
-from perfmodel.sim.schema import replace
+from perfmodel.sim.schema import read_table
 from perfmodel.sim.stability import warning_after, warnings_before
 from perfmodel.sim.stations import Builder
 
@@ -122,7 +123,7 @@ def _prepare(
         changes["replications"] = replications
     if seed is not None:
         changes["seed"] = seed
-    scenario = resolve(replace(scenario, **changes), folder)
+    scenario = resolve(read_table(Scenario, replace(scenario, **changes)), folder)
     for task in scenario.task:
         plans_of(task, scenario)  # refuses what cannot run before anything runs
     return replace(case, scenario=scenario)
@@ -149,7 +150,7 @@ def _run_one(scenario: Scenario, replication: int, keep: bool, tracer: Tracer | 
     """Run one replication of a resolved scenario."""
     deadlines = [task.deadline_ms or NO_DEADLINE_MS for task in scenario.task]
     sink = Sink(deadlines, scenario.warmup_requests, keep)
-    run = Run(scenario, replication, sink, tracer)
+    run = Replication(scenario, replication, sink, tracer)
     builder = Builder(run)
     with no_cycle_collection():
         run.until_over()

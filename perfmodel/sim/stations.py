@@ -5,29 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from perfmodel.sim.case_result import Outcome
-from perfmodel.sim.cell import Cell
-from perfmodel.sim.client import Client
+from perfmodel.sim.cell import RadioCell
 from perfmodel.sim.distributions import Distribution, Draw
-from perfmodel.sim.energy import BaseShare
-from perfmodel.sim.heat import Thermometer
-from perfmodel.sim.link import Link, Losses, Pipe, RadioPower, TransferStage
+from perfmodel.sim.link import Losses, PhoneLink, Pipe, RadioPower, TransferStage
 from perfmodel.sim.memory import Heap, LoadStage, ModelMemory, PauseStage, background_kills
-from perfmodel.sim.plan import Plan, PlanStep, plans_of
+from perfmodel.sim.plan import PlanStep, TaskPlan, plans_of
 from perfmodel.sim.rates import (
+    Bandwidth,
     ChangingRate,
     ConstantRate,
-    Rate,
     lognormal_segments,
     markov_segments,
     trace_segments,
 )
 from perfmodel.sim.records import Statistics
-from perfmodel.sim.replication import Run
+from perfmodel.sim.replication import BaseShare, Replication
 from perfmodel.sim.request import COMPUTE, PREPROCESS, Stage
-from perfmodel.sim.scenario import RateSpec, Task
-from perfmodel.sim.server import Server, ServerStage
-from perfmodel.sim.service import BatchService, Service, SingleService
-from perfmodel.sim.unit import Screen, Unit, UnitStage
+from perfmodel.sim.scenario import Task
+from perfmodel.sim.server import BatchService, Server, ServerStage, Service, SingleService
+from perfmodel.sim.tables import RateSpec
+from perfmodel.sim.task_on_phone import TaskOnPhone
+from perfmodel.sim.unit import PhoneUnit, Screen, Thermometer, UnitStage
 from perfmodel.sim.workload import closed_arrivals, gaps_ms, open_arrivals
 
 
@@ -39,10 +37,10 @@ class Phone:
     memory: ModelMemory
     thermometer: Thermometer | None = None
     heap: Heap | None = None
-    link: Link | None = None
+    link: PhoneLink | None = None
     base: BaseShare | None = None
     screen: Screen | None = None
-    units: dict[str, Unit] = field(default_factory=dict)
+    units: dict[str, PhoneUnit] = field(default_factory=dict)
 
     @property
     def track(self) -> str:
@@ -53,7 +51,7 @@ class Phone:
 class Builder:
     """The phones, cells and server of a run, ready to go."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Replication) -> None:
         self._run = run
         self._scenario = run.scenario
         self._plans = [
@@ -62,7 +60,7 @@ class Builder:
         self._sources: dict[tuple[str, Distribution], Draw] = {}
         self._constant_rates: dict[float, ConstantRate] = {}
         self._server_stages: dict[tuple[int, str], ServerStage] = {}
-        self._cells: tuple[Cell, Cell] | None = None
+        self._cells: tuple[RadioCell, RadioCell] | None = None
         self._server = self._make_server()
         self._phones = [self._make_phone(index) for index in range(run.scenario.device.count)]
 
@@ -94,20 +92,20 @@ class Builder:
             phone.screen = Screen(run.env, unit, draw, spec.ui.refresh_hz, run.meter)
         return phone
 
-    def _unit(self, phone: Phone, name: str) -> Unit:
+    def _unit(self, phone: Phone, name: str) -> PhoneUnit:
         if name not in phone.units:
             spec, run = getattr(self._scenario.device, name), self._run
-            phone.units[name] = Unit(
+            phone.units[name] = PhoneUnit(
                 run.env, name, spec, run.meter, phone.thermometer, run.tracer, phone.track
             )
         return phone.units[name]
 
-    def _make_link(self, index: int, track: str) -> Link | None:
+    def _make_link(self, index: int, track: str) -> PhoneLink | None:
         spec, run = self._scenario.link, self._run
         if spec is None:
             return None
-        up: Pipe | Cell
-        down: Pipe | Cell
+        up: Pipe | RadioCell
+        down: Pipe | RadioCell
         if spec.sharing == "cell":
             up, down = self._shared_cells()
         else:
@@ -119,19 +117,19 @@ class Builder:
         if spec.loss:
             losses = Losses(spec.loss, spec.rtt_ms or 0.0, run.rng("loss", index))
         radio = RadioPower(spec.radio, run.meter) if spec.radio else None
-        return Link(run.env, spec, up, down, jitter, losses, radio, run.tracer, track)
+        return PhoneLink(run.env, spec, up, down, jitter, losses, radio, run.tracer, track)
 
-    def _shared_cells(self) -> tuple[Cell, Cell]:
+    def _shared_cells(self) -> tuple[RadioCell, RadioCell]:
         spec, env = self._scenario.link, self._run.env
         assert spec is not None
         if self._cells is None:
             self._cells = (
-                Cell(env, self._rate(spec.uplink, "uplink", 0)),
-                Cell(env, self._rate(spec.downlink, "downlink", 0)),
+                RadioCell(env, self._rate(spec.uplink, "uplink", 0)),
+                RadioCell(env, self._rate(spec.downlink, "downlink", 0)),
             )
         return self._cells
 
-    def _rate(self, spec: RateSpec | None, source: str, index: int) -> Rate:
+    def _rate(self, spec: RateSpec | None, source: str, index: int) -> Bandwidth:
         assert spec is not None, "resolve the scenario first"
         if spec.kind == "trace":
             assert spec.times_s is not None
@@ -168,7 +166,7 @@ class Builder:
             )
             for plan in plans.values()
         }
-        client = Client(
+        client = TaskOnPhone(
             self._run,
             self._scenario,
             (task_index, phone.index),
@@ -179,7 +177,7 @@ class Builder:
         )
         self._start_source(client, phone.index, task)
 
-    def _start_source(self, client: Client, index: int, task: Task) -> None:
+    def _start_source(self, client: TaskOnPhone, index: int, task: Task) -> None:
         run, spec = self._run, task.workload
         run.open_source()
         rng = run.rng(f"arrivals {task.name}", index)
@@ -198,7 +196,7 @@ class Builder:
         run.env.process(source)
 
     def _stage(
-        self, phone: Phone, task_index: int, task: Task, plan: Plan, step: PlanStep
+        self, phone: Phone, task_index: int, task: Task, plan: TaskPlan, step: PlanStep
     ) -> Stage:
         run = self._run
         if step.where == "server":
@@ -219,7 +217,9 @@ class Builder:
         kind = PREPROCESS if step.step == "preprocess" else COMPUTE
         return UnitStage(self._unit(phone, step.where), kind, draw, task.priority, run.meter)
 
-    def _server_stage(self, task_index: int, task: Task, plan: Plan, step: PlanStep) -> ServerStage:
+    def _server_stage(
+        self, task_index: int, task: Task, plan: TaskPlan, step: PlanStep
+    ) -> ServerStage:
         """Return the server's part of a plan: one object for all phones, so that they batch."""
         key = (task_index, plan.name)
         if key not in self._server_stages:

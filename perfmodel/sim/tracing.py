@@ -1,10 +1,13 @@
-"""A run as a trace for ui.perfetto.dev: one track per unit, link and replica, requests as flows."""
+"""Traces for ui.perfetto.dev: runs, with a track per unit, link and replica, and kernels."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from perfmodel.files import write_atomically
 
 MOST_SLICES = 200_000
 US_PER_MS = 1000.0
@@ -68,10 +71,7 @@ class Tracer:
 
     def write(self, path: str | Path) -> None:
         """Write the trace as JSON, atomically."""
-        path = Path(path)
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(json.dumps(self.to_json()), encoding="utf-8")
-        part.replace(path)
+        write_atomically(Path(path), json.dumps(self.to_json()))
 
 
 def _free_lane(ends_ms: list[float], start_ms: float, end_ms: float) -> int:
@@ -124,3 +124,19 @@ def _flow(request: int, slices: list[dict[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return flow
+
+
+def kernel_tracer(target: str, kernels: Iterable[tuple[str, float]]) -> Tracer:
+    """The trace of kernels given as (name, latency in ms) in order of execution on `target`."""
+    tracer = Tracer()
+    start_ms = 0.0
+    for name, latency_ms in kernels:
+        end_ms = start_ms + latency_ms
+        tracer.slice(target, "kernels", name, start_ms, end_ms, request=-1)
+        start_ms = end_ms
+    return tracer
+
+
+def write_kernel_trace(path: str | Path, target: str, kernels: Iterable[tuple[str, float]]) -> None:
+    """Write the trace of `kernel_tracer` as JSON."""
+    kernel_tracer(target, kernels).write(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from heapq import heappop, heappush
 from itertools import count
@@ -13,16 +14,15 @@ if TYPE_CHECKING:
     import simpy
 
     from perfmodel.sim.distributions import Draw
-    from perfmodel.sim.energy import Meter
-    from perfmodel.sim.heat import Thermometer
-    from perfmodel.sim.scenario import UnitSpec
+    from perfmodel.sim.replication import EnergyMeter
+    from perfmodel.sim.tables import HeatSpec, UnitSpec
     from perfmodel.sim.tracing import Tracer
 
 UI_PRIORITY = 0
 LEAST_WORK_MS = 1e-9  # what rounding may leave of a sliced job
 
 
-class Work:
+class UnitWork:
     """A job on a unit: what is left of it, and the time it has waited and run."""
 
     __slots__ = (
@@ -41,7 +41,7 @@ class Work:
         self,
         work_ms: float,
         priority: int,
-        done: Callable[[Work], None],
+        done: Callable[[UnitWork], None],
         label: str,
         request: int,
         attempt: Attempt | None = None,
@@ -57,7 +57,7 @@ class Work:
         self.energy_mj = 0.0
 
 
-class Unit:
+class PhoneUnit:
     """`slots` equal processors behind one queue ordered by (priority, turn)."""
 
     __slots__ = (
@@ -80,7 +80,7 @@ class Unit:
         env: simpy.Environment,
         name: str,
         spec: UnitSpec,
-        meter: Meter,
+        meter: EnergyMeter,
         thermometer: Thermometer | None = None,
         tracer: Tracer | None = None,
         track: str = "device",
@@ -90,7 +90,7 @@ class Unit:
         self._slice_ms = spec.slice_ms or float("inf")
         self._power_mw = spec.active_mw or 0.0
         self._free = spec.slots
-        self._queue: list[tuple[int, int, float, Work]] = []
+        self._queue: list[tuple[int, int, float, UnitWork]] = []
         self._turns = count()
         self._meter = meter
         self._thermometer = thermometer
@@ -103,7 +103,7 @@ class Unit:
         """The simulated time."""
         return float(self._env.now)
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: UnitWork) -> None:
         """Run `work` as soon as its turn comes; `work.done(work)` is called at its end."""
         if self._free:
             self._free -= 1
@@ -111,7 +111,7 @@ class Unit:
         else:
             heappush(self._queue, (work.priority, next(self._turns), self._env.now, work))
 
-    def _run(self, work: Work) -> None:
+    def _run(self, work: UnitWork) -> None:
         piece_ms = work.left_ms
         if piece_ms > self._slice_ms:
             piece_ms = self._slice_ms
@@ -151,6 +151,42 @@ class Unit:
             work.done(work)
 
 
+class Thermometer:
+    """Temperature under piecewise constant power: goes to ambient + P R, time constant R C."""
+
+    def __init__(self, heat: HeatSpec) -> None:
+        self._heat = heat
+        self._tau_ms = 1000.0 * heat.resistance_c_per_w * heat.capacity_j_per_c
+        self._power_w = 0.0
+        self._since_ms = 0.0
+        self.temperature_c = heat.ambient_c
+        self.hottest_c = heat.ambient_c
+
+    def add_power(self, now_ms: float, power_mw: float) -> None:
+        """Change the dissipated power by `power_mw` (negative when a unit goes idle)."""
+        self._catch_up(now_ms)
+        self._power_w += power_mw / 1000.0
+
+    def speed(self, now_ms: float) -> float:
+        """Return the clock share allowed now: 1 cool, `slowest_speed` hot, linear between."""
+        self._catch_up(now_ms)
+        heat = self._heat
+        span = heat.throttle_full_c - heat.throttle_from_c
+        hot = min(1.0, max(0.0, (self.temperature_c - heat.throttle_from_c) / span))
+        return 1.0 - hot * (1.0 - heat.slowest_speed)
+
+    def power_share(self, speed: float) -> float:
+        """Return the share of full power drawn at `speed`."""
+        return float(speed**self._heat.power_exponent)
+
+    def _catch_up(self, now_ms: float) -> None:
+        settled = self._heat.ambient_c + self._power_w * self._heat.resistance_c_per_w
+        decay = math.exp(-(now_ms - self._since_ms) / self._tau_ms)
+        self.temperature_c = settled + (self.temperature_c - settled) * decay
+        self.hottest_c = max(self.hottest_c, self.temperature_c)
+        self._since_ms = now_ms
+
+
 class UnitStage:
     """Preprocessing or computing on a unit of the phone."""
 
@@ -163,7 +199,9 @@ class UnitStage:
         "_unit",
     )
 
-    def __init__(self, unit: Unit, step: int, draw: Draw, priority: int, meter: Meter) -> None:
+    def __init__(
+        self, unit: PhoneUnit, step: int, draw: Draw, priority: int, meter: EnergyMeter
+    ) -> None:
         self._unit = unit
         self._step = step
         self._draw = draw
@@ -173,10 +211,10 @@ class UnitStage:
 
     def start(self, attempt: Attempt) -> None:
         number = attempt.request.number
-        work = Work(self._draw(), self._priority, self._done, self._label, number, attempt)
+        work = UnitWork(self._draw(), self._priority, self._done, self._label, number, attempt)
         self._unit.submit(work)
 
-    def _done(self, work: Work) -> None:
+    def _done(self, work: UnitWork) -> None:
         attempt = work.attempt
         assert attempt is not None
         attempt.steps[QUEUE] += work.waited_ms
@@ -191,7 +229,12 @@ class Screen:
     """The app's drawing at every vsync: counts frames, and those not ready by the next vsync."""
 
     def __init__(
-        self, env: simpy.Environment, unit: Unit, draw: Draw, refresh_hz: float, meter: Meter
+        self,
+        env: simpy.Environment,
+        unit: PhoneUnit,
+        draw: Draw,
+        refresh_hz: float,
+        meter: EnergyMeter,
     ) -> None:
         self._env = env
         self._unit = unit
@@ -210,9 +253,9 @@ class Screen:
                 self.late_frames += 1  # the frame before is not ready: this vsync shows the old one
             else:
                 self._drawing = True
-                self._unit.submit(Work(self._draw(), UI_PRIORITY, self._drawn, "draw", -1))
+                self._unit.submit(UnitWork(self._draw(), UI_PRIORITY, self._drawn, "draw", -1))
             yield self._env.timeout(self._period_ms)
 
-    def _drawn(self, work: Work) -> None:
+    def _drawn(self, work: UnitWork) -> None:
         self._drawing = False
         self._meter.mj["ui"] += work.energy_mj

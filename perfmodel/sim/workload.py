@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     import simpy
 
-    from perfmodel.sim.scenario import Workload
+    from perfmodel.sim.scenario import TaskWorkload
 
 Submit = Callable[[], None]
 
 
 def gaps_ms(
-    spec: Workload, rng: np.random.Generator, times_s: Sequence[float] = ()
+    spec: TaskWorkload, rng: np.random.Generator, times_s: Sequence[float] = ()
 ) -> Iterator[float]:
     """Yield the time (ms) from each arrival to the next, the first from the start of the run."""
     if spec.kind == "trace":
@@ -47,7 +47,7 @@ def _trace_gaps(times_s: Sequence[float]) -> Iterator[float]:
         before_s = time_s
 
 
-def _periodic_gaps(spec: Workload, rng: np.random.Generator) -> Iterator[float]:
+def _periodic_gaps(spec: TaskWorkload, rng: np.random.Generator) -> Iterator[float]:
     """Frame i is due at phase + i * period and comes up to its jitter later; order is kept."""
     assert spec.period_ms is not None
     draw = spec.jitter_ms.draws(rng)
@@ -60,7 +60,7 @@ def _periodic_gaps(spec: Workload, rng: np.random.Generator) -> Iterator[float]:
         number += 1
 
 
-def _bursty_gaps(spec: Workload, rng: np.random.Generator) -> Iterator[float]:
+def _bursty_gaps(spec: TaskWorkload, rng: np.random.Generator) -> Iterator[float]:
     """Interrupted Poisson process: starts at the beginning of a burst."""
     assert spec.rate_per_s is not None
     assert spec.on_s is not None
@@ -81,7 +81,7 @@ def _bursty_gaps(spec: Workload, rng: np.random.Generator) -> Iterator[float]:
 def open_arrivals(
     env: simpy.Environment,
     gaps: Iterator[float],
-    spec: Workload,
+    spec: TaskWorkload,
     submit: Submit,
     over: Callable[[], None],
 ) -> Generator[Any, Any, None]:
@@ -103,7 +103,7 @@ def open_arrivals(
 def closed_arrivals(
     env: simpy.Environment,
     draw_think: Draw,
-    spec: Workload,
+    spec: TaskWorkload,
     submit: Submit,
     over: Callable[[], None],
     answered: Callable[[], simpy.Event],
@@ -123,7 +123,7 @@ def closed_arrivals(
     over()
 
 
-def mean_rate_per_s(spec: Workload, times_s: Sequence[float] = ()) -> float | None:
+def mean_rate_per_s(spec: TaskWorkload, times_s: Sequence[float] = ()) -> float | None:
     """Return the long-run requests per second of one phone; None for a closed workload."""
     if spec.kind == "closed":
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel.render.model_explorer import node_data, write_node_data
-from perfmodel.sim.chrome_trace import write_kernel_trace
+from perfmodel.sim.tracing import write_kernel_trace
 
 
 def test_node_data_names_nodes_by_output_tensor(tmp_path: Path) -> None:

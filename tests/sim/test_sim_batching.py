@@ -8,7 +8,7 @@ import pytest
 
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import simulate
-from perfmodel.sim.service import BatchService
+from perfmodel.sim.server import BatchService
 
 SIZES, TIMES_MS = [1, 4, 8], [10.0, 16.0, 20.0]
 

@@ -11,28 +11,28 @@ import simpy
 from scenarios import offload
 
 from perfmodel.sim import Scenario, simulate
-from perfmodel.sim.energy import Meter
-from perfmodel.sim.heat import Thermometer
 from perfmodel.sim.link import RadioPower
-from perfmodel.sim.links import named_link
 from perfmodel.sim.memory import Heap, ModelMemory
 from perfmodel.sim.records import Sink
-from perfmodel.sim.replication import Run
+from perfmodel.sim.replication import EnergyMeter, Replication
+from perfmodel.sim.resolve import named_link
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.stations import Builder
-from perfmodel.sim.tables import Heat, UnitSpec
-from perfmodel.sim.unit import Unit, Work
+from perfmodel.sim.tables import HeatSpec, UnitSpec
+from perfmodel.sim.unit import PhoneUnit, Thermometer, UnitWork
 
 
 def run_works(spec: UnitSpec, works: list[tuple[float, float, int]]) -> list[tuple[str, float]]:
     """Run (start, work, priority) on a unit; return (label, end) in order of ending."""
     env = simpy.Environment()
-    unit = Unit(env, "gpu", spec, Meter())
+    unit = PhoneUnit(env, "gpu", spec, EnergyMeter())
     ends: list[tuple[str, float]] = []
 
     def submit(label: str, start: float, work_ms: float, priority: int) -> Any:
         yield env.timeout(start)
-        unit.submit(Work(work_ms, priority, lambda w: ends.append((w.label, env.now)), label, 0))
+        unit.submit(
+            UnitWork(work_ms, priority, lambda w: ends.append((w.label, env.now)), label, 0)
+        )
 
     for label, (start, work_ms, priority) in zip("abc", works, strict=False):
         env.process(submit(label, start, work_ms, priority))
@@ -150,7 +150,7 @@ def test_garbage_collection_pauses_the_inference() -> None:
     assert frame.latency_ms.tolist() == pytest.approx([10.0, 60.117, 10.0, 60.117])
 
 
-HEAT = Heat(
+HEAT = HeatSpec(
     resistance_c_per_w=10.0,
     capacity_j_per_c=3.0,
     throttle_from_c=40.0,
@@ -241,7 +241,7 @@ def test_energy_is_conserved(policy: str, sharing: str) -> None:
     from perfmodel.sim.resolve import resolve
 
     sink = Sink([1e15], keep=True)
-    run = Run(resolve(scenario, Path()), 0, sink)
+    run = Replication(resolve(scenario, Path()), 0, sink)
     builder = Builder(run)
     run.until_over()
     statistics = sink.statistics()
@@ -260,7 +260,7 @@ def test_one_isolated_lte_packet_costs_what_was_published() -> None:
     """12.76 J in 2012, promotion and tail included (Huang et al., energy_params.csv)."""
     radio = named_link("lte-2012").radio
     assert radio is not None
-    meter = Meter()
+    meter = EnergyMeter()
     power = RadioPower(radio, meter)
     power.transfer(0.0, 1500 * 8 / 6e3, 1500 * 8, radio.uplink_mw_per_mbps)
     power.finish()

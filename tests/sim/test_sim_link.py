@@ -12,9 +12,8 @@ from scenarios import offload
 
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import simulate
-from perfmodel.sim.cell import Cell
+from perfmodel.sim.cell import RadioCell
 from perfmodel.sim.link import Losses
-from perfmodel.sim.links import link_table, named_link, resolve_link
 from perfmodel.sim.rates import (
     ChangingRate,
     ConstantRate,
@@ -22,6 +21,7 @@ from perfmodel.sim.rates import (
     markov_segments,
     trace_segments,
 )
+from perfmodel.sim.resolve import link_table, named_link, resolve_link
 from perfmodel.sim.traces import read_arrivals, read_trace
 
 
@@ -81,7 +81,7 @@ def test_lognormal_rate_has_the_mean_and_spread_it_was_given() -> None:
 
 def cell_ends(rate: object, sends: list[tuple[float, float]]) -> list[float]:
     env = simpy.Environment()
-    cell = Cell(env, rate)  # type: ignore[arg-type]
+    cell = RadioCell(env, rate)  # type: ignore[arg-type]
     ends = [math.nan] * len(sends)
 
     def process(index: int, start: float, bits: float):  # type: ignore[no-untyped-def]

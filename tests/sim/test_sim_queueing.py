@@ -12,7 +12,7 @@ from scipy import stats
 
 from perfmodel.sim import Scenario, simulate
 from perfmodel.sim.records import Sink
-from perfmodel.sim.replication import Run
+from perfmodel.sim.replication import Replication
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.stations import Builder
 
@@ -114,7 +114,7 @@ def test_littles_law_holds_between_a_watched_queue_and_the_records() -> None:
     tables["warmup_requests"] = 0
     scenario = read_table(Scenario, tables)
     sink = Sink([1e15], keep=True)
-    run = Run(scenario, 0, sink)
+    run = Replication(scenario, 0, sink)
     server = Builder(run)._server
     assert server is not None
     seen: list[int] = []

@@ -9,11 +9,12 @@ import pytest
 from scenarios import offload
 
 from perfmodel.sim import simulate
-from perfmodel.sim.scenario import Workload
+from perfmodel.sim.scenario import TaskWorkload
+from perfmodel.sim.schema import read_table
 from perfmodel.sim.workload import gaps_ms, mean_rate_per_s
 
 
-def arrivals(spec: Workload, number: int) -> np.ndarray:
+def arrivals(spec: TaskWorkload, number: int) -> np.ndarray:
     gaps = gaps_ms(spec, np.random.default_rng(11), spec.times_s or ())
     return np.cumsum([next(gaps) for _ in range(number)])
 
@@ -28,7 +29,7 @@ def arrivals(spec: Workload, number: int) -> np.ndarray:
     ],
 )
 def test_long_run_rate_is_the_stated_one(workload: dict[str, Any]) -> None:
-    spec = Workload(requests=1, **workload)
+    spec = read_table(TaskWorkload, {"requests": 1, **workload})
     times_ms = arrivals(spec, 100_000)
     assert 1000 * len(times_ms) / times_ms[-1] == pytest.approx(25.0, rel=0.03)
     assert mean_rate_per_s(spec) == pytest.approx(25.0)
@@ -36,13 +37,13 @@ def test_long_run_rate_is_the_stated_one(workload: dict[str, Any]) -> None:
 
 
 def test_poisson_counts_have_the_variance_of_their_mean() -> None:
-    times_ms = arrivals(Workload(kind="poisson", rate_per_s=25.0, requests=1), 100_000)
+    times_ms = arrivals(TaskWorkload(kind="poisson", rate_per_s=25.0, requests=1), 100_000)
     counts = np.bincount((times_ms // 1000).astype(int))
     assert counts.var() / counts.mean() == pytest.approx(1.0, abs=0.07)
 
 
 def test_bursts_are_burstier_than_poisson() -> None:
-    spec = Workload(kind="bursty", rate_per_s=100.0, on_s=0.5, off_s=1.5, requests=1)
+    spec = TaskWorkload(kind="bursty", rate_per_s=100.0, on_s=0.5, off_s=1.5, requests=1)
     counts = np.bincount((arrivals(spec, 100_000) // 1000).astype(int))
     assert counts.var() / counts.mean() > 10
 
