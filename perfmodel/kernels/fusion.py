@@ -123,7 +123,10 @@ class _Fuser:
             return host.activation == "none" and len(host.ops) == 1
         if op.kind in ("batch_norm", "scale") or (op.kind in ("add", "mul") and constants_only):
             plain = host.activation == "none" and not host.residual
-            return rules.batch_norm and host.main.kind in CONV and plain
+            # a reshape in between may have mixed the channels: then no filter has one factor
+            made, normed = host.main.outputs[0], op.outputs[0]
+            channels = self.graph.tensors[made].shape[-1] == self.graph.tensors[normed].shape[-1]
+            return rules.batch_norm and host.main.kind in CONV and plain and channels
         if op.kind in rules.activations:
             return host.main.kind in rules.hosts and host.activation == "none"
         if op.kind == "add" and not constants_only:

@@ -100,14 +100,16 @@ FUSION: Mapping[str, FusionRules] = {
         "concatenation is elided, its inputs are written in place",
     ),
     "cudnn": FusionRules(
-        hosts=_DENSE | {"add", "mul"},
+        hosts=_DENSE | {"add", "mul", "batch_norm", "scale"},
         activations=frozenset({"relu", "relu6", "clip"}),
         free=_VIEWS,
         batch_norm=True,
         affine=True,
         residual=True,
-        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; cuBLASLt "
-        "epilogues; one kernel for a lone normalisation, as perfmodel.runners.cuda runs them",
+        pad=True,
+        source="cudnnConvolutionBiasActivationForward: conv, bias, residual, ReLU; padding is an "
+        "argument of its convolutions; cuBLASLt epilogues; one kernel for a lone normalisation and "
+        "its activation; what perfmodel.runners.cuda runs in its mode cudnn",
     ),
     "onnxruntime": FusionRules(
         hosts=_DENSE,
@@ -130,7 +132,15 @@ FUSION: Mapping[str, FusionRules] = {
         hosts=frozenset(),
         activations=frozenset(),
         free=_VIEWS,
-        source="one CUDA kernel an operator, nothing folded",
+        pad=True,
+        source="our plain CUDA kernels, one an operator; padding is an argument of convolutions; "
+        "what perfmodel.runners.cuda runs in its mode vanilla",
+    ),
+    "unfused": FusionRules(
+        hosts=frozenset(),
+        activations=frozenset(),
+        free=_VIEWS,
+        source="frameworks that run one kernel an operator, nothing folded",
     ),
 }
 """Rules by framework."""
@@ -139,9 +149,9 @@ RULES_OF: Mapping[str, str] = {
     "tflite": "tflite-cpu",
     "litert": "tflite-cpu",
     "nnapi": "tflite-gpu",
-    "caffe": "vanilla",
+    "caffe": "unfused",
     "miopen": "cudnn",
-    "gemmlowp": "vanilla",
+    "gemmlowp": "unfused",
     # mobile engines fold activations and normalisation into convolutions
     "tnn": "acl",
     "paddle-lite": "acl",
@@ -151,14 +161,14 @@ RULES_OF: Mapping[str, str] = {
     "qnn": "tflite-gpu",
     "snpe": "tflite-gpu",
     # one kernel an operator
-    "tensorflow": "vanilla",
-    "darknet": "vanilla",
-    "torch7": "vanilla",
-    "cl-nn": "vanilla",
-    "chainer": "vanilla",
-    "cudaconvnet2": "vanilla",
-    "fbfft": "vanilla",
-    "neon": "vanilla",
+    "tensorflow": "unfused",
+    "darknet": "unfused",
+    "torch7": "unfused",
+    "cl-nn": "unfused",
+    "chainer": "unfused",
+    "cudaconvnet2": "unfused",
+    "fbfft": "unfused",
+    "neon": "unfused",
 }
 """Frameworks that follow the rules of another."""
 

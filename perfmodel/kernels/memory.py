@@ -8,7 +8,7 @@ inputs and outputs live to the end, as there. Scratch buffers of single kernels 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfmodel.graph.ir import Graph, Op
 
@@ -146,14 +146,19 @@ def _best_gap(
     return cursor if best_offset < 0 else best_offset
 
 
-def plan_memory(graph: Graph, alignment: int = ALIGNMENT_BYTES, share: bool = True) -> MemoryPlan:
-    """Offsets of all activations in one arena; `share` lets views and in-place ops reuse memory."""
-    lives = lifetimes(graph, share)
+def plan_lifetimes(lives: Mapping[str, Lifetime], alignment: int = ALIGNMENT_BYTES) -> MemoryPlan:
+    """One arena for tensors whose lifetimes are known, whatever runs them."""
     offsets = pack(lives, alignment)
     arena = max((offsets[n] + lives[n].size_bytes for n in lives), default=0)
+    return MemoryPlan(offsets, arena, max_live_bytes(lives))
+
+
+def plan_memory(graph: Graph, alignment: int = ALIGNMENT_BYTES, share: bool = True) -> MemoryPlan:
+    """Offsets of all activations in one arena; `share` lets views and in-place ops reuse memory."""
+    plan = plan_lifetimes(lifetimes(graph, share), alignment)
     owner = memory_owners(graph, share)
-    every = {n: offsets[source] for n, source in owner.items() if source in offsets}
-    return MemoryPlan(every, arena, max_live_bytes(lives))
+    every = {n: plan.offsets[source] for n, source in owner.items() if source in plan.offsets}
+    return replace(plan, offsets=every)
 
 
 def peak_activation_bytes(graph: Graph) -> int:

@@ -17,8 +17,8 @@ from perfmodel.runners.cuda.backends import VanillaBackend
 from perfmodel.runners.cuda.campaign import Settings, device_slug, main, run_campaign
 from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.network import make_weights
+from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.runners.cuda.steps import plan_graph
 from perfmodel.runners.cuda.sweep import COUNTS, draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up
 from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
@@ -58,7 +58,7 @@ def test_layers_add_up_to_the_network(paper_gpu: FakeGpu, tmp_path: Path) -> Non
     graph = next(r for r in networks if "launch=graph" in r["variant"])
     total_us = sum(float(r["latency_us"]) for r in layers)
     assert total_us == pytest.approx(float(graph["latency_ms"]) * 1e3, rel=1e-3)
-    plan = plan_graph(zoo.build(TINY.networks[0]), fused=False)
+    plan = plan_graph(zoo.build(TINY.networks[0]), "vanilla")
     assert [r["layer"] for r in layers] == [s.name for s in plan.steps]
 
 
@@ -214,7 +214,7 @@ def test_shapes_in_the_table_are_those_of_the_cost_floor() -> None:
     for name in ("mobilenet_v2@batch=4", "inception_v3", "alexnet"):
         graph = zoo.build(name)
         for step, kernel in zip(
-            plan_graph(graph, fused=False).steps, fuse(graph, "vanilla"), strict=True
+            plan_graph(graph, "vanilla").steps, fuse(graph, "vanilla"), strict=True
         ):
             row = tables.shape_columns(step)
             for column in (
@@ -247,7 +247,7 @@ def test_shapes_in_the_table_are_those_of_the_cost_floor() -> None:
 def test_eager_pytorch_computes_the_same_networks(spec: str) -> None:
     from validation.cuda.eager_pytorch import EagerTorch
 
-    plan = plan_graph(zoo.build(spec), fused=False)
+    plan = plan_graph(zoo.build(spec), "vanilla")
     weights, rng = make_weights(plan, 3), np.random.default_rng(3)
     inputs = {n: random_input(plan.shapes[n], rng) for n in plan.inputs}
     found = EagerTorch("cpu").run(plan, inputs, weights)

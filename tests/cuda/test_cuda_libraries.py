@@ -19,6 +19,7 @@ from perfmodel.runners.cuda.backends import MODES, CudnnBackend, Mode, Prepared,
 from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.kernels import from_layout, to_layout
 from perfmodel.runners.cuda.network import Network, make_weights
+from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import (
     activate,
     convolve,
@@ -27,7 +28,7 @@ from perfmodel.runners.cuda.reference import (
     relative_error,
     run_plan,
 )
-from perfmodel.runners.cuda.steps import Plan, Step, Window, plan_graph
+from perfmodel.runners.cuda.steps import Plan, Step, Window
 from tests.cuda.cuda_on_cpu import FakeGpu
 from tests.cuda.test_cuda_network import STUDY, everything
 

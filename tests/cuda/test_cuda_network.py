@@ -14,8 +14,9 @@ from perfmodel.errors import UncoveredOpError
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.runners.cuda.backends import MODES, Mode, VanillaBackend
 from perfmodel.runners.cuda.network import Network, make_weights, plan_arena
+from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.runners.cuda.steps import Plan, Window, before_softmax, even_pads, plan_graph
+from perfmodel.runners.cuda.steps import Plan, Window, before_softmax, even_pads
 from tests.cuda.cuda_on_cpu import HostDevice
 
 needs_compiler = pytest.mark.skipif(
@@ -71,10 +72,10 @@ def error_of(host: HostDevice, mode: Mode, plan: Plan, seed: int = 0) -> float:
 
 
 @needs_compiler
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("framework", ["cudnn", "vanilla"])
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
-def test_network_with_every_operator(host: HostDevice, fused: bool, layout: str) -> None:
-    plan = plan_graph(everything(), fused)
+def test_network_with_every_operator(host: HostDevice, framework: str, layout: str) -> None:
+    plan = plan_graph(everything(), framework)
     assert error_of(host, Mode("vanilla", "fp32", layout), plan) < 1e-5
     assert host.allocations == 0
 
@@ -91,12 +92,12 @@ def test_network_in_half_precision_with_vectors(host: HostDevice, layout: str) -
 )
 def test_small_networks_of_the_zoo(host: HostDevice, spec: str) -> None:
     graph = zoo.build(spec)
-    assert error_of(host, MODES["vanilla/fp32"], plan_graph(graph, fused=False)) < 1e-4
+    assert error_of(host, MODES["vanilla/fp32"], plan_graph(graph, "vanilla")) < 1e-4
 
 
 def test_fused_and_unfused_plans_compute_the_same() -> None:
     graph = everything(batch=1)
-    fused, single = plan_graph(graph), plan_graph(graph, fused=False)
+    fused, single = plan_graph(graph), plan_graph(graph, "vanilla")
     assert len(fused.steps) < len(single.steps)
     assert sum(s.macs for s in fused.steps) == sum(s.macs for s in single.steps)
     assert fused.outputs == single.outputs
@@ -117,8 +118,8 @@ def test_plans_of_the_study_have_the_macs_of_the_graph(name: str) -> None:
     from perfmodel.kernels import macs
 
     graph = zoo.build(f"{name}@batch=2")
-    for fused in (True, False):
-        plan = plan_graph(graph, fused)
+    for framework in ("cudnn", "vanilla"):
+        plan = plan_graph(graph, framework)
         assert sum(s.macs for s in plan.steps) == macs(graph)
         assert plan.batch == 2
 
@@ -129,15 +130,112 @@ def test_plans_are_the_kernels_the_cost_floor_counts(name: str) -> None:
     from perfmodel.kernels import fuse
 
     graph = zoo.build(name)
-    for framework, fused in (("vanilla", False), ("cudnn", True)):
+    for framework in ("vanilla", "cudnn"):
         mine = [
             (s.activation if s.op == "activation" else s.op, s.macs, bool(s.residual))
-            for s in plan_graph(graph, fused).steps
+            for s in plan_graph(graph, framework).steps
         ]
         # the cost floor names a normalisation of its own after its multiplication
-        names = {"mul": "batch_norm"} if fused else {}
+        names = {"mul": "batch_norm"} if framework == "cudnn" else {}
         counted = [(names.get(k.op, k.op), k.macs, k.residual) for k in fuse(graph, framework)]
         assert mine == counted
+
+
+def awkward() -> Graph:
+    """What a planner may get wrong: pads, views in a chain, sums of what is made later."""
+    g = GraphBuilder("awkward")
+    x = g.input((2, 9, 9, 3))
+    x = g.conv(x, 8, 3, 2)
+    padded = g.op("pad", x, paddings=((0, 0), (1, 0), (0, 1), (0, 0)))
+    early = g.conv(padded, 8, 2, padding="valid")
+    late = g.pool(x, "max", 3, 1, "same")
+    # the convolution comes first, the other operand of the sum after it
+    x = g.binary("add", early, late, "relu")
+    x = g.op("batch_norm", x, *(g.constant((8,)) for _ in range(4)))
+    x = g.op("relu", x)
+    x = g.op("clip", g.op("identity", g.conv(x, 6, 1)), min=0, max=6)
+    x = g.conv(x, 4, 1, activation="sigmoid")
+    x = g.op("relu", g.reshape(x, (2, -1)))
+    return g.build(g.fc(x, 5))
+
+
+@needs_compiler
+@pytest.mark.parametrize("framework", ["cudnn", "vanilla"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_awkward_networks_compute_the_same(host: HostDevice, framework: str, layout: str) -> None:
+    plan = plan_graph(awkward(), framework)
+    assert error_of(host, Mode("vanilla", "fp32", layout), plan) < 1e-5
+    assert host.allocations == 0
+
+
+def test_a_kernel_runs_once_all_that_it_reads_is_there() -> None:
+    for framework in ("cudnn", "vanilla"):
+        plan = plan_graph(awkward(), framework)
+        there = set(plan.inputs)
+        for step in plan.steps:
+            assert {*step.inputs, *([step.residual] if step.residual else [])} <= there
+            there.add(step.output)
+        assert set(plan.outputs) <= there
+
+
+def test_awkward_fusions_are_those_of_the_rules() -> None:
+    found = [(s.op, s.activation, bool(s.residual)) for s in plan_graph(awkward()).steps]
+    assert found == [
+        ("conv2d", "none", False),
+        ("max_pool2d", "none", False),
+        ("conv2d", "relu", True),
+        ("batch_norm", "relu", False),
+        ("conv2d", "relu6", False),
+        # cuDNN fuses no sigmoid, and a kernel has one activation
+        ("conv2d", "none", False),
+        ("activation", "sigmoid", False),
+        ("activation", "relu", False),
+        ("fully_connected", "none", False),
+    ]
+
+
+def test_an_explicit_pad_adds_to_the_convolutions_own() -> None:
+    (step,) = (s for s in plan_graph(awkward()).steps if s.residual)
+    assert step.window is not None
+    assert step.window.kernel == (2, 2)
+    # above 1, below 0, left 0, right 1: even padding would give another size
+    assert step.window.pads == (1, 0, 0, 1)
+
+
+def test_a_normalisation_of_channels_that_a_reshape_mixed_is_refused() -> None:
+    g = GraphBuilder("mixed")
+    x = g.reshape(g.conv(g.input((1, 6, 6, 3)), 4, 3), (1, -1))
+    graph = g.build(g.op("batch_norm", x, *(g.constant((144,)) for _ in range(4))))
+    with pytest.raises(UncoveredOpError, match="a reshape has mixed"):
+        plan_graph(graph)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attrs"),
+    [
+        ("clip", {"min": 0, "max": 1}),
+        ("pad", {"paddings": ((0, 0), (1, 1), (1, 1), (0, 0))}),
+        ("leaky_relu", {"alpha": 0.1}),
+    ],
+)
+def test_what_our_kernels_do_not_compute_is_refused(kind: str, attrs: dict[str, object]) -> None:
+    g = GraphBuilder("refused")
+    x = g.conv(g.input((1, 6, 6, 3)), 4, 3)
+    graph = g.build(g.op("softmax", g.op(kind, x, **attrs)))
+    for framework in ("cudnn", "vanilla"):
+        with pytest.raises(UncoveredOpError, match=kind):
+            plan_graph(graph, framework)
+
+
+def test_the_cost_of_a_step_by_hand() -> None:
+    plan = plan_graph(awkward())
+    (step,) = (s for s in plan.steps if s.residual)
+    # 2 x 5 x 5 pixels, 8 filters of 2 x 2 x 8: 50 * 8 * 32 = 12800
+    assert step.matrix == (50, 8, 32)
+    assert step.macs == 12800
+    # 256 weights and 8 biases; input and residual read, output written: 3 x 2 x 5 x 5 x 8
+    assert step.weight_elements == 264
+    assert step.activation_elements == 1200
 
 
 @pytest.mark.parametrize("name", [*STUDY, "everything"])
@@ -151,9 +249,9 @@ def test_arena_never_lets_live_tensors_overlap(name: str) -> None:
             (arena.offsets[n], arena.offsets[n] + 4 * math.prod(plan.shapes[n])) for n in alive
         )
         assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
-        assert spans[-1][1] <= arena.size_bytes
+        assert spans[-1][1] <= arena.arena_bytes
     everything_at_once = sum(4 * math.prod(s) for s in plan.shapes.values())
-    assert arena.size_bytes < everything_at_once
+    assert arena.arena_bytes < everything_at_once
 
 
 def test_checks_look_at_what_goes_into_the_softmax() -> None:

@@ -23,7 +23,8 @@ from perfmodel.experiments.cuda import (
 from perfmodel.runners.cuda import campaign, tables
 from perfmodel.runners.cuda.backends import MODES, Mode
 from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings
-from perfmodel.runners.cuda.steps import Step, Window, plan_graph
+from perfmodel.runners.cuda.plan import plan_graph
+from perfmodel.runners.cuda.steps import Step, Window
 from perfmodel.runners.cuda.sweep import conv_step, draw_sweep
 from perfmodel.runners.cuda.timing import Timing
 from validation.cuda import __main__ as cuda

@@ -8,7 +8,6 @@ predicted. This is the baseline that a fitted profile must beat.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -17,11 +16,12 @@ from typing import Any
 from perfmodel import zoo
 from perfmodel.cost_models.roofline import RooflinePredictor
 from perfmodel.errors import TargetError
-from perfmodel.kernels.kernel import Kernel, KernelTable
+from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES, Mode
 from perfmodel.runners.cuda.campaign_state import STUDY, with_batch
-from perfmodel.runners.cuda.steps import Plan, Step, plan_graph
+from perfmodel.runners.cuda.plan import plan_graph
+from perfmodel.runners.cuda.steps import Plan, Step
 
 BATCHES = (1, 8, 32)
 
@@ -136,40 +136,13 @@ def predictor(spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> R
     )
 
 
-def kernel_of_step(step: Step) -> Kernel:
-    """A step of the runner as a kernel of the cost floor."""
-    window = step.window
-    kh, kw = window.kernel if window else (1, 1)
-    sh, sw = window.stride if window else (1, 1)
-    m, n, k = step.matrix
-    written = math.prod(step.output_shape)
-    return Kernel(
-        step.name,
-        step.op,
-        "",
-        cin=step.input_shapes[0][-1],
-        kh=kh,
-        kw=kw,
-        sh=sh,
-        sw=sw,
-        groups=step.groups,
-        m=m,
-        n=n,
-        k=k,
-        macs=step.macs,
-        input_elements=step.activation_elements - written,
-        weight_elements=step.weight_elements,
-        output_elements=written,
-    )
-
-
 def step_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
     """Time of one kernel."""
     return _seconds([step], spec, mode, assume)
 
 
 def _seconds(steps: Sequence[Step], spec: GpuSpec, mode: Mode, assume: Assumptions | None) -> float:
-    kernels = KernelTable.from_kernels(kernel_of_step(s) for s in steps)
+    kernels = KernelTable.from_kernels(s.kernel for s in steps)
     return float(predictor(spec, mode, assume).parts_ms(kernels).sum()) / 1e3
 
 
@@ -195,7 +168,7 @@ def spec_prediction(
         for batch in batches:
             graph = zoo.build(with_batch(name, batch))
             for mode in MODES.values():
-                plan = plan_graph(graph, mode.framework != "vanilla")
+                plan = plan_graph(graph, mode.framework)
                 latency_ms = plan_seconds(plan, spec, mode, assume) * 1e3
                 rows.append(
                     {

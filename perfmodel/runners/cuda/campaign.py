@@ -35,8 +35,9 @@ from perfmodel.runners.cuda.campaign_state import (
 from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.kernel_bench import KernelBench
 from perfmodel.runners.cuda.network import Network, make_weights
+from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.runners.cuda.steps import Plan, Step, before_softmax, plan_graph
+from perfmodel.runners.cuda.steps import Plan, Step, before_softmax
 from perfmodel.runners.cuda.sweep import draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up, time_work
 
@@ -137,7 +138,7 @@ def _check(state: State, log: Callable[[str], None]) -> None:
                 plan = _plan_of(step if mode.framework != "vanilla" else unfused(step))
                 worst = max(worst, _check_plan(state, backend, plan, 1.0))
             for spec in state.settings.networks:
-                plan = plan_graph(zoo.build(spec), mode.framework != "vanilla")
+                plan = plan_graph(zoo.build(spec), mode.framework)
                 _check_plan(state, backend, before_softmax(plan), NETWORK_TOLERANCE)
             log(f"check {mode.name}: worst kernel error {worst:.2e}")
 
@@ -256,7 +257,7 @@ def _network(
     mode = backend.mode
     try:
         graph = zoo.build(with_batch(name, batch))
-        plan = plan_graph(graph, mode.framework != "vanilla")
+        plan = plan_graph(graph, mode.framework)
         network = Network(state.device, backend, plan, make_weights(plan, state.settings.seed))
     except PerfmodelError as error:
         state.failures.append(f"network {mode.name} {name} batch {batch}: {error}")
@@ -339,7 +340,7 @@ def _eager(state: State, make: Callable[[], Eager] | None, log: Callable[[str], 
     for batch, (precision, layout), name in wanted:
         if state.out_of_time():
             return
-        plan = plan_graph(zoo.build(with_batch(name, batch)), fused=False)
+        plan = plan_graph(zoo.build(with_batch(name, batch)), eager.framework)
         try:
             timing = eager.time(plan, precision, settings.seed)
         except RunnerError as error:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perfmodel.runners.cuda.backends import Backend, Mode, Prepared, run_launches
 from perfmodel.runners.cuda.device import Device
 from perfmodel.runners.cuda.kernels import Operands, Variant, launches, stored_weights
-from perfmodel.runners.cuda.network import ALIGNMENT, NAN_BYTE
+from perfmodel.runners.cuda.network import ALIGNMENT_BYTES, NAN_BYTE
 from perfmodel.runners.cuda.reference import relative_error
 from perfmodel.runners.cuda.steps import Shape, Step
 from perfmodel.runners.cuda.timing import Timing, time_work
@@ -56,7 +56,7 @@ class Scratch:
 
     def take(self, size_bytes: int) -> int:
         """Address of a piece, aligned to 256 bytes."""
-        size = max(-(-size_bytes // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+        size = max(-(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES, ALIGNMENT_BYTES)
         while self._current < len(self._blocks):
             address, capacity = self._blocks[self._current]
             if self._used + size <= capacity:

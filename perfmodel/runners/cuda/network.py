@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from perfmodel.kernels.memory import Lifetime, MemoryPlan, plan_lifetimes
 from perfmodel.runners.cuda.backends import Backend, Prepared
 from perfmodel.runners.cuda.device import Device
 from perfmodel.runners.cuda.kernels import Operands, from_layout, to_layout
@@ -18,37 +18,19 @@ from perfmodel.runners.cuda.steps import Plan, Step
 Weights = Mapping[str, tuple[NDArray[np.float32], ...]]
 NAN_BYTE = 0xFF
 """Every byte 0xFF is a NaN in 16- and in 32-bit floats: what nobody wrote shows."""
-ALIGNMENT = 256
+ALIGNMENT_BYTES = 256
+"""What cudaMalloc gives, and what vector loads and cuDNN's kernels count on."""
 
 
-@dataclass(frozen=True)
-class Arena:
-    """Where each tensor lies: offsets in bytes into one block of `size_bytes`."""
-
-    offsets: Mapping[str, int]
-    size_bytes: int
-
-
-def plan_arena(plan: Plan, element_bytes: int) -> Arena:
-    """Greedy reuse in execution order: a tensor takes the lowest gap among those alive with it."""
+def plan_arena(plan: Plan, element_bytes: int) -> MemoryPlan:
+    """Where each tensor of a plan lies in one block of memory, by when it is needed."""
     last = plan.last_use()
     first = dict.fromkeys(plan.inputs, -1)
     first |= {step.output: i for i, step in enumerate(plan.steps)}
-    placed: list[tuple[int, int, str]] = []
-    offsets: dict[str, int] = {}
-    for name in sorted(first, key=lambda n: (first[n], n)):
-        size = math.prod(plan.shapes[name]) * element_bytes
-        size = -(-size // ALIGNMENT) * ALIGNMENT
-        # inclusive: a step must not write over its own input
-        rivals = sorted(p for p in placed if last[p[2]] >= first[name])
-        at = 0
-        for begin, end, _ in rivals:
-            if begin - at >= size:
-                break
-            at = max(at, end)
-        offsets[name] = at
-        placed.append((at, at + size, name))
-    return Arena(offsets, max((end for _, end, _ in placed), default=ALIGNMENT))
+    sizes = {name: math.prod(plan.shapes[name]) * element_bytes for name in first}
+    # a tensor lives during the step that reads it last: a step must not write over its own input
+    lives = {name: Lifetime(sizes[name], first[name], last[name]) for name in first}
+    return plan_lifetimes(lives, ALIGNMENT_BYTES)
 
 
 def make_weights(plan: Plan, seed: int) -> dict[str, tuple[NDArray[np.float32], ...]]:
@@ -64,9 +46,9 @@ class Network:
         self.device, self.backend, self.plan = device, backend, plan
         self._variant = backend.mode.variant
         self._arena = plan_arena(plan, self._variant.dtype.itemsize)
-        self._base = device.allocate(self._arena.size_bytes)
+        self._base = device.allocate(self._arena.arena_bytes)
         # finite numbers of both widths, for the algorithms that are timed before there is data
-        device.fill(self._base, 0x3C, self._arena.size_bytes)
+        device.fill(self._base, 0x3C, self._arena.arena_bytes)
         self._constants: list[int] = []
         self.steps: tuple[Prepared, ...] = tuple(self._prepare(s, weights) for s in plan.steps)
 
@@ -96,7 +78,7 @@ class Network:
     def poison(self) -> None:
         """Fill every activation buffer with NaN."""
         self.device.synchronize()
-        self.device.fill(self._base, NAN_BYTE, self._arena.size_bytes)
+        self.device.fill(self._base, NAN_BYTE, self._arena.arena_bytes)
 
     def set_inputs(self, inputs: Mapping[str, NDArray[np.floating]]) -> None:
         """Upload NHWC inputs by name."""

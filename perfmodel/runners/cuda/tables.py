@@ -45,37 +45,14 @@ def parse_variant(text: str) -> dict[str, str]:
 
 
 def shape_columns(step: Step) -> dict[str, int | str]:
-    """The shape of a step as the canonical table has it."""
-    m, n, k = step.matrix
-    op = step.activation if step.op == "activation" else step.op
-    row: dict[str, int | str] = {"layer": step.name, "op": op}
-    if step.op == "fully_connected":
-        row |= {"cin": k, "hin": 1, "win": 1, "cout": n, "hout": 1, "wout": 1}
-    else:
-        _, hin, win, cin = image_shape(step.input_shapes[0])
-        _, hout, wout, cout = image_shape(step.output_shape)
-        if step.op == "concat":
-            cin = sum(s[3] for s in step.input_shapes)
-        row |= {"cin": cin, "hin": hin, "win": win, "cout": cout, "hout": hout, "wout": wout}
-    if step.window is not None:
-        row |= dict(
-            zip(("kh", "kw", "sh", "sw"), (*step.window.kernel, *step.window.stride), strict=True)
-        )
-    if step.op == "conv2d":
-        row["groups"] = step.groups
-    if m:
-        row |= {"m": m, "n": n, "k": k}
-    elements = 1
-    for size in step.output_shape:
-        elements *= size
-    return row | {"elements": elements}
-
-
-def image_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """(batch, height, width, channels) of an image or of rows of features."""
-    if len(shape) == 4:
-        return (shape[0], shape[1], shape[2], shape[3])
-    return (shape[0], 1, 1, shape[-1])
+    """The shape of a step as the canonical table has it: that of its kernel."""
+    kernel = step.kernel
+    names = ["cin", "hin", "win", "cout", "hout", "wout"]
+    names += ["kh", "kw", "sh", "sw"] if step.window is not None else []
+    names += ["groups"] if step.op == "conv2d" else []
+    names += ["m", "n", "k"] if kernel.m else []
+    sizes = {name: getattr(kernel, name) for name in (*names, "elements")}
+    return {"layer": step.name, "op": kernel.op, **sizes}
 
 
 def kernel_variant(step: Step, mode: Mode, algorithm: str, **more: object) -> str:
