@@ -16,10 +16,13 @@ __version__ = "0.1.0"
 _API = {
     "calibrate": "perfmodel.calibration.from_table:calibrate",
     "compare": "perfmodel.explore.compare:compare",
+    "gpu_profile": "perfmodel.calibration.learn_kernels:gpu_profile",
+    "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
     "load": "perfmodel.formats.load:load",
     "minspec": "perfmodel.explore.minspec:minspec",
     "partition": "perfmodel.plans.plan:partition",
     "predict": "perfmodel.prediction:predict",
+    "predict_kernels": "perfmodel.calibration.learn_kernels:predict_kernels",
     "predict_many": "perfmodel.prediction:predict_many",
     "report": "perfmodel.render.report:report",
     "select": "perfmodel.explore.select:select",

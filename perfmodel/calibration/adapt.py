@@ -87,7 +87,9 @@ class Adaptation:
     def predictor(self) -> EfficiencyPredictor:
         """The predictor to keep in a profile."""
         costs = tuple(float(v) for v in self.log_cost)
-        return EfficiencyPredictor(costs, self.prior.precision, self.prior.ranges)
+        return EfficiencyPredictor(
+            log_cost=costs, precision=self.prior.precision, ranges=self.prior.ranges
+        )
 
     def log_sd(self, work: np.ndarray, name: str = "") -> float:
         """Standard deviation of the log latency of a network with this work.

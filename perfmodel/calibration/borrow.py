@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from perfmodel.calibration.adapt import Measured, Prior
+from perfmodel.cost_models.plain_data import Range
+from perfmodel.cost_models.predictor import WorkCosts
 from perfmodel.cost_models.work_model import loadings
-from perfmodel.cost_models.work_predictor import EfficiencyPredictor, Range, work_matrix
+from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import ProfileError, TargetError
@@ -52,7 +54,7 @@ class Known:
 
     target: Target
     profile: TargetProfile
-    predictor: EfficiencyPredictor
+    predictor: WorkCosts
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def known_targets(folder: ProfileFolder, skip: str = "") -> tuple[Known, ...]:
             continue
         try:
             found += [
-                Known(t.target, t, t.predictor)
+                Known(t.target, t, costs)
                 for t in folder.device(name).targets
-                if isinstance(t.predictor, EfficiencyPredictor)
+                if (costs := t.predictor.work_costs) is not None
             ]
         except ProfileError:
             continue  # a damaged file of somebody else must not stop this calibration
@@ -217,11 +219,10 @@ def borrow(
     return general, near
 
 
-def _joined(ranges: Sequence[object]) -> dict[str, Range]:
+def _joined(ranges: Sequence[Mapping[str, Range]]) -> dict[str, Range]:
     """Widest range by kernel class."""
     out: dict[str, Range] = {}
     for one in ranges:
-        assert isinstance(one, dict)
         for name, (low, high) in one.items():
             if name in out:
                 a, b = out[name]

@@ -1,13 +1,15 @@
-"""A new target from single kernels: a known target's physics, shifted where the kernels say so."""
+"""A new target from single kernels: what known targets share, moved where the kernels say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from perfmodel.calibration.borrow import MeasuredNetwork
+from perfmodel.calibration.learn_kernels import shipped_population, target_traits
 from perfmodel.cost_models.interval import (
     FitError,
     Interval,
@@ -15,15 +17,10 @@ from perfmodel.cost_models.interval import (
     expected_interval,
     fit_error,
 )
+from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.cost_models.kernel_terms import (
-    RANGE_FEATURES,
-    TERMS,
-    Machine,
-    combine,
-    family_of,
-    work_of,
-)
+from perfmodel.cost_models.kernel_terms import TERMS
+from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -31,27 +28,36 @@ from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.target import Target
 
-SPEED_SD, TERM_SD, FAMILY_SD, CELL_SD = 1.5, 0.4, 0.3, 0.3
-"""How far a new target departs from a known one, in log units: in its speed, in a term of the
-time (compute, memory, launch), in a family of kernels, in one kind of kernel."""
-
-NOISE_SD = 0.15
-HUBER = 2.0
-STEPS = 6
 MAX_ROWS = 20_000
+"""Kernels beyond this number teach nothing that a sample of them does not."""
+
 FOLDS = 5
+NETWORK_FOLDS = 10
+MIN_NETWORKS = 3
+"""Networks from which on whole ones are left out: what is asked for is the sum of their kernels."""
+
 MIN_TESTED = 10
 """Fewer kernels than this are not left out in turn."""
 
+FAR_SPEED = 0.02
+"""How much the misfit of a known target grows by each log unit that its speed differs: of two that
+explain the kernels alike, the one of about the same speed is better."""
+
 UNTESTED_WIDTH = 0.7
+"""Half width of a 90 % interval in log units where nothing could be left out: known devices of one
+framework differ by a factor of two either way."""
+
 NOVELTY_SLOPE = 0.5
-LEFT_OUT = "each network's kernels left out in turn"
+"""Widening of the interval for a network all of whose time is in kernels e times larger or smaller
+than any fitted one, as in `validation.profiles.network_training`."""
+
+LEFT_OUT = "networks left out in ten folds, sums of their kernels"
 LEFT_OUT_KERNELS = "a fifth of the kernels left out in turn"
 NOT_TESTED = "too few kernels to leave any out: spread between known devices"
 
 
 @dataclass(frozen=True)
-class KernelRowsOf:
+class MeasuredKernels:
     """Kernels of one target with their times in microseconds and the network each belongs to."""
 
     table: KernelTable
@@ -59,7 +65,7 @@ class KernelRowsOf:
     network: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, object]]) -> KernelRowsOf | None:
+    def of(cls, rows: Sequence[Mapping[str, object]]) -> MeasuredKernels | None:
         """From rows of the canonical table; None if there are none."""
         if not rows:
             return None
@@ -80,242 +86,172 @@ class KernelRowsOf:
         times = np.array([row["latency_us"] for row in rows], dtype=float)
         return cls(table, times, np.array([str(row["model"]) for row in rows], dtype=object))
 
-    def take(self, index: np.ndarray) -> KernelRowsOf:
+    def take(self, index: np.ndarray) -> MeasuredKernels:
         """The rows at `index`."""
-        return KernelRowsOf(self.table.take(index), self.latency_us[index], self.network[index])
+        return MeasuredKernels(self.table.take(index), self.latency_us[index], self.network[index])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedKernels:
     """A predictor with its interval and error, and what it was made from."""
 
-    predictor: KernelPredictor
+    predictor: Predictor
     interval: Interval
     error: FitError
     borrowed_from: str
     reason: str
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What a new target starts from: makes a predictor from kernels; its name, and why it."""
+
+    fit: Callable[[MeasuredKernels], Predictor]
+    source: str
+    reason: str
+
+
 def fit_kernels(
-    rows: KernelRowsOf,
+    rows: MeasuredKernels,
     target: Target,
     folder: ProfileFolder,
     like: str = "",
     networks: Sequence[MeasuredNetwork] = (),
+    population: KernelPopulation | None = None,
 ) -> FittedKernels:
-    """A predictor of `target` from its kernels; whole networks, if any, set what lies between."""
-    base, source, reason = _base(rows, target, folder, like)
-    predictor = shifted(base, rows)
+    """A predictor of `target` from its kernels; whole networks, if any, set what lies between.
+
+    It starts from what the known targets of the framework share (`population`, or the one that
+    ships); where there is none, or `like` names a device, from one known target.
+    """
+    shared = None if like else population or shipped_population(target)
+    start = _nearest(rows, target, folder, like) if shared is None else _from_all(shared, target)
+    predictor = start.fit(rows)
     if networks:
         predictor = _with_networks(predictor, networks)
-    ratios, experiment = _left_out(base, rows)
-    interval = expected_interval(ratios, UNTESTED_WIDTH, NOVELTY_SLOPE)
-    return FittedKernels(predictor, interval, _error(ratios, experiment), source, reason)
+    ratios, experiment = _left_out(start, rows)
+    return FittedKernels(
+        predictor=predictor,
+        interval=expected_interval(ratios, UNTESTED_WIDTH, NOVELTY_SLOPE),
+        error=_error(ratios, experiment),
+        borrowed_from=start.source,
+        reason=start.reason,
+    )
 
 
-def _base(
-    rows: KernelRowsOf, target: Target, folder: ProfileFolder, like: str
-) -> tuple[KernelPredictor, str, str]:
+def _from_all(population: KernelPopulation, target: Target) -> _Start:
+    traits = target_traits(target)
+    return _Start(
+        lambda rows: population.calibrated(rows.table, traits, rows.latency_us),
+        f"the known targets of {target.framework} on a {target.unit}",
+        "they share physics and corrections, and what they differ in is learned from few kernels",
+    )
+
+
+def _nearest(rows: MeasuredKernels, target: Target, folder: ProfileFolder, like: str) -> _Start:
     """The known target whose kernels differ least from the measured ones, after one scale."""
     found = [
         (t, p)
-        for t, p in _kernel_targets(folder)
+        for t, p in _known(folder)
         if t.device != target.device and (not like or t.device == like)
     ]
-    if like and not found:
+    timed = [(t, p) for t, p in found if p.times_single_kernels]
+    if like and not timed:
         raise MeasurementError(
             f"--like {like}: that device has no kernel-level model to borrow",
             "name a device with one, or leave --like out",
         )
-    for words, test in (
+    same = [(t, p) for t, p in timed if (t.framework, t.unit) == (target.framework, target.unit)]
+    for words, near in (
+        (f"{target.framework} on a {target.unit}", same),
+        (f"any framework on a {target.unit}", [(t, p) for t, p in timed if t.unit == target.unit]),
         (
-            f"{target.framework} on a {target.unit}",
-            lambda t: (t.framework, t.unit) == (target.framework, target.unit),
+            f"any framework on a {target.unit}, measured in whole networks,",
+            [(t, p) for t, p in found if t.unit == target.unit],
         ),
-        (f"any framework on a {target.unit}", lambda t: t.unit == target.unit),
     ):
-        near = [(t, p) for t, p in found if test(t)]
         if near:
-            scored = [(_misfit(p, rows), str(t), p) for t, p in near]
-            misfit, source, base = min(scored, key=lambda s: (s[0], s[1]))
+            misfit, source, base = min(
+                ((_misfit(p, rows), str(t), p) for t, p in near), key=lambda s: (s[0], s[1])
+            )
             reason = (
                 f"of {len(near)} targets with {words} it explains the kernels best: "
                 f"{100 * np.expm1(misfit):.0f} % misfit after one scale"
             )
-            return base, source, reason
+            return _Start(partial(_adapted, base), source, reason)
     blank = KernelPredictor(
-        Machine(precision=target.precision if target.precision != "float" else "fp32"),
-        {},
-        {},
-        (0.0,) * len(TERMS),
-        {},
-        {},
+        machine=target_traits(target).machine,
+        cells={},
+        families={},
+        default=(0.0,) * len(TERMS),
+        forests={},
+        ranges={},
     )
-    return blank, "the physics alone", f"no known target runs kernels on a {target.unit}"
+    nothing = f"no known target runs on a {target.unit}"
+    return _Start(partial(_adapted, blank), "the physics alone", nothing)
 
 
-def _kernel_targets(folder: ProfileFolder) -> list[tuple[Target, KernelPredictor]]:
+def _adapted(base: Predictor, rows: MeasuredKernels) -> Predictor:
+    return base.adapted(rows.table, rows.latency_us)
+
+
+def _known(folder: ProfileFolder) -> list[tuple[Target, Predictor]]:
     found = []
     for name in folder.names():
         try:
-            found += [
-                (t.target, t.predictor)
-                for t in folder.device(name).targets
-                if isinstance(t.predictor, KernelPredictor)
-            ]
+            found += [(t.target, t.predictor) for t in folder.device(name).targets]
         except ProfileError:
             continue  # a damaged file of somebody else must not stop this calibration
     return found
 
 
-def predicted_us(predictor: KernelPredictor, table: KernelTable) -> np.ndarray:
+def predicted_us(predictor: Predictor, table: KernelTable) -> np.ndarray:
     """Microseconds of every kernel."""
     times: np.ndarray = predictor.parts_ms(table).sum(axis=1) * 1e3
     return times
 
 
-def _misfit(predictor: KernelPredictor, rows: KernelRowsOf) -> float:
+def _misfit(predictor: Predictor, rows: MeasuredKernels) -> float:
     ratio = np.log(rows.latency_us / predicted_us(predictor, rows.table))
     middle = float(np.median(ratio))
-    return float(np.median(np.abs(ratio - middle)) + 0.02 * abs(middle))
+    return float(np.median(np.abs(ratio - middle)) + FAR_SPEED * abs(middle))
 
 
-@dataclass(frozen=True)
-class _Design:
-    """Which shifts act on which kernel: one of all, by term, by family and term, by cell and term.
-
-    `owner` has shape (kernels, terms, 4): the column of each of the four shifts.
-    """
-
-    owner: np.ndarray
-    sd: np.ndarray
-    cells: tuple[str, ...]
-    families: tuple[str, ...]
-
-
-def _design(cell: np.ndarray) -> _Design:
-    cells = tuple(sorted(set(cell.tolist())))
-    families = tuple(sorted({family_of(c) for c in cells}))
-    width, n = len(TERMS), len(cell)
-    c = np.array([cells.index(x) for x in cell])
-    f = np.array([families.index(family_of(x)) for x in cell])
-    term = np.broadcast_to(np.arange(width), (n, width))
-    first_family, first_cell = 1 + width, 1 + width + width * len(families)
-    owner = np.stack(
-        [
-            np.zeros((n, width), dtype=int),
-            1 + term,
-            first_family + f[:, None] * width + term,
-            first_cell + c[:, None] * width + term,
-        ],
-        axis=2,
-    )
-    sizes = (1, width, width * len(families), width * len(cells))
-    sd = np.repeat([SPEED_SD, TERM_SD, FAMILY_SD, CELL_SD], sizes)
-    return _Design(owner, sd, cells, families)
-
-
-def shifted(base: KernelPredictor, rows: KernelRowsOf) -> KernelPredictor:
-    """The predictor with its log costs moved towards what the kernels took (robust ridge)."""
-    work = work_of(rows.table, base.machine)
-    design = _design(work.cell)
-    start = np.array([base.log_costs(c) for c in design.cells])
-    place = np.array([design.cells.index(c) for c in work.cell])
-    log_us = np.log(rows.latency_us)
-    shift = np.zeros(len(design.sd))
-    kernel = np.arange(len(log_us))[:, None]
-    for _ in range(STEPS):
-        moved = start[place] + shift[design.owner].sum(axis=2)
-        spent = np.exp(moved) * work.terms
-        total, slope = combine(spent, base.machine.overlap)
-        left = log_us - np.log(total) - base.correction(work, spent, total)
-        share = spent * slope / total[:, None]
-        matrix = np.zeros((len(log_us), len(shift)))
-        for level in range(design.owner.shape[2]):
-            np.add.at(matrix, (kernel, design.owner[:, :, level]), share)
-        aim = left + matrix @ shift
-        weight = np.minimum(1.0, HUBER * NOISE_SD / np.maximum(np.abs(left), 1e-9))
-        scaled = matrix * design.sd
-        normal = (scaled * weight[:, None]).T @ scaled + np.eye(len(shift)) * NOISE_SD**2
-        new = design.sd * np.linalg.solve(normal, (scaled * weight[:, None]).T @ aim)
-        if np.abs(new - shift).max() < 1e-5:
-            shift = new
-            break
-        shift = new
-    return _moved(base, design, shift, start, work.features[:, RANGE_FEATURES], work.cell)
-
-
-def _moved(
-    base: KernelPredictor,
-    design: _Design,
-    shift: np.ndarray,
-    start: np.ndarray,
-    sizes: np.ndarray,
-    cell: np.ndarray,
-) -> KernelPredictor:
-    """The base with what was learned: everywhere its speed, where measured its kinds of kernel."""
-    width = len(TERMS)
-    general = shift[0] + shift[1 : 1 + width]
-    end = 1 + width + width * len(design.families)
-    by_family = shift[1 + width : end].reshape(-1, width)
-    by_cell = shift[end:].reshape(-1, width)
-    families = {k: tuple(_rounded(np.array(v) + general)) for k, v in base.families.items()}
-    for f, move in zip(design.families, by_family, strict=True):
-        origin = np.array(base.families.get(f, base.default))
-        families[f] = tuple(_rounded(origin + general + move))
-    cells = {}
-    family_move = dict(zip(design.families, by_family, strict=True))
-    for name, log in base.cells.items():
-        move = general + family_move.get(family_of(name), np.zeros(width))
-        cells[name] = tuple(_rounded(np.array(log) + move))
-    ranges = dict(base.ranges)
-    for i, name in enumerate(design.cells):
-        first = int(np.flatnonzero(cell == name)[0])
-        row = (design.owner[first, 0, 2] - 1 - width) // width
-        cells[name] = tuple(_rounded(start[i] + general + by_family[row] + by_cell[i]))
-        low, high = sizes[cell == name].min(axis=0), sizes[cell == name].max(axis=0)
-        if name in ranges:
-            low = np.minimum(low, ranges[name][0])
-            high = np.maximum(high, ranges[name][1])
-        ranges[name] = (tuple(_rounded(low)), tuple(_rounded(high)))
-    default = tuple(_rounded(np.array(base.default) + general))
-    return replace(base, cells=cells, families=families, default=default, ranges=ranges)
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{v:.6g}") for v in values]
-
-
-def _with_networks(
-    predictor: KernelPredictor, networks: Sequence[MeasuredNetwork]
-) -> KernelPredictor:
+def _with_networks(predictor: Predictor, networks: Sequence[MeasuredNetwork]) -> Predictor:
     """What whole networks take beyond their kernels is a fixed cost, never below zero."""
     beyond = [m.latency_ms - predictor.parts_ms(m.kernels).sum() for m in networks]
-    return replace(predictor, overhead_ms=float(f"{max(float(np.median(beyond)), 0.0):.6g}"))
+    return predictor.with_overhead(float(f"{max(float(np.median(beyond)), 0.0):.6g}"))
 
 
-def _left_out(base: KernelPredictor, rows: KernelRowsOf) -> tuple[np.ndarray, str]:
+def _left_out(start: _Start, rows: MeasuredKernels) -> tuple[np.ndarray, str]:
     """log(measured / predicted) out of sample: sums by network, or kernels."""
-    n = len(rows.latency_us)
     networks = sorted(set(rows.network.tolist()) - {""})
-    if len(networks) >= 3:
-        ratios = []
-        for name in networks[:40]:
-            held = rows.network == name
-            fitted = shifted(base, rows.take(np.flatnonzero(~held)))
-            mine = rows.take(np.flatnonzero(held))
-            predicted = predicted_us(fitted, mine.table).sum()
-            ratios.append(np.log(mine.latency_us.sum() / predicted))
-        return np.array(ratios), LEFT_OUT
-    if n < MIN_TESTED:
+    if len(networks) >= MIN_NETWORKS:
+        folds = min(len(networks), NETWORK_FOLDS)
+        fold = {name: i % folds for i, name in enumerate(networks)}
+        label = np.array([fold.get(n, -1) for n in rows.network])
+        predicted = _cross_predicted(start, rows, label, folds)
+        sums = [rows.network == name for name in networks]
+        return np.array([np.log(rows.latency_us[s].sum() / predicted[s].sum()) for s in sums]), (
+            LEFT_OUT
+        )
+    count = len(rows.latency_us)
+    if count < MIN_TESTED:
         return np.zeros(0), NOT_TESTED
-    out = np.zeros(n)
-    for fold in range(FOLDS):
-        held = np.arange(n) % FOLDS == fold
-        fitted = shifted(base, rows.take(np.flatnonzero(~held)))
-        mine = rows.take(np.flatnonzero(held))
-        out[held] = np.log(mine.latency_us / predicted_us(fitted, mine.table))
-    return out, LEFT_OUT_KERNELS
+    predicted = _cross_predicted(start, rows, np.arange(count) % FOLDS, FOLDS)
+    return np.log(rows.latency_us / predicted), LEFT_OUT_KERNELS
+
+
+def _cross_predicted(
+    start: _Start, rows: MeasuredKernels, label: np.ndarray, folds: int
+) -> np.ndarray:
+    """Microseconds of every row by a fit that did not see its fold; NaN in no fold."""
+    out = np.full(len(label), np.nan)
+    for fold in range(folds):
+        held = label == fold
+        fitted = start.fit(rows.take(np.flatnonzero(~held)))
+        out[held] = predicted_us(fitted, rows.table.take(held))
+    return out
 
 
 def _error(ratios: np.ndarray, experiment: str) -> FitError:

@@ -11,7 +11,7 @@ import numpy as np
 
 from perfmodel.calibration.adapt import Adaptation, Suggestion, adapt, suggest, work_of
 from perfmodel.calibration.borrow import Borrowed, Known, MeasuredNetwork, borrow, known_targets
-from perfmodel.calibration.from_kernels import KernelRowsOf, fit_kernels
+from perfmodel.calibration.from_kernels import MeasuredKernels, fit_kernels
 from perfmodel.cost_models.interval import (
     NORMAL_90,
     FitError,
@@ -20,6 +20,7 @@ from perfmodel.cost_models.interval import (
     expected_interval,
     fit_error,
 )
+from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
 from perfmodel.devices.profile import (
     LATENCY_KINDS,
@@ -65,9 +66,15 @@ class Calibration:
     unused: tuple[BadRow, ...]
 
 
-def calibrate(table: MeasurementTable, *, device: str, like: str = "") -> DeviceProfile:
+def calibrate(
+    table: MeasurementTable,
+    *,
+    device: str,
+    like: str = "",
+    kernels: KernelPopulation | None = None,
+) -> DeviceProfile:
     """The profile of `device` from its measurements; see `calibrate_device`."""
-    return calibrate_device(table, device=device, like=like).device
+    return calibrate_device(table, device=device, like=like, kernels=kernels).device
 
 
 def calibrate_device(
@@ -79,11 +86,13 @@ def calibrate_device(
     title: str = "",
     skip_bad: bool = False,
     profiles: Sequence[Path] = (),
+    kernels: KernelPopulation | None = None,
 ) -> Calibration:
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
     `like` names a known device to start from; otherwise the average of the nearest kin and the
-    known target that explains the measurements best are compared by cross-validation. Raises
+    known target that explains the measurements best are compared by cross-validation. `kernels`
+    replaces what ships of the targets whose kernels were measured (`learn_kernels`). Raises
     `MeasurementError` (file, line, reason) for rows that cannot be used, unless `skip_bad`.
     """
     if not SLUG.fullmatch(device):
@@ -97,7 +106,7 @@ def calibrate_device(
             "no row of the table can be used", "see the reasons above, or docs/calibrate.md"
         )
     known = known_targets(folder, skip=device)
-    made = tuple(_fit_group(group, known, folder, like) for group in groups)
+    made = tuple(_fit_group(group, known, folder, like, kernels) for group in groups)
     ranked = tuple(sorted(made, key=_rank))
     profile = DeviceProfile(device, title or device, kind, tuple(m.profile for m in ranked))
     return Calibration(profile, ranked, tuple(unused))
@@ -116,7 +125,7 @@ class _Group:
     target: Target
     kind: str
     measured: tuple[MeasuredNetwork, ...]
-    kernels: KernelRowsOf | None
+    kernels: MeasuredKernels | None
     source: str
     build: str
 
@@ -144,7 +153,7 @@ def _groups(
                 reason = f"left out: kind {r['kind']} beside {kind} rows of {target}"
                 unused.append(BadRow(str(r["origin_file"]), int(str(r["origin_line"])), reason))
         measured = _measured(chosen, target, networks, skip_bad, unused)
-        kernels = KernelRowsOf.of([r for r in chosen if r["latency_us"] == r["latency_us"]])
+        kernels = MeasuredKernels.of([r for r in chosen if r["latency_us"] == r["latency_us"]])
         if measured or kernels:
             builds = sorted({str(r["build"]) for r in chosen} - {""})
             sources = sorted({str(r["source"]) for r in chosen} - {""})
@@ -237,10 +246,14 @@ def _measured(
 
 
 def _fit_group(
-    group: _Group, known: Sequence[Known], folder: ProfileFolder, like: str
+    group: _Group,
+    known: Sequence[Known],
+    folder: ProfileFolder,
+    like: str,
+    kernels: KernelPopulation | None,
 ) -> CalibratedTarget:
     if group.kernels is not None:
-        made = fit_kernels(group.kernels, group.target, folder, like, group.measured)
+        made = fit_kernels(group.kernels, group.target, folder, like, group.measured, kernels)
         count = len(group.kernels.latency_us)
         profile = TargetProfile(
             group.target,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
-from perfmodel.cost_models.hierarchy import Shrinkage
+from perfmodel.cost_models.efficiencies import Shrinkage
 from perfmodel.cost_models.interval import (
     COVERAGE,
     FitError,
@@ -21,7 +21,8 @@ from perfmodel.cost_models.interval import (
     conformal_interval,
     fit_error,
 )
-from perfmodel.cost_models.kernel_model import KernelModel, KernelRows, TargetTraits
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
+from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine, waste, work_of
 from perfmodel.errors import MeasurementError
@@ -190,8 +191,6 @@ def fit_predictors(
     samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int = 0
 ) -> dict[Setup, KernelPredictor]:
     """One predictor a setup, fitted together."""
-    from threadpoolctl import threadpool_limits
-
     setups = [s for s in overheads if any(x.setup == s for x in samples)]
     table = concatenated([s.table for s in samples])
     target = np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples])
@@ -200,10 +199,8 @@ def fit_predictors(
     each = [(s, table.take(i), latency[i]) for s, i in zip(setups, own, strict=True)]
     near = near_bytes_of(each)
     traits = [traits_of(*one, near) for one in each]
-    rows = KernelRows(table, target, tuple(traits))
-    # on a busy machine the trees' threads wait for each other, ten times longer than one works
-    with threadpool_limits(1):
-        fitted = model(seed).fit(rows, latency)
+    rows = KernelRows(table=table, target=target, targets=tuple(traits))
+    fitted = model(seed).fit(rows, latency)
     return {
         setup: replace(fitted.predictor(i), overhead_ms=overheads[setup].fixed_ms)
         for i, setup in enumerate(setups)

@@ -1,228 +1,186 @@
-"""The physics of kernel times: a sum of work over speeds, with speeds shared between targets.
+"""The solver of all cost models: log costs as sums of shrunken departures, robust to outliers.
 
-The time of a kernel of cell c on target t is sum_j exp(theta[t, c, j]) * terms[j]. The log costs
-theta are a sum of effects, each shrunk towards zero: of the term, of the family of cells, of the
-cell, of the target (one scale, and one per term), and of family and cell on that target. So a
-target with few measurements borrows the shape of its efficiencies from the others, and a cell that
-was never measured borrows from its family. The loss is a Huber loss on log time.
+A time is a sum of terms, each an amount of work times exp(log cost). The log costs at one place (a
+target, or a kind of kernel on a target) are a given start plus departures. Places that have
+something in common share a departure, and every departure is shrunk towards zero by its prior: a
+hierarchical ridge (Gelman and Hill 2007, "Data Analysis Using Regression and Multilevel Models",
+chapter 12). So a place with few measurements borrows from those that resemble it. The loss is
+Huber's on log time (Huber 1964), so that single bad measurements hardly count.
+
+Families of models differ in what their terms and places are: `work_model` for whole networks,
+`efficiencies` for single kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from perfmodel.cost_models.kernel_terms import TERMS, combine
+from perfmodel.errors import MeasurementError
+
+Combine = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From the time of each term, shape (rows, terms), to that of the row, shape (rows,), and its
+derivative by each term."""
+
+REMEMBERED_STEPS = 20
+"""Steps of which L-BFGS keeps the curvature; double scipy's default, as costs are correlated."""
 
 
-@dataclass(frozen=True)
-class Shrinkage:
-    """Prior standard deviations (natural log) of the effects, and the noise of a measurement.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Level:
+    """One layer of departures: places with the same `index` share a vector.
 
-    `strength` is how many measurements a fit counts a target's rows for at most: kernels of one
-    network repeat shapes and share one state of the machine, so they are not independent.
+    `index` has shape (places,), `loadings` shape (terms, size): the departure of log costs is
+    `loadings @ vector`. Every entry of the vector has a normal prior of mean 0 and standard
+    deviation `sd`; infinite: it is free.
     """
 
-    term: float = 3.0
-    family: float = 1.0
-    cell: float = 0.5
-    target: float = 2.0
-    target_term: float = 0.5
-    target_family: float = 0.3
-    target_cell: float = 0.2
-    noise: float = 0.15
-    huber: float = 2.0
-    strength: float = 400.0
+    index: np.ndarray
+    loadings: np.ndarray
+    sd: float = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Observations:
-    """What a fit learns from: kernels, and measured times of single kernels or sums of them.
+    """What a fit learns from: measured log times of rows of work, or of sums of rows.
 
-    Row i is a kernel of cell `cell[i]` on target `target[i]` (integers), with `terms[i]` and a
-    known factor `gain[i]`; it belongs to observation `member[i]`, of `log_us` and `weight`.
+    Row i does the work `terms[i]` at the log costs of place `place[i]`. It belongs to measurement
+    `member[i]`, or is measurement i itself where `member` is None. A measurement has `log_time`,
+    `noise` (standard deviation of log time) and `weight` (how many independent ones it counts as).
     """
 
-    cell: np.ndarray
-    target: np.ndarray
+    place: np.ndarray
     terms: np.ndarray
-    log_us: np.ndarray
+    log_time: np.ndarray
+    noise: np.ndarray
     weight: np.ndarray
-    overlap: str = "none"
     member: np.ndarray | None = None
-    gain: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
-class Efficiencies:
-    """Fitted log costs: of the population, and of each target.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """Log costs by place, shape (places, terms), the vectors of each level (groups, size)."""
 
-    Shapes, with J terms: `term` (J,), `family` (families, J), `cell` (cells, J), `scale`
-    (targets,), `target_term` (targets, J), `target_family` (targets, families, J), `target_cell`
-    (targets, cells, J). `family_of` maps cells to families.
-    """
-
-    cells: tuple[str, ...]
-    families: tuple[str, ...]
-    family_of: np.ndarray
-    term: np.ndarray
-    family: np.ndarray
-    cell: np.ndarray
-    scale: np.ndarray
-    target_term: np.ndarray
-    target_family: np.ndarray
-    target_cell: np.ndarray
-    seen: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))
-
-    @property
-    def population(self) -> np.ndarray:
-        """Log costs of a target with no effect of its own, shape (cells, J)."""
-        shared: np.ndarray = self.term + self.family[self.family_of] + self.cell
-        return shared
-
-    def theta(self) -> np.ndarray:
-        """Log costs, shape (targets, cells, J)."""
-        own = self.scale[:, None, None] + self.target_term[:, None, :]
-        own = own + self.target_family[:, self.family_of] + self.target_cell
-        total: np.ndarray = self.population + own
-        return total
-
-    def descriptor(self) -> np.ndarray:
-        """What sets a target apart, shape (targets, 1 + J): scale and effects by term."""
-        return np.column_stack([self.scale, self.target_term])
+    log_cost: np.ndarray
+    vectors: tuple[np.ndarray, ...]
+    iterations: int
 
 
-def fit_efficiencies(
+def log_times(measured: np.ndarray) -> np.ndarray:
+    """Logarithms of measured times; raises `MeasurementError` with the first impossible row."""
+    times = np.asarray(measured, dtype=float)
+    possible = np.isfinite(times) & (times > 0)
+    if not possible.all():
+        row = int(np.argmin(possible)) + 1
+        raise MeasurementError(f"measured times: row {row}: time must be > 0 and finite")
+    return np.log(times)
+
+
+def add_terms(spent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The time of a row whose terms follow one another, and its derivative by each."""
+    return spent.sum(axis=1), np.ones_like(spent)
+
+
+def huber(residual: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Huber's loss and its slope: squares up to `limit` standard deviations, linear beyond."""
+    size = np.abs(residual)
+    inside = size <= limit
+    loss = np.where(inside, 0.5 * residual**2, limit * (size - 0.5 * limit))
+    return loss, np.where(inside, residual, limit * np.sign(residual))
+
+
+def fit_levels(
     seen: Observations,
-    cells: Sequence[str],
-    family_of: Sequence[str],
-    targets: int,
-    shrinkage: Shrinkage,
-    population: Efficiencies | None = None,
-) -> Efficiencies:
-    """Maximum a posteriori log costs of `targets` targets.
+    levels: Sequence[Level],
+    *,
+    start: np.ndarray,
+    huber_limit: float,
+    max_iter: int,
+    combine: Combine = add_terms,
+) -> Fitted:
+    """Log costs that maximise the posterior, by L-BFGS with analytic gradients.
 
-    With `population` given, its shared effects are kept and only the targets' own are learned;
-    `cells` must then be its cells.
+    `start` holds the log costs without any departure, shape (places, terms) or one that
+    broadcasts to it. `huber_limit` is in units of the noise.
     """
-    problem = _Problem(seen, list(cells), list(family_of), targets, shrinkage, population)
-    return problem.solve()
+    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
+
+    problem = _Problem(seen, levels, start, huber_limit, combine)
+    options = {"maxiter": max_iter, "maxcor": REMEMBERED_STEPS}
+    # matrices are small: threads of the linear algebra would only wait for one another
+    with threadpool_limits(limits=1):
+        best = minimize(
+            problem.loss, np.zeros(problem.size), jac=True, method="L-BFGS-B", options=options
+        )
+    vectors = problem.vectors(best.x)
+    return Fitted(
+        log_cost=problem.log_costs(vectors), vectors=tuple(vectors), iterations=int(best.nit)
+    )
 
 
 class _Problem:
-    """Parameters of the fit as one vector, its loss and gradient."""
+    """The negative log posterior of all departures as one vector, and its gradient."""
 
     def __init__(
         self,
         seen: Observations,
-        cells: list[str],
-        family_of: list[str],
-        targets: int,
-        shrinkage: Shrinkage,
-        population: Efficiencies | None,
+        levels: Sequence[Level],
+        start: np.ndarray,
+        huber_limit: float,
+        combine: Combine,
     ) -> None:
-        self.seen, self.cells, self.targets, self.prior = seen, cells, targets, shrinkage
-        self.families = sorted(set(family_of)) if population is None else list(population.families)
-        self.family_of = np.array([self.families.index(f) for f in family_of], dtype=np.int64)
-        self.population = population
-        c, f, j = len(cells), len(self.families), len(TERMS)
-        shapes = {
-            "term": (j,),
-            "family": (f, j),
-            "cell": (c, j),
-            "target": (targets,),
-            "target_term": (targets, j),
-            "target_family": (targets, f, j),
-            "target_cell": (targets, c, j),
-        }
-        if population is not None:
-            shapes = {k: v for k, v in shapes.items() if k.startswith("target")}
-        self.shapes = shapes
-        self.place = seen.target * c + seen.cell
-        self.precision = 1.0 / shrinkage.noise**2
-        self.terms = seen.terms if seen.gain is None else seen.terms * seen.gain[:, None]
+        self.seen, self.levels = seen, levels
+        self.huber_limit, self.combine = huber_limit, combine
+        places = len(levels[0].index)
+        self.start = np.broadcast_to(start, (places, seen.terms.shape[1]))
+        self.shapes = [(int(v.index.max()) + 1, v.loadings.shape[1]) for v in levels]
+        self.ends = np.cumsum([0, *(a * b for a, b in self.shapes)])
+        self.size = int(self.ends[-1])
+        self.precision = [1.0 / v.sd**2 for v in levels]
+        self.by_place = _adder(seen.place, places)
+        self.by_group = [_adder(v.index, n) for v, (n, _) in zip(levels, self.shapes, strict=True)]
+        self.by_member = None if seen.member is None else _adder(seen.member, len(seen.log_time))
 
-    def effects(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        out, at = {}, 0
-        for name, shape in self.shapes.items():
-            size = int(np.prod(shape))
-            out[name] = x[at : at + size].reshape(shape)
-            at += size
-        if self.population is not None:
-            out |= {n: getattr(self.population, n) for n in ("term", "family", "cell")}
-        return out
+    def vectors(self, point: np.ndarray) -> list[np.ndarray]:
+        return [
+            point[low:high].reshape(shape)
+            for low, high, shape in zip(self.ends[:-1], self.ends[1:], self.shapes, strict=True)
+        ]
 
-    def made(self, x: np.ndarray) -> Efficiencies:
-        e = self.effects(x)
-        return Efficiencies(
-            tuple(self.cells),
-            tuple(self.families),
-            self.family_of,
-            e["term"],
-            e["family"],
-            e["cell"],
-            e["target"],
-            e["target_term"],
-            e["target_family"],
-            e["target_cell"],
-            np.bincount(self.place, minlength=self.targets * len(self.cells)).reshape(
-                self.targets, len(self.cells)
-            )
-            > 0,
-        )
+    def log_costs(self, vectors: Sequence[np.ndarray]) -> np.ndarray:
+        total = self.start.copy()
+        for level, vector in zip(self.levels, vectors, strict=True):
+            total += (vector @ level.loadings.T)[level.index]
+        return total
 
-    def loss(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """Negative log posterior and its gradient."""
-        e = self.effects(x)
-        theta = self.made(x).theta().reshape(-1, len(TERMS))
-        spent = np.exp(theta)[self.place] * self.terms
-        row, by_term = combine(spent, self.seen.overlap)
-        member = self.seen.member
-        total = row if member is None else np.bincount(member, row, len(self.seen.log_us))
-        residual = (np.log(total) - self.seen.log_us) / self.prior.noise
-        width = self.prior.huber
-        inside = np.abs(residual) <= width
-        cost = np.where(inside, residual**2 / 2, width * (np.abs(residual) - width / 2))
-        slope = np.where(inside, residual, width * np.sign(residual)) / self.prior.noise
-        slope = self.seen.weight * slope / total
-        per_row = (slope if member is None else slope[member])[:, None] * by_term * spent
-        size = len(theta)
-        cells = np.column_stack(
-            [np.bincount(self.place, per_row[:, j], size) for j in range(len(TERMS))]
-        ).reshape(self.targets, len(self.cells), len(TERMS))
-        value = float((self.seen.weight * cost).sum())
-        gradient = self._collect(cells)
-        for name in self.shapes:
-            scale = 1.0 / getattr(self.prior, name) ** 2
-            value += float(0.5 * scale * (e[name] ** 2).sum())
-            gradient[name] = gradient[name] + scale * e[name]
-        return value, np.concatenate([gradient[n].ravel() for n in self.shapes])
+    def loss(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        seen, vectors = self.seen, self.vectors(point)
+        spent = np.exp(self.log_costs(vectors))[seen.place] * seen.terms
+        row, by_term = self.combine(spent)
+        total = row if self.by_member is None else self.by_member @ row
+        value, slope = huber((np.log(total) - seen.log_time) / seen.noise, self.huber_limit)
+        slope = seen.weight * slope / seen.noise / total
+        per_row = slope if seen.member is None else slope[seen.member]
+        by_place = self.by_place @ (per_row[:, None] * by_term * spent)
+        loss, gradient = float((seen.weight * value).sum()), []
+        for level, vector, add, precision in zip(
+            self.levels, vectors, self.by_group, self.precision, strict=True
+        ):
+            loss += 0.5 * precision * float((vector**2).sum())
+            gradient.append((add @ (by_place @ level.loadings) + precision * vector).ravel())
+        return loss, np.concatenate(gradient)
 
-    def _collect(self, cells: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient of every effect from that of theta, shape (targets, cells, J)."""
-        member = np.zeros((len(self.families), len(self.cells)))
-        member[self.family_of, np.arange(len(self.cells))] = 1.0
-        by_family = np.einsum("fc,tcj->tfj", member, cells)
-        return {
-            "term": cells.sum(axis=(0, 1)),
-            "family": by_family.sum(axis=0),
-            "cell": cells.sum(axis=0),
-            "target": cells.sum(axis=(1, 2)),
-            "target_term": cells.sum(axis=1),
-            "target_family": by_family,
-            "target_cell": cells,
-        }
 
-    def solve(self) -> Efficiencies:
-        from scipy.optimize import minimize
+def _adder(index: np.ndarray, count: int) -> Any:
+    """The matrix that adds rows with the same index, shape (count, len(index))."""
+    from scipy.sparse import csr_matrix
 
-        start = np.zeros(sum(int(np.prod(s)) for s in self.shapes.values()))
-        found = minimize(
-            self.loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 400, "maxcor": 20}
-        )
-        return self.made(found.x)
+    rows = len(index)
+    return csr_matrix((np.ones(rows), (index, np.arange(rows))), shape=(count, rows))
 
 
 def balanced_weights(target: np.ndarray, raw: np.ndarray, strength: float) -> np.ndarray:

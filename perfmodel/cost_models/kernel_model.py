@@ -2,62 +2,49 @@
 
 `KernelModel` follows scikit-learn's API; its X are `KernelRows`, because a kernel is more than a
 row of numbers. It fits all targets of a framework family together and gives a `KernelPredictor`
-for each; `calibrate` adds a target from a handful of kernels or whole networks.
+for each, and a `KernelPopulation` for targets that it never saw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
-from perfmodel.cost_models.hierarchy import (
+from perfmodel.cost_models.efficiencies import (
     Efficiencies,
-    Observations,
     Shrinkage,
-    balanced_weights,
+    TimedKernels,
     fit_efficiencies,
 )
-from perfmodel.cost_models.kernel_predictor import INPUTS, KernelPredictor, base_inputs
+from perfmodel.cost_models.hierarchy import balanced_weights, log_times
+from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits, predictor_of
+from perfmodel.cost_models.kernel_predictor import (
+    DIGITS,
+    EXACT,
+    KernelPredictor,
+    base_inputs,
+    ranges_of,
+)
 from perfmodel.cost_models.kernel_terms import (
     GROUPS,
     LAUNCH,
-    RANGE_FEATURES,
     REFERENCE_LAUNCH_US,
-    TERMS,
     Machine,
     Work,
     combine,
-    family_of,
     work_of,
 )
 from perfmodel.cost_models.trees import Forest, forest_of
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 
-ROUNDING = 1e-4
-"""Log units by which a fitted range is widened, so that rounding leaves every row inside."""
 
-
-@dataclass(frozen=True)
-class TargetTraits:
-    """What is known of a target before any measurement.
-
-    `known_log` are log costs by term that its data sheet gives (0 where it says nothing), relative
-    to the reference speeds; `traits` are numbers the correction may depend on, such as threads,
-    in one order for all targets of a model.
-    """
-
-    name: str
-    machine: Machine = field(default_factory=Machine)
-    known_log: tuple[float, ...] = (0.0,) * len(TERMS)
-    traits: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class KernelRows:
     """Kernels on targets: row i is kernel i of `table` on `targets[target[i]]`.
 
@@ -75,7 +62,12 @@ class KernelRows:
     def take(self, index: np.ndarray) -> KernelRows:
         """The rows at `index` (integers or a mask)."""
         wait = None if self.wait_us is None else self.wait_us[index]
-        return KernelRows(self.table.take(index), self.target[index], self.targets, wait)
+        return KernelRows(
+            table=self.table.take(index),
+            target=self.target[index],
+            targets=self.targets,
+            wait_us=wait,
+        )
 
 
 def _machine_groups(rows: KernelRows) -> dict[Machine, np.ndarray]:
@@ -165,11 +157,9 @@ class KernelModel(RegressorMixin, BaseEstimator):
         latency = np.asarray(y, dtype=float)
         if len(X) == 0 or len(latency) != len(X):
             raise MeasurementError("kernel model: needs as many times as kernels, at least one")
-        if not (np.isfinite(latency) & (latency > 0)).all():
-            bad = int(np.argmin(np.isfinite(latency) & (latency > 0)))
-            raise MeasurementError(f"kernel model: row {bad + 1}: time must be > 0 and finite")
+        log_latency = log_times(latency)
         work = _work(X)
-        first, log_us, count = _distinct(X, work, np.log(latency))
+        first, log_us, count = _distinct(X, work, log_latency)
         rows = X.take(first)
         work = Work(*(part[first] for part in vars(work).values()))
         raw = np.exp(self.weight_power * log_us) * count
@@ -178,18 +168,19 @@ class KernelModel(RegressorMixin, BaseEstimator):
         self.targets_ = X.targets
         self.wait_us_ = _typical_wait(X)
         self.cells_ = tuple(sorted(set(work.cell)))
-        self.families_ = [family_of(c) for c in self.cells_]
         index = {c: i for i, c in enumerate(self.cells_)}
         cell = np.array([index[c] for c in work.cell])
         fitted = np.zeros_like(rows.target) if self.spec_only else rows.target
-        weights = balanced_weights(rows.target, raw, self.shrinkage.strength)
-        self.efficiencies_ = fit_efficiencies(
-            Observations(cell, fitted, work.terms, log_us, weights, self._overlap(X)),
-            self.cells_,
-            self.families_,
-            1 if self.spec_only else len(X.targets),
-            self.shrinkage,
+        seen = TimedKernels(
+            cell=cell,
+            target=fitted,
+            terms=work.terms,
+            log_us=log_us,
+            weight=balanced_weights(rows.target, raw, self.shrinkage.strength),
+            overlap=self._overlap(X),
         )
+        targets = 1 if self.spec_only else len(X.targets)
+        self.efficiencies_ = fit_efficiencies(seen, self.cells_, targets, self.shrinkage)
         spent = np.exp(self.efficiencies_.theta())[fitted, cell] * work.terms
         self._fit_ranges(rows, work)
         self._fit_forests(rows, work, spent, log_us, raw)
@@ -203,11 +194,7 @@ class KernelModel(RegressorMixin, BaseEstimator):
         return kinds.pop()
 
     def _fit_ranges(self, rows: KernelRows, work: Work) -> None:
-        values = work.features[:, RANGE_FEATURES]
-        self.ranges_ = {
-            c: (values[work.cell == c].min(axis=0), values[work.cell == c].max(axis=0))
-            for c in self.cells_
-        }
+        self.ranges_ = ranges_of(work)
         measured = set(zip(rows.target.tolist(), work.cell, strict=True))
         self.measured_ = {t: {c for s, c in measured if s == t} for t in range(len(rows.targets))}
 
@@ -234,7 +221,10 @@ class KernelModel(RegressorMixin, BaseEstimator):
             for group in GROUPS:
                 chosen = mine & (work.group == group)
                 if chosen.sum() >= 2 * self.min_rows:
-                    model = self._booster().fit(inputs[chosen], left[chosen], share[chosen])
+                    # on a busy machine the trees' threads wait for one another, ten times longer
+                    # than one works
+                    with threadpool_limits(limits=1):
+                        model = self._booster().fit(inputs[chosen], left[chosen], share[chosen])
                     self.forests_[owner, group] = forest_of(model)
 
     def _booster(self) -> HistGradientBoostingRegressor:
@@ -260,7 +250,7 @@ class KernelModel(RegressorMixin, BaseEstimator):
             if X.targets[t].name in names:
                 predictor = self.predictor(names.index(X.targets[t].name), False, known)
             else:
-                predictor = self.spec_predictor(X.targets[t])
+                predictor = self.population().unmeasured(X.targets[t])
             out[mask] = predictor.parts_ms(X.table.take(mask)).sum(axis=1) * 1e3
         return out
 
@@ -280,109 +270,33 @@ class KernelModel(RegressorMixin, BaseEstimator):
         )
 
     def _fitted(self, target: int, rounded: bool) -> KernelPredictor:
-        return self._make(
+        owner = None if self.pool else target
+        return predictor_of(
             self.efficiencies_,
             0 if self.spec_only else target,
             self.targets_[target],
-            self._describe(self.efficiencies_, self.targets_)[target],
-            None if self.pool else target,
-            self.measured_[target],
-            rounded,
+            self._forests(owner),
+            self._describe(self.efficiencies_, self.targets_)[target].tolist(),
+            {c: r for c, r in self.ranges_.items() if c in self.measured_[target]},
+            self.limit,
+            DIGITS if rounded else EXACT,
         )
 
-    def spec_predictor(self, traits: TargetTraits, rounded: bool = True) -> KernelPredictor:
-        """The predictor of a target that was never measured: the population's, at its specs."""
-        # Without effects of targets the one fitted "target" is the population itself.
-        blank = self.efficiencies_ if self.spec_only else _blank_target(self.efficiencies_)
-        seen = self._describe(blank, [traits])[0]
-        return self._make(blank, 0, traits, seen, None, set(self.cells_), rounded)
+    def _forests(self, owner: int | None) -> dict[str, Forest]:
+        return {group: f for (who, group), f in self.forests_.items() if who == owner}
 
-    def calibrate(
-        self,
-        table: KernelTable,
-        traits: TargetTraits,
-        latency_us: np.ndarray,
-        member: np.ndarray | None = None,
-        rounds: int = 2,
-    ) -> KernelPredictor:
-        """A predictor of a new target from few measurements.
-
-        `latency_us` are those of the kernels, or, with `member` given, of groups of kernels
-        (whole networks): kernel i belongs to group `member[i]`. Kernels of cells that the model
-        never met are left to the family.
-        """
-        rows = KernelRows(table, np.zeros(len(table), dtype=np.int64), (traits,))
-        work = _work(rows)
-        known = np.isin(work.cell, self.cells_)
-        if not known.all():
-            raise MeasurementError(f"kernel model: no population of {work.cell[~known][0]!r}")
-        index = {c: i for i, c in enumerate(self.cells_)}
-        cell = np.array([index[c] for c in work.cell])
-        log_us = np.log(np.asarray(latency_us, dtype=float))
-        gain = np.ones(len(table))
-        own = _blank_target(self.efficiencies_)
-        for _ in range(rounds):
-            own = fit_efficiencies(
-                Observations(
-                    cell,
-                    rows.target,
-                    work.terms,
-                    log_us,
-                    np.ones(len(log_us)),
-                    traits.machine.overlap,
-                    member,
-                    gain,
-                ),
-                self.cells_,
-                self.families_,
-                1,
-                self.shrinkage,
-                population=self.efficiencies_,
-            )
-            seen = self._describe(own, [traits])[0]
-            predictor = self._make(own, 0, traits, seen, None, set(self.cells_), False)
-            spent = np.exp(own.theta())[0, cell] * work.terms
-            total, _ = combine(spent, traits.machine.overlap)
-            gain = np.exp(predictor.correction(work, spent, total))
-        return self._make(own, 0, traits, seen, None, set(self.cells_), True)
-
-    def _make(
-        self,
-        efficiencies: Efficiencies,
-        target: int,
-        traits: TargetTraits,
-        seen: np.ndarray,
-        owner: int | None,
-        measured: set[str],
-        rounded: bool,
-    ) -> KernelPredictor:
-        known = np.array(traits.known_log)
-        theta = efficiencies.theta()[target] + known
-        family = efficiencies.term + efficiencies.family + efficiencies.scale[target] + known
-        family = family + efficiencies.target_term[target] + efficiencies.target_family[target]
-        default = efficiencies.term + efficiencies.scale[target] + known
-        default = default + efficiencies.target_term[target]
-        fixed = {len(INPUTS) + i: float(v) for i, v in enumerate(seen)}
-        forests = {
-            group: forest.specialise(fixed)
-            for (who, group), forest in self.forests_.items()
-            if who == owner
-        }
-        digits = 6 if rounded else 17
-        if rounded:
-            forests = {g: f.rounded(digits) for g, f in forests.items()}
-        return KernelPredictor(
-            traits.machine,
-            {c: _tuple(theta[i], digits) for i, c in enumerate(efficiencies.cells)},
-            {f: _tuple(family[i], digits) for i, f in enumerate(efficiencies.families)},
-            _tuple(default, digits),
-            forests,
-            {
-                c: (_tuple(low - ROUNDING, digits), _tuple(high + ROUNDING, digits))
-                for c, (low, high) in self.ranges_.items()
-                if c in measured
-            },
-            self.limit,
+    def population(self) -> KernelPopulation:
+        """What the targets share, from which a new one is made."""
+        fitted = self.efficiencies_
+        return KernelPopulation(
+            # without effects of targets the one fitted "target" is the population itself
+            efficiencies=fitted.folded(0) if self.spec_only else fitted.unmeasured(),
+            shrinkage=self.shrinkage,
+            forests=self._forests(None),
+            traits=len(self.targets_[0].traits),
+            described=self.describe and not self.spec_only,
+            ranges=self.ranges_,
+            limit=self.limit,
         )
 
 
@@ -393,18 +307,3 @@ def _typical_wait(rows: KernelRows) -> np.ndarray:
         for t in np.unique(rows.target):
             out[t] = np.median(rows.wait_us[rows.target == t])
     return out
-
-
-def _blank_target(population: Efficiencies) -> Efficiencies:
-    """One target with no effects of its own."""
-    return replace(
-        population,
-        scale=np.zeros(1),
-        target_term=np.zeros((1, population.target_term.shape[1])),
-        target_family=np.zeros((1, *population.target_family.shape[1:])),
-        target_cell=np.zeros((1, *population.target_cell.shape[1:])),
-    )
-
-
-def _tuple(values: np.ndarray, digits: int) -> tuple[float, ...]:
-    return tuple(float(f"{v:.{digits}g}") for v in values)

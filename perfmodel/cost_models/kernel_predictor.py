@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from perfmodel.cost_models import plain_data
+from perfmodel.cost_models.efficiencies import (
+    Efficiencies,
+    Shrinkage,
+    TimedKernels,
+    family_places,
+    fit_corrected,
+    unmeasured_population,
+)
+from perfmodel.cost_models.hierarchy import log_times
 from perfmodel.cost_models.kernel_terms import (
     FEATURES,
     GROUPS,
@@ -22,6 +32,7 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
+from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
 from perfmodel.cost_models.trees import Forest
 from perfmodel.errors import ProfileError
@@ -38,6 +49,27 @@ UNSEEN_NOVELTY = 1.0
 
 MAX_CELLS = 1000
 MAX_LOG = 60.0
+"""Bound of a log cost or log size: e^60 of anything is past all hardware."""
+
+WINOGRAD_RULES = ("best", "acl", "none")
+
+ROUNDING = 1e-4
+"""Log units by which a fitted range is widened, so that rounding leaves every row inside."""
+
+DIGITS = 6
+"""Significant digits of what a file keeps: 1e-6 of a time, far below any measurement's noise."""
+
+EXACT = 17
+"""Digits that keep a float64 as it is."""
+
+DEPARTURES = Shrinkage(target=1.5, target_term=0.4, target_family=0.3, target_cell=0.3)
+"""How far a new target departs from the known one that resembles it most: a device of the same
+framework may be twice or half as fast, and its kinds of kernel differ as those of the phones of
+layers_phones.csv.gz do (`efficiencies.Shrinkage`)."""
+
+ADAPTING_ROUNDS = 4
+"""Fits of the speeds, each with the trees' correction at the last ones. The known target may be
+several times faster, where its trees stand elsewhere, so more than for a population."""
 
 _TERM_TO_PART = np.array([[t == p for p in PARTS] for t in TERM_PARTS], dtype=float)
 
@@ -51,7 +83,7 @@ def base_inputs(work: Work, spent: np.ndarray, total: np.ndarray) -> np.ndarray:
     return np.column_stack([work.features, np.log(np.maximum(total, 1e-9)), share])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KernelPredictor:
     """Time of a kernel = physics of its cell x exp(correction of its group's trees).
 
@@ -68,7 +100,7 @@ class KernelPredictor:
     families: Mapping[str, tuple[float, ...]]
     default: tuple[float, ...]
     forests: Mapping[str, Forest]
-    ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+    ranges: Mapping[str, Range]
     limit: float = 0.7
     overhead_ms: float = 0.0
 
@@ -107,7 +139,7 @@ class KernelPredictor:
             rows = work.group == group
             if rows.any():
                 correction[rows] = forest.predict(inputs[rows])
-        # What the trees say of a cell that no target measured is hearsay: the physics stands alone.
+        # trees that never saw a kind of kernel know nothing of it: the physics alone counts there
         correction[[c not in self.cells for c in work.cell]] = 0.0
         return np.clip(correction, -self.limit, self.limit)
 
@@ -117,7 +149,7 @@ class KernelPredictor:
         step[LAUNCH] = np.log(factor)
 
         def longer(log: tuple[float, ...]) -> tuple[float, ...]:
-            return tuple(float(f"{v:.6g}") for v in np.array(log) + step)
+            return rounded(np.array(log) + step)
 
         return replace(
             self,
@@ -125,6 +157,64 @@ class KernelPredictor:
             families={k: longer(v) for k, v in self.families.items()},
             default=longer(self.default),
         )
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Its costs are those of kernels measured one by one."""
+        return True
+
+    @property
+    def work_costs(self) -> None:
+        """Its costs are of kinds of kernel, not of amounts of work."""
+        return None
+
+    def with_overhead(self, overhead_ms: float) -> KernelPredictor:
+        """The same model with another fixed cost of an inference."""
+        return replace(self, overhead_ms=overhead_ms)
+
+    def adapted(self, kernels: KernelTable, latency_us: np.ndarray) -> KernelPredictor:
+        """The predictor with its log costs moved towards what kernels took (`fit_target`).
+
+        What all kernels show moves everything; what a kind of kernel shows moves its kind.
+        """
+        work = work_of(kernels, self.machine)
+        shared = self._efficiencies().with_cells(sorted(set(work.cell)))
+        place = {c: i for i, c in enumerate(shared.cells)}
+        seen = TimedKernels(
+            cell=np.array([place[c] for c in work.cell]),
+            target=np.zeros(len(kernels), dtype=np.int64),
+            terms=work.terms,
+            log_us=log_times(latency_us),
+            weight=np.ones(len(kernels)),
+            overlap=self.machine.overlap,
+        )
+
+        def correct(own: Efficiencies, spent: np.ndarray, total: np.ndarray) -> np.ndarray:
+            return self.correction(work, spent, total)
+
+        own = fit_corrected(seen, shared, DEPARTURES, correct, ADAPTING_ROUNDS)
+        theta, family = own.theta()[0], own.of_family(0)
+        return replace(
+            self,
+            cells={c: rounded(theta[i]) for i, c in enumerate(own.cells)},
+            families={f: rounded(family[i]) for i, f in enumerate(own.families)},
+            default=rounded(own.of_target(0)),
+            ranges={
+                c: (rounded(low), rounded(high))
+                for c, (low, high) in joined_ranges(self.ranges, ranges_of(work)).items()
+            },
+        )
+
+    def _efficiencies(self) -> Efficiencies:
+        """The log costs as a population whose only target has no effects of its own."""
+        cells = tuple(self.cells)
+        families = tuple(dict.fromkeys((*self.families, *(family_of(c) for c in cells))))
+        default = np.array(self.default)
+        family = np.array([self.families.get(f, self.default) for f in families])
+        family = family.reshape(-1, len(TERMS))
+        of_cell = family[family_places(cells, families)]
+        own = np.array([self.cells[c] for c in cells]).reshape(-1, len(TERMS))
+        return unmeasured_population(cells, families, default, family - default, own - of_cell)
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
@@ -170,32 +260,25 @@ class KernelPredictor:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KernelPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        known = {f"{n}" for n in _FIELDS}
-        extra = sorted(set(data) - known)
-        if extra:
-            raise ProfileError(f"{extra[0]}: unknown field")
+        plain_data.only(data, _FIELDS)
         if data.get("terms") != list(TERMS):
             raise ProfileError(f"terms: must be {', '.join(TERMS)}")
-        place = _input_places(data.get("inputs"))
-        forests = {
-            group: _moved(Forest.from_dict(_object(trees, f"forests.{group}"), len(place)), place)
-            for group, trees in _object(data.get("forests"), "forests").items()
-        }
-        if not set(forests) <= set(GROUPS):
-            raise ProfileError(f"forests: must be of {', '.join(GROUPS)}")
+        get, width = data.get, len(TERMS)
         return cls(
-            _machine(_object(data.get("machine"), "machine")),
-            _log_costs(data, "cells"),
-            _log_costs(data, "families"),
-            _row(data.get("default"), "default"),
-            forests,
-            _ranges(_object(data.get("ranges"), "ranges")),
-            _number(data.get("limit"), "limit", 0.0, 10.0),
-            _number(data.get("overhead_ms"), "overhead_ms", 0.0, 1e9),
+            machine=_machine(plain_data.table(get("machine"), "machine", MAX_CELLS)),
+            cells=plain_data.rows(get("cells"), "cells", MAX_CELLS, width, MAX_LOG),
+            families=plain_data.rows(get("families"), "families", MAX_CELLS, width, MAX_LOG),
+            default=plain_data.numbers(get("default"), "default", width, -MAX_LOG, MAX_LOG),
+            forests=read_forests(get("forests"), get("inputs")),
+            ranges=plain_data.ranges(
+                get("ranges"), "ranges", MAX_CELLS, len(RANGE_FEATURES), MAX_LOG
+            ),
+            limit=plain_data.number(get("limit"), "limit", 0.0, 10.0),
+            overhead_ms=plain_data.number(get("overhead_ms"), "overhead_ms", 0.0, 1e9),
         )
 
 
-_FIELDS = [
+_FIELDS = (
     "machine",
     "terms",
     "inputs",
@@ -206,87 +289,66 @@ _FIELDS = [
     "ranges",
     "limit",
     "overhead_ms",
-]
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or len(value) > MAX_CELLS:
-        raise ProfileError(f"{where}: must be an object of at most {MAX_CELLS} entries")
-    return value
-
-
-def _number(value: Any, where: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ProfileError(f"{where}: must be a number, got {value!r:.60}")
-    if not low <= value <= high:
-        raise ProfileError(f"{where}: must lie in {low:g} to {high:g}, got {value!r:.60}")
-    return float(value)
-
-
-def _row(value: Any, where: str, length: int = len(TERMS)) -> tuple[float, ...]:
-    if not isinstance(value, list) or len(value) != length:
-        raise ProfileError(f"{where}: must be a list of {length} numbers")
-    return tuple(_number(v, where, -MAX_LOG, MAX_LOG) for v in value)
-
-
-def _log_costs(data: Mapping[str, Any], name: str) -> dict[str, tuple[float, ...]]:
-    table = _object(data.get(name), name)
-    return {key: _row(value, f"{name}.{key}") for key, value in table.items()}
-
-
-def _ranges(table: dict[str, Any]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-    out = {}
-    for key, pair in table.items():
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ProfileError(f"ranges.{key}: must be [low, high]")
-        low, high = (_row(side, f"ranges.{key}", len(RANGE_FEATURES)) for side in pair)
-        out[key] = (low, high)
-    return out
-
+)
 
 _BLOCKS = ("columns", "channels")
 
 
 def _machine(data: dict[str, Any]) -> Machine:
-    for name, choices in (("winograd", ("best", "acl", "none")), ("overlap", OVERLAPS)):
-        if data.get(name) not in choices:
-            raise ProfileError(f"machine.{name}: must be one of {', '.join(choices)}")
+    number = plain_data.number
+    winograd = plain_data.choice(data.get("winograd"), "machine.winograd", WINOGRAD_RULES)
+    overlap = plain_data.choice(data.get("overlap"), "machine.overlap", OVERLAPS)
     precision = data.get("precision")
     if not isinstance(precision, str) or len(precision) > 20:
-        raise ProfileError("machine.precision: must be text")
-    whole = data.get("whole", False)
-    if not isinstance(whole, bool):
-        raise ProfileError("machine.whole: must be true or false")
+        raise ProfileError("machine.precision: must be text of at most 20 characters")
     return Machine(
-        _number(data.get("lanes"), "machine.lanes", 1e-3, 1e6),
-        _number(data.get("cache_bytes"), "machine.cache_bytes", 0.0, 1e12),
-        precision,
-        data["winograd"],
-        data["overlap"],
-        whole,
-        **{n: round(_number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
-        near_bytes=_number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
+        lanes=number(data.get("lanes"), "machine.lanes", 1e-3, 1e6),
+        cache_bytes=number(data.get("cache_bytes"), "machine.cache_bytes", 0.0, 1e12),
+        precision=precision,
+        winograd=winograd,
+        overlap=overlap,
+        whole=plain_data.flag(data.get("whole", False), "machine.whole"),
+        **{n: round(number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
+        near_bytes=number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
     )
 
 
-def _input_places(names: Any) -> np.ndarray:
-    """Where the columns that a file's trees read stand in ours."""
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise ProfileError("inputs: must be a list of names")
-    unknown = [n for n in names if n not in INPUTS]
+def read_forests(data: Any, inputs: Any, more: int = 0) -> dict[str, Forest]:
+    """The trees of a file by group of kernels; `inputs` names the columns they read.
+
+    After those columns a population's trees read `more` numbers of the target.
+    """
+    unknown = [n for n in plain_data.names(inputs, "inputs") if n not in INPUTS]
     if unknown:
         raise ProfileError(f"inputs: this perfmodel knows no feature {unknown[0]!r:.60}")
-    return np.array([INPUTS.index(n) for n in names], dtype=np.int64)
+    place = [INPUTS.index(n) for n in inputs] + [len(INPUTS) + i for i in range(more)]
+    forests = {
+        group: _moved(
+            Forest.from_dict(plain_data.table(trees, f"forests.{group:.40}", 20), len(place)),
+            np.array(place, dtype=np.int64),
+        )
+        for group, trees in plain_data.table(data, "forests", MAX_CELLS).items()
+    }
+    if not set(forests) <= set(GROUPS):
+        raise ProfileError(f"forests: must be of {', '.join(GROUPS)}")
+    return forests
 
 
 def _moved(forest: Forest, place: np.ndarray) -> Forest:
-    return Forest(
-        forest.baseline,
-        forest.roots,
-        place[forest.feature] if len(place) else forest.feature,
-        forest.threshold,
-        forest.left,
-        forest.right,
-        forest.value,
-        forest.depth,
-    )
+    """The forest for columns in another order."""
+    return replace(forest, feature=place[forest.feature] if len(place) else forest.feature)
+
+
+def ranges_of(work: Work) -> dict[str, Range]:
+    """Lowest and highest range features of the kernels of each cell, widened by `ROUNDING`."""
+    values, out = work.features[:, RANGE_FEATURES], {}
+    for cell in sorted(set(work.cell)):
+        mine = values[work.cell == cell]
+        low, high = mine.min(axis=0) - ROUNDING, mine.max(axis=0) + ROUNDING
+        out[str(cell)] = (rounded(low, EXACT), rounded(high, EXACT))
+    return out
+
+
+def rounded(values: Iterable[float], digits: int = DIGITS) -> tuple[float, ...]:
+    """Numbers at some significant digits."""
+    return tuple(float(f"{v:.{digits}g}") for v in values)

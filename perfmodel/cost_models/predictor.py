@@ -30,6 +30,19 @@ class NetworkTerms:
     extra_log: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WorkCosts:
+    """What amounts of work cost on a target, by which targets of any framework can be compared.
+
+    `log_cost` holds log ms per unit of work in the order of `work_features.FEATURES`; `precision`
+    sets the bytes of a weight; `ranges` the fitted sizes by kernel class.
+    """
+
+    log_cost: tuple[float, ...]
+    precision: str
+    ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+
+
 def no_network_terms(networks: Sequence[KernelTable]) -> NetworkTerms:
     """The terms of a model that knows a network by its kernels alone."""
     return NetworkTerms(log_factor=np.zeros(len(networks)), extra_log=np.zeros(len(networks)))
@@ -54,6 +67,26 @@ class Predictor(Protocol):
 
         Then every table that the predictor is asked must hold the kernels of exactly one network;
         else kernels of many networks may stand in one table.
+        """
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Whether its costs come from kernels measured one by one, not from whole networks.
+
+        Then its times of single kernels may stand for those of another target.
+        """
+
+    @property
+    def work_costs(self) -> WorkCosts | None:
+        """Costs by kind of work that another target may borrow; None where it has no such costs."""
+
+    def with_overhead(self, overhead_ms: float) -> Predictor:
+        """The same model with another fixed cost of an inference."""
+
+    def adapted(self, kernels: KernelTable, latency_us: np.ndarray) -> Predictor:
+        """The same model moved as far as the measured times of kernels say.
+
+        `latency_us` has shape (kernels,); raises `MeasurementError` for times that cannot be.
         """
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:

@@ -7,26 +7,29 @@ that a fitted profile must beat.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from perfmodel.cost_models import plain_data
+from perfmodel.cost_models.hierarchy import log_times
 from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
-from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
 
 TILE_M, TILE_N = 128, 64
 """Output tile of one thread block of a library's matrix kernel."""
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Bounds of every number of a data sheet, in its unit."""
 
 DENSE_OPS = ("conv2d", "transpose_conv2d", "fully_connected", "linear", "gemm", "bmm", "matmul")
 NEVER_PRICED = ("recurrent", "detection")
 """Kernel classes whose time is in dependent steps or on the CPU, which no roofline knows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RooflinePredictor:
     """Data-sheet numbers of a GPU and the shares of them that a library reaches.
 
@@ -51,16 +54,38 @@ class RooflinePredictor:
     most_split: float
     tensor: bool
     library: bool
-
-    @property
-    def overhead_ms(self) -> float:
-        """Nothing beyond the kernels."""
-        return 0.0
+    overhead_ms: float = 0.0
 
     @property
     def needs_whole_network(self) -> bool:
         """Never: a kernel's time follows from the kernel alone."""
         return False
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Nothing was measured."""
+        return False
+
+    @property
+    def work_costs(self) -> None:
+        """A data sheet has no costs by kind of work."""
+        return None
+
+    def with_overhead(self, overhead_ms: float) -> RooflinePredictor:
+        """The same model with another fixed cost of an inference."""
+        return replace(self, overhead_ms=overhead_ms)
+
+    def adapted(self, kernels: KernelTable, latency_us: np.ndarray) -> RooflinePredictor:
+        """All of the data sheet's rates changed by one factor, the median over the kernels."""
+        predicted_us = self.parts_ms(kernels).sum(axis=1) * 1e3
+        slower = float(np.exp(np.median(log_times(latency_us) - np.log(predicted_us))))
+        return replace(
+            self,
+            fp32_flops_per_s=self.fp32_flops_per_s / slower,
+            matrix_flops_per_s=self.matrix_flops_per_s / slower,
+            bandwidth_bytes_per_s=self.bandwidth_bytes_per_s / slower,
+            kernel_s=self.kernel_s * slower,
+        )
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
@@ -121,19 +146,14 @@ class RooflinePredictor:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RooflinePredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        known = {f.name: f for f in fields(cls)}
-        extra = sorted(set(data) - set(known))
-        missing = sorted(set(known) - set(data))
-        if extra or missing:
-            wrong = f"unknown field {extra[0]!r:.60}" if extra else f"{missing[0]} is missing"
-            raise ProfileError(f"predictor: {wrong}")
-        for name, field in known.items():
-            value = data[name]
-            if field.type == "bool":
-                if not isinstance(value, bool):
-                    raise ProfileError(f"predictor.{name}: must be true or false")
-            elif isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ProfileError(f"predictor.{name}: must be a number, got {value!r:.40}")
-            elif not math.isfinite(value) or value <= 0:
-                raise ProfileError(f"predictor.{name}: must be finite and > 0, got {value!r:.40}")
-        return cls(**data)
+        known = {f.name: f.type for f in fields(cls)}
+        plain_data.only(data, known, set(known) - {"overhead_ms"})
+        values: dict[str, Any] = {
+            name: plain_data.flag(value, name)
+            if known[name] == "bool"
+            else plain_data.number(value, name, SMALLEST, LARGEST)
+            for name, value in data.items()
+            if name != "overhead_ms"
+        }
+        overhead = plain_data.number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9)
+        return cls(**values, overhead_ms=overhead)

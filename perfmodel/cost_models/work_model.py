@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
-from threadpoolctl import threadpool_limits
 
+from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
 from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES
 from perfmodel.errors import MeasurementError
 
@@ -27,34 +26,13 @@ CODES = ("target", "hardware", "precision")
 """First columns of the model's input: integers that say which rows share a departure."""
 
 
-@dataclass(frozen=True)
-class Level:
-    """One layer of departures: targets with the same `index` share a vector.
-
-    `index` has shape (targets,), `loadings` shape (features, size): the departure of log costs is
-    `loadings @ vector`, and the vector's prior is standard normal.
-    """
-
-    index: np.ndarray
-    loadings: np.ndarray
-
-
-@dataclass(frozen=True)
-class Observations:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetworkTimes:
     """Measured log latencies: of which target, of which network; arrays of one length."""
 
     target: np.ndarray
     network: np.ndarray
     log_ms: np.ndarray
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Log costs by target, shape (targets, features), and the vectors of each level."""
-
-    log_cost: np.ndarray
-    vectors: tuple[np.ndarray, ...]
-    iterations: int
 
 
 def loadings(own_sd: float, shared_sd: float) -> np.ndarray:
@@ -71,74 +49,40 @@ def loadings(own_sd: float, shared_sd: float) -> np.ndarray:
     return np.hstack(columns)
 
 
-def huber(residual: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
-    """Huber's loss and its slope: squares up to `delta` standard deviations, linear beyond."""
-    size = np.abs(residual)
-    inside = size <= delta
-    loss = np.where(inside, 0.5 * residual**2, delta * (size - 0.5 * delta))
-    return loss, np.where(inside, residual, delta * np.sign(residual))
-
-
-def fit_levels(
+def fit_costs(
     work: np.ndarray,
-    seen: Observations,
+    seen: NetworkTimes,
     levels: Sequence[Level],
     *,
     noise: np.ndarray,
-    delta: float,
+    huber_limit: float,
     max_iter: int,
 ) -> Fitted:
-    """Costs that maximise the posterior, by L-BFGS with analytic gradients.
+    """Log costs of every target; besides the levels each has a scale of its own, not shrunk.
 
     `work` has shape (networks, features); `noise` is the standard deviation of log latency by
-    target. Besides the levels each target has a free scale.
+    target.
     """
     targets = len(noise)
-    start = _start_scales(work, seen, targets)
-    shapes = [(int(level.index.max()) + 1, level.loadings.shape[1]) for level in levels]
-    ends = np.cumsum([targets, *(a * b for a, b in shapes)])
-    cell = seen.target * len(work) + seen.network
-    weight = 1.0 / noise[seen.target]
-    members = [np.eye(a)[level.index].T for level, (a, _) in zip(levels, shapes, strict=True)]
-
-    def split(point: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        parts = [
-            point[low:high].reshape(shape)
-            for low, high, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
-        ]
-        return start + point[:targets], parts
-
-    def log_costs(scale: np.ndarray, vectors: list[np.ndarray]) -> np.ndarray:
-        departures = [
-            (vector @ level.loadings.T)[level.index]
-            for level, vector in zip(levels, vectors, strict=True)
-        ]
-        total: np.ndarray = scale[:, None] + sum(departures)
-        return total
-
-    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        scale, vectors = split(point)
-        cost = np.exp(log_costs(scale, vectors))
-        latency = cost @ work.T
-        residual = (seen.log_ms - np.log(latency.ravel()[cell])) * weight
-        loss, slope = huber(residual, delta)
-        by_cell = np.bincount(cell, -slope * weight, latency.size).reshape(latency.shape)
-        by_cost = ((by_cell / latency) @ work) * cost
-        slopes = [by_cell.sum(axis=1)]
-        for level, vector, member in zip(levels, vectors, members, strict=True):
-            slopes.append((member @ (by_cost @ level.loadings) + vector).ravel())
-        shrunk = point[targets:]
-        return loss.sum() + 0.5 * float(shrunk @ shrunk), np.concatenate(slopes)
-
-    options = {"maxiter": max_iter, "maxcor": 20}
-    # matrices are small: threads of the linear algebra would only wait for one another
-    with threadpool_limits(limits=1):
-        best = minimize(objective, np.zeros(ends[-1]), jac=True, method="L-BFGS-B", options=options)
-    scale, vectors = split(best.x)
-    return Fitted(log_costs(scale, vectors), tuple(vectors), int(best.nit))
+    own_scale = Level(
+        index=np.arange(targets), loadings=np.ones((work.shape[1], 1)), sd=float("inf")
+    )
+    return fit_levels(
+        Observations(
+            place=seen.target,
+            terms=work[seen.network],
+            log_time=seen.log_ms,
+            noise=noise[seen.target],
+            weight=np.ones(len(seen.log_ms)),
+        ),
+        [own_scale, *levels],
+        start=_start_scales(work, seen, targets)[:, None],
+        huber_limit=huber_limit,
+        max_iter=max_iter,
+    )
 
 
-def relative_noise(log_cost: np.ndarray, work: np.ndarray, seen: Observations) -> np.ndarray:
+def relative_noise(log_cost: np.ndarray, work: np.ndarray, seen: NetworkTimes) -> np.ndarray:
     """How noisy each target is against the typical one, by its residuals, halfway shrunk to it.
 
     A throttled phone or a run under load must not teach the others as much as a steady board.
@@ -151,7 +95,7 @@ def relative_noise(log_cost: np.ndarray, work: np.ndarray, seen: Observations) -
     return noise / np.median(noise)
 
 
-def _start_scales(work: np.ndarray, seen: Observations, targets: int) -> np.ndarray:
+def _start_scales(work: np.ndarray, seen: NetworkTimes, targets: int) -> np.ndarray:
     """Median of log latency over log of all work, by target."""
     ratio = seen.log_ms - np.log(work.sum(axis=1))[seen.network]
     return np.array([np.median(ratio[seen.target == t]) for t in range(targets)])
@@ -163,7 +107,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
     Parameters are standard deviations of log costs: `population_sd` and `population_shared_sd` of
     what each feature costs in general (own of the feature, shared by its group), `precision_sd` of
     what a precision changes, `hardware_sd` and `hardware_shared_sd` of a piece of hardware with
-    its threads, `target_sd` of what is left; `noise_sd` of a measurement. `huber_delta` is in
+    its threads, `target_sd` of what is left; `noise_sd` of a measurement. `huber_limit` is in
     units of `noise_sd`. `noise_rounds` times the fit is repeated with each target weighted by its
     own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
 
@@ -184,7 +128,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         hardware_shared_sd: float = 1.0,
         target_sd: float = 0.2,
         noise_sd: float = 0.1,
-        huber_delta: float = 1.5,
+        huber_limit: float = 1.5,
         max_iter: int = 150,
         noise_rounds: int = 1,
     ) -> None:
@@ -195,7 +139,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         self.hardware_shared_sd = hardware_shared_sd
         self.target_sd = target_sd
         self.noise_sd = noise_sd
-        self.huber_delta = huber_delta
+        self.huber_limit = huber_limit
         self.max_iter = max_iter
         self.noise_rounds = noise_rounds
 
@@ -213,13 +157,13 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         )
         work, network = np.unique(X[:, len(CODES) :], axis=0, return_inverse=True)
         levels = self._levels(codes[first])
-        seen = Observations(target, network.ravel(), np.log(y))
+        seen = NetworkTimes(target=target, network=network.ravel(), log_ms=np.log(y))
         noise = np.full(len(self.targets_), self.noise_sd)
-        options: dict[str, Any] = {"delta": self.huber_delta, "max_iter": self.max_iter}
-        fitted = fit_levels(work, seen, levels, noise=noise, **options)
+        options: dict[str, Any] = {"huber_limit": self.huber_limit, "max_iter": self.max_iter}
+        fitted = fit_costs(work, seen, levels, noise=noise, **options)
         for _ in range(self.noise_rounds):
             noise = self.noise_sd * relative_noise(fitted.log_cost, work, seen)
-            fitted = fit_levels(work, seen, levels, noise=noise, **options)
+            fitted = fit_costs(work, seen, levels, noise=noise, **options)
         self._keep(fitted, levels)
         self.n_features_in_ = X.shape[1]
         return self
@@ -243,19 +187,25 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         _, precision = np.unique(codes[:, 2], return_inverse=True)
         everything = np.zeros(len(codes), dtype=int)
         levels = [
-            Level(everything, loadings(self.population_sd, self.population_shared_sd)),
-            Level(hardware, loadings(self.hardware_sd, self.hardware_shared_sd)),
+            Level(
+                index=everything, loadings=loadings(self.population_sd, self.population_shared_sd)
+            ),
+            Level(index=hardware, loadings=loadings(self.hardware_sd, self.hardware_shared_sd)),
         ]
         if precision.max() > 0:
-            levels.append(Level(precision, loadings(self.precision_sd, self.precision_sd)))
+            levels.append(
+                Level(index=precision, loadings=loadings(self.precision_sd, self.precision_sd))
+            )
         if len(np.unique(hardware)) < len(hardware):
-            levels.append(Level(np.arange(len(codes)), loadings(self.target_sd, 0.0)))
+            levels.append(
+                Level(index=np.arange(len(codes)), loadings=loadings(self.target_sd, 0.0))
+            )
         return levels
 
     def _keep(self, fitted: Fitted, levels: Sequence[Level]) -> None:
         self.log_cost_ = fitted.log_cost
         self.n_iter_ = fitted.iterations
-        general = levels[0].loadings @ fitted.vectors[0][0]
+        general = levels[0].loadings @ fitted.vectors[1][0]
         departure = fitted.log_cost - general
         self.scales_ = np.median(departure, axis=1)
         self.population_ = general

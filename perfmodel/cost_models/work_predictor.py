@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
+from perfmodel.cost_models import plain_data
+from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
+from perfmodel.cost_models.plain_data import Range, joined_ranges
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts, no_network_terms
 from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS, feature_matrix
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -24,10 +27,15 @@ UNSEEN_NOVELTY = 1.0
 """Novelty of a kernel whose class no fitted network had."""
 
 MAX_LOG_COST = 60.0
+MAX_CLASSES = 100
+MAX_LOG_SIZE = 100.0
+
+DEPARTURE_SD, KERNEL_NOISE_SD = 0.4, 0.3
+"""How far kernels move each kind of work's cost in log units, and how far single kernels stray
+from costs that were fitted to whole networks. The departure is that between targets of a
+framework (`work_model.JointEfficiencyModel.hardware_sd`)."""
 
 _PART_MATRIX = np.array([[part == p for p in PARTS] for part in FEATURE_PARTS], dtype=float)
-
-Range = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def work_matrix(kernels: KernelTable, precision: str) -> np.ndarray:
@@ -70,7 +78,7 @@ def size_ranges(tables: Sequence[KernelTable]) -> dict[str, Range]:
     return ranges
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EfficiencyPredictor:
     """Time of a kernel = sum over its features of work x cost; costs differ by target.
 
@@ -90,6 +98,47 @@ class EfficiencyPredictor:
     def needs_whole_network(self) -> bool:
         """Never: a kernel's time follows from the kernel alone."""
         return False
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Its costs come from whole networks."""
+        return False
+
+    @property
+    def work_costs(self) -> WorkCosts:
+        """What its target pays for each kind of work."""
+        return WorkCosts(log_cost=self.log_cost, precision=self.precision, ranges=self.ranges)
+
+    def with_overhead(self, overhead_ms: float) -> EfficiencyPredictor:
+        """The same model with another fixed cost of an inference."""
+        return replace(self, overhead_ms=overhead_ms)
+
+    def adapted(self, kernels: KernelTable, latency_us: np.ndarray) -> EfficiencyPredictor:
+        """The predictor with its costs moved towards what kernels took: all by one factor, and
+        each kind of work by its own, as far as single kernels tell of sums (`DEPARTURE_SD`)."""
+        features = len(self.log_cost)
+        place = np.zeros(len(kernels), dtype=np.int64)
+        alone = np.zeros(1, dtype=np.int64)
+        fitted = fit_levels(
+            Observations(
+                place=place,
+                terms=work_matrix(kernels, self.precision),
+                log_time=log_times(latency_us) - np.log(1e3),
+                noise=np.full(len(kernels), KERNEL_NOISE_SD),
+                weight=np.ones(len(kernels)),
+            ),
+            [
+                Level(index=alone, loadings=np.ones((features, 1)), sd=float("inf")),
+                Level(index=alone, loadings=np.eye(features), sd=DEPARTURE_SD),
+            ],
+            start=np.array(self.log_cost),
+            huber_limit=2.0,
+            max_iter=200,
+        )
+        costs = tuple(float(v) for v in fitted.log_cost[0])
+        return replace(
+            self, log_cost=costs, ranges=joined_ranges(self.ranges, size_ranges([kernels]))
+        )
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
@@ -130,46 +179,20 @@ class EfficiencyPredictor:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EfficiencyPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        unknown = set(data) - {"precision", "log_cost", "ranges", "overhead_ms"}
-        if unknown:
-            raise ProfileError(f"predictor: unknown field {sorted(unknown)[0]!r:.60}")
-        precision = data.get("precision")
-        if not isinstance(precision, str) or precision not in PRECISION_BYTES:
-            raise ProfileError(f"predictor.precision: {precision!r:.40} is not a precision")
+        plain_data.only(data, ("precision", "log_cost", "ranges", "overhead_ms"))
+        precision = plain_data.choice(data.get("precision"), "precision", PRECISION_BYTES)
         costs = data.get("log_cost")
         if not isinstance(costs, Mapping) or set(costs) != set(FEATURE_NAMES):
             raise ProfileError(
-                "predictor.log_cost: must give a number for each feature of this version",
+                "log_cost: must give a number for each feature of this version",
                 "rebuild the profile with `perfmodel calibrate`",
             )
-        numbers = tuple(_number(costs[n], f"log_cost.{n}", MAX_LOG_COST) for n in FEATURE_NAMES)
-        overhead = _number(data.get("overhead_ms", 0.0), "overhead_ms", 1e9)
-        if overhead < 0:
-            raise ProfileError("predictor.overhead_ms: must not be negative")
-        return cls(numbers, str(precision), _ranges(data.get("ranges")), overhead)
-
-
-def _number(value: Any, where: str, limit: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ProfileError(f"predictor.{where}: must be a number, got {value!r:.40}")
-    if not abs(value) <= limit:
-        raise ProfileError(f"predictor.{where}: {value!r:.40} is out of range")
-    return float(value)
-
-
-def _ranges(data: Any) -> dict[str, Range]:
-    if not isinstance(data, Mapping) or len(data) > 100:
-        raise ProfileError("predictor.ranges: must be an object of at most 100 kernel classes")
-    ranges: dict[str, Range] = {}
-    for name, pair in data.items():
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-            raise ProfileError(f"predictor.ranges.{name:.40}: must be [low, high]")
-        low, high = (_bounds(side, f"ranges.{name:.40}") for side in pair)
-        ranges[str(name)] = (low, high)
-    return ranges
-
-
-def _bounds(data: Any, where: str) -> tuple[float, ...]:
-    if not isinstance(data, Sequence) or isinstance(data, str) or len(data) != len(SIZE_COLUMNS):
-        raise ProfileError(f"predictor.{where}: must hold {len(SIZE_COLUMNS)} numbers")
-    return tuple(_number(v, where, 100.0) for v in data)
+        number, most = plain_data.number, MAX_LOG_COST
+        return cls(
+            log_cost=tuple(number(costs[n], f"log_cost.{n}", -most, most) for n in FEATURE_NAMES),
+            precision=precision,
+            ranges=plain_data.ranges(
+                data.get("ranges"), "ranges", MAX_CLASSES, len(SIZE_COLUMNS), MAX_LOG_SIZE
+            ),
+            overhead_ms=number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.cost_models.kernel_model import TargetTraits
+from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import (
     REFERENCE_BYTES_PER_US,
     REFERENCE_MACS_PER_US,

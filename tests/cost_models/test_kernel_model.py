@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from perfmodel.cost_models.kernel_model import KernelModel, KernelRows, TargetTraits
+from perfmodel.calibration.kernel_settings import phone_model, small_model
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
+from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine, combine, work_of
 from perfmodel.cost_models.predictor import Predictor
@@ -20,7 +22,6 @@ from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.winograd import winograd_work
 from perfmodel.measurements.kernels import table_from_rows
 from validation.data.kernel_tables import lookup_drift_us, phone_set, read_phone_rows
-from validation.profiles.kernel_settings import phone_model, small_model
 
 
 def _convs(count: int, kernel: int = 1, seed: int = 0, cin: int | None = None) -> KernelTable:
@@ -51,7 +52,9 @@ def _join(a: KernelTable, b: KernelTable) -> KernelTable:
 
 
 def _rows(table: KernelTable, target: np.ndarray, names: str) -> KernelRows:
-    return KernelRows(table, target, tuple(TargetTraits(n) for n in names.split()))
+    return KernelRows(
+        table=table, target=target, targets=tuple(TargetTraits(n) for n in names.split())
+    )
 
 
 def _true_us(table: KernelTable, macs_per_us: float, launch_us: float = 20.0) -> np.ndarray:
@@ -144,7 +147,7 @@ def test_ten_whole_network_times_set_the_scale_of_a_new_device() -> None:
     model = phone_model().fit(rows, y)
     new, member = _convs(100, seed=3), np.repeat(np.arange(10), 10)
     truth = 5.0 * _true_us(new, 2e4)
-    made = model.calibrate(new, TargetTraits("c"), np.bincount(member, truth), member)
+    made = model.population().calibrated(new, TargetTraits("c"), np.bincount(member, truth), member)
     asked = _convs(50, seed=4)
     total = made.parts_ms(asked).sum() * 1e3
     assert total == pytest.approx(5.0 * _true_us(asked, 2e4).sum(), rel=0.06)

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from perfmodel.cost_models.hierarchy import Level, huber
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_model import (
     CODES,
     JointEfficiencyModel,
-    Level,
-    Observations,
-    fit_levels,
-    huber,
+    NetworkTimes,
+    fit_costs,
     loadings,
     relative_noise,
 )
@@ -66,9 +65,11 @@ def test_one_target_with_one_kind_of_work_is_solved_by_hand() -> None:
     # 2 ms for 4 units and 4 ms for 8 units: half a millisecond a unit
     work = np.zeros((2, FEATURES))
     work[:, 0] = [4.0, 8.0]
-    seen = Observations(np.array([0, 0]), np.array([0, 1]), np.log([2.0, 4.0]))
-    levels = [Level(np.zeros(1, dtype=int), loadings(0.1, 0.0))]
-    fitted = fit_levels(work, seen, levels, noise=np.ones(1) * 0.1, delta=1.5, max_iter=100)
+    seen = NetworkTimes(
+        target=np.array([0, 0]), network=np.array([0, 1]), log_ms=np.log([2.0, 4.0])
+    )
+    levels = [Level(index=np.zeros(1, dtype=int), loadings=loadings(0.1, 0.0))]
+    fitted = fit_costs(work, seen, levels, noise=np.ones(1) * 0.1, huber_limit=1.5, max_iter=100)
     assert np.exp(fitted.log_cost[0, 0]) == pytest.approx(0.5, rel=1e-6)
 
 
@@ -117,10 +118,10 @@ def test_a_noisy_target_is_known_by_its_residuals() -> None:
     work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables()])
     costs = np.zeros((3, FEATURES))
     exact = np.log(work.sum(axis=1))
-    seen = Observations(
-        np.repeat([0, 1, 2], 8),
-        np.tile(np.arange(8), 3),
-        np.concatenate([exact + rng.normal(0, sd, 8) for sd in (0.02, 0.02, 0.3)]),
+    seen = NetworkTimes(
+        target=np.repeat([0, 1, 2], 8),
+        network=np.tile(np.arange(8), 3),
+        log_ms=np.concatenate([exact + rng.normal(0, sd, 8) for sd in (0.02, 0.02, 0.3)]),
     )
     noise = relative_noise(costs, work, seen)
     assert noise[2] > 2 * noise[0]
@@ -166,7 +167,7 @@ def test_groups_of_features_move_together() -> None:
 def predictor() -> EfficiencyPredictor:
     rng = np.random.default_rng(1)
     costs = tuple(float(v) for v in rng.normal(-1, 0.5, FEATURES))
-    return EfficiencyPredictor(costs, "fp32", size_ranges(tables()))
+    return EfficiencyPredictor(log_cost=costs, ranges=size_ranges(tables()))
 
 
 def test_parts_add_up_to_the_network_and_are_never_negative() -> None:

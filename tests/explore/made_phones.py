@@ -24,7 +24,7 @@ def constant_target(
     return TargetProfile(
         target,
         "steady",
-        EfficiencyPredictor(NOTHING, "fp32", {}, latency_ms),
+        EfficiencyPredictor(log_cost=NOTHING, overhead_ms=latency_ms),
         Interval(0.9, math.log(1.2), math.log(1.2), 0.0),
         FitError("made by hand", 1, 0.1),
         Provenance("made by hand", 1),

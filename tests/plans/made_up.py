@@ -30,7 +30,15 @@ def predictor(macs_per_us: float, launch_us: float, overhead_ms: float = 0.0) ->
         math.log(launch_us / REFERENCE_LAUNCH_US),
     )
     machine = Machine(winograd="none")
-    return KernelPredictor(machine, {}, {}, costs, {}, {}, overhead_ms=overhead_ms)
+    return KernelPredictor(
+        machine=machine,
+        cells={},
+        families={},
+        default=costs,
+        forests={},
+        ranges={},
+        overhead_ms=overhead_ms,
+    )
 
 
 def target(device: str, unit: str, framework: str, model: KernelPredictor) -> TargetProfile:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.calibration.kernel_settings import gpu_model, library_model, spec_model
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.devices.gpu_specs import gpu_family, spec_of, traits_of
 from perfmodel.measurements.kernels import table_from_rows
@@ -27,7 +28,6 @@ from validation.data.kernel_tables import (
     read_gpu_rows,
     shape_labels,
 )
-from validation.profiles.kernel_settings import gpu_model, library_model, spec_model
 from validation.profiles.left_out import left_out
 
 PRODUCTS = ("conv2d", "fully_connected", "bmm")
@@ -134,7 +134,7 @@ def _spec_predictors(
         if len(test):
             predicted[test] = model.predict(kernels.rows.take(test))
         for device in (d for d in devices if gpu_family(d) == family):
-            made[device] = model.spec_predictor(traits_of(spec_of(device)))
+            made[device] = model.population().unmeasured(traits_of(spec_of(device)))
     return made, predicted, label
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.calibration.kernel_settings import phone_model
 from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_terms import cells_of
 from validation.accuracy.common import Result, score
@@ -27,7 +28,6 @@ from validation.data.kernel_tables import (
     read_phone_rows,
     with_session_waits,
 )
-from validation.profiles.kernel_settings import phone_model
 from validation.profiles.left_out import left_out
 
 REASONS = {
@@ -147,11 +147,13 @@ def _from_kernels(
     """Calibrate on kernels drawn by the root of the time that the population expects of them."""
     traits = mine.rows.targets[mine.rows.target[0]]
     met = np.flatnonzero(np.isin(cells_of(mine.rows.table), model.cells_))
-    expected = model.spec_predictor(traits).parts_ms(mine.rows.table.take(met)).sum(axis=1)
+    expected = model.population().unmeasured(traits).parts_ms(mine.rows.table.take(met)).sum(axis=1)
     chance = np.sqrt(expected) / np.sqrt(expected).sum()
     count = min(KERNELS, len(met))
     chosen = met[np.random.default_rng(seed).choice(len(met), count, replace=False, p=chance)]
-    made = model.calibrate(mine.rows.table.take(chosen), traits, mine.kernel_us[chosen])
+    made = model.population().calibrated(
+        mine.rows.table.take(chosen), traits, mine.kernel_us[chosen]
+    )
     times = made.parts_ms(mine.rows.table).sum(axis=1) * 1e3
     others = np.flatnonzero(of_row != traits.name.split("/")[0])
     near = _nearest_scaled(mine, chosen, everyone.take(others))
@@ -193,7 +195,7 @@ def _from_networks(model: KernelModel, mine: KernelSet) -> list[_Case]:
             continue
         member = np.unique(mine.network[other], return_inverse=True)[1]
         totals = np.bincount(member, mine.kernel_us[other])
-        made = model.calibrate(mine.rows.table.take(other), traits, totals, member)
+        made = model.population().calibrated(mine.rows.table.take(other), traits, totals, member)
         predicted = made.parts_ms(mine.rows.table.take(rows)).sum() * 1e3
         out.append(_Case(f"{traits.name} {name}", predicted, float(mine.kernel_us[rows].sum())))
     return out

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.cost_models.kernel_model import KernelRows, TargetTraits
+from perfmodel.cost_models.kernel_model import KernelRows
+from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.devices.gpu_specs import GpuSpec, spec_of, traits_of
 from perfmodel.measurements.kernels import table_from_rows
@@ -139,7 +140,9 @@ def phone_set(frame: Any, framework: str, unit: str) -> KernelSet:
         overlap="launch" if unit == "gpu" else "none",
     )
     targets = tuple(_phone_traits(name, machine) for name in listed)
-    rows = KernelRows(_table(part), np.array([place[n] for n in names]), targets)
+    rows = KernelRows(
+        table=_table(part), target=np.array([place[n] for n in names]), targets=targets
+    )
     network = part.model.to_numpy(dtype=object)
     family = np.array([FAMILIES.get(n, n) for n in network], dtype=object)
     return KernelSet(rows, part.latency_us.to_numpy(float), network, family, np.zeros(len(part)))
@@ -235,7 +238,7 @@ def deepbench_set(frame: Any) -> KernelSet:
 def _gpu_set(part: Any, names: Any, traits: list[TargetTraits]) -> KernelSet:
     place = {t.name: i for i, t in enumerate(traits)}
     target = np.array([place[n] for n in names])
-    rows = KernelRows(_table(part), target, tuple(traits))
+    rows = KernelRows(table=_table(part), target=target, targets=tuple(traits))
     source = part.source.to_numpy(dtype=object)
     return KernelSet(
         rows, part.latency_us.to_numpy(float), source, source.copy(), np.zeros(len(part))

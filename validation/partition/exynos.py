@@ -111,7 +111,9 @@ def roofline_predictor(scale: float) -> KernelPredictor:
     costs = tuple(round(float(v), 6) for v in (compute, memory, memory, nothing, nothing))
     machine = Machine(precision="fp32", winograd="none", overlap="memory")
     seen = seen_ranges(KernelTable.from_kernels(fuse(load("vgg16"), "tflite-gpu")), machine)
-    return KernelPredictor(machine, {}, {}, costs, {}, seen)
+    return KernelPredictor(
+        machine=machine, cells={}, families={}, default=costs, forests={}, ranges=seen
+    )
 
 
 def seen_ranges(

@@ -18,6 +18,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from perfmodel.calibration.learn_kernels import FOLDER, write_population
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import DeviceProfile, write_profile
 from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
@@ -35,6 +36,12 @@ BUILDERS = (
     "validation.profiles.jetson:build_jetson",
 )
 """module:function, in the order in which a device's targets rank."""
+
+POPULATION_BUILDERS = (
+    "validation.profiles.kernel_targets:phone_populations",
+    "validation.profiles.kernel_targets:spec_populations",
+)
+"""module:function from the data folder to what targets share, by the name of its file."""
 
 TRAIT_BUILDERS = (
     "validation.profiles.partition:partition_traits",
@@ -54,6 +61,16 @@ def builders() -> list[Builder]:
 def trait_builders() -> list[TraitBuilder]:
     """The functions that know facts of devices."""
     return _functions(TRAIT_BUILDERS)
+
+
+def write_populations(data: Path, folder: Path) -> int:
+    """Write what the targets of each framework share; returns the number of files."""
+    written = 0
+    for builder in _functions(POPULATION_BUILDERS):
+        for name, population in builder(data).items():
+            write_population(population, folder / FOLDER / f"{name}.json")
+            written += 1
+    return written
 
 
 def _functions(names: Sequence[str]) -> list[Any]:
@@ -150,10 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traits = joined_traits([builder(options.data) for builder in trait_builders()])
         profiles = join_profiles(built, traits)
         size = write_folder(profiles, options.output)
+        with threadpool_limits(limits=1):
+            populations = write_populations(options.data, options.output)
     except PerfmodelError as error:
         print(f"build_profiles: {error}", file=sys.stderr)
         return 2
-    print(f"{len(profiles)} profiles, {size / 1e6:.1f} MB, {_since(started)}")
+    shared = f"{populations} populations, {size / 1e6:.1f} MB"
+    print(f"{len(profiles)} profiles, {shared}, {_since(started)}")
     return 0
 
 

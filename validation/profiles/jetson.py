@@ -105,12 +105,12 @@ def dla_predictor(
     compute = round(float(np.log(REFERENCE_MACS_PER_US / (PEAK_GFLOPS * 1e3 / 2))), 6)
     machine = Machine(precision="fp16", winograd="none", overlap="memory")
     return KernelPredictor(
-        machine,
-        {"data_movement:concat": (_NOTHING,) * 5},
-        {},
-        (compute, memory, weights, _NOTHING, _NOTHING),
-        {},
-        {} if seen is None else seen_ranges(seen, machine),
+        machine=machine,
+        cells={"data_movement:concat": (_NOTHING,) * 5},
+        families={},
+        default=(compute, memory, weights, _NOTHING, _NOTHING),
+        forests={},
+        ranges={} if seen is None else seen_ranges(seen, machine),
     )
 
 

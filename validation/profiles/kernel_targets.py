@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from perfmodel.calibration.kernel_settings import (
+    gpu_model,
+    library_model,
+    phone_model,
+    small_model,
+    spec_model,
+)
+from perfmodel.calibration.learn_kernels import EAGER, LIBRARIES, gpu_profile, population_name
 from perfmodel.cost_models.interval import (
-    COVERAGE,
     FitError,
     Interval,
     conformal_interval,
     fit_error,
 )
 from perfmodel.cost_models.kernel_model import KernelModel
-from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, gpu_family, traits_of
+from perfmodel.cost_models.kernel_population import KernelPopulation
+from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.target import Target
@@ -35,13 +42,6 @@ from validation.data.kernel_tables import (
     read_phone_rows,
     shape_labels,
 )
-from validation.profiles.kernel_settings import (
-    gpu_model,
-    library_model,
-    phone_model,
-    small_model,
-    spec_model,
-)
 from validation.profiles.left_out import left_out, random_groups, sum_errors
 
 ENOUGH_CASES = 40
@@ -54,10 +54,6 @@ LEAST_NETWORK_ERROR = 0.10
 """Half width that sums of measured kernels never go below: 5 to 95 % of the transformer networks on
 known GPUs (`python -m validation.accuracy --only gpus-networks`), whose kernels are not in question
 but what else a network costs."""
-
-SPEC_INTERVAL = Interval(COVERAGE, 0.35, 0.35)
-SPEC_ERROR = FitError("GPUs left out, data sheet alone, transformer networks", 62, 0.11, 0.12, 0.84)
-"""Measured by `python -m validation.accuracy --only gpus-unseen`; wide, as few GPUs made it."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +210,8 @@ def build_jetson_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
     kernels = jetson_gpu_set(frame)
     predicted, _ = left_out(kernels, kernels.family, lambda: small_model(seed))
     # GoogleNet is the only network: each of its blocks is left out in turn
-    known = np.flatnonzero(np.isfinite(predicted))
-    _, log_error = sum_errors(predicted[known], kernels.kernel_us[known], kernels.family[known])
+    asked = np.flatnonzero(np.isfinite(predicted))
+    _, log_error = sum_errors(predicted[asked], kernels.kernel_us[asked], kernels.family[asked])
     errors = _Errors("one block of GoogleNet left out", np.zeros(len(log_error), int), log_error)
     source = "layers_jetson.csv (ismetdagli/HaX-CoNN)"
     build = "TensorRT 7.1.3, JetPack 4.5.1"
@@ -226,19 +222,20 @@ def build_jetson_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
         lambda text: Target(device_slug(text.split("/")[0]), "gpu", "tensorrt", "fp16"),
         Provenance(source, 0, build, note="MAXN; one network"),
     )
-    model = small_model(seed).fit(kernels.rows, kernels.kernel_us)
-    model.forests_ = {}  # the GPU's corrections are not the DLA's
+    fitted = small_model(seed).fit(kernels.rows, kernels.kernel_us)
+    # the GPU's corrections are not the DLA's
+    known = replace(fitted.population(), forests={})
     blocks, traits = jetson_dla_blocks(frame), kernels.rows.targets[0]
     ratios = []
     for left in range(len(blocks.names)):
         rows = np.flatnonzero(blocks.member != left)
         member = np.unique(blocks.member[rows], return_inverse=True)[1]
         others = np.delete(blocks.latency_us, left)
-        made = model.calibrate(blocks.table.take(rows), traits, others, member)
+        made = known.calibrated(blocks.table.take(rows), traits, others, member)
         asked = blocks.table.take(np.flatnonzero(blocks.member == left))
         ratios.append(blocks.latency_us[left] / (1e3 * made.parts_ms(asked).sum()))
     errors = _Errors("one stretch left out (stretches overlap)", np.zeros(10, int), np.log(ratios))
-    predictor = model.calibrate(blocks.table, traits, blocks.latency_us, blocks.member)
+    predictor = known.calibrated(blocks.table, traits, blocks.latency_us, blocks.member)
     dla = Target(device_slug(kernels.target_names[0].split("/")[0]), "dla", "tensorrt", "fp16")
     note = "whole stretches only; no layer of the DLA was measured alone"
     origin = Provenance(source, len(blocks.names), build, note=note)
@@ -275,63 +272,42 @@ def build_board_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
     )
 
 
-@dataclass(frozen=True)
-class SpecModels:
-    """What predicts a GPU from its data sheet: eager PyTorch in fp32, library calls in the rest."""
-
-    eager: KernelModel
-    library: KernelModel
-
-    def predictor(self, spec: GpuSpec, precision: str = "fp32") -> KernelPredictor:
-        """A predictor of a card that was never measured.
-
-        fp16 is that of tensor cores where the data sheet has them (V100 and T4 show what they
-        reach), int8 that of the integer dot product units.
-        """
-        if precision == "fp32":
-            return self.eager.spec_predictor(traits_of(spec))
-        stated = "fp16_tc" if precision == "fp16" else precision
-        sheet = traits_of(spec, stated)
-        tensor = float(precision == "fp16" and spec.fp16_gflops > 4 * spec.fp32_gflops)
-        return self.library.spec_predictor(
-            type(sheet)(sheet.name, sheet.machine, sheet.known_log, (*sheet.traits, tensor))
-        )
+def spec_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
+    """What data sheets leave open of eager kernels and library calls, by population file."""
+    frame, eager = read_gpu_rows(data), Target("", "gpu", EAGER, "fp32")
+    sets = {
+        population_name(eager): neusight_set(frame),
+        population_name(replace(eager, framework=LIBRARIES[0])): deepbench_set(frame),
+    }
+    return {
+        name: spec_model(seed).fit(kernels.rows, kernels.kernel_us).population()
+        for name, kernels in sets.items()
+    }
 
 
-def fit_spec_models(data: Path, seed: int = 0) -> SpecModels:
-    """Fit the data-sheet models on every GPU of layers_gpu.csv."""
-    frame = read_gpu_rows(data)
-    eager, library = neusight_set(frame), deepbench_set(frame)
-    return SpecModels(
-        spec_model(seed).fit(eager.rows, eager.kernel_us),
-        spec_model(seed).fit(library.rows, library.kernel_us),
-    )
-
-
-def spec_predictor(spec: GpuSpec, models: SpecModels, precision: str = "fp32") -> KernelPredictor:
-    """A predictor of a GPU with no measurement, from its data sheet."""
-    return models.predictor(spec, precision)
+def phone_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
+    """What phones share in each framework on each unit, by population file."""
+    frame = read_phone_rows(data)
+    found = {}
+    for framework, unit in PHONE_SETS:
+        kernels = phone_set(frame, framework, unit)
+        name = population_name(Target("", unit, framework, "fp32"))
+        found[name] = phone_model(seed).fit(kernels.rows, kernels.kernel_us).population()
+    return found
 
 
 def build_spec_profiles(
     data: Path, seed: int = 0, measured: Iterable[str] = ()
 ) -> list[TargetProfile]:
     """PyTorch fp32 and fp16 targets of the cards in `GPU_SPECS` whose family is not `measured`."""
-    models, known = fit_spec_models(data, seed), set(measured)
-    out = []
+    known, populations = set(measured), spec_populations(data, seed)
+    out: list[TargetProfile] = []
     for name, spec in GPU_SPECS.items():
         if name in known or gpu_family(name) in known:
             continue
         for precision in ("fp32", "fp16") if spec.fp16_gflops else ("fp32",):
-            note = "data sheet only; no kernel of this card was measured"
-            out.append(
-                TargetProfile(
-                    Target(device_slug(name), "gpu", "pytorch", precision),
-                    "steady",
-                    models.predictor(spec, precision),
-                    SPEC_INTERVAL,
-                    SPEC_ERROR,
-                    Provenance("data sheet; model of layers_gpu.csv", 0, note=note),
-                )
-            )
+            device = device_slug(name)
+            used = populations[population_name(Target(device, "gpu", EAGER, precision))]
+            profile = gpu_profile(device, spec, precisions=(precision,), population=used)
+            out += profile.targets
     return out

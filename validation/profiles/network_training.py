@@ -58,9 +58,9 @@ def predictors(model: JointEfficiencyModel, rows: NetworkRows) -> dict[int, Effi
     for place, target in enumerate(model.targets_):
         precision = rows.targets[target].target.precision
         made[int(target)] = EfficiencyPredictor(
-            tuple(float(v) for v in model.log_cost_[place]),
-            "int8" if precision == "int8" else "fp32",
-            ranges,
+            log_cost=tuple(float(v) for v in model.log_cost_[place]),
+            precision="int8" if precision == "int8" else "fp32",
+            ranges=ranges,
         )
     return made
 

@@ -111,9 +111,11 @@ def _built(
             target,
             "steady",
             EfficiencyPredictor(
-                tuple(float(v) for v in model.log_cost_[place]),
-                precision_of(target),
-                size_ranges([pool.tables[n] for n in sorted(set(pool.network[mine].tolist()))]),
+                log_cost=tuple(float(v) for v in model.log_cost_[place]),
+                precision=precision_of(target),
+                ranges=size_ranges(
+                    [pool.tables[n] for n in sorted(set(pool.network[mine].tolist()))]
+                ),
             ),
             _interval(own, tested),
             _error(own, tested),

@@ -1,0 +1,272 @@
+"""Learning from kernels measured on many devices: what they share, and each of them.
+
+The shared part (`KernelPopulation`) is what `calibrate` starts from where a new device has some
+kernels or whole networks measured, and what predicts a GPU from its data sheet alone. The
+populations that ship lie in hw_profiles/populations and are made by these functions, which the
+accuracy studies call with the devices under test left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.calibration.kernel_settings import gpu_model, phone_model, spec_model
+from perfmodel.cost_models.interval import FitError, Interval
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
+from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
+from perfmodel.cost_models.kernel_terms import Machine
+from perfmodel.cost_models.predictor import Predictor
+from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, traits_of
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.registry import builtin_folder
+from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.files import write_atomically
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.measurements.columns import SHAPE
+from perfmodel.measurements.device_names import device_slug
+from perfmodel.measurements.kernels import table_from_rows
+from perfmodel.measurements.table import MeasurementTable
+from perfmodel.target import PRECISIONS, Target
+
+FORMAT, VERSION = "perfmodel-kernel-population", 1
+FOLDER = "populations"
+MAX_FILE_BYTES = 16_000_000
+
+EAGER = "pytorch"
+"""The framework whose kernels are eager calls in fp32; other GPU frameworks are library calls."""
+
+LIBRARIES = ("cudnn", "miopen")
+TENSOR_FACTOR = 4.0
+"""A card whose fp16 peak is more than this many times its fp32 peak has tensor cores: without
+them the ratio is 2 (packed) or less."""
+
+SHEET_INTERVAL = Interval(0.9, 0.35, 0.35)
+SHEET_ERROR = FitError(
+    "GPUs left out, data sheet alone, transformer networks", 62, 0.11, 0.12, 0.84
+)
+"""Measured by `python -m validation.accuracy --only gpus-unseen`; wide, as few GPUs made it."""
+
+NO_TIMES = "the table has no kernel times"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearnedKernels:
+    """The shared part of one framework on one unit, and a predictor of each target measured."""
+
+    population: KernelPopulation
+    targets: Mapping[Target, KernelPredictor]
+
+    def predict_us(self, table: MeasurementTable) -> np.ndarray:
+        """Microseconds of every kernel row of a table, NaN where its target was not learned."""
+        return _predicted(table, self.targets)
+
+
+@lru_cache(maxsize=1)
+def sheets_by_device() -> Mapping[str, GpuSpec]:
+    """The data sheets of GPUs by the device name of a profile."""
+    return {device_slug(name): spec for name, spec in GPU_SPECS.items()}
+
+
+def target_traits(target: Target) -> TargetTraits:
+    """What is known of a target before it is measured: by data sheet, or by unit and framework.
+
+    A phone's GPU polls for the end of each kernel, so its launch overlaps the work; the Arm
+    Compute Library picks Winograd's algorithm by rules of its own (`kernels.winograd`).
+    """
+    sheet = sheets_by_device().get(target.device) if target.unit == "gpu" else None
+    if sheet is not None:
+        return sheet_traits(sheet, target)
+    machine = Machine(
+        precision="fp32" if target.precision == "float" else target.precision,
+        winograd="acl" if target.framework == "acl" else "best",
+        overlap="launch" if target.unit == "gpu" else "none",
+    )
+    threads = float(max(target.threads, 1))
+    return TargetTraits(str(target), machine, traits=(threads, float(target.cluster == "little")))
+
+
+def sheet_traits(sheet: GpuSpec, target: Target) -> TargetTraits:
+    """A data sheet as traits: eager kernels know the vendor, library calls the tensor cores too."""
+    if target.framework == EAGER and target.precision == "fp32":
+        return traits_of(sheet, "fp32", str(target))
+    tensor = target.precision == "fp16" and sheet.fp16_gflops > TENSOR_FACTOR * sheet.fp32_gflops
+    stated = "fp16_tc" if tensor else target.precision
+    traits = traits_of(sheet, stated, str(target))
+    return replace(traits, traits=(*traits.traits, float(tensor)))
+
+
+def kernel_target(row: Mapping[str, object]) -> Target:
+    """The target of a row of the canonical table; raises `MeasurementError`."""
+    precision = str(row["precision"] or "float")
+    plain = "fp16" if precision == "fp16_tc" else precision
+    if plain not in PRECISIONS:
+        raise MeasurementError(f"precision {precision!r} has no target")
+    unit, threads = str(row["unit"]), float(str(row["threads"]))
+    cpu = unit == "cpu"
+    return Target(
+        str(row["device"]),
+        unit,
+        str(row["framework"]),
+        plain,
+        int(threads) if cpu and threads == threads else 0,
+        str(row["affinity"]) if cpu else "",
+    )
+
+
+def kernel_columns(rows: MeasurementTable) -> KernelTable:
+    """The kernels of a table's rows, in order; raises `MeasurementError` naming a bad row."""
+    columns = {name: rows.column(name) for name in (*SHAPE, "batch", "op", "layer")}
+    return table_from_rows(columns)
+
+
+def learn_kernels(table: MeasurementTable, *, seed: int = 0) -> LearnedKernels:
+    """Learn from the kernel rows of one framework on one unit of several devices.
+
+    GPUs that have a data sheet share what the sheets leave open and have trees of their own;
+    other targets share physics and trees. Raises `MeasurementError` if the rows are of several
+    frameworks or units, or if there are none.
+    """
+    rows = table.kernels
+    if not len(rows):
+        raise MeasurementError(NO_TIMES, "kernel rows have op, sizes and latency_us")
+    targets = [kernel_target(row) for row in _records(rows)]
+    listed = tuple(dict.fromkeys(targets))
+    kinds = {("gpu libraries" if t.framework in LIBRARIES else t.framework, t.unit) for t in listed}
+    if len(kinds) > 1:
+        shown = ", ".join(sorted(f"{f} on {u}" for f, u in kinds))
+        raise MeasurementError(f"one framework on one unit at a time, the table has {shown}")
+    place = {target: i for i, target in enumerate(listed)}
+    kernels = KernelRows(
+        table=kernel_columns(rows),
+        target=np.array([place[t] for t in targets]),
+        targets=tuple(target_traits(t) for t in listed),
+    )
+    sheets = sheets_by_device()
+    by_sheet = all(t.unit == "gpu" and t.device in sheets for t in listed)
+    shared, own = (spec_model(seed), gpu_model(seed)) if by_sheet else (phone_model(seed), None)
+    return learn(kernels, rows.column("latency_us"), listed, shared, own)
+
+
+def learn(
+    kernels: KernelRows,
+    latency_us: np.ndarray,
+    targets: Sequence[Target],
+    shared: KernelModel,
+    own: KernelModel | None = None,
+) -> LearnedKernels:
+    """Fit the shared part, and the targets by `own` where they are modelled apart."""
+    fitted = shared.fit(kernels, latency_us)
+    each = fitted if own is None else own.fit(kernels, latency_us)
+    return LearnedKernels(
+        population=fitted.population(),
+        targets={t: each.predictor(i) for i, t in enumerate(targets)},
+    )
+
+
+def _records(table: MeasurementTable) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = [*table.frame.to_dict("records")]  # type: ignore[list-item]
+    return records
+
+
+def predict_kernels(table: MeasurementTable, profile: DeviceProfile) -> np.ndarray:
+    """Microseconds of every kernel row of a table by the target of `profile` that the row names.
+
+    Shape (rows,), NaN where the profile has no such target; times in the table are not looked at.
+    """
+    return _predicted(table, {t.target: t.predictor for t in profile.targets})
+
+
+def _predicted(table: MeasurementTable, known: Mapping[Target, Predictor]) -> np.ndarray:
+    rows = table.kernels
+    targets, kernels = [kernel_target(r) for r in _records(rows)], kernel_columns(rows)
+    out = np.full(len(rows), np.nan)
+    for target in dict.fromkeys(targets):
+        if target in known:
+            mine = np.flatnonzero([t == target for t in targets])
+            out[mine] = known[target].parts_ms(kernels.take(mine)).sum(axis=1) * 1e3
+    return out
+
+
+def gpu_profile(
+    device: str,
+    sheet: GpuSpec | None = None,
+    *,
+    precisions: Sequence[str] = ("fp32",),
+    population: KernelPopulation | None = None,
+) -> DeviceProfile:
+    """The profile of a GPU of which nothing was measured, from its data sheet.
+
+    Eager PyTorch in fp32 is learned from the eager kernels of other cards, fp16 and int8 from
+    library calls. `population` replaces the one that ships, for all `precisions`. Raises
+    `MeasurementError` if no data sheet of `device` is known and none is given.
+    """
+    known = sheet or sheets_by_device().get(device)
+    if known is None:
+        raise MeasurementError(
+            f"no data sheet of {device!r} is known", "give one: GpuSpec(name, vendor, ...)"
+        )
+    made = []
+    for precision in precisions:
+        target = Target(device, "gpu", EAGER, precision)
+        used = population or shipped_population(target)
+        if used is None:
+            raise MeasurementError(f"nothing was learned of {precision} on GPUs")
+        predictor = used.unmeasured(sheet_traits(known, target))
+        note = "data sheet only; no kernel of this card was measured"
+        origin = Provenance("data sheet; model of layers_gpu.csv", 0, note=note)
+        made.append(TargetProfile(target, "steady", predictor, SHEET_INTERVAL, SHEET_ERROR, origin))
+    return DeviceProfile(device, known.name, "desktop", tuple(made))
+
+
+def population_name(target: Target) -> str:
+    """The file of the population that a target belongs to, without suffix."""
+    if target.unit == "gpu" and target.framework == EAGER:
+        return "kernels-pytorch-gpu" if target.precision == "fp32" else "kernels-libraries-gpu"
+    if target.unit == "gpu" and target.framework in LIBRARIES:
+        return "kernels-libraries-gpu"
+    return f"kernels-{target.framework}-{target.unit}"
+
+
+def shipped_population(target: Target) -> KernelPopulation | None:
+    """The population that ships for a target's framework and unit; None if there is none."""
+    path = builtin_folder() / FOLDER / f"{population_name(target)}.json"
+    return _read(str(path)) if path.is_file() else None
+
+
+@lru_cache(maxsize=16)
+def _read(path: str) -> KernelPopulation:
+    return read_population(Path(path))
+
+
+def read_population(path: Path) -> KernelPopulation:
+    """Read and check a population file; raises `ProfileError`."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ProfileError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ProfileError(f"{path}: not a JSON population: {error!s:.200}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ProfileError(f"{path}: is no {FORMAT} file")
+    if data.get("version") != VERSION:
+        raise ProfileError(f"{path}: this perfmodel reads version {VERSION}")
+    fields = {k: v for k, v in data.items() if k not in ("format", "version")}
+    try:
+        return KernelPopulation.from_dict(fields)
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+
+
+def write_population(population: KernelPopulation, path: Path) -> None:
+    """Write a population file atomically, the same bytes for the same population."""
+    data = {"format": FORMAT, "version": VERSION, **population.to_dict()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(data, separators=(",", ":")) + "\n")

@@ -1,0 +1,233 @@
+"""Learning kernels of many devices, and new devices from few kernels or a data sheet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfmodel import calibrate, gpu_profile, learn_kernels, predict_kernels
+from perfmodel.calibration.learn_kernels import (
+    LearnedKernels,
+    population_name,
+    read_population,
+    sheet_traits,
+    sheets_by_device,
+    shipped_population,
+    target_traits,
+    write_population,
+)
+from perfmodel.devices.gpu_specs import GpuSpec
+from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.measurements import columns
+from perfmodel.measurements.table import MeasurementTable
+from perfmodel.target import Target
+
+
+def conv_rows(
+    count: int, macs_per_us: float, device: str, seed: int = 0, **more: Any
+) -> list[dict[str, Any]]:
+    """1x1 convolutions on a machine of one speed, 8 GB/s and a launch of 20 us."""
+    rng, rows = np.random.default_rng(seed), []
+    for i in range(count):
+        size, cin, cout = (int(rng.integers(*r)) for r in ((4, 60), (8, 512), (8, 512)))
+        macs = size * size * cin * cout
+        moved = 4 * (size * size * (cin + cout) + cin * cout)
+        rows.append(
+            {
+                "device": device,
+                "unit": "cpu",
+                "framework": "mnn",
+                "precision": "fp32",
+                "threads": 1.0,
+                "affinity": "big",
+                "model": f"net{i % 4}",
+                "op": "conv2d",
+                "cin": cin,
+                "cout": cout,
+                "kh": 1,
+                "kw": 1,
+                "sh": 1,
+                "sw": 1,
+                "groups": 1,
+                **dict.fromkeys(("hin", "win", "hout", "wout"), size),
+                "batch": 1,
+                "kind": "steady",
+                "latency_us": macs / macs_per_us + moved / 8e3 + 20,
+                **more,
+            }
+        )
+    return rows
+
+
+def table(*rows: dict[str, Any]) -> MeasurementTable:
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows))
+    for column in columns.COLUMNS:
+        if column.name not in frame:
+            frame[column.name] = "" if column.dtype == "text" else np.nan
+    for place, name in enumerate(columns.ORIGIN):
+        frame[name] = "made.csv" if place == 0 else np.arange(len(frame)) + 2
+    return MeasurementTable(frame)
+
+
+@pytest.fixture(scope="module")
+def two_phones() -> LearnedKernels:
+    one = conv_rows(300, 2e4, "one")
+    return learn_kernels(table(*one, *conv_rows(300, 1e4, "two", seed=1)))
+
+
+def test_each_device_is_recovered_on_unseen_shapes(two_phones: LearnedKernels) -> None:
+    asked = table(*conv_rows(80, 2e4, "one", seed=7), *conv_rows(80, 1e4, "two", seed=8))
+    predicted = two_phones.predict_us(asked)
+    assert np.abs(predicted / asked.column("latency_us") - 1).mean() < 0.04
+    unknown = two_phones.predict_us(table(*conv_rows(2, 1e4, "three")))
+    assert np.isnan(unknown).all()
+
+
+def test_thirty_kernels_make_a_new_phone(two_phones: LearnedKernels) -> None:
+    few = table(*conv_rows(30, 4e3, "three", seed=5))
+    profile = calibrate(few, device="three", kernels=two_phones.population)
+    (target,) = profile.targets
+    assert str(target.target) == "three/cpu/mnn/fp32/t1@big"
+    asked = table(*conv_rows(80, 4e3, "three", seed=6))
+    predicted, measured = predict_kernels(asked, profile), asked.column("latency_us")
+    assert predicted.sum() == pytest.approx(measured.sum(), rel=0.05)
+    assert np.median(np.abs(predicted / measured - 1)) < 0.06
+    # four networks' kernels, each left out: the sums are off by little
+    assert target.error.cases == 4
+    assert target.error.median < 0.06
+
+
+def test_a_kind_of_kernel_that_no_known_phone_ran_starts_from_its_family(
+    two_phones: LearnedKernels,
+) -> None:
+    known = conv_rows(30, 4e3, "three", seed=5)
+    # 3x3 kernels with stride 2 (no Winograd) of a quarter of the speed by MACs
+    new = [
+        row | {"kh": 3, "kw": 3, "sh": 2, "sw": 2, "latency_us": 9 * 4 * row["latency_us"]}
+        for row in conv_rows(20, 4e3, "three", seed=9)
+    ]
+    profile = calibrate(table(*known, *new), device="three", kernels=two_phones.population)
+    predicted = predict_kernels(table(*new), profile)
+    measured = np.array([row["latency_us"] for row in new])
+    assert abs(np.median(np.log(predicted / measured))) < 0.3
+
+
+def test_rows_of_two_frameworks_are_not_learned_as_one() -> None:
+    rows = conv_rows(3, 1e4, "a") + conv_rows(3, 1e4, "b", framework="acl")
+    with pytest.raises(MeasurementError, match="acl on cpu, mnn on cpu"):
+        learn_kernels(table(*rows))
+
+
+def test_a_table_without_kernels_teaches_nothing() -> None:
+    row = conv_rows(1, 1e4, "a")[0] | {"latency_us": np.nan, "latency_ms": 1.0}
+    with pytest.raises(MeasurementError, match="no kernel times"):
+        learn_kernels(table(row))
+
+
+def test_a_population_is_plain_data_and_makes_the_same_targets_after_reading(
+    two_phones: LearnedKernels, tmp_path: Path
+) -> None:
+    path = tmp_path / "populations" / "kernels-mnn-cpu.json"
+    write_population(two_phones.population, path)
+    again = read_population(path)
+    few = table(*conv_rows(30, 4e3, "three", seed=5))
+    first = calibrate(few, device="three", kernels=two_phones.population)
+    second = calibrate(few, device="three", kernels=again)
+    one, two = (predict_kernels(few, profile) for profile in (first, second))
+    assert two == pytest.approx(one, rel=1e-3)
+    before = path.read_bytes()
+    write_population(again, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"version": 2}, "version"),
+        ({"format": "other"}, "format|is no"),
+        ({"limit": -1}, "limit"),
+        ({"traits": 2.5e9}, "traits"),
+        ({"described": 1}, "described"),
+        ({"shrinkage": {}}, "is missing"),
+        ({"cells": {}}, "families"),
+        ({"families": {}}, "families"),
+        ({"term": [0.0]}, "term"),
+        ({"terms": ["x"]}, "terms"),
+        ({"forests": {"conv": {"roots": []}}}, "trees"),
+        ({"inputs": ["no such feature"]}, "inputs"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_damaged_populations_are_errors(
+    two_phones: LearnedKernels, tmp_path: Path, change: dict[str, object], field: str
+) -> None:
+    path = tmp_path / "p.json"
+    write_population(two_phones.population, path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ProfileError, match=field):
+        read_population(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000])
+def test_what_is_no_population_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    with pytest.raises(ProfileError):
+        read_population(path)
+
+
+def test_a_phones_threads_and_cluster_are_known_before_it_is_measured() -> None:
+    little = target_traits(Target("x", "cpu", "acl", "float", 4, "little"))
+    assert little.traits == (4.0, 1.0)
+    assert (little.machine.precision, little.machine.winograd) == ("fp32", "acl")
+    gpu = target_traits(Target("x", "gpu", "mnn", "fp16", 0, ""))
+    assert gpu.traits == (1.0, 0.0)
+    assert (gpu.machine.overlap, gpu.machine.winograd) == ("launch", "best")
+
+
+def test_tensor_cores_are_told_from_the_data_sheet() -> None:
+    v100 = sheets_by_device()["tesla-v100-pcie-32gb"]
+    half = sheet_traits(v100, Target("v", "gpu", "pytorch", "fp16"))
+    # NVIDIA, tensor cores: 112 TFLOP/s of fp16 are eight times the 14 of fp32
+    assert (half.traits, half.machine.precision) == ((0.0, 1.0), "fp16_tc")
+    p100 = sheets_by_device()["tesla-p100-pcie-16gb"]
+    half = sheet_traits(p100, Target("p", "gpu", "pytorch", "fp16"))
+    assert (half.traits, half.machine.precision) == ((0.0, 0.0), "fp16")
+    assert sheet_traits(p100, Target("p", "gpu", "pytorch", "fp32")).traits == (0.0,)
+
+
+def test_populations_are_found_by_framework_unit_and_precision() -> None:
+    def name(framework: str, precision: str) -> str:
+        return population_name(Target("x", "gpu", framework, precision))
+
+    assert name("pytorch", "fp32") == "kernels-pytorch-gpu"
+    assert name("pytorch", "fp16") == name("miopen", "fp32") == "kernels-libraries-gpu"
+    assert population_name(Target("x", "cpu", "acl", "fp32", 1)) == "kernels-acl-cpu"
+    assert shipped_population(Target("x", "npu", "nothing", "int8")) is None
+
+
+def test_a_card_of_twice_the_peak_and_bandwidth_is_nearly_twice_as_fast_on_large_kernels() -> None:
+    sheet = GpuSpec("made", "NVIDIA", 20000, 1000, 80, 6)
+    large = {"hin": 56, "win": 56, "hout": 56, "wout": 56, "cin": 512, "cout": 512, "batch": 32}
+    rows = conv_rows(1, 1e6, "made", unit="gpu", framework="pytorch", threads=np.nan, **large)
+    times = []
+    for factor in (1, 2):
+        faster = replace(sheet, fp32_gflops=20000 * factor, bandwidth_gb_per_s=1000 * factor)
+        profile = gpu_profile("made", faster)
+        assert profile.targets[0].provenance.measurements == 0
+        times.append(predict_kernels(table(*rows), profile)[0])
+    assert 1.6 < times[0] / times[1] < 2.2
+    # 2 x 32 x 56^2 x 512^2 FLOPs at 20 TFLOP/s take 2.6 ms
+    assert 2600 * 0.9 < times[0] < 2600 * 3
+
+
+def test_a_gpu_without_a_data_sheet_is_an_error() -> None:
+    with pytest.raises(MeasurementError, match="no data sheet of 'nothing'"):
+        gpu_profile("nothing")
