@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from perfmodel.errors import PartitionError
 from perfmodel.render.svg import CHARACTER, INK, PARTS, SECOND, WIDTH, axis, figure, legend, text
+from perfmodel.render.text import markup
 from perfmodel.units import format_ms
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, WIDTH - 12.0, 52.0, 330.0
@@ -55,7 +55,7 @@ def curve_svg(curve: Curve, title: str, measured_ms: Mapping[int, float] | None 
     for i, value in sorted(measured.items()):
         body.append(
             f'<circle cx="{_LEFT + (i + 0.5) * pitch:.1f}" cy="{y(value):.1f}" r="3" '
-            f'fill="{SECOND}"><title>{escape(f"measured {format_ms(value)}")}</title></circle>'
+            f'fill="{SECOND}"><title>{markup(f"measured {format_ms(value)}")}</title></circle>'
         )
     body += _names(curve["after"], pitch, y(0.0) + 10)
     body.append(text(8, _TOP - 8, "ms"))
@@ -68,7 +68,7 @@ def _names(after: Sequence[str], pitch: float, top: float) -> list[str]:
     every = max(1, -(-len(after) // _MOST_LABELS))
     return [
         f'<text transform="translate({_LEFT + (i + 0.5) * pitch + 4:.1f} {top:.1f}) rotate(-60)" '
-        f'text-anchor="end" font-size="10">{escape(after[i][-22:])}</text>'
+        f'text-anchor="end" font-size="10">{markup(after[i][-22:])}</text>'
         for i in range(0, len(after), every)
     ]
 
@@ -101,7 +101,7 @@ def _stack(curve: Curve, i: int, y: Callable[[float], float], pitch: float, best
         f"after {curve['after'][i]}: {format_ms(sum(parts))} = {format_ms(parts[0])} + moving "
         f"{format_ms(parts[1])} + {format_ms(parts[2])}; {curve['moved_bytes'][i]:,} bytes"
     )
-    return f"<g><title>{escape(note)}</title>{''.join(drawn)}</g>"
+    return f"<g><title>{markup(note)}</title>{''.join(drawn)}</g>"
 
 
 def _rectangle(x: float, y: float, width: float, height: float, paint: str) -> str:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
-from perfmodel.render.text import printable
+from perfmodel.render.text import markup
 
 MOST_ROWS = 400
 
@@ -57,24 +56,19 @@ def document(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         '<link rel="icon" href="data:,">',
-        f"<title>{_safe(title)}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{_safe(title)}</h1><p class="answer">{_safe(_sentence(answer))}</p>',
+        f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>",
+        f'<h1>{markup(title)}</h1><p class="answer">{markup(_sentence(answer))}</p>',
     ]
     if facts:
         parts.append(bullets(facts))
     shown = [s for s in sections if s.html]
     if command:
-        shown.append(Section("Make it again", f"<pre>{_safe(command)}</pre>"))
+        shown.append(Section("Make it again", f"<pre>{markup(command)}</pre>"))
     parts += [
-        f'<section><h2>{_safe(s.title)}</h2><div class="scroll">{s.html}</div></section>'
+        f'<section><h2>{markup(s.title)}</h2><div class="scroll">{s.html}</div></section>'
         for s in shown
     ]
     return "\n".join([*parts, "</body></html>\n"])
-
-
-def _safe(words: str) -> str:
-    """Words that are no markup and hold no control character."""
-    return escape(printable(words))
 
 
 def _sentence(words: str) -> str:
@@ -86,7 +80,7 @@ def _sentence(words: str) -> str:
 
 def bullets(lines: Sequence[str]) -> str:
     """A list of sentences."""
-    return "<ul>" + "".join(f"<li>{_safe(line)}</li>" for line in lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{markup(line)}</li>" for line in lines) + "</ul>"
 
 
 def html_table(
@@ -101,10 +95,10 @@ def html_table(
     if not shown:
         return ""
     kinds = [_kind([row[i] for row in shown]) for i in range(len(headers))]
-    head = "".join(f"<th{_class(k)}>{_safe(h)}</th>" for h, k in zip(headers, kinds, strict=True))
+    head = "".join(f"<th{_class(k)}>{markup(h)}</th>" for h, k in zip(headers, kinds, strict=True))
     body = "".join(
         "<tr>"
-        + "".join(f"<td{_class(k)}>{_safe(c)}</td>" for c, k in zip(row, kinds, strict=True))
+        + "".join(f"<td{_class(k)}>{markup(c)}</td>" for c, k in zip(row, kinds, strict=True))
         + "</tr>"
         for row in shown
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
+from perfmodel.render.text import markup
 from perfmodel.units import format_number
 
 WIDTH = 720
@@ -42,7 +42,7 @@ def figure(body: Sequence[str], width: float, height: float, title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" style="max-width:100%;min-width:30rem;height:auto" role="img" '
-        f'aria-label="{escape(title)}" font-family="system-ui,sans-serif" font-size="{FONT}" '
+        f'aria-label="{markup(title)}" font-family="system-ui,sans-serif" font-size="{FONT}" '
         f'fill="{INK}">{"".join(body)}</svg>'
     )
 
@@ -50,7 +50,7 @@ def figure(body: Sequence[str], width: float, height: float, title: str) -> str:
 def text(x: float, y: float, words: str, anchor: str = "start", color: str = INK) -> str:
     """Words at a place; `anchor` is start, middle or end."""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{color}"'
-    return f"<text {place}>{escape(words)}</text>"
+    return f"<text {place}>{markup(words)}</text>"
 
 
 def clipped(words: str, most: int) -> str:
@@ -80,7 +80,7 @@ def bars(rows: Sequence[Bar], unit: str, title: str, limit: float | None = None)
         tip = f"{row.label}: {format_number(row.value)} {unit}"
         if row.low is not None and row.high is not None:
             tip += f" ({format_number(row.low)} to {format_number(row.high)})"
-        body.append(f"<g><title>{escape(tip + (': ' + row.note if row.note else ''))}</title>")
+        body.append(f"<g><title>{markup(tip + (': ' + row.note if row.note else ''))}</title>")
         body.append(text(left - 6, y + 15, clipped(row.label, most), "end"))
         body.append(
             f'<rect x="{left:.1f}" y="{y + 4}" width="{max(x(row.value) - left, 1):.1f}" '
@@ -131,7 +131,7 @@ def heat_map(
         x = left + (j + 0.5) * cell
         body.append(
             f'<text transform="translate({x:.1f},{top - 6:.1f}) rotate(-45)">'
-            f"{escape(clipped(name, 30))}</text>"
+            f"{markup(clipped(name, 30))}</text>"
         )
     for i, name in enumerate(rows):
         y = top + i * ROW
@@ -159,7 +159,7 @@ def _cell(
     ink = "#ffffff" if share > 0.55 else INK
     shown = format_number(value) if value < 10_000 else f"{value:.2g}"
     return (
-        f"<g><title>{escape(name)}: {format_number(value)} {unit}</title>"
+        f"<g><title>{markup(name)}: {format_number(value)} {unit}</title>"
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{size - 1:.1f}" height="{ROW - 1}" '
         f'fill="{shade(share)}"/>{text(x + size / 2, y + 16, shown, "middle", ink)}</g>'
     )
@@ -223,7 +223,7 @@ def scatter(
         body.append(
             f'<circle cx="{x(p.x):.1f}" cy="{y(p.y):.1f}" r="{5 if p.marked else 3.5}" '
             f'fill="{SECOND if p.marked else MARK}" fill-opacity="0.75"><title>'
-            f"{escape(f'{p.label}: {format_number(p.x)}, {format_number(p.y)}')}</title></circle>"
+            f"{markup(f'{p.label}: {format_number(p.x)}, {format_number(p.y)}')}</title></circle>"
         )
     body.append(text((left + right) / 2, bottom + 36, x_label, "middle"))
     body.append(text(8, 12, y_label))
@@ -286,7 +286,7 @@ def _stacked(
     for value, part, color in zip(values, parts, PARTS, strict=False):
         drawn.append(
             f'<rect x="{at:.1f}" y="{y + 4:.1f}" width="{value * scale:.1f}" height="{ROW - 9}" '
-            f'fill="{color}"><title>{escape(f"{label}, {part}: {format_number(value)} {unit}")}'
+            f'fill="{color}"><title>{markup(f"{label}, {part}: {format_number(value)} {unit}")}'
             "</title></rect>"
         )
         at += value * scale
@@ -324,7 +324,7 @@ def lines(
         body.append(f'<path d="M{places}" stroke="{color}" fill="none" stroke-width="2"/>')
         body += [
             f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="3.5" fill="{color}"><title>'
-            f"{escape(f'{name}: {format_number(a)}, {format_number(b)}')}</title></circle>"
+            f"{markup(f'{name}: {format_number(a)}, {format_number(b)}')}</title></circle>"
             for a, b in line
         ]
     body.append(text((left + right) / 2, bottom + 36, x_label, "middle"))

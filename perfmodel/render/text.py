@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 
 BAR = "█"
 
@@ -16,6 +17,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def markup(text: str) -> str:
+    """Text as HTML or SVG shows it: no markup of its own, no control characters."""
+    return escape(printable(text))
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
