@@ -11,6 +11,7 @@ import typer
 from perfmodel.cli.options import (
     MODEL_HELP,
     TARGET_HELP,
+    AllowUncovered,
     BatchSize,
     Json,
     Profiles,
@@ -34,6 +35,7 @@ def command(
     relative: Annotated[bool, typer.Option(help="Times as fast as the first target.")] = False,
     suite: Annotated[str, typer.Option(help="ai-benchmark: its twelve tests.")] = "",
     plot: Annotated[Path | None, typer.Option(help="A heat map as .html or .svg.")] = None,
+    allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -50,7 +52,13 @@ def command(
     if suite:
         return _suite(context, suite, networks, targets, profile or [], as_json)
     check_outputs(plot, suffixes=(".html", ".svg"))
-    answer = compare(networks, targets, batch_size=batch_size, profiles=profile or [])
+    answer = compare(
+        networks,
+        targets,
+        batch_size=batch_size,
+        profiles=profile or [],
+        allow_uncovered=allow_uncovered,
+    )
     result = comparison_result(comparison_data(answer, relative=relative), plot=plot)
     if plot is not None:
         write_figure(comparison_map(result.data), result.answer, plot)
@@ -89,6 +97,6 @@ def _suite(
         raise PerfmodelError(f"--suite {suite!r} is none of {', '.join(SUITES)}")
     if models:
         raise PerfmodelError(f"--suite brings its own networks: what is {models[0]!r}?")
-    refuse_idle(context, "with --suite", "batch_size", "relative", "plot")
+    refuse_idle(context, "with --suite", "batch_size", "relative", "plot", "allow_uncovered")
     show(suite_result(suite_data(ai_benchmark(targets, profiles=profiles))), as_json)
     return 0

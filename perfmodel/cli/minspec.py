@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from perfmodel.cli.options import (
+    AllowUncovered,
     Json,
     MaxEnergy,
     MaxLatency,
@@ -30,6 +31,7 @@ def command(
     fleet: Annotated[
         Path | None, typer.Option(help="CSV of device,share; without it a made-up example.")
     ] = None,
+    allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -52,6 +54,7 @@ def command(
         kind=kind,
         fleet=fleet,
         profiles=profile or [],
+        allow_uncovered=allow_uncovered,
     )
     show(minspec_result(minspec_data(answer)), as_json)
     return 0 if answer.minimum is not None else 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfmodel.cli.options import BatchSize, Json, Model, Profiles, Target
+from perfmodel.cli.options import AllowUncovered, BatchSize, Json, Model, Profiles, Target
 from perfmodel.errors import PerfmodelError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def command(
     plot: Annotated[
         Path | None, typer.Option(help="Latency over the cut point, in parts, as .html or .svg.")
     ] = None,
+    allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -71,6 +72,7 @@ def command(
         objective=objective,
         batch_size=batch_size,
         profiles=profile or [],
+        allow_uncovered=allow_uncovered,
     )
     written = {"emitted": emit_segments(graph, model, found, emit)} if emit is not None else {}
     data = plan_data(found) | written

@@ -39,7 +39,7 @@ def answer_queries(
     writer.writerow((*COLUMNS, *ANSWERS))
     failed = 0
     for row, answer in zip(rows, answers, strict=True):
-        failed += not isinstance(answer, Prediction)
+        failed += not isinstance(answer, Prediction) or bool(answer.unknown)
         writer.writerow((row["model"], row["target"], row["batch_size"] or "", *_cells(answer)))
     elapsed = time.perf_counter() - started
     if output is not None:
@@ -47,7 +47,7 @@ def answer_queries(
     if as_json:
         print(as_json_text({"queries": len(rows), "errors": failed, "elapsed_s": elapsed}))
     elif output is not None:
-        counted = f"{len(rows)} queries, {failed} with an error, {elapsed:.2f} s"
+        counted = f"{len(rows)} queries, {failed} without an answer, {elapsed:.2f} s"
         print(f"{counted}; answers in {output}")
     else:
         print(text.getvalue(), end="")
@@ -55,9 +55,11 @@ def answer_queries(
 
 
 def _cells(answer: Prediction | Exception) -> tuple[str, ...]:
-    """An answer's columns: times in ms, or the error alone."""
+    """An answer's columns: times in ms, or why there are none."""
     if not isinstance(answer, Prediction):
         return ("", "", "", "", str(answer))
+    if answer.unknown:
+        return ("", "", "", str(answer.extrapolated).lower(), answer.unknown)
     times = (f"{ms:.6g}" for ms in (answer.latency_ms, *answer.interval_ms))
     return (*times, str(answer.extrapolated).lower(), "")
 

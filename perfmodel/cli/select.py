@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from perfmodel.cli.options import (
+    AllowUncovered,
     Json,
     MaxEnergy,
     MaxLatency,
@@ -36,6 +37,7 @@ def command(
     emit: Annotated[
         Path | None, typer.Option(help="Write the chosen network as .tflite into this folder.")
     ] = None,
+    allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -63,6 +65,7 @@ def command(
         max_energy_mj=max_energy_mj,
         metric=metric,
         profiles=profile or [],
+        allow_uncovered=allow_uncovered,
     )
     written = str(selecting.emit(answer, emit)) if emit is not None and answer.chosen else None
     show(selection_result(selection_data(answer, written)), as_json)

@@ -11,6 +11,7 @@ import typer
 
 from perfmodel.cli.options import (
     MODEL_HELP,
+    AllowUncovered,
     Json,
     Profiles,
     Seed,
@@ -51,6 +52,7 @@ def command(
         typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
     ] = None,
     restart: Annotated[bool, typer.Option(help="Overwrite what is in the output.")] = False,
+    allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -67,7 +69,9 @@ def command(
             context, "without a SCENARIO: predictions need no processes", *("workers", "dask")
         )
     else:
-        refuse_idle(context, "with a SCENARIO, which names its own profiles", "profile")
+        refuse_idle(
+            context, "with a SCENARIO, which names its networks", "profile", "allow_uncovered"
+        )
     if not samples:
         refuse_idle(context, "without --sample", "n")
         if scenario is None:
@@ -92,6 +96,7 @@ def command(
             output=output,
             restart=restart,
             profiles=profile or [],
+            allow_uncovered=allow_uncovered,
             progress=meter,
         )
     except KeyboardInterrupt:

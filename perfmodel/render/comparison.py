@@ -68,12 +68,18 @@ def comparison_result(data: Data, plot: Path | None = None) -> Result:
     unit = RELATIVE if relative else "ms"
     far = sum(bool(c["extrapolated"]) for c in cells)
     problems = dict.fromkeys(f"{c['model']}: {c['problem']}" for c in cells if c.get("problem"))
+    reasons = dict.fromkeys(
+        f"{c['model']} on {c['target']}: {c['precision_reason']}"
+        for c in cells
+        if c.get("precision_reason")
+    )
     return Result(
         title=f"{len(data['models'])} networks on {len(data['targets'])} targets",
         answer=comparison_sentence(data),
         data=data,
         facts=(
             f"latency in {unit}; * = extrapolated ({far} of {len(cells)})",
+            *reasons,
             *(f"? {problem}" for problem in problems),
         ),
         parts=(

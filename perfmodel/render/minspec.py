@@ -31,7 +31,7 @@ def minspec_sentence(data: Data) -> str:
         near = data["failing"][0] if data["failing"] else None
         nearest = f"; nearest is {near['device']} ({near['reason']})" if near else ""
         return f"no {asked['kind']} runs {limit}{nearest}"
-    total = len(data["passing"]) + len(data["failing"])
+    total = len(data["passing"]) + len(data["failing"]) + len(data.get("unknown", ()))
     return (
         f"the minimum {asked['kind']} for {limit} is {phone['device']} ({described(phone)}): "
         f"{format_ms(phone['latency_ms'])} on its {phone['unit']} in {phone['precision']}, "
@@ -61,6 +61,7 @@ def minspec_result(data: Data) -> Result:
             ),
             _phones(data["passing"], "pass, slowest first", "faster ones (--json has all)"),
             _phones(data["failing"], "fail, nearest first", "more (--json has all)"),
+            _phones(data.get("unknown", ()), "not known", "more (--json has all)"),
             Figure(title="Shares of the fleet", draw=lambda: _shares(data["fleet"])),
         ),
         assumptions=tuple(data["assumptions"]),
@@ -78,7 +79,7 @@ def _facts(data: Data) -> list[str]:
     example = " (a made-up example)" if share["example"] else ""
     facts.append(
         f"of the fleet {share['fleet']}{example} {percent(share['passing'], 1)} pass, "
-        f"{percent(share['failing'], 1)} fail, {percent(share['unknown'], 1)} have no profile"
+        f"{percent(share['failing'], 1)} fail, {percent(share['unknown'], 1)} are not known"
     )
     if data["by_class"]:
         named = ", ".join(f"{c}: {p['device']}" for c, p in data["by_class"].items())
@@ -96,7 +97,7 @@ def _latencies(data: Data) -> str:
 
 
 def _shares(share: Data) -> str:
-    named = (("pass", "passing"), ("fail", "failing"), ("no profile", "unknown"))
+    named = (("pass", "passing"), ("fail", "failing"), ("not known", "unknown"))
     return bars([Bar(n, 100 * share[k]) for n, k in named], "%", "share of the fleet")
 
 

@@ -42,7 +42,7 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
         title=f"{data['model']} on {data['target']}",
         answer=prediction_sentence(data),
         data=shown,
-        facts=(_network(data), *_sure(data)),
+        facts=(*([data["settle"]] if data.get("settle") else []), _network(data), *_sure(data)),
         parts=_every_kernel(kernels) if per_layer else _heaviest(kernels),
         assumptions=(STEADY,),
         sources=_provenance(data),
@@ -51,12 +51,16 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
 
 
 def prediction_sentence(data: Data) -> str:
-    """The answer in words."""
+    """The answer in words, with why this precision; an interval too wide is no answer."""
+    reason = f"; {data['precision_reason']}" if data.get("precision_reason") else ""
+    kind = f"{data['kind']}, batch {data['batch_size']}{reason}"
+    if data.get("unknown"):
+        return f"{data['model']} on {data['target']}: {data['unknown']} ({kind})"
     low, high = data["interval_ms"]
     return (
         f"{data['model']} takes {format_ms(data['latency_ms'])} on {data['target']} "
         f"({percent(data['interval_coverage'])} interval {format_ms(low)} to {format_ms(high)}; "
-        f"{data['kind']}, batch {data['batch_size']})"
+        f"{kind})"
     )
 
 

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 UNCOVERED = """7767517
 3 3
-Input data 0 1 data 0=32 1=32 2=3
-Convolution conv 1 1 data conv 0=8 1=3 5=1 6=216
-Mystery odd 1 1 conv odd -23330=4,3,30,30,8
+Input data 0 1 data 0=224 1=224 2=3
+Convolution conv 1 1 data conv 0=64 1=3 5=1 6=1728
+Mystery odd 1 1 conv odd -23330=4,3,222,222,64
 """
 """A network of ncnn with a layer that nobody knows."""
 
