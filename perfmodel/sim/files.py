@@ -57,9 +57,9 @@ def cases_of(
     for path, value in (overrides or {}).items():
         set_path(given, path, value)
     body = {key: value for key, value in given.items() if key not in CASE_KEYS}
-    groups = _variants(given, "group") or [Variant("", {}, "")]
-    cases = _variants(given, "case") or [Variant("", {}, "")]
-    policies = _compared(given) or [Variant("", {}, "")]
+    groups = _variants(given, "group") or [CaseChange("", {}, "")]
+    cases = _variants(given, "case") or [CaseChange("", {}, "")]
+    policies = _compared(given) or [CaseChange("", {}, "")]
     _refuse_overridden(body, list(overrides or ()), (*groups, *cases, *policies), OUTSIDE)
     for policy in policies:
         _refuse_overridden(body, list(policy.set), (*groups, *cases), f"by {policy.place}")
@@ -72,7 +72,7 @@ def cases_of(
 
 
 @dataclass(frozen=True)
-class Variant:
+class CaseChange:
     """One entry of [[case]], [[group]] or compare: what it sets; for messages its place in the
     file, and what to vary instead of what it sets."""
 
@@ -82,7 +82,9 @@ class Variant:
     instead: str = ""
 
 
-def _case(body: Mapping[str, Any], group: Variant, case: Variant, policy: Variant) -> ScenarioCase:
+def _case(
+    body: Mapping[str, Any], group: CaseChange, case: CaseChange, policy: CaseChange
+) -> ScenarioCase:
     name = " ".join(part for part in (case.name, policy.name) if part)
     merged = copy.deepcopy(dict(body))
     for path, value in {**group.set, **case.set, **policy.set}.items():
@@ -97,7 +99,7 @@ def _case(body: Mapping[str, Any], group: Variant, case: Variant, policy: Varian
 
 
 def _refuse_overridden(
-    body: Mapping[str, Any], paths: list[str], variants: Iterable[Variant], given: str
+    body: Mapping[str, Any], paths: list[str], variants: Iterable[CaseChange], given: str
 ) -> None:
     """Refuse a path that a later one sets as well; the message names both places."""
     places = {path: _places(body, path.split(".")) for path in paths}
@@ -137,7 +139,7 @@ def _meet(some: list[Place], others: list[Place]) -> bool:
     return any(a[: len(b)] == b[: len(a)] for a in some for b in others)
 
 
-def _compared(table: Mapping[str, Any]) -> list[Variant]:
+def _compared(table: Mapping[str, Any]) -> list[CaseChange]:
     policies = table.get("compare", [])
     if not isinstance(policies, list):
         raise ScenarioError(f"compare must be a list of policies, got {policies!r}")
@@ -148,10 +150,10 @@ def _compared(table: Mapping[str, Any]) -> list[Variant]:
             )
     place = f"compare = {policies}"
     instead = """, or vary compare: --set 'compare=["device"],["cloud"]'"""
-    return [Variant(name, {"task.policy": name}, place, instead) for name in policies]
+    return [CaseChange(name, {"task.policy": name}, place, instead) for name in policies]
 
 
-def _variants(table: Mapping[str, Any], key: str) -> list[Variant]:
+def _variants(table: Mapping[str, Any], key: str) -> list[CaseChange]:
     entries = table.get(key, [])
     if not isinstance(entries, list):
         raise ScenarioError(f"{key} must be an array of tables, written [[{key}]]")
@@ -167,7 +169,7 @@ def _variants(table: Mapping[str, Any], key: str) -> list[Variant]:
         if not isinstance(entry.get("set", {}), Mapping):
             raise ScenarioError(f"[[{key}]] set must be a table of dotted paths")
         name = str(entry["name"])
-        found.append(Variant(name, _flat(entry.get("set", {})), f"[[{key}]] {name!r}"))
+        found.append(CaseChange(name, _flat(entry.get("set", {})), f"[[{key}]] {name!r}"))
     return found
 
 

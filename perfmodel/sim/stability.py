@@ -13,12 +13,11 @@ from perfmodel.sim.tables import UNITS
 from perfmodel.sim.workload import mean_rate_per_s
 
 SEEN_BACKLOG = 0.2
-"""A queue grows if this share of all requests is unanswered when the last one comes (chosen here):
-a load of 1.25 leaves one request in five waiting whatever the length of the run, while a stable
-queue's share goes to zero with it. Loads between 1 and 1.25 are found by arithmetic alone."""
-
 FEWEST_REQUESTS = 200
-"""Of fewer a share of 0.2 is no sign: in one of 200 stable runs (M/M/1, load 0.95) as many wait."""
+"""A queue is said to grow when this share of all requests, of which there are at least so many,
+is unanswered as the last one comes. Chosen from 2,000 M/M/1 runs of each case: of 200 requests at
+loads of 0.8, 0.9 and 0.95 there are 0, 0.5 and 1 % such runs, at loads of 1.25, 1.5 and 2 there are
+64, 98 and 100 %. Of 50 requests at a load of 0.8 there are 9 %, so fewer requests are no sign."""
 
 
 def loads(scenario: Scenario) -> dict[str, float]:

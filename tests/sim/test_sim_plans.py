@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scenarios import offload
 
+import perfmodel
 from perfmodel.sim import Scenario, simulate
 from perfmodel.sim.plan import plans_of, uncontended_ms
 from perfmodel.sim.request import STEPS
@@ -50,6 +51,41 @@ def test_one_uncontended_request_equals_the_plans_sum(
     own = next(p for p in plans_of(scenario.task[0], scenario) if p.name == plan)
     simulated = simulate(tables).latency_ms["mean"]
     assert simulated == pytest.approx(uncontended_ms(own, scenario), abs=1e-9)
+
+
+TARGETS = [
+    ("vgg16", "exynos-2200/gpu"),  # slower in one piece: its storage costs a segment
+    ("mobilenet_v2", "snapdragon-855-plus/gpu"),
+    ("squeezenet_1_1", "pixel-4/cpu"),
+    ("alexnet", "rtx-3090/gpu"),
+    ("vgg16", "snapdragon-8-elite-gen-5-qrd/npu"),
+    ("mobilenet_v1", "titan-v/gpu"),
+]
+
+
+@pytest.mark.parametrize(("model", "target"), TARGETS)
+def test_one_request_alone_takes_the_time_that_predict_says(model: str, target: str) -> None:
+    predicted_ms = perfmodel.predict(model, target).latency_ms
+    here = simulate(
+        offload(task__policy="device", task__on_device={"model": model, "target": target})
+    )
+    assert here.latency_ms["mean"] == pytest.approx(predicted_ms, rel=1e-9)
+    plan = {"model": model, "target": target, "upload_bytes": 25_000, "download_bytes": 1000}
+    there = simulate(offload(task__policy="cloud", task__on_server=plan))
+    # 20 ms up, 15 there, 0.4 down, 15 back: the rest is the server
+    assert there.latency_ms["mean"] == pytest.approx(50.4 + predicted_ms, rel=1e-9)
+
+
+@pytest.mark.parametrize(("model", "target"), TARGETS[:3])
+def test_one_batch_alone_takes_the_time_that_predict_says(model: str, target: str) -> None:
+    predicted_ms = perfmodel.predict(model, target, batch_size=4).latency_ms
+    tables = offload(
+        task__workload={"kind": "trace", "times_s": [0.0] * 4},
+        task__on_server={"model": model, "target": target},
+        server__batching={"max_size": 4, "timeout_ms": 50.0},
+        link__rtt_ms=0.0,
+    )
+    assert simulate(tables).latency_ms["max"] == pytest.approx(predicted_ms, rel=1e-9)
 
 
 @pytest.mark.parametrize("policy", ["device", "cloud", "split", "adaptive", "deadline", "hedged"])
