@@ -1,19 +1,25 @@
-"""Tables of converters: what a reader does with each operator type of its format."""
+"""Tables of converters: what a reader or writer does with each operator type of its format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 Converter = TypeVar("Converter")
 
 
-def registering(table: dict[str, Converter]) -> Callable[[str], Callable[[Converter], Converter]]:
-    """A decorator factory: `@types("A B")` enters a converter in `table` under both names."""
+def registering(
+    table: dict[str, Converter],
+) -> Callable[[str | Iterable[str]], Callable[[Converter], Converter]]:
+    """A decorator factory: `@types("A B")` enters a converter in `table` under both names.
 
-    def types(names: str) -> Callable[[Converter], Converter]:
+    The names may also be given as a list.
+    """
+
+    def types(names: str | Iterable[str]) -> Callable[[Converter], Converter]:
         def add(converter: Converter) -> Converter:
-            table.update(dict.fromkeys(names.split(), converter))
+            listed = names.split() if isinstance(names, str) else names
+            table.update(dict.fromkeys(listed, converter))
             return converter
 
         return add

@@ -7,7 +7,8 @@ from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.graph.ir import Graph, Op, Tensor, check_graph
-from perfmodel.graph.ops import BINARY, infer_shapes, same_pads
+from perfmodel.graph.kinds import BINARY
+from perfmodel.graph.ops import infer_shapes, same_pads
 
 Pair = int | tuple[int, int]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op, Tensor
-from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
 from perfmodel.kernels.fusion_rules import ANY_UNARY, CONV, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class

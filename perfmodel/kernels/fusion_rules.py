@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perfmodel.errors import TargetError
-from perfmodel.graph.ops import UNARY
+from perfmodel.graph.kinds import UNARY
 
 CONV = frozenset({"conv2d", "transpose_conv2d"})
 _DENSE = CONV | {"fully_connected"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from perfmodel.errors import UncoveredOpError
-from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
 
 FIRST_LAYER_CHANNELS = 4
 """Up to this many input channels a convolution is an image layer: vectors run half empty."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
-from perfmodel.graph.ops import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, GATES, REDUCE, UNARY
 
 PRECISION_BYTES: Mapping[str, float] = {
     "fp32": 4,
@@ -81,8 +81,7 @@ def _matmul_macs(graph: Graph, op: Op) -> int:
 
 def recurrent_macs(kind: str, features: int, hidden: int, steps: int) -> int:
     """MACs of `steps` steps (time x batch x directions): gates x (features + hidden) x hidden."""
-    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
-    return gates * (features + hidden) * hidden * steps
+    return GATES[kind] * (features + hidden) * hidden * steps
 
 
 def _recurrent_macs(graph: Graph, op: Op) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from perfmodel.errors import MeasurementError
-from perfmodel.graph.ops import BINARY
+from perfmodel.graph.kinds import BINARY
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.kernel_classes import CLASS_OF_OP, kernel_class
 

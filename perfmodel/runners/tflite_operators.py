@@ -44,10 +44,10 @@ def written_steps(graph: Graph, precision: str, kernels: Sequence[Kernel]) -> tu
 
 def file_steps(path: Path, kernels: Sequence[Kernel]) -> tuple[Step, ...]:
     """Steps of a file whose graph `read_tflite` has read."""
-    from ai_edge_litert import schema_py_generated as schema
-
     from perfmodel.formats.tflite.reader import read_layout
+    from perfmodel.formats.tflite.schema import object_api
 
+    schema = object_api()
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     layout = read_layout(path)
     names = [""] * len(model.subgraphs[0].operators)

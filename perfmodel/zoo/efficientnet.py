@@ -71,6 +71,7 @@ def mobile_block(
     kernel: int,
     stride: int,
     cout: int,
+    *,
     activation: str,
     squeezed: int = 0,
 ) -> str:
@@ -98,7 +99,9 @@ def efficientnet(
         for block in range(blocks if fixed else math.ceil(blocks * depth)):
             squeezed = 0 if lite else channels_of(g, x) // 4
             cout, stride = make_divisible(channels * width), first_stride if block == 0 else 1
-            x = mobile_block(g, x, expansion, kernel, stride, cout, activation, squeezed)
+            x = mobile_block(
+                g, x, expansion, kernel, stride, cout, activation=activation, squeezed=squeezed
+            )
     x = conv_act(g, x, make_divisible(1280 * ends), 1, 1, activation)
     return classifier(g, x, classes)
 
@@ -106,20 +109,20 @@ def efficientnet(
 def mnasnet(g: GraphBuilder, width: float, resolution: int, classes: int, batch: int) -> str:
     """MnasNet-B1, the one TensorFlow Lite and torchvision publish (no squeeze-and-excite)."""
     x = conv_act(g, image(g, batch, resolution), make_divisible(32 * width), 3, 2)
-    x = mobile_block(g, x, 1, 3, 1, make_divisible(16 * width), "relu")
+    x = mobile_block(g, x, 1, 3, 1, make_divisible(16 * width), activation="relu")
     for expansion, kernel, first_stride, channels, blocks in MNASNET_B1_STAGES:
         for block in range(blocks):
             stride, cout = first_stride if block == 0 else 1, make_divisible(channels * width)
-            x = mobile_block(g, x, expansion, kernel, stride, cout, "relu")
+            x = mobile_block(g, x, expansion, kernel, stride, cout, activation="relu")
     return classifier(g, conv_act(g, x, 1280, 1), classes)
 
 
 def proxylessnas(g: GraphBuilder, resolution: int, classes: int, batch: int) -> str:
     """ProxylessNAS (mobile), found for a Pixel phone."""
     x = conv_act(g, image(g, batch, resolution), 32, 3, 2, "relu6")
-    x = mobile_block(g, x, 1, 3, 1, 16, "relu6")
+    x = mobile_block(g, x, 1, 3, 1, 16, activation="relu6")
     for expansion, kernel, stride, cout in PROXYLESS_MOBILE:
-        x = mobile_block(g, x, expansion, kernel, stride, cout, "relu6")
+        x = mobile_block(g, x, expansion, kernel, stride, cout, activation="relu6")
     return classifier(g, conv_act(g, x, 1280, 1, 1, "relu6"), classes)
 
 

@@ -66,7 +66,7 @@ def mobilenet_v3(
         # the expansion is a ratio: it multiplies the channels as rounded, not as in the table
         inner = make_divisible(channels_of(g, x) * expanded / full_cin)
         sizes = (inner, make_divisible(cout * width))
-        x = _bottleneck(g, x, kernel, sizes, excite, nonlinearity, stride)
+        x = _bottleneck(g, x, kernel, sizes, excite=excite, activation=nonlinearity, stride=stride)
         full_cin = cout
     x = conv_act(g, x, 6 * channels_of(g, x), 1, 1, activation)
     x = g.global_avg_pool(x)

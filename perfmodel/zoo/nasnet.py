@@ -75,10 +75,42 @@ PNASNET_CELL = Cell(
 )
 
 DESIGNS = {
-    "nasnet_mobile": Design(12, 44, 32, NASNET_NORMAL, NASNET_REDUCTION, True, False),
-    "nasnet_large": Design(18, 168, 96, NASNET_NORMAL, NASNET_REDUCTION, True, True),
-    "pnasnet_mobile": Design(9, 54, 32, PNASNET_CELL, PNASNET_CELL, False, True),
-    "pnasnet_large": Design(12, 216, 96, PNASNET_CELL, PNASNET_CELL, False, True),
+    "nasnet_mobile": Design(
+        cells=12,
+        channels=44,
+        stem_channels=32,
+        normal=NASNET_NORMAL,
+        reduction=NASNET_REDUCTION,
+        separate_reduction=True,
+        reduction_reads_before=False,
+    ),
+    "nasnet_large": Design(
+        cells=18,
+        channels=168,
+        stem_channels=96,
+        normal=NASNET_NORMAL,
+        reduction=NASNET_REDUCTION,
+        separate_reduction=True,
+        reduction_reads_before=True,
+    ),
+    "pnasnet_mobile": Design(
+        cells=9,
+        channels=54,
+        stem_channels=32,
+        normal=PNASNET_CELL,
+        reduction=PNASNET_CELL,
+        separate_reduction=False,
+        reduction_reads_before=True,
+    ),
+    "pnasnet_large": Design(
+        cells=12,
+        channels=216,
+        stem_channels=96,
+        normal=PNASNET_CELL,
+        reduction=PNASNET_CELL,
+        separate_reduction=False,
+        reduction_reads_before=True,
+    ),
 }
 
 

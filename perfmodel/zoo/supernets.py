@@ -103,14 +103,14 @@ def once_for_all(
     depths = _numbers("d", d, len(OFA_STAGES), 1, OFA_SLOTS)
     x = image(g, batch, resolution)
     x = conv_act(g, x, make_divisible(16 * width), 3, 2, "hard_swish")
-    x = _ofa_block(g, x, (3, 1), channels_of(g, x), 1, "relu", False)
+    x = _ofa_block(g, x, (3, 1), channels_of(g, x), 1, activation="relu", excite=False)
     for stage, (channels, first_stride, activation, excite) in enumerate(OFA_STAGES):
         cout = make_divisible(channels * width)
         for block in range(depths[stage]):
             slot = stage * OFA_SLOTS + block
             choice = (kernels[slot], expansions[slot])
             stride = first_stride if block == 0 else 1
-            x = _ofa_block(g, x, choice, cout, stride, activation, excite)
+            x = _ofa_block(g, x, choice, cout, stride, activation=activation, excite=excite)
     x = conv_act(g, x, make_divisible(960 * width), 1, 1, "hard_swish")
     x = g.global_avg_pool(x)
     x = conv_act(g, x, make_divisible(1280 * width), 1, 1, "hard_swish")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import resource
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -371,9 +370,7 @@ def test_a_gigabyte_of_inline_weights_costs_neither_time_nor_memory(tmp_path: Pa
         file.write(opset + field(7, whole, len(whole) + size))
         file.truncate(file.tell() + size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
     found = read_onnx(path)
-    assert time.perf_counter() - start < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
     assert parameters(found) == 16384**2
 
@@ -397,14 +394,12 @@ def test_a_gigabyte_of_inline_weights_costs_neither_time_nor_memory(tmp_path: Pa
 def test_bad_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
-    start = time.perf_counter()
     try:
         graph = read_onnx(path)
     except ModelFileError as error:
         assert "bad.onnx" in str(error)  # noqa: PT017
     else:
         assert not graph.ops  # a model of nothing is sound protobuf
-    assert time.perf_counter() - start < 3.0  # 1 s on a free machine
 
 
 @pytest.mark.parametrize(
@@ -479,12 +474,10 @@ def test_long_ranges_are_known_by_their_length(tmp_path: Path) -> None:
     ],
     ids=["operands", "results", "names", "expanding"],
 )
-def test_the_costliest_files_are_refused_quickly(tmp_path: Path, nodes: list[Any]) -> None:
+def test_the_costliest_files_are_refused(tmp_path: Path, nodes: list[Any]) -> None:
     path = model(tmp_path, nodes, {"x": [1, 3, 8, 8]}, ["y"])
-    start = time.process_time()
     with pytest.raises(ModelFileError, match=r"more than|at most"):
         read_onnx(path)
-    assert time.process_time() - start < 2.0  # 0.5 s on a free machine
 
 
 def test_functions_that_call_themselves_are_refused(tmp_path: Path) -> None:
@@ -517,23 +510,20 @@ def mutate(random_: random.Random, content: bytes) -> bytes:
     return bytes(damaged)
 
 
-def test_damaged_files_are_read_or_refused_quickly(tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     random_ = random.Random(20_240_608)
     names = ["squeezenet", "bvlc_alexnet", "zfnet512", "vgg19", "inception_v1", "shufflenet"]
     contents = [light(name).read_bytes() for name in names]
-    path, slowest = tmp_path / "damaged.onnx", 0.0
+    path = tmp_path / "damaged.onnx"
     messages: list[str] = []
     for _ in range(1000):
         content = random_.choice(contents)
         for _ in range(random_.randrange(1, 3)):
             content = mutate(random_, content or b"\0")
         path.write_bytes(content)
-        start = time.perf_counter()
         try:
             read_onnx(path)
         except ModelFileError as error:
             messages.append(str(error))
-        slowest = max(slowest, time.perf_counter() - start)
     assert len(messages) > 300
     assert all(str(path) in text and len(text) < 1000 for text in messages)
-    assert slowest < 1.0

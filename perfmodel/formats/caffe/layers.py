@@ -12,8 +12,8 @@ from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.caffe.net import (
-    Layer,
-    Net,
+    CaffeLayer,
+    CaffeNet,
     axis_of,
     blob_shape,
     emit,
@@ -31,7 +31,7 @@ from perfmodel.formats.limits import MAX_FAN, shorten
 
 
 @layer_types("Convolution ConvolutionDepthwise DepthwiseConvolution Deconvolution")
-def _convolution(net: Net, layer: Layer) -> Sequence[str]:
+def _convolution(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = image(net, layer), layer.message.message("convolution_param")
     channels = net.builder.shape(x)[3]
     out = integer(param, "num_output", 0, 1)
@@ -58,7 +58,7 @@ def _convolution(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("InnerProduct")
-def _inner_product(net: Net, layer: Layer) -> Sequence[str]:
+def _inner_product(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("inner_product_param")
     out, axis = integer(param, "num_output", 0, 1), integer(param, "axis", 1, -16)
     shape = blob_shape(net.builder.shape(x))
@@ -72,7 +72,7 @@ def _inner_product(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Pooling")
-def _pooling(net: Net, layer: Layer) -> Sequence[str]:
+def _pooling(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = image(net, layer), layer.message.message("pooling_param")
     kinds = {"MAX": "max", "AVE": "avg", "0": "max", "1": "avg"}
     kind = kinds.get(param.text("pool", "MAX"))
@@ -124,18 +124,18 @@ UNARY = {
 
 
 @layer_types(" ".join(UNARY))
-def _unary(net: Net, layer: Layer) -> Sequence[str]:
+def _unary(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     return emit(net, layer, UNARY[layer.type], [first(net, layer)])
 
 
 @layer_types("ReLU")
-def _relu(net: Net, layer: Layer) -> Sequence[str]:
+def _relu(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     slope = real(layer.message.message("relu_param"), "negative_slope", 0.0)
     return emit(net, layer, "leaky_relu" if slope else "relu", [first(net, layer)])
 
 
 @layer_types("PReLU")
-def _prelu(net: Net, layer: Layer) -> Sequence[str]:
+def _prelu(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = first(net, layer)
     shared = flag(layer.message.message("prelu_param"), "channel_shared", False)
     channels = 1 if shared else blob_shape(net.builder.shape(x))[1]
@@ -143,7 +143,7 @@ def _prelu(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Power")
-def _power(net: Net, layer: Layer) -> Sequence[str]:
+def _power(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("power_param")
     if real(param, "power", 1.0) == 1.0:
         return emit(net, layer, "scale", [x])
@@ -151,7 +151,7 @@ def _power(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("LRN")
-def _lrn(net: Net, layer: Layer) -> Sequence[str]:
+def _lrn(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     param = layer.message.message("lrn_param")
     within = param.text("norm_region", "ACROSS_CHANNELS") in ("WITHIN_CHANNEL", "1")
     size = integer(param, "local_size", 5, 1)
@@ -160,7 +160,7 @@ def _lrn(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("BatchNorm")
-def _batch_norm(net: Net, layer: Layer) -> Sequence[str]:
+def _batch_norm(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     """Mean and variance; Caffe learns factor and offset in a Scale layer."""
     x = first(net, layer)
     channels = blob_shape(net.builder.shape(x))[1]
@@ -169,7 +169,7 @@ def _batch_norm(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Scale Bias")
-def _scale(net: Net, layer: Layer) -> Sequence[str]:
+def _scale(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = first(net, layer)
     shape = net.builder.shape(x)
     if len(layer.bottoms) > 1:
@@ -188,7 +188,7 @@ def _scale(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Normalize")
-def _normalize(net: Net, layer: Layer) -> Sequence[str]:
+def _normalize(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("norm_param")
     shared = flag(param, "channel_shared", True)
     channels = 1 if shared else blob_shape(net.builder.shape(x))[1]
@@ -196,7 +196,7 @@ def _normalize(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Eltwise")
-def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
+def _eltwise(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     kinds = {"PROD": "mul", "SUM": "add", "MAX": "maximum", "0": "mul", "1": "add", "2": "maximum"}
     operation = layer.message.message("eltwise_param").text("operation", "SUM")
     kind = kinds.get(operation)
@@ -209,7 +209,7 @@ def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Concat")
-def _concat(net: Net, layer: Layer) -> Sequence[str]:
+def _concat(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     param = layer.message.message("concat_param")
     inputs = [net.tensor(b) for b in layer.bottoms]
     axis = integer(param, "axis", integer(param, "concat_dim", 1), -16)
@@ -218,7 +218,7 @@ def _concat(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Slice")
-def _slice(net: Net, layer: Layer) -> Sequence[str]:
+def _slice(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("slice_param")
     axis = integer(param, "axis", integer(param, "slice_dim", 1), -16)
     place = axis_of(net.builder.shape(x), axis)
@@ -237,7 +237,7 @@ def _slice(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Split Dropout")
-def _alias(net: Net, layer: Layer) -> Sequence[str]:
+def _alias(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     """Copies nothing in inference, so no operator."""
     if not layer.bottoms:
         raise GraphError("a bottom is missing")
@@ -245,14 +245,14 @@ def _alias(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Softmax SoftmaxWithLoss")
-def _softmax(net: Net, layer: Layer) -> Sequence[str]:
+def _softmax(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = first(net, layer)
     axis = integer(layer.message.message("softmax_param"), "axis", 1, -16)
     return emit(net, layer, "softmax", [x], axis=axis_of(net.builder.shape(x), axis))
 
 
 @layer_types("Flatten")
-def _flatten(net: Net, layer: Layer) -> Sequence[str]:
+def _flatten(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("flatten_param")
     shape = blob_shape(net.builder.shape(x))
     start = integer(param, "axis", 1, -16) % len(shape)
@@ -262,7 +262,7 @@ def _flatten(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Reshape")
-def _reshape(net: Net, layer: Layer) -> Sequence[str]:
+def _reshape(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x, param = first(net, layer), layer.message.message("reshape_param")
     shape = blob_shape(net.builder.shape(x))
     wanted = list(integers(param.message("shape"), "dim", -1))
@@ -283,7 +283,7 @@ def _reshape(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Permute")
-def _permute(net: Net, layer: Layer) -> Sequence[str]:
+def _permute(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = first(net, layer)
     shape = net.builder.shape(x)
     order = list(integers(layer.message.message("permute_param"), "order"))
@@ -295,13 +295,13 @@ def _permute(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("ShuffleChannel")
-def _shuffle(net: Net, layer: Layer) -> Sequence[str]:
+def _shuffle(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     groups = integer(layer.message.message("shuffle_channel_param"), "group", 1, 1)
     return emit(net, layer, "channel_shuffle", [image(net, layer)], groups=groups)
 
 
 @layer_types("Crop")
-def _crop(net: Net, layer: Layer) -> Sequence[str]:
+def _crop(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = first(net, layer)
     shape, like = (
         blob_shape(net.builder.shape(x)),
@@ -315,7 +315,7 @@ def _crop(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Interp Upsample")
-def _interp(net: Net, layer: Layer) -> Sequence[str]:
+def _interp(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     x = image(net, layer)
     h, w = net.builder.shape(x)[1:3]
     if layer.type == "Upsample":
@@ -332,7 +332,7 @@ def _interp(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("ArgMax")
-def _arg_max(net: Net, layer: Layer) -> Sequence[str]:
+def _arg_max(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     param, x = layer.message.message("argmax_param"), first(net, layer)
     if "axis" not in param.fields:
         raise GraphError("argmax without an axis is not read")
@@ -341,7 +341,7 @@ def _arg_max(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("PriorBox")
-def _prior_box(net: Net, layer: Layer) -> Sequence[str]:
+def _prior_box(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     """Boxes of every cell: each size, and each aspect ratio of it (SSD, Liu et al. 2016)."""
     param, x = layer.message.message("prior_box_param"), image(net, layer)
     h, w = net.builder.shape(x)[1:3]
@@ -355,7 +355,7 @@ def _prior_box(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("DetectionOutput")
-def _detection_output(net: Net, layer: Layer) -> Sequence[str]:
+def _detection_output(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
     """At most keep_top_k rows (image, label, score, box); fewer where the image shows less."""
     param = layer.message.message("detection_output_param")
     inputs = [net.tensor(b) for b in layer.bottoms]

@@ -13,31 +13,25 @@ from typing import Any
 from perfmodel.errors import GraphError
 from perfmodel.formats.caffe.prototxt import Message
 from perfmodel.formats.limits import MAX_DIM, check_shape, shorten
+from perfmodel.formats.net import BlobNet, NamedLayer
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ops import Shape
 
 
-@dataclass(frozen=True)
-class Layer:
+@dataclass(frozen=True, kw_only=True)
+class CaffeLayer(NamedLayer):
     """One layer of the file; its parameters are messages inside `message`."""
 
-    line: int
-    type: str
-    name: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
     message: Message
 
 
-class Net:
+class CaffeNet(BlobNet):
     """The graph so far, and which tensor each blob is (an in-place layer redefines its blob)."""
 
     def __init__(self, builder: GraphBuilder) -> None:
-        self.builder = builder
-        self._blobs: dict[str, str] = {}
+        super().__init__(builder)
         self._read: set[str] = set()
-        self._numbers: dict[str, int] = {}
 
     def add_input(self, name: str, shape: Shape | None, override: Sequence[int] | None) -> None:
         """An input of Caffe's shape, or of the caller's (already NHWC)."""
@@ -55,21 +49,15 @@ class Net:
         check_shape(held)
         self.define(name, self.builder.input(held, self.fresh(name)))
 
-    def define(self, blob: str, tensor: str) -> None:
-        """Say that `blob` is held by `tensor` from here on."""
-        self._blobs[blob] = tensor
-
     def tensor(self, blob: str) -> str:
-        """Name of the tensor that holds a blob."""
+        """Name of the tensor that holds a blob, for a layer that reads it."""
         found = self.held(blob)
         self._read.add(found)
         return found
 
     def held(self, blob: str) -> str:
         """The same, for a layer that only gives it another name."""
-        if blob not in self._blobs:
-            raise GraphError(f"blob {shorten(blob)!r} is read before any layer makes it")
-        return self._blobs[blob]
+        return super().tensor(blob)
 
     def outputs(self) -> list[str]:
         """Tensors that blobs hold at the end and no layer reads."""
@@ -79,20 +67,8 @@ class Net:
         inputs = set(self.builder.inputs)
         return [t for t in ends if t not in inputs] or ends
 
-    def fresh(self, name: str) -> str:
-        """`name`, or with a number behind it where it is taken."""
-        base = name
-        while name in self.builder.tensors:
-            self._numbers[base] = self._numbers.get(base, 0) + 1
-            name = f"{base}_{self._numbers[base]}"
-        return name
 
-    def weights(self, layer: Layer, what: str, shape: Sequence[int]) -> str:
-        """A constant of a layer."""
-        return self.builder.constant(tuple(shape), self.fresh(f"{layer.name}/{what}"))
-
-
-Converter = Callable[[Net, Layer], Sequence[str]]
+Converter = Callable[[CaffeNet, CaffeLayer], Sequence[str]]
 
 LAYERS: dict[str, Converter] = {}
 """How each layer type becomes operators; gives the tensors of the layer's outputs."""
@@ -174,14 +150,16 @@ def pair(message: Message, name: str, short: str, default: int, least: int) -> t
     return found
 
 
-def first(net: Net, layer: Layer) -> str:
+def first(net: CaffeNet, layer: CaffeLayer) -> str:
     """The tensor of the first bottom."""
     if not layer.bottoms:
         raise GraphError("a bottom is missing")
     return net.tensor(layer.bottoms[0])
 
 
-def emit(net: Net, layer: Layer, kind: str, inputs: Sequence[str], **attrs: Any) -> Sequence[str]:
+def emit(
+    net: CaffeNet, layer: CaffeLayer, kind: str, inputs: Sequence[str], **attrs: Any
+) -> Sequence[str]:
     """Append the op whose results are the layer's tops."""
     names = [net.fresh(top) for top in layer.tops] if kind == "split" else []
     name = layer.name
@@ -192,7 +170,7 @@ def emit(net: Net, layer: Layer, kind: str, inputs: Sequence[str], **attrs: Any)
     return net.builder.add_op(kind, inputs, attrs, name, names)
 
 
-def image(net: Net, layer: Layer) -> str:
+def image(net: CaffeNet, layer: CaffeLayer) -> str:
     """The tensor of the first bottom, which must have four axes."""
     x = first(net, layer)
     if len(net.builder.shape(x)) != 4:

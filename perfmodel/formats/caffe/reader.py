@@ -12,7 +12,7 @@ from pathlib import Path
 
 import perfmodel.formats.caffe.layers  # noqa: F401 (it fills LAYERS)
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.formats.caffe.net import LAYERS, Layer, Net, dims_of
+from perfmodel.formats.caffe.net import LAYERS, CaffeLayer, CaffeNet, dims_of
 from perfmodel.formats.caffe.prototxt import Message, read_prototxt
 from perfmodel.formats.limits import MAX_OPS, check_shape, shorten
 from perfmodel.graph.builder import GraphBuilder
@@ -78,7 +78,7 @@ def read_caffe(path: str | os.PathLike[str], *, input_shape: Sequence[int] | Non
     """
     root = read_prototxt(path)
     layers = _layers(path, root)
-    net = Net(GraphBuilder(Path(path).stem))
+    net = CaffeNet(GraphBuilder(Path(path).stem))
     _add_inputs(path, net, root, layers, input_shape)
     for layer in layers:
         if layer.type in DATA_TYPES or layer.type == "Input":
@@ -98,7 +98,7 @@ def read_caffe(path: str | os.PathLike[str], *, input_shape: Sequence[int] | Non
         raise ModelFileError(path, "whole graph", shorten(error.message, 300)) from None
 
 
-def _layers(path: object, root: Message) -> list[Layer]:
+def _layers(path: object, root: Message) -> list[CaffeLayer]:
     found = root.messages("layer") or root.messages("layers")
     if not found:
         raise ModelFileError(path, "line 1", "no layers: not a Caffe network")
@@ -117,7 +117,7 @@ def _layers(path: object, root: Message) -> list[Layer]:
         kind = OLD_TYPES.get(kind, kind)
         if not kind:
             raise ModelFileError(path, f"line {message.line}", "a layer without a type")
-        layer = Layer(
+        layer = CaffeLayer(
             line=message.line,
             type=kind,
             name=message.text("name") or kind,
@@ -139,9 +139,9 @@ def _in_test_phase(message: Message) -> bool:
 
 def _add_inputs(
     path: object,
-    net: Net,
+    net: CaffeNet,
     root: Message,
-    layers: Sequence[Layer],
+    layers: Sequence[CaffeLayer],
     override: Sequence[int] | None,
 ) -> None:
     """Inputs from fields of the network, from Input layers, or in place of a data layer."""
@@ -175,7 +175,7 @@ def _named_inputs(root: Message) -> list[tuple[str, Shape | None, str]]:
     return result
 
 
-def _layer_inputs(layers: Sequence[Layer]) -> list[tuple[str, Shape | None, str]]:
+def _layer_inputs(layers: Sequence[CaffeLayer]) -> list[tuple[str, Shape | None, str]]:
     """Tops of Input layers, and the first top of data layers, whose size the file does not give."""
     result: list[tuple[str, Shape | None, str]] = []
     for layer in layers:
@@ -194,7 +194,7 @@ def _shape(message: Message) -> Shape:
     return dims_of(message, "dim")
 
 
-def _convert(net: Net, layer: Layer) -> None:
+def _convert(net: CaffeNet, layer: CaffeLayer) -> None:
     if layer.type in TRAINING_TYPES:
         return
     if layer.type.endswith("Loss") and layer.type != "SoftmaxWithLoss":
@@ -215,6 +215,6 @@ def _convert(net: Net, layer: Layer) -> None:
         raise GraphError(f"more than {MAX_OPS} operators")
 
 
-def _at(path: object, layer: Layer, reason: str, hint: str = "") -> ModelFileError:
+def _at(path: object, layer: CaffeLayer, reason: str, hint: str = "") -> ModelFileError:
     where = f"line {layer.line} ({shorten(layer.type, 40)} {shorten(layer.name, 60)!r})"
     return ModelFileError(path, where, shorten(reason, 300), hint)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FAN
 from perfmodel.formats.ncnn.net import (
-    Layer,
-    Net,
+    NcnnLayer,
+    NcnnNet,
     emit,
     from_mat_order,
     in_mat_order,
@@ -87,7 +87,7 @@ CAST_DTYPES = ("float32", "float32", "float16", "int8", "bfloat16")
 
 
 @layer_types(" ".join(UNARY_TYPES))
-def _unary(net: Net, layer: Layer) -> Sequence[str]:
+def _unary(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind = UNARY_TYPES[layer.type]
     dtype = {"quantize": "int8", "dequantize": "float32"}.get(kind, "")
     if kind == "clip" and (layer.real(0, -1), layer.real(1, -1)) == (0, 6):
@@ -96,19 +96,19 @@ def _unary(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("ReLU")
-def _relu(net: Net, layer: Layer) -> Sequence[str]:
+def _relu(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind = "leaky_relu" if layer.real(0, 0.0) else "relu"
     return emit(net, layer, kind, [one_input(net, layer)])
 
 
 @layer_types("PReLU")
-def _prelu(net: Net, layer: Layer) -> Sequence[str]:
+def _prelu(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     slopes = net.weights(layer, "slopes", (layer.integer(0, 0),))
     return emit(net, layer, "prelu", [one_input(net, layer), slopes])
 
 
 @layer_types("UnaryOp")
-def _unary_op(net: Net, layer: Layer) -> Sequence[str]:
+def _unary_op(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind = layer.integer(0, 0)
     if not 0 <= kind < len(UNARY_OPS):
         raise GraphError(f"unknown op_type {kind}")
@@ -116,7 +116,7 @@ def _unary_op(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Cast")
-def _cast(net: Net, layer: Layer) -> Sequence[str]:
+def _cast(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind = layer.integer(1, 0)
     if not 0 <= kind < len(CAST_DTYPES):
         raise GraphError(f"unknown type_to {kind}")
@@ -124,7 +124,7 @@ def _cast(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Power")
-def _power(net: Net, layer: Layer) -> Sequence[str]:
+def _power(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     if layer.real(0, 1.0) == 1.0:
         return emit(net, layer, "scale", [x])
@@ -133,7 +133,7 @@ def _power(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("BinaryOp")
-def _binary_op(net: Net, layer: Layer) -> Sequence[str]:
+def _binary_op(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind = layer.integer(0, 0)
     if not 0 <= kind < len(BINARY_OPS):
         raise GraphError(f"unknown op_type {kind}")
@@ -148,7 +148,7 @@ def _binary_op(net: Net, layer: Layer) -> Sequence[str]:
     return emit(net, layer, BINARY_OPS[kind], inputs, activation="none")
 
 
-def _broadcast_outer(net: Net, layer: Layer, inputs: list[str]) -> list[str]:
+def _broadcast_outer(net: NcnnNet, layer: NcnnLayer, inputs: list[str]) -> list[str]:
     """Give the smaller operand the axes that ncnn aligns it with.
 
     ncnn (wiki: binaryop-broadcasting) first aligns a smaller blob with the outer axes: a vector
@@ -170,7 +170,7 @@ def _broadcast_outer(net: Net, layer: Layer, inputs: list[str]) -> list[str]:
 
 
 @layer_types("Eltwise")
-def _eltwise(net: Net, layer: Layer) -> Sequence[str]:
+def _eltwise(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kinds = ("mul", "add", "maximum")
     kind = layer.integer(0, 0)
     if not 0 <= kind < len(kinds) or not 2 <= len(layer.bottoms) <= MAX_FAN:

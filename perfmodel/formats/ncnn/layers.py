@@ -1,4 +1,4 @@
-"""ncnn layers with weights: convolutions, matrix products, attention, pooling, normalisation.
+"""ncnn layers over images: convolutions, pooling, normalisation; constants.
 
 Parameter numbers and defaults are those of `load_param` in Tencent/ncnn, src/layer/*.cpp.
 """
@@ -12,8 +12,8 @@ from perfmodel.errors import GraphError
 from perfmodel.formats.ncnn.net import (
     ABSENT,
     SAME_LOWER,
-    Layer,
-    Net,
+    NcnnLayer,
+    NcnnNet,
     emit,
     layer_types,
     mat_shape,
@@ -23,7 +23,7 @@ from perfmodel.graph.ir import Tensor
 from perfmodel.graph.ops import Shape, same_pads
 
 
-def activation(layer: Layer) -> str:
+def activation(layer: NcnnLayer) -> str:
     """Name of the fused activation (parameter 9, with its own parameters in 10)."""
     kind = layer.integer(9, 0)
     names = ("none", "relu", "leaky_relu", "clip", "sigmoid", "mish", "hard_swish")
@@ -35,7 +35,7 @@ def activation(layer: Layer) -> str:
 
 
 def padding(
-    layer: Layer,
+    layer: NcnnLayer,
     shape: Shape,
     kernel: tuple[int, int],
     stride: tuple[int, int],
@@ -57,7 +57,7 @@ def padding(
     return (top, bottom, left, right)
 
 
-def window(layer: Layer, width_key: int, height_key: int, default: int) -> tuple[int, int]:
+def window(layer: NcnnLayer, width_key: int, height_key: int, default: int) -> tuple[int, int]:
     """A (height, width) pair; the height defaults to the width."""
     width = layer.integer(width_key, default)
     pair = (layer.integer(height_key, width), width)
@@ -66,7 +66,9 @@ def window(layer: Layer, width_key: int, height_key: int, default: int) -> tuple
     return pair
 
 
-def filters(net: Net, layer: Layer, kernel: tuple[int, int], groups: int) -> tuple[str, list[str]]:
+def filters(
+    net: NcnnNet, layer: NcnnLayer, kernel: tuple[int, int], groups: int
+) -> tuple[str, list[str]]:
     """Weights (and bias) of a convolution; gives dtype of the result and the names."""
     cout, size = layer.integer(0, 0), layer.integer(6, 0)
     per_channel = cout * kernel[0] * kernel[1]
@@ -82,7 +84,7 @@ def filters(net: Net, layer: Layer, kernel: tuple[int, int], groups: int) -> tup
 
 
 @layer_types("Convolution ConvolutionDepthWise")
-def _convolution(net: Net, layer: Layer) -> Sequence[str]:
+def _convolution(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     if layer.integer(19, 0):
         raise GraphError("convolutions with computed weights (dynamic_weight) are not read")
@@ -105,7 +107,7 @@ def _convolution(net: Net, layer: Layer) -> Sequence[str]:
     return emit(net, layer, "conv2d", [x, *names], dtype, **attrs)
 
 
-def _flat_convolution(net: Net, layer: Layer, x: str) -> Sequence[str]:
+def _flat_convolution(net: NcnnNet, layer: NcnnLayer, x: str) -> Sequence[str]:
     """A 1x1 convolution of a flat blob runs as a fully connected layer in ncnn."""
     dtype, (weights, *bias) = filters(net, layer, (1, 1), 1)
     cout, _, _, cin = net.builder.shape(weights)
@@ -116,7 +118,7 @@ def _flat_convolution(net: Net, layer: Layer, x: str) -> Sequence[str]:
 
 
 @layer_types("Deconvolution DeconvolutionDepthWise")
-def _deconvolution(net: Net, layer: Layer) -> Sequence[str]:
+def _deconvolution(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     kernel, stride = window(layer, 1, 11, 0), window(layer, 3, 13, 1)
     dilation = window(layer, 2, 12, 1)
@@ -137,124 +139,8 @@ def _deconvolution(net: Net, layer: Layer) -> Sequence[str]:
     return emit(net, layer, "transpose_conv2d", [x, *names], dtype, **attrs)
 
 
-@layer_types("InnerProduct")
-def _inner_product(net: Net, layer: Layer) -> Sequence[str]:
-    x = one_input(net, layer)
-    out, size, int8 = layer.integer(0, 0), layer.integer(2, 0), layer.integer(8, 0)
-    if out < 1 or size < 1 or size % out:
-        raise GraphError(f"{size} weights do not fit {out} outputs")
-    names = [net.weights(layer, "weights", (out, size // out), "int8" if int8 else "float32")]
-    if layer.integer(1, 0):
-        names.append(net.weights(layer, "bias", (out,), "float32"))
-    shape = net.builder.shape(x)
-    rows = len(shape) == 3 and shape[-1] == size // out  # ncnn: a matrix keeps its rows
-    attrs = {"activation": activation(layer), "keep_dims": rows}
-    return emit(net, layer, "fully_connected", [x, *names], "float32", **attrs)
-
-
-@layer_types("Gemm")
-def _gemm(net: Net, layer: Layer) -> Sequence[str]:
-    """alpha * A * B + beta * C; a constant B makes it a fully connected layer."""
-    rows, columns, inner = layer.integer(7, 0), layer.integer(8, 0), layer.integer(9, 0)
-    dynamic = iter([net.tensor(b) for b in layer.bottoms])
-    trans_a, trans_b = bool(layer.integer(2, 0)), bool(layer.integer(3, 0))
-    dtype = "int8" if layer.integer(18, 0) else "float32"
-    try:
-        a = _constant_matrix(net, layer, "a", 4, (rows, inner), trans_a, dtype) or next(dynamic)
-        weights = layer.integer(5, 0)
-        if weights and not trans_a and len(net.builder.shape(a)) <= 3:
-            b = net.weights(layer, "weights", (columns, inner), dtype)
-        else:
-            b = _constant_matrix(net, layer, "b", 5, (inner, columns), trans_b, dtype)
-            weights, b = 0, b or next(dynamic)
-    except StopIteration:
-        raise GraphError("an input matrix is missing") from None
-    c = _gemm_bias(net, layer, rows, columns, list(dynamic))
-    if len(net.builder.shape(a)) == 2 and not net.builder.tensors[a].constant:
-        a = net.builder.reshape(a, (net.batch, 1, net.builder.shape(a)[1]))
-    if weights:
-        return emit(net, layer, "fully_connected", [a, b, *c], activation="none", keep_dims=True)
-    return emit(net, layer, "matmul", [a, b, *c], transpose_a=trans_a, transpose_b=trans_b)
-
-
-def _constant_matrix(
-    net: Net, layer: Layer, what: str, key: int, size: tuple[int, int], swap: bool, dtype: str
-) -> str:
-    if not layer.integer(key, 0):
-        return ""
-    return net.weights(layer, what, (1, *(size[::-1] if swap else size)), dtype)
-
-
-def _gemm_bias(net: Net, layer: Layer, rows: int, columns: int, dynamic: list[str]) -> list[str]:
-    if not layer.integer(6, 0):
-        return dynamic[:1]
-    shapes: dict[int, tuple[int, ...]] = {
-        -1: (),
-        0: (1,),
-        1: (rows,),
-        2: (rows, 1),
-        3: (rows, columns),
-        4: (columns,),
-    }
-    kind = layer.integer(10, 0)
-    if kind not in shapes:
-        raise GraphError(f"unknown constant_broadcast_type_C {kind}")
-    return [net.weights(layer, "bias", shapes[kind])] if kind >= 0 else []
-
-
-@layer_types("MatMul")
-def _matmul(net: Net, layer: Layer) -> Sequence[str]:
-    inputs = [net.tensor(b) for b in layer.bottoms[:2]]
-    return emit(net, layer, "matmul", inputs, transpose_b=bool(layer.integer(0, 0)))
-
-
-@layer_types("MultiHeadAttention")
-def _attention(net: Net, layer: Layer) -> Sequence[str]:
-    """The real operators: projections of q, k, v, scores, softmax, mix, output projection.
-
-    ncnn's projections write head by head, so splitting and joining heads are reshapes only.
-    """
-    b = net.builder
-    q, k, v = ([net.tensor(x) for x in layer.bottoms[:3]] * 3)[:3] if layer.bottoms else [""] * 3
-    if not q:
-        raise GraphError("an input is missing")
-    if len(layer.bottoms) == 2:
-        v = k
-    width, heads = layer.integer(0, 0), layer.integer(1, 1)
-    if width < 1 or heads < 1 or width % heads:
-        raise GraphError(f"{width} features do not divide into {heads} heads")
-    per_head = width // heads
-
-    def project(x: str, what: str, out: int) -> str:
-        weights = net.weights(layer, f"{what}/weights", (out, b.shape(x)[-1]))
-        bias = net.weights(layer, f"{what}/bias", (out,))
-        attrs = {"activation": "none", "keep_dims": True}
-        return b.add_op("fully_connected", [x, weights, bias], attrs, f"{layer.name}/{what}")[0]
-
-    def split_heads(x: str, what: str) -> str:
-        batch, length, _ = b.shape(x)
-        return b.reshape(x, (batch, heads, length, per_head), f"{layer.name}/{what}_heads")
-
-    if any(len(b.shape(x)) != 3 for x in (q, k, v)):
-        raise GraphError("attention needs (length, features) blobs")
-    queries = split_heads(project(q, "query", width), "query")
-    keys = split_heads(project(k, "key", width), "key")
-    values = split_heads(project(v, "value", width), "value")
-    scores = b.op("matmul", queries, keys, name=f"{layer.name}/scores", transpose_b=True)
-    if layer.integer(5, 0) and len(layer.bottoms) > 1:
-        mask = net.tensor(layer.bottoms[-1])
-        scores = b.binary("add", scores, mask, name=f"{layer.name}/mask")
-    shares = b.op("softmax", scores, name=f"{layer.name}/softmax", axis=3)
-    mixed = b.op("matmul", shares, values, name=f"{layer.name}/mix")
-    joined = b.reshape(mixed, (*b.shape(q)[:2], width), f"{layer.name}/join_heads")
-    weights = net.weights(layer, "output/weights", (b.shape(q)[-1], width))
-    bias = net.weights(layer, "output/bias", (b.shape(q)[-1],))
-    attrs = {"activation": "none", "keep_dims": True}
-    return b.add_op("fully_connected", [joined, weights, bias], attrs, layer.name, layer.tops)
-
-
 @layer_types("Pooling")
-def _pooling(net: Net, layer: Layer) -> Sequence[str]:
+def _pooling(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     if len(shape) != 4:
@@ -274,7 +160,7 @@ def _pooling(net: Net, layer: Layer) -> Sequence[str]:
 
 
 def _pool_pads(
-    layer: Layer, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]
+    layer: NcnnLayer, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     mode, left = layer.integer(5, 0), layer.integer(3, 0)
     top, right = layer.integer(13, left), layer.integer(14, left)
@@ -293,7 +179,7 @@ def _pool_pads(
     return (*pads[0], *pads[1])
 
 
-def _adaptive_window(layer: Layer, shape: Shape) -> dict[str, Any]:
+def _adaptive_window(layer: NcnnLayer, shape: Shape) -> dict[str, Any]:
     """Windows of adaptive pooling, equal where the size divides, else the nearest equal ones."""
     out_w = layer.integer(8, 0)
     sizes = [layer.integer(18, out_w), out_w]
@@ -306,14 +192,14 @@ def _adaptive_window(layer: Layer, shape: Shape) -> dict[str, Any]:
 
 
 @layer_types("BatchNorm")
-def _batch_norm(net: Net, layer: Layer) -> Sequence[str]:
+def _batch_norm(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     channels = layer.integer(0, 0)
     names = [net.weights(layer, w, (channels,)) for w in ("slope", "mean", "variance", "bias")]
     return emit(net, layer, "batch_norm", [one_input(net, layer), *names])
 
 
 @layer_types("Scale")
-def _scale(net: Net, layer: Layer) -> Sequence[str]:
+def _scale(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     size = layer.integer(0, 0)
     if size == ABSENT:  # the factors are a second input
         factors = [net.tensor(b) for b in layer.bottoms]
@@ -325,13 +211,13 @@ def _scale(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Bias")
-def _bias(net: Net, layer: Layer) -> Sequence[str]:
+def _bias(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     bias = net.weights(layer, "bias", (layer.integer(0, 0),))
     return emit(net, layer, "add", [one_input(net, layer), bias], activation="none")
 
 
 @layer_types("LayerNorm RMSNorm")
-def _layer_norm(net: Net, layer: Layer) -> Sequence[str]:
+def _layer_norm(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     names = []
     if layer.integer(2, 1):
         what = ("gamma",) if layer.type == "RMSNorm" else ("gamma", "beta")
@@ -340,7 +226,7 @@ def _layer_norm(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("InstanceNorm GroupNorm MVN")
-def _feature_norm(net: Net, layer: Layer) -> Sequence[str]:
+def _feature_norm(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     kind, channels, affine = "instance_norm", layer.integer(0, 0), layer.integer(2, 1)
     attrs: dict[str, Any] = {}
     if layer.type == "GroupNorm":
@@ -352,51 +238,20 @@ def _feature_norm(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Normalize")
-def _normalize(net: Net, layer: Layer) -> Sequence[str]:
+def _normalize(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     size = layer.integer(3, 0)
     scale = [net.weights(layer, "scale", (size,))] if size else []
     return emit(net, layer, "l2_norm", [one_input(net, layer), *scale])
 
 
 @layer_types("LRN")
-def _lrn(net: Net, layer: Layer) -> Sequence[str]:
+def _lrn(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     region = "within" if layer.integer(0, 0) else "across"
     return emit(net, layer, "lrn", [one_input(net, layer)], size=layer.integer(1, 5), region=region)
 
 
-@layer_types("LSTM GRU RNN")
-def _recurrent(net: Net, layer: Layer) -> Sequence[str]:
-    """Input (time, features); weights (gates, in), (gates, out) and bias for each direction."""
-    x = one_input(net, layer)
-    if len(layer.bottoms) != 1 or len(layer.tops) != 1:
-        raise GraphError("recurrent layers with states as inputs or outputs are not read")
-    out, size = layer.integer(0, 0), layer.integer(1, 0)
-    directions = 2 if layer.integer(2, 0) == 2 else 1
-    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[layer.type]
-    hidden = layer.integer(3, 0) or out if layer.type == "LSTM" else out
-    rows = gates * hidden * directions
-    if out < 1 or rows < 1 or size % rows:
-        raise GraphError(f"{size} weights do not fit {out} outputs")
-    biases = {"LSTM": 4, "GRU": 4, "RNN": 1}[layer.type]
-    names = [
-        net.weights(layer, "weights", (rows, size // rows)),
-        net.weights(layer, "recurrent", (rows, out)),
-        net.weights(layer, "bias", (directions * hidden * biases,)),
-    ]
-    if hidden != out:
-        names.append(net.weights(layer, "projection", (directions * out, hidden)))
-    attrs: dict[str, Any] = {"hidden": out, "directions": directions, "return_sequences": True}
-    return emit(net, layer, layer.type.lower(), [x, *names], time_major=False, **attrs)
-
-
-@layer_types("Embed")
-def _embed(net: Net, layer: Layer) -> Sequence[str]:
-    table = net.weights(layer, "table", (layer.integer(1, 0), layer.integer(0, 0)))
-    return emit(net, layer, "gather", [table, one_input(net, layer)], axis=0)
-
-
 @layer_types("MemoryData")
-def _memory_data(net: Net, layer: Layer) -> Sequence[str]:
+def _memory_data(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     sizes = [
         s
         for s in (

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfmodel.errors import GraphError
+from perfmodel.formats.net import BlobNet, NamedLayer
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ops import Shape
@@ -24,15 +25,10 @@ ABSENT = -233
 SAME_LOWER = -234
 
 
-@dataclass(frozen=True)
-class Layer:
+@dataclass(frozen=True, kw_only=True)
+class NcnnLayer(NamedLayer):
     """One line of a .param file; `hints` are output shapes the file gives (may be empty)."""
 
-    line: int
-    type: str
-    name: str
-    bottoms: tuple[str, ...]
-    tops: tuple[str, ...]
     params: dict[int, Value]
     hints: tuple[Shape, ...] = ()
 
@@ -66,43 +62,22 @@ class Layer:
         return len(value) if isinstance(value, tuple) else 1
 
 
-class Net:
-    """The graph so far: the builder, and which tensor each blob is."""
+class NcnnNet(BlobNet):
+    """The graph so far, its batch, and whether the file's shape hints still hold."""
 
     def __init__(self, builder: GraphBuilder, hints_hold: bool) -> None:
-        self.builder = builder
+        super().__init__(builder)
         self.hints_hold = hints_hold
         self.batch = 1
-        self._blobs: dict[str, str] = {}
 
     def define(self, blob: str, tensor: str) -> None:
         """Say that `blob` is held by `tensor` (an alias where a layer copies nothing)."""
         if blob in self._blobs:
             raise GraphError(f"blob {blob!r} is made twice")
-        self._blobs[blob] = tensor
-
-    def tensor(self, blob: str) -> str:
-        """Name of the tensor that holds a blob."""
-        if blob not in self._blobs:
-            raise GraphError(f"blob {blob!r} is read before any layer makes it")
-        return self._blobs[blob]
-
-    def shape(self, blob: str) -> Shape:
-        """Shape of a blob."""
-        return self.builder.shape(self.tensor(blob))
-
-    def weights(self, layer: Layer, what: str, shape: Sequence[int], dtype: str = "") -> str:
-        """A constant of a layer; the name gives way where the file uses it already."""
-        name = base = f"{layer.name}/{what}"
-        number = 1
-        while name in self.builder.tensors:
-            name, number = f"{base}_{number}", number + 1
-        if min(shape, default=1) < 0:
-            raise GraphError(f"{what} of shape {tuple(shape)}")
-        return self.builder.constant(tuple(shape), name, dtype)
+        super().define(blob, tensor)
 
 
-Converter = Callable[[Net, Layer], Sequence[str]]
+Converter = Callable[[NcnnNet, NcnnLayer], Sequence[str]]
 
 LAYERS: dict[str, Converter] = {}
 """How each layer type becomes operators; gives the tensors of the layer's outputs."""
@@ -145,7 +120,7 @@ def from_mat_order(batch: int, sizes: Sequence[int]) -> Shape:
     return mat_shape(batch, *reversed(sizes)) if sizes else (batch, 1)
 
 
-def one_input(net: Net, layer: Layer) -> str:
+def one_input(net: NcnnNet, layer: NcnnLayer) -> str:
     """The tensor of the first input."""
     if not layer.bottoms:
         raise GraphError("an input is missing")
@@ -153,7 +128,7 @@ def one_input(net: Net, layer: Layer) -> str:
 
 
 def emit(
-    net: Net, layer: Layer, kind: str, inputs: Sequence[str], dtype: str = "", **attrs: Any
+    net: NcnnNet, layer: NcnnLayer, kind: str, inputs: Sequence[str], dtype: str = "", **attrs: Any
 ) -> Sequence[str]:
     """Append the op whose results are the layer's outputs."""
     return net.builder.add_op(kind, inputs, attrs, layer.name, layer.tops, dtype)

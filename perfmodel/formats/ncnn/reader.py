@@ -13,6 +13,7 @@ from pathlib import Path
 
 import perfmodel.formats.ncnn.elementwise
 import perfmodel.formats.ncnn.layers
+import perfmodel.formats.ncnn.products
 import perfmodel.formats.ncnn.shapes  # noqa: F401 (it fills LAYERS)
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.limits import (
@@ -24,7 +25,7 @@ from perfmodel.formats.limits import (
     check_shape,
     shorten,
 )
-from perfmodel.formats.ncnn.net import LAYERS, Layer, Net, Value, mat_shape
+from perfmodel.formats.ncnn.net import LAYERS, NcnnLayer, NcnnNet, Value, mat_shape
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 
@@ -55,7 +56,7 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None
     inputs = [layer for layer in layers if layer.type == "Input"]
     if input_shape is not None and len(inputs) != 1:
         raise ModelFileError(path, "Input layers", f"input_shape needs one, found {len(inputs)}")
-    net = Net(GraphBuilder(Path(path).stem), hints_hold=sized)
+    net = NcnnNet(GraphBuilder(Path(path).stem), hints_hold=sized)
     for layer in layers:
         try:
             if layer.type == "Input":
@@ -84,7 +85,7 @@ def shape_hints(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def read_layers(path: str | os.PathLike[str]) -> tuple[Layer, ...]:
+def read_layers(path: str | os.PathLike[str]) -> tuple[NcnnLayer, ...]:
     """The lines of a .param file, parsed and counted, not yet connected."""
     lines = _lines(path)
     if lines[0].strip() != MAGIC:
@@ -136,7 +137,7 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 
-def _parse_layer(path: object, number: int, text: str) -> Layer:
+def _parse_layer(path: object, number: int, text: str) -> NcnnLayer:
     where = f"line {number}"
     words = text.split()
     if len(words) < 4 or not _is_count(words[2]) or not _is_count(words[3]):
@@ -156,7 +157,7 @@ def _parse_layer(path: object, number: int, text: str) -> Layer:
     for word in words[end:]:
         key, value = _parse_param(path, where, word)
         params[key] = value
-    return Layer(
+    return NcnnLayer(
         line=number,
         type=words[0],
         name=words[1],
@@ -210,7 +211,7 @@ def _hints(path: object, where: str, value: Value, tops: int) -> tuple[tuple[int
     return tuple(shapes)
 
 
-def _add_input(net: Net, layer: Layer, override: Sequence[int] | None) -> str:
+def _add_input(net: NcnnNet, layer: NcnnLayer, override: Sequence[int] | None) -> str:
     shape = _input_shape(net, layer)
     if override is not None:
         if shape and tuple(override) != shape:
@@ -227,7 +228,7 @@ def _add_input(net: Net, layer: Layer, override: Sequence[int] | None) -> str:
     return net.builder.input(shape, layer.tops[0])
 
 
-def _input_shape(net: Net, layer: Layer) -> tuple[int, ...]:
+def _input_shape(net: NcnnNet, layer: NcnnLayer) -> tuple[int, ...]:
     """Size of an input from the layer, its hints, or the table of ncnn's benchmark."""
     w, h, c = layer.integer(0, 0), layer.integer(1, 0), layer.integer(2, 0)
     if layer.integer(11, 0):
@@ -240,7 +241,7 @@ def _input_shape(net: Net, layer: Layer) -> tuple[int, ...]:
     return BENCHNCNN_INPUTS.get(net.builder.name, ())
 
 
-def _convert(net: Net, layer: Layer) -> Sequence[str]:
+def _convert(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     converter = LAYERS.get(layer.type)
     if converter is None:
         return _custom(net, layer)
@@ -250,7 +251,7 @@ def _convert(net: Net, layer: Layer) -> Sequence[str]:
     return tops
 
 
-def _custom(net: Net, layer: Layer) -> Sequence[str]:
+def _custom(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """A layer type we do not know: named, with the shapes the file gives for it."""
     if len(layer.hints) != len(layer.tops) or not net.hints_hold:
         raise GraphError(
@@ -261,7 +262,7 @@ def _custom(net: Net, layer: Layer) -> Sequence[str]:
     return net.builder.add_op("custom", inputs, attrs, layer.name, layer.tops)
 
 
-def _outputs(net: Net, layers: Sequence[Layer]) -> list[str]:
+def _outputs(net: NcnnNet, layers: Sequence[NcnnLayer]) -> list[str]:
     """Tensors of the blobs that no layer reads; a closing Noop stands for all it gathers."""
     read = {blob for layer in layers for blob in layer.bottoms}
     closing = {
@@ -277,6 +278,6 @@ def _outputs(net: Net, layers: Sequence[Layer]) -> list[str]:
     return list(dict.fromkeys(ends))
 
 
-def _at(path: object, layer: Layer, error: GraphError) -> ModelFileError:
+def _at(path: object, layer: NcnnLayer, error: GraphError) -> ModelFileError:
     where = f"line {layer.line} ({layer.type} {shorten(layer.name, 60)!r})"
     return ModelFileError(path, where, shorten(error.message, 300), error.hint)

@@ -10,8 +10,8 @@ from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_DIM
 from perfmodel.formats.ncnn.net import (
     ABSENT,
-    Layer,
-    Net,
+    NcnnLayer,
+    NcnnNet,
     axis_of,
     emit,
     from_mat_order,
@@ -30,19 +30,19 @@ RESHAPE_KEYS = {"w": 0, "h": 1, "d": 11, "c": 2}
 
 
 @layer_types("Split")
-def _split(net: Net, layer: Layer) -> Sequence[str]:
+def _split(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """One blob under several names: nothing is copied, so no operator."""
     return [one_input(net, layer)] * len(layer.tops)
 
 
 @layer_types("Noop Dropout")
-def _noop(net: Net, layer: Layer) -> Sequence[str]:
+def _noop(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """Passes on its input; a closing Noop gathers the outputs of the network."""
     return [one_input(net, layer)] * len(layer.tops)
 
 
 @layer_types("Concat")
-def _concat(net: Net, layer: Layer) -> Sequence[str]:
+def _concat(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     inputs = [net.tensor(b) for b in layer.bottoms]
     shape = net.builder.shape(one_input(net, layer))
     inputs = [_with_batch(net, layer, x) for x in inputs]
@@ -50,7 +50,7 @@ def _concat(net: Net, layer: Layer) -> Sequence[str]:
     return emit(net, layer, "concat", inputs, axis=axis, activation="none")
 
 
-def _with_batch(net: Net, layer: Layer, x: str) -> str:
+def _with_batch(net: NcnnNet, layer: NcnnLayer, x: str) -> str:
     """A constant read with a batch is repeated for each member."""
     tensor = net.builder.tensors[x]
     if not tensor.constant or tensor.shape[0] == net.batch:
@@ -60,7 +60,7 @@ def _with_batch(net: Net, layer: Layer, x: str) -> str:
 
 
 @layer_types("Slice")
-def _slice(net: Net, layer: Layer) -> Sequence[str]:
+def _slice(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     axis = axis_of(net.builder.shape(x), layer.integer(1, 0))
     total, sizes = net.builder.shape(x)[axis], []
@@ -79,7 +79,7 @@ def _slice(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Crop")
-def _crop(net: Net, layer: Layer) -> Sequence[str]:
+def _crop(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     if len(layer.bottoms) > 1:
@@ -93,7 +93,7 @@ def _crop(net: Net, layer: Layer) -> Sequence[str]:
     return emit(net, layer, "slice", [x], size=out)
 
 
-def _crop_ranges(layer: Layer, shape: Shape) -> Shape:
+def _crop_ranges(layer: NcnnLayer, shape: Shape) -> Shape:
     """Starts (9), ends (10) and axes (11), as numpy's slices."""
     starts, ends = layer.integers(9), layer.integers(10)
     axes = layer.integers(11) or tuple(range(len(starts)))
@@ -109,7 +109,7 @@ def _crop_ranges(layer: Layer, shape: Shape) -> Shape:
     return tuple(out)
 
 
-def _crop_sizes(layer: Layer, shape: Shape) -> Shape:
+def _crop_sizes(layer: NcnnLayer, shape: Shape) -> Shape:
     """Offsets (0 w, 1 h, 2 c), sizes (3, 4, 5) and offsets from the end (6, 7, 8)."""
     offsets = layer.integer(2, 0), layer.integer(1, 0), layer.integer(0, 0)
     sizes = layer.integer(5, 0), layer.integer(4, 0), layer.integer(3, 0)
@@ -125,7 +125,7 @@ def _crop_sizes(layer: Layer, shape: Shape) -> Shape:
 
 
 @layer_types("Padding")
-def _padding(net: Net, layer: Layer) -> Sequence[str]:
+def _padding(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     top, bottom, left, right = (layer.integer(k, 0) for k in range(4))
@@ -146,7 +146,7 @@ def _padding(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Reshape")
-def _reshape(net: Net, layer: Layer) -> Sequence[str]:
+def _reshape(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     if 6 in layer.params:
         raise GraphError("reshapes by expression are not read")
@@ -167,7 +167,7 @@ def _reshape(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Flatten")
-def _flatten(net: Net, layer: Layer) -> Sequence[str]:
+def _flatten(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     if len(shape) == 2:
@@ -176,7 +176,7 @@ def _flatten(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Squeeze ExpandDims")
-def _unit_axes(net: Net, layer: Layer) -> Sequence[str]:
+def _unit_axes(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     sizes = list(in_mat_order(shape))
@@ -199,7 +199,7 @@ def _unit_axes(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Permute")
-def _permute(net: Net, layer: Layer) -> Sequence[str]:
+def _permute(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """order_type numbers the orders of the old axes, from the innermost on."""
     x = one_input(net, layer)
     shape = net.builder.shape(x)
@@ -218,7 +218,7 @@ def _permute(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("ShuffleChannel")
-def _shuffle(net: Net, layer: Layer) -> Sequence[str]:
+def _shuffle(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     groups = layer.integer(0, 1)
     x = one_input(net, layer)
     if groups < 1 or net.builder.shape(x)[-1] % groups:
@@ -227,23 +227,23 @@ def _shuffle(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("PixelShuffle")
-def _pixel_shuffle(net: Net, layer: Layer) -> Sequence[str]:
+def _pixel_shuffle(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     return emit(net, layer, "depth_to_space", [one_input(net, layer)], block=layer.integer(0, 1))
 
 
 @layer_types("Reorg")
-def _reorg(net: Net, layer: Layer) -> Sequence[str]:
+def _reorg(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     return emit(net, layer, "space_to_depth", [one_input(net, layer)], block=layer.integer(0, 0))
 
 
 @layer_types("Softmax")
-def _softmax(net: Net, layer: Layer) -> Sequence[str]:
+def _softmax(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     return emit(net, layer, "softmax", [x], axis=axis_of(net.builder.shape(x), layer.integer(0, 0)))
 
 
 @layer_types("Reduction")
-def _reduction(net: Net, layer: Layer) -> Sequence[str]:
+def _reduction(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     operation = layer.integer(0, 0)
@@ -263,7 +263,7 @@ def _reduction(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Interp")
-def _interp(net: Net, layer: Layer) -> Sequence[str]:
+def _interp(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     methods = {0: "nearest", 1: "nearest", 2: "bilinear", 3: "bicubic"}
@@ -286,7 +286,7 @@ def _interp(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("Tile")
-def _tile(net: Net, layer: Layer) -> Sequence[str]:
+def _tile(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     x = one_input(net, layer)
     shape = net.builder.shape(x)
     multiples = [1] * len(shape)
@@ -300,7 +300,7 @@ def _tile(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("PriorBox")
-def _prior_box(net: Net, layer: Layer) -> Sequence[str]:
+def _prior_box(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """Boxes of every feature: each size, and each aspect ratio of it (twice if flipped)."""
     _, h, w, _ = net.builder.shape(one_input(net, layer))
     sizes, maxima, ratios = layer.count(0), layer.count(1), layer.count(2)
@@ -315,7 +315,7 @@ def _prior_box(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("DetectionOutput")
-def _detection_output(net: Net, layer: Layer) -> Sequence[str]:
+def _detection_output(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """At most keep_top_k rows (label, score, box); fewer where the image shows less."""
     inputs = [net.tensor(b) for b in layer.bottoms]
     shape = (net.batch, max(1, layer.integer(3, 100)), 6)
@@ -323,7 +323,7 @@ def _detection_output(net: Net, layer: Layer) -> Sequence[str]:
 
 
 @layer_types("YoloDetectionOutput Yolov3DetectionOutput")
-def _yolo_output(net: Net, layer: Layer) -> Sequence[str]:
+def _yolo_output(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     """At most one row (label, score, box) for each box of each cell."""
     boxes = layer.integer(1, 5)
     cells = sum(math.prod(net.shape(b)[1:3]) for b in layer.bottoms)

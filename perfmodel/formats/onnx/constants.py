@@ -10,9 +10,9 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FOLDED_ELEMENTS, check_shape
-from perfmodel.formats.onnx.file import TensorData
 from perfmodel.formats.onnx.net import Call, Value, normal_axis, of_tensor
 from perfmodel.formats.onnx.shapes import resolve_shape, slice_settings, squeezed, unsqueezed
+from perfmodel.formats.onnx.tensors import TensorData
 from perfmodel.graph.ops import broadcast
 
 NUMPY_DTYPES = {

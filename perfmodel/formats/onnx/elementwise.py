@@ -11,8 +11,8 @@ from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FAN
-from perfmodel.formats.onnx.file import DTYPES
 from perfmodel.formats.onnx.net import Call, Value, axis_in, common_layout, converts, same_layout
+from perfmodel.formats.onnx.tensors import DTYPES
 
 UNARY = {
     "Abs": "abs",

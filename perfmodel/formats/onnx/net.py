@@ -16,7 +16,9 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FOLDED_ELEMENTS, MAX_FOLDED_TOTAL, check_shape, shorten
-from perfmodel.formats.onnx.file import Node, TensorData
+from perfmodel.formats.net import Net
+from perfmodel.formats.onnx.file import Node
+from perfmodel.formats.onnx.tensors import TensorData
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ops import Shape
@@ -39,13 +41,12 @@ class Value:
     value: np.ndarray | None = None
 
 
-class OnnxNet:
+class OnnxNet(Net):
     """Builder of the graph, with the values made so far."""
 
     def __init__(self, name: str, opset: int) -> None:
-        self.builder = GraphBuilder(name)
+        super().__init__(GraphBuilder(name))
         self.opset = opset
-        self._numbers: dict[str, int] = {}
         self._constants: dict[tuple[str, Shape], str] = {}
         self._folded = 0
 
@@ -77,14 +78,6 @@ class OnnxNet:
             name = self.fresh(value.name or "constant")
             self._constants[key] = self.builder.constant(shape, name, dtype or value.dtype)
         return self._constants[key]
-
-    def fresh(self, name: str) -> str:
-        """`name`, or with a number behind it where it is taken."""
-        base = name
-        while name in self.builder.tensors:
-            self._numbers[base] = self._numbers.get(base, 0) + 1
-            name = f"{base}_{self._numbers[base]}"
-        return name
 
     def may_fold(self, elements: int) -> bool:
         """Whether a constant of that size is worth its numbers (there is a limit in all)."""

@@ -19,7 +19,7 @@ import numpy as np
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.tflite.file import INLINE_BYTES, Data, write_model
 from perfmodel.formats.tflite.reader import read_layout
-from perfmodel.formats.tflite.schema import BUILTINS
+from perfmodel.formats.tflite.schema import BUILTINS, object_api
 from perfmodel.graph.ir import OPAQUE_DTYPES, Graph, Tensor
 
 _WITH_SUBGRAPHS = frozenset({"IF", "WHILE", "CALL_ONCE", "CALL", "STABLEHLO_COMPOSITE"})
@@ -109,11 +109,9 @@ class _Surgeon:
     """Cuts one model, given as the schema's objects; large constants stay in the mapped file."""
 
     def __init__(self, src: Path | str, mapped: mmap.mmap, names: tuple[str, ...]) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
         self.src = src
         self.mapped = mapped
-        self.schema: Any = schema
+        schema = self.schema = object_api()
         self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(mapped, 0))
         self.subgraph = self.model.subgraphs[0]
         for tensor, name in zip(self.subgraph.tensors, names, strict=True):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import GraphError
+from perfmodel.formats.operator_table import registering
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.file import Data, Quant, TfliteFile
-from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
 from perfmodel.graph.ir import Graph, Op
 
 Shape = tuple[int, ...]
@@ -194,36 +194,6 @@ class Emitter:
         self.file.operator(builtin, inputs, [out], options, version, **fields)
         return out
 
-    def emit_fused(
-        self,
-        op: Op,
-        builtin: str,
-        inputs: Sequence[int],
-        shape: Sequence[int],
-        dtype: str,
-        options: str,
-        **fields: Any,
-    ) -> int:
-        """Like `emit`, with the op's activation fused where TFLite can, else as an operator."""
-        activation = op.attrs.get("activation", "none")
-        fused = activation if activation in FUSED_ACTIVATIONS else "none"
-        quant = RECTIFIED if fused in ("relu", "relu6") else LINEAR
-        fields["fusedActivationFunction"] = FUSED_ACTIVATIONS.index(fused)
-        out = self.emit(builtin, inputs, shape, dtype, options, quant=quant, **fields)
-        return out if fused == activation else self.activated(op, out)
-
-    def activated(self, op: Op, out: int) -> int:
-        """The op's activation applied to `out` by an operator of its own, if it has one."""
-        activation = op.attrs.get("activation", "none")
-        if activation == "none":
-            return out
-        from perfmodel.formats.tflite.write_elementwise import emit_unary
-
-        self.file.owner = f"{op.name}/{activation}"
-        applied = emit_unary(self, activation, out, op)
-        self.file.owner = op.name
-        return applied
-
     def refuse(self, op: Op, reason: str) -> GraphError:
         """The error for an op that cannot be written."""
         return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
@@ -233,12 +203,5 @@ EmitOp = Callable[[Emitter, Op], None]
 EMITTERS: dict[str, EmitOp] = {}
 """How each kind of op is written; filled by the modules write_*."""
 
-
-def emits(*kinds: str) -> Callable[[EmitOp], EmitOp]:
-    """Register the writer of some kinds."""
-
-    def add(emit: EmitOp) -> EmitOp:
-        EMITTERS.update(dict.fromkeys(kinds, emit))
-        return emit
-
-    return add
+emits = registering(EMITTERS)
+"""Register the writer of some kinds (space-separated)."""

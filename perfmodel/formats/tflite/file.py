@@ -19,7 +19,7 @@ import numpy as np
 
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.tflite.flatbuffer import FlatFile
-from perfmodel.formats.tflite.schema import DTYPES, IDENTIFIER, BufferSlot, ModelSlot
+from perfmodel.formats.tflite.schema import DTYPES, BufferSlot, ModelSlot, object_api, packed
 
 MAX_FILE_BYTES = 2**31 - 1
 """The FlatBuffers verifier of the runtimes accepts no larger file."""
@@ -64,9 +64,7 @@ class TfliteFile:
     """A .tflite file under construction; tensors are known by their index."""
 
     def __init__(self, description: str = "perfmodel") -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.schema: Any = schema
+        schema = self.schema = object_api()
         self.tensors: list[FileTensor] = []
         self._model = schema.ModelT()
         self._model.version = 3
@@ -188,7 +186,7 @@ def write_model(model: Any, streamed: Mapping[int, Data], path: Path | str) -> N
     `streamed` gives the data of buffers by index; in the model they hold one byte. Raises
     `GraphError` where the file would pass 2 GiB, `ModelFileError` where it cannot be written.
     """
-    tables = _pack(model)
+    tables = packed(model)
     positions, total = _place(len(tables), streamed)
     if total > MAX_FILE_BYTES:
         raise GraphError(f"{path}: {total} bytes of weights; a .tflite file holds 2 GiB")
@@ -219,14 +217,6 @@ def _write_atomically(
         except BaseException:
             os.unlink(stream.name)
             raise
-
-
-def _pack(model: Any) -> bytearray:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytearray(builder.Output())
 
 
 def _place(start: int, streamed: Mapping[int, Data]) -> tuple[dict[int, int], int]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from perfmodel.formats.operator_table import registering
 from perfmodel.formats.tflite.flatbuffer import Table
 from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
 from perfmodel.graph.ir import Tensor
@@ -90,12 +91,8 @@ def convert(view: OpView) -> Converted:
     return Converted("custom", view.inputs, {"custom_name": view.name, "output_shapes": shapes})
 
 
-def converts(*names: str) -> Callable[[Converter], Converter]:
-    def add(converter: Converter) -> Converter:
-        CONVERTERS.update(dict.fromkeys(names, converter))
-        return converter
-
-    return add
+converts = registering(CONVERTERS)
+"""Register a converter for builtin operators (space-separated)."""
 
 
 def fused_activation(code: int) -> str:
@@ -189,7 +186,7 @@ def _transpose_conv(view: OpView) -> Converted:
     )
 
 
-@converts("MAX_POOL_2D", "AVERAGE_POOL_2D")
+@converts("MAX_POOL_2D AVERAGE_POOL_2D")
 def _pool(view: OpView) -> Converted:
     _, height, width, _ = view.input(0).shape
     stride, kernel = (view.option(2), view.option(1)), (view.option(4), view.option(3))
@@ -300,7 +297,7 @@ def _lrn(view: OpView) -> Converted:
     return Converted("lrn", view.inputs, attrs)
 
 
-@converts("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
+@converts("MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL")
 def _reduce(view: OpView) -> Converted:
     rank = len(view.input(0).shape)
     axes = sorted({axis % rank for axis in view.known_ints(1)}) if rank else []
@@ -309,7 +306,7 @@ def _reduce(view: OpView) -> Converted:
     return Converted(kind, view.inputs[:1], attrs)
 
 
-@converts("ARG_MAX", "ARG_MIN")
+@converts("ARG_MAX ARG_MIN")
 def _arg(view: OpView) -> Converted:
     (axis,) = view.known_ints(1)
     attrs = {"axis": axis % len(view.input(0).shape), "keep_dims": False}

@@ -15,7 +15,7 @@ def _reverse(view: OpView) -> Converted:
     return Converted("reverse", view.inputs[:1], attrs)
 
 
-@converts("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+@converts("RESHAPE SQUEEZE EXPAND_DIMS")
 def _reshape(view: OpView) -> Converted:
     target: tuple[int, ...] = view.outputs[0].shape
     inputs = view.inputs[:1]
@@ -33,7 +33,7 @@ def _transpose(view: OpView) -> Converted:
     return Converted("transpose", view.inputs[:1], {"perm": view.known_ints(1)})
 
 
-@converts("PAD", "PADV2")
+@converts("PAD PADV2")
 def _pad(view: OpView) -> Converted:
     flat = view.known_ints(1)
     pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
@@ -51,7 +51,7 @@ def _mirror_pad(view: OpView) -> Converted:
     return Converted("mirror_pad", view.inputs[:1], attrs)
 
 
-@converts("SPLIT", "SPLIT_V")
+@converts("SPLIT SPLIT_V")
 def _split(view: OpView) -> Converted:
     data, axis_input = (1, 0) if view.name == "SPLIT" else (0, 2)
     (axis,) = view.known_ints(axis_input)
@@ -97,19 +97,19 @@ def _tile(view: OpView) -> Converted:
     return Converted("tile", view.inputs[:1], {"multiples": view.known_ints(1)})
 
 
-@converts("BROADCAST_TO", "FILL", "RANGE", "ONE_HOT")
+@converts("BROADCAST_TO FILL RANGE ONE_HOT")
 def _made(view: OpView) -> Converted:
     # a fill's first input is the shape, which the attribute already tells
     inputs = view.inputs[1:2] if view.name == "FILL" else view.inputs[:1]
     return Converted(view.name.lower(), inputs, {"output_shape": view.outputs[0].shape})
 
 
-@converts("PACK", "UNPACK")
+@converts("PACK UNPACK")
 def _pack(view: OpView) -> Converted:
     return Converted(view.name.lower(), view.inputs, {"axis": view.option(1)})
 
 
-@converts("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+@converts("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR")
 def _resize(view: OpView) -> Converted:
     _, height, width, _ = view.outputs[0].shape
     size = view.constant_ints(1) or (height, width)
@@ -122,7 +122,7 @@ def _resize(view: OpView) -> Converted:
     return Converted("resize", view.inputs[:1], attrs)
 
 
-@converts("DEPTH_TO_SPACE", "SPACE_TO_DEPTH")
+@converts("DEPTH_TO_SPACE SPACE_TO_DEPTH")
 def _blocks(view: OpView) -> Converted:
     if view.option(0) < 1:
         raise ValueError(f"block size {view.option(0)}")
@@ -151,7 +151,7 @@ _CUSTOM = {"TFLite_Detection_PostProcess": "detection_postprocess"}
 """Custom operators that TensorFlow itself defines (lite/kernels/detection_postprocess.cc)."""
 
 
-@converts(*_LISTED)
+@converts(_LISTED)
 def _listed(view: OpView) -> Converted:
     attrs: dict[str, Any] = {"output_shapes": tuple(t.shape for t in view.outputs)}
     if view.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
@@ -160,7 +160,7 @@ def _listed(view: OpView) -> Converted:
     return Converted(_LISTED[view.name], view.inputs, attrs)
 
 
-@converts("IF", "WHILE", "CALL_ONCE")
+@converts("IF WHILE CALL_ONCE")
 def _control_flow(view: OpView) -> Converted:
     """`bodies` are the file's subgraph numbers: then/else, condition/body, or the initialiser."""
     count = 1 if view.name == "CALL_ONCE" else 2

@@ -6,6 +6,8 @@ this table with the schema module of ai-edge-litert. Names here are the schema's
 
 from __future__ import annotations
 
+from typing import Any
+
 IDENTIFIER = b"TFL3"
 
 _BUILTIN_NAMES = """
@@ -88,3 +90,22 @@ class BufferSlot:
     """Fields of Buffer."""
 
     DATA, OFFSET, SIZE = range(3)
+
+
+def object_api() -> Any:
+    """ai-edge-litert's classes for the tables of a file, which the writers fill and pack.
+
+    Imported when a file is written or taken apart: reading one needs no more than this module.
+    """
+    from ai_edge_litert import schema_py_generated
+
+    return schema_py_generated
+
+
+def packed(model: Any) -> bytearray:
+    """The bytes of a model (`ModelT`) as a .tflite file."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytearray(builder.Output())

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.formats.tflite.schema import object_api, packed
+
 SHIFT = 128
 
 
 def to_uint8(path: Path) -> None:
     """Rewrite a file of the .tflite writer in place; for the small networks of a calibration."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
+    schema = object_api()
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     for subgraph in model.subgraphs:
         kept = _wrap_lstms(schema, model, subgraph)
@@ -29,9 +29,7 @@ def to_uint8(path: Path) -> None:
             if tensor.type == schema.TensorType.INT8 and index not in kept:
                 _move(schema, model, tensor)
         _fit_biases(schema, subgraph)
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(bytes(builder.Output()))
+    path.write_bytes(packed(model))
 
 
 def _wrap_lstms(schema: Any, model: Any, subgraph: Any) -> set[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from perfmodel.formats.tflite.emitter import (
     LINEAR,
@@ -14,8 +15,10 @@ from perfmodel.formats.tflite.emitter import (
     emits,
 )
 from perfmodel.formats.tflite.file import Quant
+from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
 from perfmodel.graph.ir import Op
-from perfmodel.graph.ops import BINARY, REDUCE, UNARY, broadcast
+from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.graph.ops import broadcast
 
 _ALIASES = frozenset({"identity", "dropout", "quantize", "dequantize", "fake_quant"})
 """Ops that do nothing at inference, or that the writer places by itself."""
@@ -118,6 +121,37 @@ def arithmetic(e: Emitter, builtin: str, a: int, b: int, activation: int = 0) ->
     )
 
 
+def emit_fused(
+    e: Emitter,
+    op: Op,
+    builtin: str,
+    inputs: Sequence[int],
+    shape: Sequence[int],
+    *,
+    dtype: str,
+    options: str,
+    **fields: Any,
+) -> int:
+    """Like `e.emit`, with the op's activation fused where TFLite can, else as an operator."""
+    activation = op.attrs.get("activation", "none")
+    fused = activation if activation in FUSED_ACTIVATIONS else "none"
+    quant = RECTIFIED if fused in ("relu", "relu6") else LINEAR
+    fields["fusedActivationFunction"] = FUSED_ACTIVATIONS.index(fused)
+    out = e.emit(builtin, inputs, shape, dtype, options, quant=quant, **fields)
+    return out if fused == activation else activated(e, op, out)
+
+
+def activated(e: Emitter, op: Op, out: int) -> int:
+    """The op's activation applied to `out` by an operator of its own, if it has one."""
+    activation = op.attrs.get("activation", "none")
+    if activation == "none":
+        return out
+    e.file.owner = f"{op.name}/{activation}"
+    applied = emit_unary(e, activation, out, op)
+    e.file.owner = op.name
+    return applied
+
+
 def _swish(e: Emitter, x: int, op: Op) -> int:
     return arithmetic(e, "MUL", x, emit_unary(e, "sigmoid", x, op))
 
@@ -182,12 +216,12 @@ _COMPOSED: dict[str, Callable[[Emitter, int, Op], int]] = {
 }
 
 
-@emits(*[kind for kind in UNARY if kind in _SIMPLE or kind in _COMPOSED])
+@emits([kind for kind in UNARY if kind in _SIMPLE or kind in _COMPOSED])
 def _unary(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], emit_unary(e, op.kind, e.read(op.inputs[0]), op))
 
 
-@emits(*_ALIASES)
+@emits(_ALIASES)
 def _alias(e: Emitter, op: Op) -> None:
     e.values[op.outputs[0]] = e.values.get(op.inputs[0]) or {"float32": e.read(op.inputs[0])}
 
@@ -229,7 +263,7 @@ _BINARY_OPTIONS = {
 }
 
 
-@emits(*BINARY)
+@emits(BINARY)
 def _binary(e: Emitter, op: Op) -> None:
     dtype = "int8" if e.int8 and op.kind in _INT8_BINARY else "float32"
     names = [n for n in op.inputs if n]
@@ -250,9 +284,11 @@ def _pair(e: Emitter, op: Op, a: int, b: int) -> int:
     builtin = op.kind.upper()
     if op.kind in _FUSED:
         options = f"{builtin.title()}Options"
-        return e.emit_fused(op, builtin, [a, b], shape, dtype, options, version=version)
+        return emit_fused(
+            e, op, builtin, [a, b], shape, dtype=dtype, options=options, version=version
+        )
     out = e.emit(builtin, [a, b], shape, dtype, _BINARY_OPTIONS.get(op.kind, ""), version=version)
-    return e.activated(op, out)
+    return activated(e, op, out)
 
 
 @emits("select")
@@ -265,7 +301,7 @@ def _select(e: Emitter, op: Op) -> None:
     )
 
 
-@emits(*REDUCE)
+@emits(REDUCE)
 def _reduce(e: Emitter, op: Op) -> None:
     builtin = {"reduce_mean": "MEAN", "reduce_sum": "SUM"}.get(op.kind, op.kind.upper())
     x = e.read(op.inputs[0], "int8" if e.int8 and op.kind == "reduce_mean" else "float32")
@@ -290,7 +326,7 @@ def reduce(e: Emitter, builtin: str, x: int, axes: tuple[int, ...], keep_dims: b
     )
 
 
-@emits("arg_max", "arg_min")
+@emits("arg_max arg_min")
 def _arg(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axis = op.attrs["axis"] % len(e.shape(x))
@@ -312,7 +348,7 @@ def _arg(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-@emits("softmax", "log_softmax")
+@emits("softmax log_softmax")
 def _softmax(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32" if op.kind == "log_softmax" else "")
     rank = len(e.shape(x))

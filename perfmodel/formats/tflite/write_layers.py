@@ -10,8 +10,10 @@ from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import LINEAR, Emitter, Shape, emits
 from perfmodel.formats.tflite.file import Quant
 from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
+from perfmodel.formats.tflite.write_elementwise import activated, emit_fused
 from perfmodel.graph.ir import Op
-from perfmodel.graph.ops import UNARY, same_pads, window_output
+from perfmodel.graph.kinds import UNARY
+from perfmodel.graph.ops import same_pads, window_output
 
 _SAME, _VALID = 0, 1
 
@@ -110,7 +112,9 @@ def _conv(e: Emitter, op: Op) -> None:
     builtin = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
     options = "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions"
     out_shape = e.graph.tensors[op.outputs[0]].shape
-    out = e.emit_fused(op, builtin, [x, kernel, bias], out_shape, e.dtype(x), options, **fields)
+    out = emit_fused(
+        e, op, builtin, [x, kernel, bias], out_shape, dtype=e.dtype(x), options=options, **fields
+    )
     e.bind(op.outputs[0], out)
 
 
@@ -143,13 +147,14 @@ def _transpose_conv(e: Emitter, op: Op) -> None:
     made = out_shape if fits_same else (n, full[0] + extra[0], full[1] + extra[1], cout)
     fan_in = max(1, kh * kw * cin // (stride[0] * stride[1]))
     kernel, bias = _weights_and_bias(e, op, x, (cout, kh, kw, cin), 0, fan_in)
-    out = e.emit_fused(
+    out = emit_fused(
+        e,
         op,
         "TRANSPOSE_CONV",
         [e.ints(made), kernel, x, bias],
         made,
-        e.dtype(x),
-        "TransposeConvOptions",
+        dtype=e.dtype(x),
+        options="TransposeConvOptions",
         padding=_SAME if fits_same else _VALID,
         strideH=stride[0],
         strideW=stride[1],
@@ -171,7 +176,7 @@ def _transpose_conv(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-@emits("max_pool2d", "avg_pool2d")
+@emits("max_pool2d avg_pool2d")
 def _pool(e: Emitter, op: Op) -> None:
     """Pads that are neither SAME nor VALID are zeros (right behind a rectifier for maxima too)."""
     x = e.read(op.inputs[0])
@@ -195,7 +200,7 @@ def _pool(e: Emitter, op: Op) -> None:
         filterWidth=kernel[1],
         fusedActivationFunction=FUSED_ACTIVATIONS.index(activation if fused else "none"),
     )
-    e.bind(op.outputs[0], out if fused else e.activated(op, out))
+    e.bind(op.outputs[0], out if fused else activated(e, op, out))
 
 
 def _trim(e: Emitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:
@@ -219,13 +224,14 @@ def _fully_connected(e: Emitter, op: Op) -> None:
     kernel, bias = _weights_and_bias(e, op, x, shape, 0, in_features, per_channel=False)
     keep_dims = bool(op.attrs.get("keep_dims", False))
     version = 5 if keep_dims else (4 if e.dtype(x) == "int8" else 1)
-    out = e.emit_fused(
+    out = emit_fused(
+        e,
         op,
         "FULLY_CONNECTED",
         [x, kernel, bias],
         e.graph.tensors[op.outputs[0]].shape,
-        e.dtype(x),
-        "FullyConnectedOptions",
+        dtype=e.dtype(x),
+        options="FullyConnectedOptions",
         keepNumDims=keep_dims,
         version=version,
     )
@@ -249,4 +255,4 @@ def _matmul(e: Emitter, op: Op) -> None:
         adjX=bool(op.attrs.get("transpose_a", False)),
         adjY=bool(op.attrs.get("transpose_b", False)),
     )
-    e.bind(op.outputs[0], e.activated(op, product))
+    e.bind(op.outputs[0], activated(e, op, product))

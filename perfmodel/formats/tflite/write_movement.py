@@ -7,6 +7,7 @@ from typing import Any
 
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import Emitter, Shape, emits
+from perfmodel.formats.tflite.write_elementwise import activated
 from perfmodel.graph.ir import Op
 
 
@@ -40,7 +41,16 @@ def _out_shape(e: Emitter, op: Op) -> Shape:
 
 def reshape(e: Emitter, x: int, shape: Sequence[int]) -> int:
     """The same values in another shape."""
-    return _move(e, "RESHAPE", x, [e.ints(shape)], shape, "ReshapeOptions", 1, newShape=list(shape))
+    return _move(
+        e,
+        "RESHAPE",
+        x,
+        [e.ints(shape)],
+        shape,
+        "ReshapeOptions",
+        int8_version=1,
+        newShape=list(shape),
+    )
 
 
 def transpose(e: Emitter, x: int, perm: Sequence[int]) -> int:
@@ -86,7 +96,7 @@ def _concat(e: Emitter, op: Op) -> None:
         quant=common,
         axis=op.attrs["axis"] % len(_out_shape(e, op)),
     )
-    e.bind(op.outputs[0], e.activated(op, out))
+    e.bind(op.outputs[0], activated(e, op, out))
 
 
 @emits("pack")
@@ -181,7 +191,7 @@ def _strided_slice(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-@emits("pad", "mirror_pad")
+@emits("pad mirror_pad")
 def _pad(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     pairs = op.attrs["paddings"]
@@ -265,7 +275,7 @@ def _reverse(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-@emits("resize", "resize_to")
+@emits("resize resize_to")
 def _resize(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     shape = _out_shape(e, op)
@@ -292,7 +302,7 @@ def _resize(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-@emits("depth_to_space", "space_to_depth")
+@emits("depth_to_space space_to_depth")
 def _blocks(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     options = "DepthToSpaceOptions" if op.kind == "depth_to_space" else "SpaceToDepthOptions"
@@ -304,7 +314,7 @@ def _blocks(e: Emitter, op: Op) -> None:
         [],
         _out_shape(e, op),
         options,
-        version,
+        int8_version=version,
         blockSize=op.attrs["block"],
     )
     e.bind(op.outputs[0], out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from perfmodel.formats.tflite.emitter import SIGNED_UNIT, Emitter, emits
-from perfmodel.formats.tflite.write_elementwise import arithmetic, reduce
+from perfmodel.formats.tflite.write_elementwise import activated, arithmetic, reduce
 from perfmodel.graph.ir import Op
 
 
@@ -21,7 +21,7 @@ def _affine(e: Emitter, op: Op, x: int, parameters: list[str], channels: int) ->
     return x
 
 
-@emits("batch_norm", "scale")
+@emits("batch_norm scale")
 def _batch_norm(e: Emitter, op: Op) -> None:
     """Mean and variance are folded into one scale and one shift, as converters do."""
     parameters = _constants_of(e, op)
@@ -29,7 +29,7 @@ def _batch_norm(e: Emitter, op: Op) -> None:
         raise e.refuse(op, "its scale is not constant")
     x = e.read(op.inputs[0], "float32")
     out = _affine(e, op, x, parameters, e.shape(x)[-1])
-    e.bind(op.outputs[0], e.activated(op, out))
+    e.bind(op.outputs[0], activated(e, op, out))
 
 
 def _normalised(e: Emitter, op: Op, x: int, axes: tuple[int, ...]) -> int:
@@ -44,14 +44,14 @@ def _normalised(e: Emitter, op: Op, x: int, axes: tuple[int, ...]) -> int:
     return arithmetic(e, "MUL", arithmetic(e, "SUB", x, mean), inverse)
 
 
-@emits("layer_norm", "instance_norm")
+@emits("layer_norm instance_norm")
 def _layer_norm(e: Emitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     rank = len(e.shape(x))
     axes = tuple(range(1, rank - 1)) if op.kind == "instance_norm" else (rank - 1,)
     axes = tuple(sorted(a % rank for a in op.attrs.get("axes", axes)))
     out = _affine(e, op, _normalised(e, op, x, axes), _constants_of(e, op), e.shape(x)[-1])
-    e.bind(op.outputs[0], e.activated(op, out))
+    e.bind(op.outputs[0], activated(e, op, out))
 
 
 @emits("group_norm")
@@ -64,7 +64,7 @@ def _group_norm(e: Emitter, op: Op) -> None:
     x = _normalised(e, op, x, (1, 3))
     x = e.emit("RESHAPE", [x, e.ints(shape)], shape, "float32")
     out = _affine(e, op, x, _constants_of(e, op), shape[-1])
-    e.bind(op.outputs[0], e.activated(op, out))
+    e.bind(op.outputs[0], activated(e, op, out))
 
 
 @emits("l2_norm")

@@ -1,0 +1,101 @@
+"""The vocabulary of operators: kinds that behave alike, by family."""
+
+from __future__ import annotations
+
+UNARY = [
+    "relu",
+    "relu6",
+    "relu_n1_to_1",
+    "prelu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "sigmoid",
+    "tanh",
+    "hard_swish",
+    "hard_sigmoid",
+    "hard_tanh",
+    "gelu",
+    "swish",
+    "softplus",
+    "softsign",
+    "mish",
+    "exp",
+    "log",
+    "sqrt",
+    "rsqrt",
+    "neg",
+    "abs",
+    "sign",
+    "sin",
+    "cos",
+    "square",
+    "floor",
+    "ceil",
+    "round",
+    "erf",
+    "clip",
+    "identity",
+    "cast",
+    "quantize",
+    "dequantize",
+    "logical_not",
+    "reciprocal",
+    "dropout",
+    "cumsum",
+    "zeros_like",
+    "is_nan",
+    "threshold",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "log10",
+    "trunc",
+]
+"""One tensor in (constants such as PReLU slopes may follow), one of the same shape out."""
+
+BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "maximum",
+    "minimum",
+    "pow",
+    "squared_difference",
+    "floor_div",
+    "floor_mod",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "logical_and",
+    "logical_or",
+    "atan2",
+]
+"""Two tensors in, broadcast as numpy does; attribute `activation`."""
+
+REDUCE = [
+    "reduce_mean",
+    "reduce_sum",
+    "reduce_max",
+    "reduce_min",
+    "reduce_prod",
+    "reduce_any",
+    "reduce_all",
+]
+"""Attributes `axes` (tuple of non-negative ints) and `keep_dims`."""
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+"""Gates of one step of a recurrent layer, each a product with the input and one with the state.
+
+Input, forget, cell and output gate of an LSTM; update, reset and new state of a GRU.
+"""
