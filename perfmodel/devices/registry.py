@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -72,7 +72,7 @@ class ProfileFolder:
         found: dict[str, Path] = {}
         for folder in (builtin_folder(), user_folder()):
             if folder.is_dir():
-                for path in sorted(folder.glob("*.json")):
+                for path in folder.glob("*.json"):
                     if path.name != INDEX_NAME:
                         found[path.stem] = path
         return dict(sorted(found.items()))
@@ -80,6 +80,12 @@ class ProfileFolder:
     def names(self) -> tuple[str, ...]:
         """Every device there is a profile of, in order."""
         return tuple(sorted({*self.paths(), *self._named}))
+
+    def profiles(self) -> Iterator[DeviceProfile]:
+        """Every profile, by device name."""
+        paths = self.paths()
+        for name in self.names():
+            yield self._named[name] if name in self._named else _read(paths[name])
 
     def is_named(self, name: str) -> bool:
         """Whether a device's profile is one of those named outright."""

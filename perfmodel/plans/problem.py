@@ -7,12 +7,12 @@ TensorRT's GPU fall-back do; a note says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.devices.facts import TransferFact
+from perfmodel.devices.facts import StorageFact, TransferFact
 from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.devices.unsupported import unsupported
 from perfmodel.errors import PartitionError, TargetError
@@ -21,7 +21,7 @@ from perfmodel.kernel_times import KernelTimes, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
-from perfmodel.workload import fusion_rules, workload
+from perfmodel.workload import Workload, fusion_rules, workload
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,20 @@ def problem(
         raise PartitionError("a server needs a link", "add --link, for example --link lte")
     if link is not None and server is None:
         raise PartitionError("a link needs a server", "add --server TARGET")
-    work = workload(graph, fusion_rules(resolved[0]), allow_uncovered=allow_uncovered)
+    asked = [*resolved, *([server] if server is not None else [])]
+    works = {
+        rules: workload(graph, rules, allow_uncovered=allow_uncovered)
+        for rules in dict.fromkeys(map(fusion_rules, asked))
+    }
+    work = works[fusion_rules(resolved[0])]
     layers = layer_graph(graph, work.kernels)
     folder = folder or ProfileFolder()
     notes = [f"not in the time: {name}" for name in work.uncovered_ops]
     notes += [f"{r.target.target}: {r.precision_reason}" for r in resolved if r.precision_reason]
-    units = [_unit(layers, one, home, folder, notes) for one in resolved]
+    there = _Around(layers, works, folder, home, notes)
+    units = [_unit(there, one) for one in resolved]
     if server is not None and link is not None:
-        remote = _unit(layers, server, server.target.target.unit, folder, notes)
+        remote = _unit(replace(there, home=server.target.target.unit), server)
         inward, outward = link.transfer(upward=True), link.transfer(upward=False)
         # energies are the device's: a server's do not count, the radio's do
         energy = np.zeros(len(layers)) if link.knows_power else None
@@ -142,49 +148,58 @@ def problem(
     return Problem(layers, tuple(units), tuple(dict.fromkeys(notes)), cloud)
 
 
-def _unit(
-    layers: LayerGraph, resolved: Resolved, home: str, folder: ProfileFolder, notes: list[str]
-) -> Unit:
+@dataclass(frozen=True)
+class _Around:
+    """What all units of a problem share; `works` is the network by fusion rules."""
+
+    layers: LayerGraph
+    works: Mapping[str, Workload]
+    folder: ProfileFolder
+    home: str
+    notes: list[str]
+
+
+def _unit(around: _Around, resolved: Resolved) -> Unit:
     target, traits = resolved.target.target, resolved.device.traits
-    dispatch = next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0)
+    work = around.works[fusion_rules(resolved)]
+    found = kernel_times(network_batch([work]), resolved)
+    around.notes.extend(_fallback_notes(around.layers, resolved, found))
+    owner = _owners(around.layers, work.kernels)
+    each = found.parts_ms.sum(axis=1)[found.row]
+    times = _by_layer(around.layers, owner, each)
     power = next((p.active_mw for p in traits.power if p.unit == target.unit), None)
-    times, storage, more = layer_times(layers, resolved)
-    notes += more
     inward, outward = NO_TRANSFER, NO_TRANSFER
-    if target.unit != home:
-        inward = _transfer(resolved, home, target.unit, folder, notes)
-        outward = _transfer(resolved, target.unit, home, folder, notes)
+    if target.unit != around.home:
+        inward = _transfer(resolved, around.home, target.unit, around)
+        outward = _transfer(resolved, target.unit, around.home, around)
     return Unit(
         name=target.unit,
         target=str(target),
         layer_ms=times,
         layer_mj=None if power is None else times * power / 1e3,
-        dispatch_ms=dispatch + resolved.target.predictor.overhead_ms,
+        dispatch_ms=resolved.target.predictor.overhead_ms,
+        cut_ms=next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0),
         inward=inward,
         outward=outward,
-        storage=storage,
+        storage=_storage(around.layers, owner, found, each, traits.storage_of(target.unit)),
     )
 
 
-def layer_times(
-    layers: LayerGraph, resolved: Resolved
-) -> tuple[np.ndarray, SlowStorage | None, list[str]]:
-    """Milliseconds of each layer on a target, shape (layers,), by the target's own fusion; what
-    slow storage adds; notes on operators that the target's unit leaves to another."""
-    work = workload(layers.graph, fusion_rules(resolved), allow_uncovered=True)
-    found = kernel_times(network_batch([work]), resolved)
-    each = found.parts_ms.sum(axis=1)[found.row]
-    owner = _owners(layers, work.kernels)
-    times = _by_layer(layers, owner, each)
-    fact = resolved.device.traits.storage_of(resolved.target.target.unit)
-    storage = None
-    if fact is not None:
-        weights = found.weight_bytes[found.row]
-        storage = SlowStorage(
-            heavy=_by_layer(layers, owner, fact.is_heavy(weights)) > 0,
-            extra_ms=_by_layer(layers, owner, each * (fact.slowdowns(weights) - 1.0)),
-        )
-    return times, storage, _fallback_notes(layers, resolved, found)
+def _storage(
+    layers: LayerGraph,
+    owner: Sequence[int],
+    times: KernelTimes,
+    each_ms: np.ndarray,
+    fact: StorageFact | None,
+) -> SlowStorage | None:
+    """What slow storage does to the layers; `owner` and `each_ms` are of kernels."""
+    if fact is None:
+        return None
+    weights = times.weight_bytes[times.row]
+    return SlowStorage(
+        heavy=_by_layer(layers, owner, fact.is_heavy(weights)) > 0,
+        extra_ms=_by_layer(layers, owner, each_ms * (fact.slowdowns(weights) - 1.0)),
+    )
 
 
 def _fallback_notes(layers: LayerGraph, resolved: Resolved, times: KernelTimes) -> list[str]:
@@ -227,20 +242,18 @@ def times_by_layer(layers: LayerGraph, kernels: Sequence[Kernel], times: np.ndar
     return _by_layer(layers, _owners(layers, kernels), times)
 
 
-def _transfer(
-    resolved: Resolved, a: str, b: str, folder: ProfileFolder, notes: list[str]
-) -> Transfer:
+def _transfer(resolved: Resolved, a: str, b: str, around: _Around) -> Transfer:
     device = resolved.device
     fact = device.traits.transfer(a, b)
     if fact is None:
-        fact = typical_transfer(folder, a, b)
+        fact = typical_transfer(around.folder, a, b)
         if fact is None:
-            notes.append(
+            around.notes.append(
                 f"{device.device}: what it costs to move a tensor from {a} to {b} is not known, so "
                 "no plan does; add a transfer to its profile (traits.transfers)"
             )
             return UNKNOWN_TRANSFER
-        notes.append(f"{device.device} has no measured {a} to {b} transfer: {fact.source}")
+        around.notes.append(f"{device.device} has no measured {a} to {b} transfer: {fact.source}")
     return Transfer(fact.fixed_ms, fact.bytes_per_ms)
 
 
@@ -248,8 +261,8 @@ def typical_transfer(folder: ProfileFolder, a: str, b: str) -> TransferFact | No
     """The median of the devices whose profiles have measured this transfer."""
     known = [
         fact
-        for name in folder.names()
-        if (fact := folder.device(name).traits.transfer(a, b)) is not None and fact.measurements
+        for profile in folder.profiles()
+        if (fact := profile.traits.transfer(a, b)) is not None and fact.measurements
     ]
     if not known:
         return None

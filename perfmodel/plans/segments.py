@@ -100,7 +100,8 @@ def segment_parts(layers: LayerGraph, states: States, unit: Unit) -> SegmentPart
 
 def _parts(member: np.ndarray, moved: Moved, unit: Unit) -> SegmentParts:
     tensors_in, bytes_in, tensors_out, bytes_out = moved
-    running = _sums(member, unit.layer_ms) + unit.dispatch_ms
+    running = _sums(member, unit.layer_ms) + unit.dispatch_ms + unit.cut_ms
+    running[0, -1] -= unit.cut_ms if np.isfinite(running[0, -1]) else 0.0
     return SegmentParts(
         running + _storage_penalty(member, unit),
         unit.inward.latency_ms(tensors_in, bytes_in),

@@ -72,9 +72,10 @@ class Unit:
     """One processor: time (and energy) of every layer of one network on it.
 
     Arrays have shape (layers,); `inf` marks a layer it cannot run. `dispatch_ms` is paid by every
-    segment; `memory_bytes` bounds the weights that one segment may hold. Tensors between segments
-    are moved `inward` and `outward`; the network's own input and output only where `moves_ends`:
-    a measured target has them in its time, one behind a link has not.
+    segment, `cut_ms` besides by every segment of a network that is cut; `memory_bytes` bounds the
+    weights that one segment may hold. Tensors between segments are moved `inward` and `outward`;
+    the network's own input and output only where `moves_ends`: a measured target has them in its
+    time, one behind a link has not.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Unit:
     layer_ms: np.ndarray
     layer_mj: np.ndarray | None = None
     dispatch_ms: float = 0.0
+    cut_ms: float = 0.0
     memory_bytes: float = float("inf")
     inward: Transfer = NO_TRANSFER
     outward: Transfer = NO_TRANSFER

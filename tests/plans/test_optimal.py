@@ -57,6 +57,7 @@ def random_units(generator: np.random.Generator, n: int, count: int) -> list[Uni
                 layer_ms=times,
                 layer_mj=generator.integers(1, 9, n).astype(float),
                 dispatch_ms=float(generator.integers(0, 4)),
+                cut_ms=float(generator.integers(0, 3)),
                 memory_bytes=memory,
                 inward=transfer,
                 outward=transfer,
@@ -72,7 +73,7 @@ def segment_ms(layers: LayerGraph, unit: Unit, chosen: set[int], done: set[int])
     n = len(layers)
     if sum(layers.weights_bytes[i] for i in chosen) > unit.memory_bytes:
         return np.inf
-    total = unit.dispatch_ms
+    total = unit.dispatch_ms + (unit.cut_ms if len(chosen) < n else 0.0)
     slow = unit.storage
     falls_back = slow is not None and any(slow.heavy[i] for i in chosen)
     for i in chosen:

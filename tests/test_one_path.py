@@ -1,0 +1,216 @@
+"""One answer to one question: every function and command says the same latency of a network.
+
+All shipped targets are asked, three networks each: one whose weights a phone's GPU cannot hold in
+its fast storage, one of many small kernels, one whose file is quantised.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import perfmodel
+from perfmodel.cli.app import run
+from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.formats.tflite.writer import write_tflite
+from perfmodel.graph.ir import Graph
+from perfmodel.prediction import Prediction
+
+EXACT = 1e-9
+NINE_DIGITS = 5e-9
+"""What rounding to nine significant digits, as JSON is written, can change."""
+SAMPLE = (
+    "exynos-2200/gpu/tflite/fp32",
+    "jetson-agx-xavier/dla/tensorrt/fp16",
+    "pixel-4/cpu/tflite/int8/t4",
+    "titan-v/gpu/cudnn/fp16",
+    "snapdragon-855-plus/cpu/ncnn/float/t4@big",
+)
+"""A target of each kind: slow storage, fall-back, quantised, from a data sheet, plain."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Every shipped target, the networks by what a command calls them, and what `predict` says."""
+
+    targets: tuple[Resolved, ...]
+    graphs: dict[str, Graph]
+    told: dict[tuple[str, str], Prediction]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(str(r.target.target) for r in self.targets)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    quantised = tmp_path_factory.mktemp("files") / "quantised.tflite"
+    write_tflite(perfmodel.load("mobilenet_v1@width=0.5"), quantised, precision="int8")
+    graphs = {m: perfmodel.load(m) for m in ("vgg16", "mobilenet_v2", str(quantised))}
+    folder = ProfileFolder()
+    targets = tuple(Resolved(p, t) for p in map(folder.device, folder.names()) for t in p.targets)
+    told = {
+        (model, name): perfmodel.predict(graph, name, per_layer=False)
+        for name in (str(r.target.target) for r in targets)
+        for model, graph in graphs.items()
+    }
+    return Asked(targets, graphs, told)
+
+
+def same(found: float | None, told: Prediction, rel: float = EXACT) -> bool:
+    """Whether a function says of a network what `predict` says; None stands for "not known"."""
+    if found is None or told.unknown:
+        return found is None and bool(told.unknown)
+    return found == pytest.approx(told.latency_ms, rel=rel)
+
+
+def test_many_queries_say_what_predict_says(asked: Asked) -> None:
+    queries = [(model, name, None) for model, name in asked.told]
+    assert len(queries) == 3 * len(asked.targets) > 2000
+    for query, answer in zip(queries, perfmodel.predict_many(queries), strict=True):
+        told = asked.told[query[:2]]
+        assert isinstance(answer, Prediction), answer
+        assert answer.latency_ms == pytest.approx(told.latency_ms, rel=EXACT), query
+        assert answer.interval_ms == pytest.approx(told.interval_ms, rel=EXACT), query
+        assert (answer.unknown, answer.precision_reason) == (told.unknown, told.precision_reason)
+
+
+def test_compare_says_what_predict_says(asked: Asked) -> None:
+    answer = perfmodel.compare(list(asked.graphs), asked.names)
+    width = len(asked.names)
+    assert len(answer.cells) == 3 * width
+    for i, model in enumerate(asked.graphs):
+        for j, name in enumerate(asked.names):
+            cell, told = answer.cells[i * width + j], asked.told[model, name]
+            assert cell.target == name
+            assert same(cell.latency_ms, told), (model, name)
+            assert cell.interval_ms == pytest.approx(told.interval_ms, rel=EXACT)
+
+
+def test_a_sweep_over_targets_says_what_predict_says(asked: Asked) -> None:
+    for model in asked.graphs:
+        sets = [f"target={','.join(asked.names)}"]
+        frame = perfmodel.whatif(model=model, target=asked.names[0], sets=sets).frame
+        found = dict(zip(frame["target"], frame["latency_ms"], strict=True))
+        for name in asked.names:
+            told = asked.told[model, name].latency_ms
+            assert found[name] == pytest.approx(told, rel=EXACT), (model, name)
+
+
+def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked) -> None:
+    """A target takes the networks in turn; one that is treated apart takes all of them."""
+    models = tuple(asked.graphs)
+    for i, name in enumerate(asked.names):
+        for model in models if name in SAMPLE else (models[i % len(models)],):
+            plan = perfmodel.partition(asked.graphs[model], name, k=1)
+            told = asked.told[model, name].latency_ms
+            assert plan.latency_ms == pytest.approx(told, rel=EXACT), (model, name)
+            assert plan.unpartitioned_ms == pytest.approx(told, rel=EXACT), (model, name)
+
+
+def test_the_minimum_phone_says_what_predict_says(asked: Asked) -> None:
+    for model in asked.graphs:
+        seen = set()
+        for unit in ("cpu", "gpu", "npu", "nnapi"):
+            answer = perfmodel.minspec(model, 50.0, kind="any", unit=unit)
+            for phone in (*answer.passing, *answer.failing, *answer.unknown):
+                told = asked.told[model, phone.target]
+                assert phone.median_ms == pytest.approx(told.latency_ms, rel=EXACT), phone.target
+                assert phone.known == (not told.unknown)
+                seen.add(phone.target)
+        assert len(seen) > 200
+
+
+def test_a_selection_says_what_predict_says(asked: Asked) -> None:
+    floats = [name for name in asked.names if "/int8" not in name]
+    for name in dict.fromkeys((*floats[::20], "exynos-2200/gpu/tflite/fp32")):
+        [vgg16] = [
+            c
+            for c in perfmodel.select(["vgg16"], on=name, max_latency_ms=50.0).candidates
+            if c.model == "vgg16"
+        ]
+        told = asked.told["vgg16", name]
+        assert vgg16.target == name
+        assert vgg16.median_ms == pytest.approx(told.latency_ms, rel=EXACT), name
+        assert vgg16.known == (not told.unknown)
+
+
+def alone(model: str, target: str) -> dict[str, Any]:
+    """A scenario of one request that meets nobody."""
+    return {
+        "task": {
+            "policy": "device",
+            "workload": {"kind": "periodic", "period_ms": 1000.0, "requests": 1},
+            "on_device": {"model": model, "target": target},
+        },
+    }
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_request_that_meets_nobody_takes_what_predict_says(asked: Asked, name: str) -> None:
+    answer = perfmodel.simulate(alone("vgg16", name)).best
+    told = asked.told["vgg16", name].latency_ms
+    assert answer.latency_ms["mean"] == pytest.approx(told, rel=EXACT)
+
+
+Read = Callable[[Any], float | None]
+
+COMMANDS: dict[str, tuple[str, Read]] = {
+    "predict": ("predict vgg16 --on TARGET", lambda data: data["latency_ms"]),
+    "compare": ("compare vgg16 --on TARGET", lambda data: data["cells"][0]["latency_ms"]),
+    "partition": ("partition vgg16 --on TARGET -k 1", lambda data: data["latency_ms"]),
+    "whatif": (
+        "whatif --model vgg16 --on TARGET --set slowdown=1,2",
+        lambda data: data["best"]["latency_ms"],
+    ),
+    "select": (
+        "select vgg16 --on TARGET --max-latency-ms 1e6",
+        lambda data: data["candidates"][0]["median_ms"],
+    ),
+    "minspec": (
+        "minspec vgg16 --max-latency-ms 1e6 --kind any",
+        lambda data: next(
+            p["median_ms"]
+            for p in (*data["passing"], *data["failing"], *data["unknown"])
+            if p["target"] == data["asked"]
+        ),
+    ),
+}
+"""A command line and where its JSON holds the latency; TARGET stands for the target."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", SAMPLE)
+def test_every_command_says_what_predict_says(
+    asked: Asked, command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command == "select" and "int8" in name:
+        pytest.skip("no accuracy of a quantised VGG16 is published, so select has no candidate")
+    line, read = COMMANDS[command]
+    told = asked.told["vgg16", name]
+    if command == "minspec":
+        unit, precision = name.split("/")[1:4:2]
+        line += f" --unit {unit} --precision {precision}"
+    assert run([*line.replace("TARGET", name).split(), "--json"]) in (0, 1)
+    found = read(json.loads(capsys.readouterr().out) | {"asked": name})
+    if command == "compare":
+        assert same(found, told, NINE_DIGITS)
+    else:
+        assert found == pytest.approx(told.latency_ms, rel=NINE_DIGITS)
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_file_of_queries_says_what_predict_says(asked: Asked, name: str, tmp_path: Path) -> None:
+    """The file holds six digits."""
+    (tmp_path / "in.csv").write_text(f"model,target,batch_size\nvgg16,{name},\n")
+    arguments = ["--queries", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv")]
+    assert run(["predict", *arguments]) == 0
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8") as file:
+        [row] = csv.DictReader(file)
+    assert float(row["latency_ms"]) == pytest.approx(asked.told["vgg16", name].latency_ms, rel=1e-5)
