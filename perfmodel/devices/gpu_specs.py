@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import resources
 
 import numpy as np
 
@@ -22,12 +24,13 @@ cards of that node, which hold their clocks (Titan X 250 W / 6.1 TFLOP/s, P100 2
 _SHARPNESS = 16.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GpuSpec:
     """A data sheet: peaks in GFLOP/s, bandwidth in GB/s, multiprocessors, L2 in MB, watts, nm.
 
-    `fp16_gflops` and `int8_gops` are those of the units a library uses (tensor cores where there
-    are any; 0: no better than fp32). `tdp_w` or `process_nm` 0: no power limit is modelled.
+    Those of tf32, fp16 and int8 are of dense arithmetic on the units that a library
+    uses (tensor cores where `tensor_cores` says so; 0: no better than fp32). `tdp_w` or
+    `process_nm` 0: no power limit is modelled. `source` says where the numbers stand.
     """
 
     name: str
@@ -38,12 +41,20 @@ class GpuSpec:
     l2_mb: float
     tdp_w: float = 0.0
     process_nm: int = 0
+    tf32_gflops: float = 0.0
     fp16_gflops: float = 0.0
     int8_gops: float = 0.0
+    tensor_cores: bool = False
+    source: str = ""
 
     def peak_gflops(self, precision: str) -> float:
         """Peak of the arithmetic that `precision` uses."""
-        better = {"fp16": self.fp16_gflops, "fp16_tc": self.fp16_gflops, "int8": self.int8_gops}
+        better = {
+            "tf32": self.tf32_gflops,
+            "fp16": self.fp16_gflops,
+            "fp16_tc": self.fp16_gflops,
+            "int8": self.int8_gops,
+        }
         return better.get(precision, 0.0) or self.fp32_gflops
 
     def sustained_gflops(self, precision: str = "fp32") -> float:
@@ -83,43 +94,31 @@ def renamed(spec: GpuSpec, name: str) -> GpuSpec:
     return replace(spec, name=name)
 
 
-_SHEETS = (
-    # name, vendor, fp32 GFLOP/s, GB/s, multiprocessors, L2 MB, W, nm, fp16 GFLOP/s, int8 GOP/s.
-    # NeuSight's own table (gpu_specs.csv) for its devices, vendor data sheets for the rest; watts
-    # and process from the vendor's data sheets. fp32 of AMD is that of the matrix cores.
-    ("Tesla P4", "NVIDIA", 5699, 192, 20, 2, 75, 16, 0, 22000),
-    ("Tesla P100-PCIE-16GB", "NVIDIA", 9519, 732, 56, 4, 250, 16, 18700, 0),
-    ("Tesla V100-PCIE-32GB", "NVIDIA", 14029, 900, 80, 6, 250, 12, 112000, 0),
-    ("Tesla T4", "NVIDIA", 8141, 320, 40, 4, 70, 12, 65000, 130000),
-    ("NVIDIA A100-PCIE-40GB", "NVIDIA", 19492, 1555, 108, 40, 250, 7, 312000, 624000),
-    ("NVIDIA A100 80GB PCIe", "NVIDIA", 19492, 1935, 108, 40, 300, 7, 312000, 624000),
-    ("NVIDIA A100-SXM4-40GB", "NVIDIA", 19492, 1555, 108, 40, 400, 7, 312000, 624000),
-    ("NVIDIA H100 80GB HBM3", "NVIDIA", 66908, 3430, 132, 50, 700, 5, 989000, 1979000),
-    ("NVIDIA H200", "NVIDIA", 66908, 4800, 132, 50, 700, 5, 989000, 1979000),
-    ("NVIDIA L4", "NVIDIA", 31334, 300, 60, 48, 72, 5, 121000, 242000),
-    ("AMD Instinct MI100", "AMD", 46100, 1230, 120, 8, 300, 7, 184600, 184600),
-    ("AMD Instinct MI210", "AMD", 45300, 1640, 104, 16, 300, 7, 181000, 181000),
-    ("AMD Instinct MI250", "AMD", 45300, 1640, 104, 16, 280, 7, 181000, 181000),
-    ("AMD Radeon Instinct MI25", "AMD", 12290, 484, 64, 4, 300, 16, 24600, 0),
-    ("AMD Radeon Vega Frontier Edition", "AMD", 13100, 483, 64, 4, 300, 16, 26200, 0),
-    ("NVIDIA GeForce GTX TITAN X", "NVIDIA", 6144, 336, 24, 3, 250, 28, 0, 0),
-    ("Tesla M40", "NVIDIA", 6844, 288, 24, 3, 250, 28, 0, 0),
-    ("NVIDIA TITAN X Pascal", "NVIDIA", 10157, 480, 28, 3, 250, 16, 0, 40600),
-    ("NVIDIA TITAN Xp", "NVIDIA", 12150, 548, 30, 3, 250, 16, 0, 48600),
-    ("NVIDIA GeForce GTX 1080 Ti", "NVIDIA", 11340, 484, 28, 2.75, 250, 16, 0, 45400),
-    ("NVIDIA TITAN V", "NVIDIA", 13800, 653, 80, 4.5, 250, 12, 110000, 0),
-    ("NVIDIA TITAN RTX", "NVIDIA", 16310, 672, 72, 6, 280, 12, 130000, 261000),
-    ("NVIDIA GeForce RTX 2080 Ti", "NVIDIA", 13450, 616, 68, 5.5, 250, 12, 107600, 215000),
-    ("NVIDIA GeForce RTX 3090", "NVIDIA", 35580, 936, 82, 6, 350, 7, 71000, 284000),
-    ("NVIDIA GeForce RTX 4090", "NVIDIA", 82580, 1008, 128, 72, 450, 5, 165200, 660600),
-    ("Jetson Nano", "NVIDIA", 236, 25.6, 1, 0.25, 10, 20, 472, 0),
-    ("Jetson TX2", "NVIDIA", 665, 59.7, 2, 0.5, 15, 16, 1330, 0),
-    ("Jetson Xavier NX", "NVIDIA", 845, 59.7, 6, 0.5, 15, 12, 6800, 13600),
-    ("Jetson AGX Xavier", "NVIDIA", 1410, 137, 8, 0.5, 30, 12, 11300, 22600),
-    ("Jetson AGX Orin", "NVIDIA", 5325, 204.8, 16, 4, 60, 7, 42600, 85200),
-)
+def _read_specs() -> dict[str, GpuSpec]:
+    """The rows of gpu_specs.csv by the name that the measurement tables use."""
+    text = resources.files("perfmodel.devices").joinpath("gpu_specs.csv").read_text("utf-8")
+    return {row["device"]: _spec(row) for row in csv.DictReader(text.splitlines())}
 
-GPU_SPECS: Mapping[str, GpuSpec] = {s[0]: GpuSpec(*s) for s in _SHEETS}
+
+def _spec(row: Mapping[str, str]) -> GpuSpec:
+    return GpuSpec(
+        name=row["device"],
+        vendor=row["vendor"],
+        fp32_gflops=float(row["fp32_gflops"]),
+        tf32_gflops=float(row["tf32_gflops"]),
+        fp16_gflops=float(row["fp16_gflops"]),
+        int8_gops=float(row["int8_gops"]),
+        tensor_cores=row["tensor_cores"] == "1",
+        bandwidth_gb_per_s=float(row["bandwidth_gb_per_s"]),
+        multiprocessors=int(row["multiprocessors"]),
+        l2_mb=float(row["l2_mb"]),
+        tdp_w=float(row["tdp_w"]),
+        process_nm=int(row["process_nm"]),
+        source=row["source"],
+    )
+
+
+GPU_SPECS: Mapping[str, GpuSpec] = _read_specs()
 """Data sheets by the name that the measurement tables use."""
 
 SAME_CARD = {

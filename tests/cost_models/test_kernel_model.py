@@ -236,7 +236,15 @@ def test_a_low_power_card_cannot_hold_its_peak() -> None:
     # 70 W / 18 pJ = 3.9 TFLOP/s of 8.1; 250 W / 18 pJ = 13.9 of 14.0
     assert GPU_SPECS["Tesla T4"].sustained_gflops() == pytest.approx(3889, rel=0.01)
     assert GPU_SPECS["Tesla V100-PCIE-32GB"].sustained_gflops() == pytest.approx(13300, rel=0.05)
-    assert GpuSpec("x", "NVIDIA", 100, 10, 1, 1).sustained_gflops() == 100
+    bare = GpuSpec(
+        name="x",
+        vendor="NVIDIA",
+        fp32_gflops=100,
+        bandwidth_gb_per_s=10,
+        multiprocessors=1,
+        l2_mb=1,
+    )
+    assert bare.sustained_gflops() == 100
 
 
 def test_boards_of_one_die_are_one_family() -> None:

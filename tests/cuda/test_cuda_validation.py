@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel import zoo
+from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec
 from perfmodel.errors import MeasurementError, PerfmodelError, TargetError
 from perfmodel.experiments import cuda as validate_module
 from perfmodel.experiments.cuda import (
@@ -30,10 +31,20 @@ from perfmodel.runners.cuda.timing import Timing
 from validation.cuda import __main__ as cuda
 from validation.cuda import data_sheet as gpu_roofline
 from validation.cuda import tables as cuda_study
-from validation.cuda.data_sheet import Assumptions, GpuSpec, gpu_spec, step_seconds
+from validation.cuda.data_sheet import Assumptions, gpu_spec, step_seconds
 
 IDEAL = Assumptions(1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 1)
-TEN_SM = GpuSpec("paper", 10, 1e12, 0.0, 8e12, True, 1e11, "made up for hand arithmetic")
+TEN_SM = GpuSpec(
+    name="paper",
+    vendor="paper",
+    multiprocessors=10,
+    l2_mb=1.0,
+    fp32_gflops=1000.0,
+    fp16_gflops=8000.0,
+    tensor_cores=True,
+    bandwidth_gb_per_s=100.0,
+    source="made up for hand arithmetic",
+)
 
 
 def test_memory_bound_kernel_by_hand() -> None:
@@ -50,16 +61,14 @@ def test_wave_quantisation_by_hand() -> None:
     # one pixel more is 2 waves. A tile is 2 * 128 * 64 * 512 = 8388608 FLOP at 1e11 FLOP/s an SM
     one = conv_step(1, 512, (1280, 1), 64, Window((1, 1)))
     two = conv_step(1, 512, (1281, 1), 64, Window((1, 1)))
-    wide = replace(TEN_SM, bandwidth_bytes_per_s=1e15)
+    wide = replace(TEN_SM, bandwidth_gb_per_s=1e6)
     mode = Mode("cudnn", "fp32", "nhwc")
     assert step_seconds(one, wide, mode, IDEAL) == pytest.approx(8388608 / 1e11)
     assert step_seconds(two, wide, mode, IDEAL) == pytest.approx(2 * 8388608 / 1e11)
 
 
 def test_more_of_anything_never_makes_a_kernel_slower() -> None:
-    better = replace(
-        TEN_SM, fp32_flops_per_s=2e12, fp16_flops_per_s=16e12, bandwidth_bytes_per_s=2e11
-    )
+    better = replace(TEN_SM, fp32_gflops=2000.0, fp16_gflops=16000.0, bandwidth_gb_per_s=200.0)
     for step in draw_sweep(1, 0.2):
         for mode in MODES.values():
             assert step_seconds(step, better, mode) <= step_seconds(step, TEN_SM, mode)
@@ -71,7 +80,34 @@ def test_unknown_gpu_names_the_known_ones() -> None:
 
 
 def test_every_data_sheet_has_a_source() -> None:
+    assert all(len(s.source) > 15 for s in GPU_SPECS.values())
     assert all(len(s.source) > 20 for s in gpu_roofline.SPECS.values())
+
+
+def test_peaks_are_cores_times_clock() -> None:
+    """Two operations a core and cycle (GFLOP/s): numbers of the data sheets."""
+    by_hand = {
+        "NVIDIA TITAN V": 5120 * 2 * 1.455,
+        "NVIDIA GeForce RTX 2080 Ti": 4352 * 2 * 1.545,
+        "NVIDIA TITAN Xp": 3840 * 2 * 1.582,
+        "Jetson Nano": 128 * 2 * 0.9216,
+        "Jetson TX2": 256 * 2 * 1.3,
+        "Jetson AGX Xavier": 512 * 2 * 1.377,
+        "Jetson AGX Orin": 2048 * 2 * 1.3,
+    }
+    for name, gflops in by_hand.items():
+        assert GPU_SPECS[name].fp32_gflops == pytest.approx(gflops, rel=0.002)
+    # 640 tensor cores of 64 multiply-accumulates
+    assert GPU_SPECS["NVIDIA TITAN V"].fp16_gflops == pytest.approx(640 * 128 * 1.455, rel=0.001)
+
+
+def test_a_card_without_a_unit_falls_back_to_fp32() -> None:
+    tx2 = gpu_spec("jetson-tx2")
+    assert tx2.peak_gflops("tf32") == tx2.fp32_gflops == 665
+    assert gpu_roofline.peak_flops(tx2, MODES["cudnn/fp16"]) == (1330e9, False)
+    assert gpu_roofline.peak_flops(tx2, MODES["cudnn/tf32"]) == (665e9, False)
+    assert gpu_roofline.peak_flops(gpu_spec("h200"), MODES["cudnn/tf32"]) == (494.7e12, True)
+    assert gpu_roofline.peak_flops(gpu_spec("h200"), MODES["cudnn/fp32"]) == (66.9e12, False)
 
 
 def test_committed_prediction_is_what_the_code_predicts() -> None:

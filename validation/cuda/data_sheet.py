@@ -15,75 +15,27 @@ from typing import Any
 
 from perfmodel import zoo
 from perfmodel.cost_models.roofline import RooflinePredictor
+from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec
 from perfmodel.errors import TargetError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES, Mode
-from perfmodel.runners.cuda.campaign_state import STUDY, with_batch
+from perfmodel.runners.cuda.campaign_state import STUDY, device_slug, with_batch
 from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.steps import Plan, Step
 
 BATCHES = (1, 8, 32)
+GIGA = 1e9
 
 
-@dataclass(frozen=True)
-class GpuSpec:
-    """Data sheet: peaks in FLOP/s of dense arithmetic, bandwidth in bytes/s; `source` names it.
+STUDIED = (
+    *("NVIDIA H200", "NVIDIA TITAN V", "Jetson TX2", "Jetson Nano", "Jetson AGX Xavier"),
+    *("Jetson AGX Orin", "Tesla V100-PCIE-32GB"),
+)
+"""Cards of the study, as perfmodel/devices/gpu_specs.csv names them."""
 
-    A peak of 0 means that the GPU has no such unit: fp32 units then do the work.
-    """
-
-    name: str
-    multiprocessors: int
-    fp32_flops_per_s: float
-    tf32_flops_per_s: float
-    fp16_flops_per_s: float
-    tensor_cores: bool
-    bandwidth_bytes_per_s: float
-    source: str
-
-
-SPECS: Mapping[str, GpuSpec] = MappingProxyType(
-    {
-        s.name: s
-        for s in (
-            GpuSpec(
-                "h200", 132, 66.9e12, 494.7e12, 989.4e12, True, 4.8e12,
-                "NVIDIA H200 data sheet (SXM, dense); 132 SMs and 1980 MHz as the H100 SXM row "
-                "of gpu_specs.csv",
-            ),
-            GpuSpec(
-                "titan-v", 80, 14.9e12, 0.0, 119.2e12, True, 652.8e9,
-                "NVIDIA TITAN V: 5120 cores, 640 tensor cores, 1455 MHz boost, 653 GB/s",
-            ),
-            GpuSpec(
-                "jetson-tx2", 2, 0.665e12, 0.0, 1.33e12, False, 59.7e9,
-                "NVIDIA Jetson TX2 module data sheet: 256 Pascal cores at 1.30 GHz, fp16 at twice "
-                "the fp32 rate, 128-bit LPDDR4 59.7 GB/s",
-            ),
-            GpuSpec(
-                "jetson-nano", 1, 0.236e12, 0.0, 0.472e12, False, 25.6e9,
-                "NVIDIA Jetson Nano module data sheet: 128 Maxwell cores at 921.6 MHz, 25.6 GB/s",
-            ),
-            GpuSpec(
-                "jetson-agx-xavier", 8, 1.41e12, 0.0, 11.3e12, True, 136.5e9,
-                "NVIDIA Jetson AGX Xavier data sheet: 512 Volta cores and 64 tensor cores at "
-                "1377 MHz, 136.5 GB/s",
-            ),
-            GpuSpec(
-                "jetson-agx-orin", 16, 5.32e12, 21.3e12, 42.5e12, True, 204.8e9,
-                "NVIDIA Jetson AGX Orin 64GB data sheet: 2048 Ampere cores at 1.3 GHz, 85 dense "
-                "INT8 TOPS on its tensor cores (half of that in fp16, a quarter in tf32), "
-                "204.8 GB/s",
-            ),
-            GpuSpec(
-                "tesla-v100-pcie-32gb", 80, 14.03e12, 0.0, 112.0e12, True, 900e9,
-                "gpu_specs.csv; tensor cores 112 TFLOP/s by the V100 PCIe data sheet",
-            ),
-        )
-    }
-)  # fmt: skip
-"""GPUs of the study. Constants of another GPU: add a row with its source."""
+SPECS: Mapping[str, GpuSpec] = MappingProxyType({device_slug(n): GPU_SPECS[n] for n in STUDIED})
+"""Their data sheets by the device's name in targets."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +58,8 @@ class Assumptions:
 
 def peak_flops(spec: GpuSpec, mode: Mode) -> tuple[float, bool]:
     """(peak FLOP/s, whether tensor cores give it) of a mode's products."""
-    if mode.precision == "fp16" and spec.fp16_flops_per_s:
-        return spec.fp16_flops_per_s, spec.tensor_cores
-    if mode.precision == "tf32" and spec.tf32_flops_per_s:
-        return spec.tf32_flops_per_s, True
-    return spec.fp32_flops_per_s, False
+    peak = spec.peak_gflops(mode.precision)
+    return peak * GIGA, spec.tensor_cores and peak > spec.fp32_gflops
 
 
 def predictor(spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> RooflinePredictor:
@@ -120,9 +69,9 @@ def predictor(spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> R
     library = mode.framework != "vanilla"
     return RooflinePredictor(
         multiprocessors=spec.multiprocessors,
-        fp32_flops_per_s=spec.fp32_flops_per_s,
+        fp32_flops_per_s=spec.fp32_gflops * GIGA,
         matrix_flops_per_s=peak,
-        bandwidth_bytes_per_s=spec.bandwidth_bytes_per_s,
+        bandwidth_bytes_per_s=spec.bandwidth_gb_per_s * GIGA,
         element_bytes=mode.variant.dtype.itemsize,
         dense_share=assume.tensor_share if tensor else assume.fp32_share,
         # depthwise and element-wise work: no matrix product, ordinary cores
@@ -158,6 +107,20 @@ def gpu_spec(name: str) -> GpuSpec:
     return SPECS[name]
 
 
+def spec_as_written(device: str, spec: GpuSpec) -> dict[str, Any]:
+    """The data sheet as the prediction files hold it, in FLOP/s and bytes/s."""
+    return {
+        "name": device,
+        "multiprocessors": spec.multiprocessors,
+        "fp32_flops_per_s": spec.fp32_gflops * GIGA,
+        "tf32_flops_per_s": spec.tf32_gflops * GIGA,
+        "fp16_flops_per_s": spec.fp16_gflops * GIGA,
+        "tensor_cores": spec.tensor_cores,
+        "bandwidth_bytes_per_s": spec.bandwidth_gb_per_s * GIGA,
+        "source": spec.source,
+    }
+
+
 def spec_prediction(
     device: str, networks: Sequence[str] = STUDY, batches: Sequence[int] = BATCHES
 ) -> dict[str, Any]:
@@ -181,7 +144,7 @@ def spec_prediction(
     return {
         "format": 1,
         "method": "data sheet only: roofline with wave quantisation, validation/cuda/data_sheet.py",
-        "spec": asdict(spec),
+        "spec": spec_as_written(device, spec),
         "assumptions": asdict(assume),
         "predictions": rows,
     }

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from perfmodel.cost_models.interval import borrowed_interval, fit_error
+from perfmodel.devices.gpu_specs import GpuSpec
 from perfmodel.devices.profile import Fact, Provenance, TargetProfile
 from perfmodel.runners.cuda.backends import MODES
 from perfmodel.target import Target
-from validation.cuda.data_sheet import SPECS, GpuSpec, predictor
+from validation.cuda.data_sheet import SPECS, predictor
 from validation.cuda.tables import published_jetson_rows
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
@@ -38,14 +39,14 @@ def build_datasheets(data: Path) -> list[BuiltTarget]:
     log_ratio = -np.log([float(row["ratio"]) for row in published_jetson_rows(data)])
     error, interval = fit_error(EXPERIMENT, log_ratio), borrowed_interval(log_ratio, log_ratio)
     built = []
-    for spec in SPECS.values():
-        title, kind = _TITLES[spec.name]
-        info = DeviceInfo(spec.name, title, kind, hardware=_facts(spec))
+    for device, spec in SPECS.items():
+        title, kind = _TITLES[device]
+        info = DeviceInfo(device, title, kind, hardware=_facts(spec))
         for rank, name in enumerate(_MODE_RANK):
             mode = MODES[name]
-            if mode.precision == "tf32" and not spec.tf32_flops_per_s:
+            if mode.precision == "tf32" and not spec.tf32_gflops:
                 continue
-            target = Target(spec.name, "gpu", mode.framework, mode.precision)
+            target = Target(device, "gpu", mode.framework, mode.precision)
             provenance = Provenance(
                 f"data sheet, nothing measured: {spec.source}",
                 0,
@@ -61,8 +62,8 @@ def build_datasheets(data: Path) -> list[BuiltTarget]:
 def _facts(spec: GpuSpec) -> dict[str, Fact]:
     values = {
         "gpu_multiprocessors": spec.multiprocessors,
-        "gpu_fp32_gflops": spec.fp32_flops_per_s / 1e9,
-        "gpu_fp16_gflops": spec.fp16_flops_per_s / 1e9,
-        "gpu_memory_gb_per_s": spec.bandwidth_bytes_per_s / 1e9,
+        "gpu_fp32_gflops": spec.fp32_gflops,
+        "gpu_fp16_gflops": spec.fp16_gflops,
+        "gpu_memory_gb_per_s": spec.bandwidth_gb_per_s,
     }
     return {k: Fact(round(float(v), 3), spec.source) for k, v in values.items()}
