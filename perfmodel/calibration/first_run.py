@@ -16,19 +16,19 @@ import numpy as np
 
 from perfmodel.devices.facts import LoadFact, Traits
 from perfmodel.kernels.loading import LoadWork
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.samples import FirstRun
 
 MIN_RUNS = 8
 MB = 1e6
 
 
-def framework_of(setup: Setup) -> str:
+def framework_of(setup: RunConfig) -> str:
     """Name under which a setup's load fact stands: threads change the first inference."""
     return f"tflite/t{setup.threads}"
 
 
-def fit_load(runs: Sequence[FirstRun], setup: Setup) -> LoadFact | None:
+def fit_load(runs: Sequence[FirstRun], setup: RunConfig) -> LoadFact | None:
     """Loading and first inference, each fitted by itself; None with too few runs to tell."""
     if len(runs) < MIN_RUNS:
         return None
@@ -76,7 +76,7 @@ def _costs(design: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
     return found
 
 
-def load_fact(traits: Traits, setup: Setup) -> LoadFact | None:
+def load_fact(traits: Traits, setup: RunConfig) -> LoadFact | None:
     """The fact of a setup in a profile, if it has one."""
     wanted = ("cpu", framework_of(setup), setup.precision)
     facts = (f for f in traits.load if (f.unit, f.framework, f.precision) == wanted)

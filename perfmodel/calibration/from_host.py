@@ -27,8 +27,8 @@ from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import fuse, macs
 from perfmodel.kernels.kernel import KernelTable
-from perfmodel.runners.campaign import nominal_ms, result_from_entry
-from perfmodel.runners.host_bench import LOADS, HostBench, Setup, in_situ
+from perfmodel.runners.campaign import result_from_entry, usual_reference_ms
+from perfmodel.runners.host_bench import LOADS, HostBench, RunConfig, in_situ
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
@@ -66,7 +66,7 @@ EXPLORE = 0.25
 
 
 @dataclass(frozen=True)
-class Calibration:
+class HostCalibration:
     """A profile and what it rests on; `lost` counts networks that could not be used, by reason."""
 
     profile: DeviceProfile
@@ -89,7 +89,7 @@ def calibrate_host(
     threads: Sequence[int] = (1, 2),
     interest: Sequence[Graph] | None = None,
     device: str = "host",
-) -> Calibration:
+) -> HostCalibration:
     """Measure random networks for about `budget_s` seconds in all and fit this machine's profile.
 
     `interest` are the networks that predictions are wanted for (default: the zoo); none of them is
@@ -97,7 +97,7 @@ def calibrate_host(
     """
     began = time.monotonic()
     pairs = [(p, t) for t in sorted(threads) for p in precisions if (p, t) not in SKIPPED]
-    setups = {Setup(p, t): SHARES.get((p, t), 0.1) for p, t in pairs}
+    setups = {RunConfig(p, t): SHARES.get((p, t), 0.1) for p, t in pairs}
     build, _ = runtime()
     header = {"calibrate": "host", "seed": seed, "runtime": build}
     candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
@@ -110,12 +110,12 @@ def calibrate_host(
         entries = dict(book.entries)
         machine = bench.runner.describe()
     by_name = {g.name: g for g in candidates}
-    nominal = _nominal(entries)
-    samples, lost = _samples(entries, by_name, nominal)
+    usual = _usual_reference(entries)
+    samples, lost = _samples(entries, by_name, usual)
     fitted = fit_targets(samples, seed)
-    profile = _profile(device, fitted, samples, nominal, machine)
+    profile = _profile(device, fitted, samples, usual, machine)
     known = {str(s): planner.unknown(_measured(entries, s, candidates)) for s in setups}
-    return Calibration(
+    return HostCalibration(
         profile,
         fitted,
         len(samples),
@@ -146,13 +146,15 @@ def _table(graph: Graph) -> KernelTable:
     return KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
 
 
-def _measured(entries: Mapping[str, Any], setup: Setup, candidates: Sequence[Graph]) -> list[int]:
+def _measured(
+    entries: Mapping[str, Any], setup: RunConfig, candidates: Sequence[Graph]
+) -> list[int]:
     place = {g.name: i for i, g in enumerate(candidates)}
     prefix = f"{setup}/"
     return [place[k[len(prefix) :]] for k in entries if k.startswith(prefix)]
 
 
-def _spent(entries: Mapping[str, Any], setup: Setup | None = None) -> float:
+def _spent(entries: Mapping[str, Any], setup: RunConfig | None = None) -> float:
     return sum(
         float(e.get("spent_s", 0.0))
         for k, e in entries.items()
@@ -165,7 +167,7 @@ def _measure(
     bench: HostBench,
     planner: Planner,
     candidates: Sequence[Graph],
-    setups: Mapping[Setup, float],
+    setups: Mapping[RunConfig, float],
     budget_s: float,
 ) -> None:
     """Take turns until the budget, less what the journal has already spent, is used up."""
@@ -186,7 +188,9 @@ def _measure(
                 book.add(f"{setup}/{graph.name}", _entry(bench, graph, setup, expected_ms))
 
 
-def _turn(book: Journal, planner: Planner, candidates: Sequence[Graph], setup: Setup) -> list[int]:
+def _turn(
+    book: Journal, planner: Planner, candidates: Sequence[Graph], setup: RunConfig
+) -> list[int]:
     done = _measured(book.entries, setup, candidates)
     free = np.ones(len(candidates), dtype=bool)
     free[done] = False
@@ -198,7 +202,7 @@ def _turn(book: Journal, planner: Planner, candidates: Sequence[Graph], setup: S
     return random + planner.choose([*done, *random], TURN - len(random), free)
 
 
-def _entry(bench: HostBench, graph: Graph, setup: Setup, expected_ms: float) -> dict[str, Any]:
+def _entry(bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float) -> dict[str, Any]:
     """Measure one network; what the runtime refuses is kept as a reason."""
     began = time.monotonic()
     path = None
@@ -215,28 +219,28 @@ def _entry(bench: HostBench, graph: Graph, setup: Setup, expected_ms: float) -> 
     return {**entry, "spent_s": time.monotonic() - began}
 
 
-def _nominal(entries: Mapping[str, Any]) -> dict[Setup, float]:
+def _usual_reference(entries: Mapping[str, Any]) -> dict[RunConfig, float]:
     """Median time of each setup's reference over the campaign, in ms."""
-    results: dict[Setup, list[Any]] = {}
+    results: dict[RunConfig, list[Any]] = {}
     for key, entry in entries.items():
         if "sets" in entry:
-            setup = Setup.parse(key.rpartition("/")[0])
+            setup = RunConfig.parse(key.rpartition("/")[0])
             results.setdefault(setup, []).append(result_from_entry(key, entry))
-    return {setup: nominal_ms(found) for setup, found in results.items()}
+    return {setup: usual_reference_ms(found) for setup, found in results.items()}
 
 
 def _samples(
-    entries: Mapping[str, Any], graphs: Mapping[str, Graph], nominal: Mapping[Setup, float]
+    entries: Mapping[str, Any], graphs: Mapping[str, Graph], usual: Mapping[RunConfig, float]
 ) -> tuple[list[Sample], dict[str, int]]:
     found: list[Sample] = []
     lost: Counter[str] = Counter()
     for key, entry in entries.items():
         text, _, name = key.rpartition("/")
-        setup = Setup.parse(text)
+        setup = RunConfig.parse(text)
         try:
             if "refused" in entry:
                 raise RunnerError(str(entry["refused"]))
-            found.append(sample(key, graphs[name], setup, entry, nominal[setup]))
+            found.append(sample(key, graphs[name], setup, entry, usual[setup]))
         except RunnerError as error:
             lost[error.message] += 1
     steady = [s for s in found if s.stable]
@@ -251,18 +255,18 @@ def _profile(
     device: str,
     fitted: Sequence[FittedTarget],
     samples: Sequence[Sample],
-    nominal: Mapping[Setup, float],
+    usual: Mapping[RunConfig, float],
     machine: Machine,
 ) -> DeviceProfile:
     facts = machine.facts
     source = "measured or read on this machine by perfmodel calibrate"
     hardware = {name: Fact(text[:200], source) for name, text in facts.items() if text}
-    for setup, value in nominal.items():
+    for setup, value in usual.items():
         hardware[reference_fact(setup)] = Fact(value, source)
     hardware |= {name: Fact(value, source) for name, value in chosen(samples).items()}
     load = tuple(
         fact
-        for setup in nominal
+        for setup in usual
         if (fact := fit_load([s.first for s in samples if s.setup == setup], setup)) is not None
     )
     targets = tuple(_target(device, f, samples, facts) for f in fitted)
@@ -278,7 +282,7 @@ def _profile(
     )
 
 
-def reference_fact(setup: Setup) -> str:
+def reference_fact(setup: RunConfig) -> str:
     """Key among a profile's hardware facts of the reference network's time in a setup, in ms."""
     return f"reference_{setup.precision}_t{setup.threads}_ms"
 
@@ -313,7 +317,7 @@ def _warning(samples: Sequence[Sample], left_out: int) -> str:
     )
 
 
-def calibration_to_dict(done: Calibration) -> dict[str, Any]:
+def calibration_to_dict(done: HostCalibration) -> dict[str, Any]:
     """Plain data of a calibration without its models."""
     return {
         "device": done.profile.device,

@@ -27,7 +27,7 @@ from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine, waste, work_of
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.samples import Sample
 
 FOLDS = 4
@@ -59,7 +59,7 @@ class Overhead:
 class FittedTarget:
     """What a profile needs of one target; `left_out` are log(measured / predicted) of networks."""
 
-    setup: Setup
+    setup: RunConfig
     predictor: KernelPredictor
     interval: Interval
     error: FitError
@@ -87,12 +87,12 @@ def model(seed: int = 0) -> KernelModel:
     )
 
 
-def _machine(setup: Setup) -> Machine:
+def _machine(setup: RunConfig) -> Machine:
     return Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
 
 
 def traits_of(
-    setup: Setup, table: KernelTable, latency_us: np.ndarray, near_bytes: float = 0.0
+    setup: RunConfig, table: KernelTable, latency_us: np.ndarray, near_bytes: float = 0.0
 ) -> TargetTraits:
     """What of a setup shapes the work of its kernels; their times tell the library's blocks."""
     products = np.isin(table["kernel_class"], PLAIN_PRODUCTS) & (table["macs"] >= BUSY_MACS)
@@ -106,7 +106,7 @@ def traits_of(
     return TargetTraits(str(setup), machine)
 
 
-def near_bytes_of(layers: Sequence[tuple[Setup, KernelTable, np.ndarray]]) -> float:
+def near_bytes_of(layers: Sequence[tuple[RunConfig, KernelTable, np.ndarray]]) -> float:
     """Bytes of weights that stay near the core between two steps of a recurrent layer.
 
     `layers` are the kernels of each setup and their times in us. With those bytes free, speeds
@@ -188,8 +188,8 @@ def concatenated(tables: Sequence[KernelTable]) -> KernelTable:
 
 
 def fit_predictors(
-    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int = 0
-) -> dict[Setup, KernelPredictor]:
+    samples: Sequence[Sample], overheads: Mapping[RunConfig, Overhead], seed: int = 0
+) -> dict[RunConfig, KernelPredictor]:
     """One predictor a setup, fitted together."""
     setups = [s for s in overheads if any(x.setup == s for x in samples)]
     table = concatenated([s.table for s in samples])
@@ -240,7 +240,7 @@ def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget,
 
 
 def _target(
-    setup: Setup, predictor: KernelPredictor, residuals: np.ndarray, slope: float
+    setup: RunConfig, predictor: KernelPredictor, residuals: np.ndarray, slope: float
 ) -> FittedTarget:
     return FittedTarget(
         setup,
@@ -263,10 +263,10 @@ def _residual(predictor: KernelPredictor, sample: Sample) -> float:
 
 
 def _left_out(
-    samples: Sequence[Sample], overheads: Mapping[Setup, Overhead], seed: int
-) -> dict[Setup, np.ndarray]:
+    samples: Sequence[Sample], overheads: Mapping[RunConfig, Overhead], seed: int
+) -> dict[RunConfig, np.ndarray]:
     fold = _fold_of(samples)
-    found: dict[Setup, list[float]] = {s: [] for s in overheads}
+    found: dict[RunConfig, list[float]] = {s: [] for s in overheads}
     for number in range(FOLDS):
         rest = [s for s, f in zip(samples, fold, strict=True) if f != number]
         predictors = fit_predictors(rest, overheads, seed)
@@ -279,8 +279,8 @@ def _left_out(
 
 def _novelty_slope(
     samples: Sequence[Sample],
-    overheads: Mapping[Setup, Overhead],
-    left_out: Mapping[Setup, np.ndarray],
+    overheads: Mapping[RunConfig, Overhead],
+    left_out: Mapping[RunConfig, np.ndarray],
     seed: int,
 ) -> float:
     """How fast errors grow outside the fitted range, learned by fitting on the smaller networks

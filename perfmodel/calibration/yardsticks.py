@@ -16,7 +16,7 @@ from typing import Any
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.graph.ir import Graph
 from perfmodel.runners.campaign import result_from_entry
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.random_nets import is_random, random_named
 from perfmodel.runners.samples import Sample, whole_ms
 
@@ -30,9 +30,9 @@ _FACT = re.compile(_PREFIX + r"([a-z0-9]+)_(t[0-9]+)_(\w+)_ms")
 
 @dataclass(frozen=True)
 class Yardstick:
-    """A random network by its name, and its nominal time in the calibration in ms."""
+    """A random network by its name, and its time in the calibration in ms."""
 
-    setup: Setup
+    setup: RunConfig
     name: str
     then_ms: float
 
@@ -69,22 +69,22 @@ def yardsticks_of(profile: DeviceProfile) -> tuple[Yardstick, ...]:
         if match and not isinstance(fact.value, str) and fact.value > 0:
             precision, threads, name = match.groups()
             if is_random(name):
-                found.append(Yardstick(Setup.parse(f"{precision}/{threads}"), name, fact.value))
+                found.append(Yardstick(RunConfig.parse(f"{precision}/{threads}"), name, fact.value))
     turn = {y: sum(z.setup == y.setup for z in found[:i]) for i, y in enumerate(found)}
     return tuple(sorted(found, key=lambda y: turn[y]))
 
 
 def drifts(
-    yardsticks: Sequence[Yardstick], entries: Mapping[str, Any], nominal: Mapping[Setup, float]
-) -> dict[Setup, float]:
+    yardsticks: Sequence[Yardstick], entries: Mapping[str, Any], usual: Mapping[RunConfig, float]
+) -> dict[RunConfig, float]:
     """Median over a setup's yardsticks of their time now over then, both in units of the reference.
 
     1 where too few were measured.
     """
     found = {}
-    for setup, nominal_ms in nominal.items():
+    for setup, usual_ms in usual.items():
         ratios = [
-            whole_ms(result_from_entry(y.key, entries[y.key]), nominal_ms) / y.then_ms
+            whole_ms(result_from_entry(y.key, entries[y.key]), usual_ms) / y.then_ms
             for y in yardsticks
             if y.setup == setup and "sets" in entries.get(y.key, {})
         ]

@@ -26,7 +26,7 @@ from perfmodel.files import write_atomically
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
-from perfmodel.runners.host_bench import FILE_PRECISIONS, LOADS, HostBench, Setup
+from perfmodel.runners.host_bench import FILE_PRECISIONS, LOADS, HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.runner import Machine, machine_to_dict
@@ -213,8 +213,8 @@ def _compare(
     spent_s: float,
 ) -> HostValidation:
     left_out = dict(refused)
-    nominals = {s: nominal_of(profile, s) for s in dict.fromkeys(p.setup for p in predicted)}
-    drift = drifts(yardsticks_of(profile), entries, nominals)
+    usual = {s: usual_reference_of(profile, s) for s in dict.fromkeys(p.setup for p in predicted)}
+    drift = drifts(yardsticks_of(profile), entries, usual)
     cases, first, kernels, results = [], [], [], []
     for p in predicted:
         entry = entries.get(p.key)
@@ -223,9 +223,9 @@ def _compare(
             continue
         result = result_from_entry(p.key, entry)
         results.append(result)
-        nominal = nominals[p.setup] / drift[p.setup]
+        usual_ms = usual[p.setup] / drift[p.setup]
         low, high = p.prediction.interval_ms
-        measured = whole_ms(result, nominal)
+        measured = whole_ms(result, usual_ms)
         case = Case(
             model=p.model,
             target=p.prediction.target,
@@ -235,14 +235,14 @@ def _compare(
             measured_ms=measured,
         )
         cases.append(case)
-        run = first_run(_table(p), p.setup, result, entry, nominal)
+        run = first_run(_table(p), p.setup, result, entry, usual_ms)
         if p.first_ms is not None:
             # the first run is predicted without an interval: both ends are the point
             point = replace(case, predicted_ms=p.first_ms, low_ms=p.first_ms, high_ms=p.first_ms)
             first.append(replace(point, measured_ms=run.first_ms))
-        kernels.extend(_kernel_errors(p, result, nominal))
+        kernels.extend(_kernel_errors(p, result, usual_ms))
     again = [
-        abs(_timed_ms(k, entries[k], nominals) / _timed_ms(k, entries[_base(k)], nominals) - 1)
+        abs(_timed_ms(k, entries[k], usual) / _timed_ms(k, entries[_base(k)], usual) - 1)
         for k in entries
         if k.endswith(REPEATS) and "sets" in entries[k] and "sets" in entries[_base(k)]
     ]
@@ -269,12 +269,12 @@ def _base(key: str) -> str:
     return key.removesuffix(REPEATS)
 
 
-def _timed_ms(key: str, entry: Mapping[str, Any], nominals: Mapping[Setup, float]) -> float:
-    nominal_ms = nominals[Setup.parse(key.rpartition("/")[0])]
-    return whole_ms(result_from_entry(key, entry), nominal_ms)
+def _timed_ms(key: str, entry: Mapping[str, Any], usual: Mapping[RunConfig, float]) -> float:
+    usual_ms = usual[RunConfig.parse(key.rpartition("/")[0])]
+    return whole_ms(result_from_entry(key, entry), usual_ms)
 
 
-def nominal_of(profile: DeviceProfile, setup: Setup) -> float:
+def usual_reference_of(profile: DeviceProfile, setup: RunConfig) -> float:
     """The reference's time in the calibration, in ms; raises `ProfileError` where it is missing."""
     fact = profile.hardware.get(reference_fact(setup))
     if fact is None or isinstance(fact.value, str):
@@ -285,9 +285,9 @@ def nominal_of(profile: DeviceProfile, setup: Setup) -> float:
     return fact.value
 
 
-def _kernel_errors(p: Predicted, result: Any, nominal: float) -> list[KernelError]:
+def _kernel_errors(p: Predicted, result: Any, usual_ms: float) -> list[KernelError]:
     """Kernel by kernel, where the profile can be split; nothing otherwise."""
-    per_op = operator_us(result, nominal)
+    per_op = operator_us(result, usual_ms)
     if not per_op:
         return []
     graph = graph_of(p.model, p.path)

@@ -13,7 +13,7 @@ from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.loading import load_work, stored_precision
 from perfmodel.prediction import Prediction, predict_workload
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from perfmodel.workload import workload
 
 ZOO_PRECISIONS = ("fp32", "int8")
@@ -26,16 +26,16 @@ class Predicted:
 
     key: str
     model: str
-    setup: Setup
+    setup: RunConfig
     path: Path | None
     prediction: Prediction
     first_ms: float | None
 
 
-def setups_of(profile: DeviceProfile) -> tuple[Setup, ...]:
+def setups_of(profile: DeviceProfile) -> tuple[RunConfig, ...]:
     """Setups that a profile of this host has targets for."""
     return tuple(
-        Setup(t.target.precision, t.target.threads)
+        RunConfig(t.target.precision, t.target.threads)
         for t in profile.targets
         if t.target.unit == "cpu" and t.target.framework == "tflite"
     )
@@ -72,7 +72,7 @@ def graph_of(name: str, path: Path | None) -> Graph:
 
 
 def _predicted(
-    profile: DeviceProfile, name: str, path: Path | None, graph: Graph, setup: Setup
+    profile: DeviceProfile, name: str, path: Path | None, graph: Graph, setup: RunConfig
 ) -> Predicted:
     target = next(
         t

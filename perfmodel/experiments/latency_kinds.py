@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.devices.profile import read_profile
-from perfmodel.experiments.host import discipline_for, nominal_of
+from perfmodel.experiments.host import discipline_for, usual_reference_of
 from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -70,8 +70,8 @@ def measure_kinds(profile_path: Path, budget_s: float, models: Sequence[str]) ->
         began = time.monotonic()
         for p in predicted:
             bar.show(time.monotonic() - began, f"{p.setup} {p.model}")
-            nominal = nominal_of(profile, p.setup)
-            rows.append(_kinds(bench, p, nominal, each_s))
+            usual_ms = usual_reference_of(profile, p.setup)
+            rows.append(_kinds(bench, p, usual_ms, each_s))
         machine = bench.runner.describe()
     return {
         "experiment": "kinds",
@@ -82,7 +82,7 @@ def measure_kinds(profile_path: Path, budget_s: float, models: Sequence[str]) ->
     }
 
 
-def _kinds(bench: HostBench, p: Predicted, nominal: float, sustained_s: float) -> dict[str, Any]:
+def _kinds(bench: HostBench, p: Predicted, usual_ms: float, sustained_s: float) -> dict[str, Any]:
     graph = graph_of(p.model, p.path)
     table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
     path = bench.write(graph, p.setup.precision)
@@ -91,12 +91,12 @@ def _kinds(bench: HostBench, p: Predicted, nominal: float, sustained_s: float) -
     for _ in range(FIRST_RUNS):
         entry = bench.measure(p.key, path, p.setup, replace(plan, sets=1))
         result = result_from_entry(p.key, entry)
-        firsts.append(first_run(table, p.setup, result, entry, nominal))
-    steady = whole_ms(result_from_entry(p.key, bench.measure(p.key, path, p.setup, plan)), nominal)
+        firsts.append(first_run(table, p.setup, result, entry, usual_ms))
+    steady = whole_ms(result_from_entry(p.key, bench.measure(p.key, path, p.setup, plan)), usual_ms)
     with competing_load():
         entry = bench.measure(p.key, path, p.setup, plan)
     loaded = [s.median_ms for s in result_from_entry(p.key, entry).sets]
-    sustained, drift = _sustained(bench, p, path, nominal, sustained_s)
+    sustained, drift = _sustained(bench, p, path, usual_ms, sustained_s)
     return {
         "model": p.model,
         "target": p.prediction.target,
@@ -112,7 +112,7 @@ def _kinds(bench: HostBench, p: Predicted, nominal: float, sustained_s: float) -
 
 
 def _sustained(
-    bench: HostBench, p: Predicted, path: Path, nominal: float, seconds: float
+    bench: HostBench, p: Predicted, path: Path, usual_ms: float, seconds: float
 ) -> tuple[float, float]:
     """(ms of the last third of a run without pause, how the reference moved meanwhile).
 
@@ -121,14 +121,14 @@ def _sustained(
     """
     from perfmodel.runners.runner import Job
 
-    anchor = bench.anchor(p.setup)
-    before = statistics.median(anchor.times_ms(20, 3))
+    loaded_reference = bench.reference(p.setup)
+    before = statistics.median(loaded_reference.times_ms(20, 3))
     loaded = bench.runner.prepare(Job(p.key, path, p.setup.threads, p.setup.precision))
     times: list[float] = []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         times.extend(loaded.run_set(10, 0).runs_ms)
-    after = statistics.median(anchor.times_ms(20, 0))
+    after = statistics.median(loaded_reference.times_ms(20, 0))
     loaded.close()
-    scale = nominal / statistics.mean([before, after])
+    scale = usual_ms / statistics.mean([before, after])
     return statistics.median(times[-max(1, len(times) // 3) :]) * scale, after / before - 1

@@ -23,7 +23,7 @@ import numpy as np
 
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError
-from perfmodel.experiments.host import nominal_of
+from perfmodel.experiments.host import usual_reference_of
 from perfmodel.experiments.partition_result import NetworkOutcome, PartitionValidation
 from perfmodel.experiments.scores import Case
 from perfmodel.files import write_atomically
@@ -42,7 +42,7 @@ from perfmodel.runners.campaign import (
     measure_job,
     result_from_entry,
 )
-from perfmodel.runners.host_bench import FILE_PRECISIONS, HostBench, Setup
+from perfmodel.runners.host_bench import FILE_PRECISIONS, HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
@@ -56,7 +56,7 @@ NETWORKS = (
     *("squeezenet_1_1", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2"),
     *("nin", "squeezenet_1_0", "resnet18", "efficientnet_b0", "mobilenet_v1@width=0.5"),
 )
-SETUP = Setup("fp32", 1)
+SETUP = RunConfig("fp32", 1)
 MOST_CUTS = 40
 WHOLE = Discipline(sets=5, runs=3, max_runs=30, set_ms=60.0, warmups=1, reference_runs=4)
 PLAN = Discipline(sets=3, runs=2, max_runs=30, set_ms=40.0, warmups=1, reference_runs=3)
@@ -66,7 +66,7 @@ _FIXED_S = 0.45
 
 
 @dataclass(frozen=True)
-class Network:
+class PricedNetwork:
     """A network with what its plans are priced from."""
 
     model: str
@@ -149,7 +149,7 @@ def _network(
     handover: tuple[Transfer, float],
     allowance_s: float,
     most_cuts: int,
-) -> Network:
+) -> PricedNetwork:
     graph = load(model)
     kernels = fuse(graph, "tflite-cpu")
     layers = layer_graph(graph, kernels)
@@ -162,9 +162,9 @@ def _network(
         book.add(key, bench.measure(key, path, SETUP, WHOLE))
         path.unlink(missing_ok=True)
     result = result_from_entry(key, book.entries[key])
-    seen_ms = whole_ms(result, _nominal(host, result))
+    seen_ms = whole_ms(result, _usual_reference(host, result))
     if host is None:
-        per_op = operator_us(result, _nominal(host, result))
+        per_op = operator_us(result, _usual_reference(host, result))
         overhead = handover[1]
         steps = written_steps(graph, FILE_PRECISIONS[SETUP.precision], kernels)
         times = times_by_layer(layers, kernels, align(steps, len(kernels), per_op))
@@ -175,13 +175,13 @@ def _network(
         times, overhead, name = _from_profile(layers, kernels, host)
     unit = Unit(name="cpu", target=name, layer_ms=times, dispatch_ms=overhead, inward=handover[0])
     plans = _plans(layers, allowance_s, seen_ms, most_cuts)
-    return Network(model, layers, unit, plans, _predict(layers, unit, plans))
+    return PricedNetwork(model, layers, unit, plans, _predict(layers, unit, plans))
 
 
-def _nominal(host: DeviceProfile | None, result: Any) -> float:
+def _usual_reference(host: DeviceProfile | None, result: Any) -> float:
     """The reference's time: the calibration's, or that of the network's own sets."""
     if host is not None:
-        return nominal_of(host, SETUP)
+        return usual_reference_of(host, SETUP)
     return statistics.median(s.reference_ms for s in result.sets)
 
 
@@ -228,13 +228,15 @@ def _predict(
     return {name: float(sum(costs[a, b] for a, b in pairwise(e))) for name, e in ends.items()}
 
 
-def _write(networks: Sequence[Network], path: Path) -> None:
+def _write(networks: Sequence[PricedNetwork], path: Path) -> None:
     """All predictions as JSON, before any plan is run."""
     rows = [{"model": n.model, "predicted_ms": dict(n.predicted_ms)} for n in networks]
     write_atomically(path, json.dumps({"predictions": rows}, indent=1) + "\n")
 
 
-def _run(book: Journal, bench: HostBench, network: Network, show: Callable[[str], None]) -> None:
+def _run(
+    book: Journal, bench: HostBench, network: PricedNetwork, show: Callable[[str], None]
+) -> None:
     """Run a network's plans, then its chosen and its best cut again, by turns."""
     graph = network.layers.ordered_graph()
     chains: dict[str, tuple[ChainPiece, ...]] = {}
@@ -248,7 +250,7 @@ def _run(book: Journal, bench: HostBench, network: Network, show: Callable[[str]
         chains[key] = write_pieces(graph, places, bench.folder)
         job = Job(key, chains[key][0].path, SETUP.threads, SETUP.precision)
         try:
-            entry = measure_job(runner, job, bench.anchor(SETUP), discipline)
+            entry = measure_job(runner, job, bench.reference(SETUP), discipline)
         except RunnerError as error:
             entry = {"refused": str(error)}
         book.add(key, entry)
@@ -263,7 +265,7 @@ def _run(book: Journal, bench: HostBench, network: Network, show: Callable[[str]
             measure(name, f"{network.model}/{name}/again", REMATCH)
 
 
-def chosen_and_best(network: Network, entries: Mapping[str, Any]) -> tuple[str, str]:
+def chosen_and_best(network: PricedNetwork, entries: Mapping[str, Any]) -> tuple[str, str]:
     """The single cut predicted to be the fastest, and the one measured so; "" where none was."""
     seen = {
         name: result_from_entry(name, entries[key]).ratio
@@ -276,7 +278,7 @@ def chosen_and_best(network: Network, entries: Mapping[str, Any]) -> tuple[str, 
 
 
 def _compare(
-    networks: Sequence[Network],
+    networks: Sequence[PricedNetwork],
     entries: Mapping[str, Any],
     host: DeviceProfile | None,
     handover: Transfer,
@@ -289,7 +291,7 @@ def _compare(
     outcomes, results = [], []
     for network in networks:
         whole = result_from_entry("", entries[f"{network.model}/operators"])
-        nominal = _nominal(host, whole)
+        usual_ms = _usual_reference(host, whole)
         mine: dict[str, Case] = {}
         for name, predicted in network.predicted_ms.items():
             entry = entries.get(f"{network.model}/{name}", {})
@@ -298,7 +300,7 @@ def _compare(
             result = result_from_entry(f"{network.model}/{name}", entry)
             results.append(result)
             low, high = _interval(host, predicted)
-            measured = whole_ms(result, nominal)
+            measured = whole_ms(result, usual_ms)
             mine[name] = Case(
                 model=network.model,
                 target=network.unit.target,
@@ -335,7 +337,7 @@ def _interval(host: DeviceProfile | None, predicted: float) -> tuple[float, floa
 
 
 def _outcome(
-    network: Network, mine: Mapping[str, Case], entries: Mapping[str, Any]
+    network: PricedNetwork, mine: Mapping[str, Case], entries: Mapping[str, Any]
 ) -> NetworkOutcome:
     single = {name: case for name, case in mine.items() if name.startswith("cut ")}
     chosen, best = chosen_and_best(network, entries)

@@ -193,3 +193,8 @@ def case_text(case: Case, reasons: Mapping[str, str] | None = None) -> str:
     )
     why = next((told for key, told in (reasons or {}).items() if key in case.model), "")
     return f"{text}; {why}" if why else text
+
+
+def ranking(correlation: float | None) -> str:
+    """A rank correlation in words, "-" where there is none."""
+    return "-" if correlation is None else f"{correlation:.3f}"

@@ -31,7 +31,7 @@ _PROPERTIES = {
 
 
 @dataclass(frozen=True)
-class Heat:
+class PhoneHeat:
     """Thermal status (0 none to 6 shutdown; None if the phone does not say) and battery heat."""
 
     status: int | None
@@ -129,13 +129,15 @@ class AdbRunner:
         }
         return Machine(self.name, {**facts, "serial": self.serial, "heat": str(self.heat())})
 
-    def heat(self) -> Heat:
+    def heat(self) -> PhoneHeat:
         """How hot the phone says it is."""
         thermal = self.shell("dumpsys", "thermalservice", check=False)
         battery = self.shell("dumpsys", "battery", check=False)
         status = re.search(r"Thermal Status: (\d+)", thermal)
         tenths = re.search(r"temperature: (\d+)", battery)
-        return Heat(int(status[1]) if status else None, int(tenths[1]) / 10 if tenths else None)
+        return PhoneHeat(
+            int(status[1]) if status else None, int(tenths[1]) / 10 if tenths else None
+        )
 
     def measure(self, job: Job) -> DeviceLog:
         """Time one model: its log, the heat around it, and warnings in words."""
@@ -183,7 +185,7 @@ class AdbRunner:
         raise RunnerError(f"benchmark_model gave no times for {job.key}: {last[:300]}", hint)
 
 
-def _heat_warnings(before: Heat, after: Heat) -> tuple[str, ...]:
+def _heat_warnings(before: PhoneHeat, after: PhoneHeat) -> tuple[str, ...]:
     if after.status is not None and after.status >= HOT_STATUS:
         return (
             f"the phone throttles ({after}; before: {before}): let it cool down and measure again",

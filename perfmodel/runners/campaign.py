@@ -2,7 +2,7 @@
 
 Shared machines drift by tens of percent within minutes, and the drift is slow: whole sets move.
 Each set of a job is therefore timed between two sets of one fixed reference kernel, and what is
-reported is the ratio; `nominal_ms` (the reference's median over the campaign) turns it back into
+reported is the ratio; `usual_ms` (the reference's median over the campaign) turns it back into
 milliseconds. Every raw value is kept in a journal, and a campaign that is interrupted resumes.
 """
 
@@ -188,7 +188,7 @@ def run_campaign(
     started = time.monotonic()
     with Journal(journal_path, campaign) as journal:
         todo = [job for job in jobs if job.key not in journal]
-        anchor = Reference(runner.prepare(reference))
+        loaded_reference = Reference(runner.prepare(reference))
         for number, job in enumerate(todo):
             elapsed = time.monotonic() - started
             if budget_s is not None and elapsed > budget_s:
@@ -200,33 +200,35 @@ def run_campaign(
                 on_progress(
                     Progress(len(jobs) - len(todo) + number, len(jobs), job.key, elapsed, left)
                 )
-            journal.add(job.key, measure_job(runner, job, anchor, discipline))
-        anchor.close()
+            journal.add(job.key, measure_job(runner, job, loaded_reference, discipline))
+        loaded_reference.close()
         entries = dict(journal.entries)
     return tuple(result_from_entry(job.key, entries[job.key]) for job in jobs if job.key in entries)
 
 
 def measure_job(
-    runner: Runner, job: Job, anchor: Reference, discipline: Discipline
+    runner: Runner, job: Job, loaded_reference: Reference, discipline: Discipline
 ) -> dict[str, Any]:
     """Load a job, time its sets between sets of the loaded reference; the entry of a journal."""
     prepared = runner.prepare(job)
     try:
-        sets = [asdict(s) for s in _sets(prepared, anchor, discipline)]
+        sets = [asdict(s) for s in _sets(prepared, loaded_reference, discipline)]
     finally:
         prepared.close()
     return {"sets": sets, "load_1min": load_1min()}
 
 
-def _sets(prepared: Prepared, anchor: Reference, discipline: Discipline) -> Iterator[SetResult]:
+def _sets(
+    prepared: Prepared, loaded_reference: Reference, discipline: Discipline
+) -> Iterator[SetResult]:
     runs = discipline.runs
-    before = anchor.settled_ms(discipline.reference_runs)
+    before = loaded_reference.settled_ms(discipline.reference_runs)
     for number in range(discipline.sets):
         raw = prepared.run_set(runs, discipline.warmups)
-        after = anchor.times_ms(discipline.reference_runs)
+        after = loaded_reference.times_ms(discipline.reference_runs)
         yield SetResult(raw, before, after)
-        calm = anchor.calm(after) or number + 1 == discipline.sets
-        before = after if calm else anchor.settled_ms(discipline.reference_runs)
+        calm = loaded_reference.calm(after) or number + 1 == discipline.sets
+        before = after if calm else loaded_reference.settled_ms(discipline.reference_runs)
         if number == 0:
             # short kernels are run more often, so that a set always lasts about `set_ms`
             wanted = int(discipline.set_ms / max(statistics.median(raw.runs_ms), 1e-3))
@@ -255,7 +257,7 @@ def _set_from_dict(data: Mapping[str, Any]) -> SetResult:
     )
 
 
-def nominal_ms(results: Sequence[JobResult]) -> float:
+def usual_reference_ms(results: Sequence[JobResult]) -> float:
     """Median time of the reference kernel over a campaign, in ms."""
     return statistics.median(s.reference_ms for r in results for s in r.sets)
 

@@ -37,7 +37,7 @@ FILE_PRECISIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Setup:
+class RunConfig:
     """How a network is run: precision and threads."""
 
     precision: str
@@ -47,12 +47,12 @@ class Setup:
         return f"{self.precision}/t{self.threads}"
 
     @staticmethod
-    def parse(text: str) -> Setup:
+    def parse(text: str) -> RunConfig:
         """The setup that `str` wrote, such as "int8/t2"."""
         precision, _, threads = text.partition("/t")
         if precision not in FILE_PRECISIONS or not threads.isdigit():
             raise RunnerError(f"{text!r} is no way to run a network", "for example fp32/t1")
-        return Setup(precision, int(threads))
+        return RunConfig(precision, int(threads))
 
 
 IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=6)
@@ -102,7 +102,7 @@ class HostBench:
         self._plain = TfliteRunner(seed=seed, profile=False)
         self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
         self.folder = Path(self._folder.name)
-        self._anchors: dict[Setup, Reference] = {}
+        self._references: dict[RunConfig, Reference] = {}
 
     def __enter__(self) -> HostBench:
         return self
@@ -113,18 +113,18 @@ class HostBench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for anchor in self._anchors.values():
-            anchor.close()
+        for loaded_reference in self._references.values():
+            loaded_reference.close()
         self._folder.cleanup()
 
-    def anchor(self, setup: Setup) -> Reference:
+    def reference(self, setup: RunConfig) -> Reference:
         """The loaded reference of a setup."""
-        if setup not in self._anchors:
+        if setup not in self._references:
             path = self.write(reference_graph(), setup.precision)
             job = Job(f"reference/{setup}", path, setup.threads, setup.precision)
-            self._anchors[setup] = Reference(self._plain.prepare(job))
-            self._anchors[setup].times_ms(20, 5)
-        return self._anchors[setup]
+            self._references[setup] = Reference(self._plain.prepare(job))
+            self._references[setup].times_ms(20, 5)
+        return self._references[setup]
 
     def write(self, graph: Graph, precision: str) -> Path:
         """The graph as a file of seeded random weights in the bench's folder."""
@@ -141,7 +141,7 @@ class HostBench:
         self,
         key: str,
         path: Path,
-        setup: Setup,
+        setup: RunConfig,
         discipline: Discipline = IN_SITU,
         profile: bool = True,
         loads: int = 1,
@@ -152,15 +152,17 @@ class HostBench:
         Recurrent files keep state that only the plain interpreter can hold: they have no times of
         operators.
         """
-        anchor = self.anchor(setup)
+        loaded_reference = self.reference(setup)
         job = Job(key, path, setup.threads, setup.precision)
         more = self._loads(job, loads - 1)
         cold = drop_from_cache(path)
         try:
-            entry = measure_job(self.runner if profile else self._plain, job, anchor, discipline)
+            entry = measure_job(
+                self.runner if profile else self._plain, job, loaded_reference, discipline
+            )
         except ProfilerError:
             drop_from_cache(path)
-            entry = measure_job(self._plain, job, anchor, discipline)
+            entry = measure_job(self._plain, job, loaded_reference, discipline)
         return {**entry, "loads": more, "cold": cold, "file_bytes": path.stat().st_size}
 
     def _loads(self, job: Job, count: int) -> list[list[float]]:
@@ -174,7 +176,7 @@ class HostBench:
             loaded.close()
         return found
 
-    def measure_pieces(self, key: str, graph: Graph, setup: Setup) -> list[dict[str, Any]]:
+    def measure_pieces(self, key: str, graph: Graph, setup: RunConfig) -> list[dict[str, Any]]:
         """Journal entries of a network's kernels, each as a file of its own, in their order.
 
         The way of timing kernels that any runtime offers. Their inputs are in the caches and what

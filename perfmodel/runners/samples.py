@@ -1,6 +1,6 @@
 """From journal entries to samples: kernel times inside a network, its whole time, its first run.
 
-All times are in units of the reference network of the same setup, times `nominal_ms`: drift of the
+All times are in units of the reference network of the same setup, times `usual_ms`: drift of the
 machine between a set and the whole campaign cancels.
 """
 
@@ -19,7 +19,7 @@ from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.loading import LoadWork, load_work
 from perfmodel.runners.campaign import JobResult, SetResult, result_from_entry
-from perfmodel.runners.host_bench import FILE_PRECISIONS, Setup
+from perfmodel.runners.host_bench import FILE_PRECISIONS, RunConfig
 from perfmodel.runners.tflite_align import align
 from perfmodel.runners.tflite_operators import written_steps
 
@@ -53,14 +53,16 @@ class FirstRun:
 
 @dataclass(frozen=True)
 class Sample:
-    """One network measured in one setup; `kernel_us` has shape (kernels,), nominal microseconds.
+    """One network measured in one setup; `kernel_us` has shape (kernels,).
+
+    Microseconds are those of a machine on which the reference takes its usual time.
 
     `whole_ms` is the inference as a user sees it, `operators` what the runtime listed; `stable`
     is false where the reference stood still in no set.
     """
 
     key: str
-    setup: Setup
+    setup: RunConfig
     table: KernelTable
     kernel_us: np.ndarray
     whole_ms: float
@@ -69,32 +71,35 @@ class Sample:
     stable: bool
 
 
-def set_scale(one: SetResult, nominal_ms: float) -> float:
-    """What turns a time of this set into nominal time."""
-    return nominal_ms / one.reference_ms
+def set_scale(one: SetResult, usual_ms: float) -> float:
+    """What turns a time of this set into time at the reference's usual speed."""
+    return usual_ms / one.reference_ms
 
 
-def still_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
+def still_sets(result: JobResult, usual_ms: float) -> tuple[SetResult, ...]:
     """The sets whose reference stood still, and no slower than it usually is."""
-    return tuple(s for s in result.sets if not s.moved and s.reference_ms <= SLOW * nominal_ms)
+    return tuple(s for s in result.sets if not s.moved and s.reference_ms <= SLOW * usual_ms)
 
 
-def steady_sets(result: JobResult, nominal_ms: float) -> tuple[SetResult, ...]:
+def steady_sets(result: JobResult, usual_ms: float) -> tuple[SetResult, ...]:
     """The sets whose reference stood still; all of them where none did."""
-    return still_sets(result, nominal_ms) or result.sets
+    return still_sets(result, usual_ms) or result.sets
 
 
-def whole_ms(result: JobResult, nominal_ms: float) -> float:
-    """Nominal time of a whole inference: median over the steady sets of the ratio, in ms."""
-    return statistics.median(s.ratio for s in steady_sets(result, nominal_ms)) * nominal_ms
+def whole_ms(result: JobResult, usual_ms: float) -> float:
+    """Time of a whole inference in ms, were the reference at its usual speed: median of sets."""
+    return statistics.median(s.ratio for s in steady_sets(result, usual_ms)) * usual_ms
 
 
-def operator_us(result: JobResult, nominal_ms: float) -> dict[str, tuple[float, ...]]:
-    """Nominal time of each listed operator in us, one undisturbed mean a set."""
+def operator_us(result: JobResult, usual_ms: float) -> dict[str, tuple[float, ...]]:
+    """Time of each listed operator in us, were the reference at its usual speed.
+
+    One undisturbed mean a set, then their median.
+    """
     times: dict[str, list[float]] = {}
-    for one in steady_sets(result, nominal_ms):
+    for one in steady_sets(result, usual_ms):
         for name, values in one.raw.per_op_us.items():
-            times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, nominal_ms))
+            times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, usual_ms))
     return {name: (statistics.median(values),) for name, values in times.items()}
 
 
@@ -109,12 +114,12 @@ def undisturbed_mean(values: Sequence[float]) -> float:
 
 
 def sample(
-    key: str, graph: Graph, setup: Setup, entry: Mapping[str, Any], nominal_ms: float
+    key: str, graph: Graph, setup: RunConfig, entry: Mapping[str, Any], usual_ms: float
 ) -> Sample:
     """A journal entry of `graph` as a sample; raises `RunnerError` where its profile cannot be
     split into kernels."""
     result = result_from_entry(key, entry)
-    per_op = operator_us(result, nominal_ms)
+    per_op = operator_us(result, usual_ms)
     kernels = fuse(graph, "tflite-cpu")
     pieces = entry.get("pieces", ())
     if per_op:
@@ -122,10 +127,10 @@ def sample(
         times = align(steps, len(kernels), per_op)
     elif len(pieces) == len(kernels):
         alone = [result_from_entry(key, piece) for piece in pieces]
-        times = np.array([whole_ms(one, nominal_ms) * 1e3 for one in alone])
+        times = np.array([whole_ms(one, usual_ms) * 1e3 for one in alone])
     elif len(kernels) == 1:
         # a lone kernel is the whole: this is how kernels are timed without a profiler
-        times = np.array([whole_ms(result, nominal_ms) * 1e3])
+        times = np.array([whole_ms(result, usual_ms) * 1e3])
     else:
         raise RunnerError(f"{key}: the runtime gave no times of operators")
     table = KernelTable.from_kernels(kernels)
@@ -134,19 +139,19 @@ def sample(
         setup,
         table,
         np.maximum(times, SHORTEST_US),
-        whole_ms(result, nominal_ms),
+        whole_ms(result, usual_ms),
         len(per_op) or len(pieces),
-        first_run(table, setup, result, entry, nominal_ms),
-        bool(still_sets(result, nominal_ms)),
+        first_run(table, setup, result, entry, usual_ms),
+        bool(still_sets(result, usual_ms)),
     )
 
 
 def first_run(
     table: KernelTable,
-    setup: Setup,
+    setup: RunConfig,
     result: JobResult,
     entry: Mapping[str, Any],
-    nominal_ms: float,
+    usual_ms: float,
 ) -> FirstRun:
     """Load and first inference of an entry with these kernels: medians, where it was loaded often.
 
@@ -159,8 +164,8 @@ def first_run(
     loads = [(raw.load_ms, raw.first_ms), *entry.get("loads", ())]
     return FirstRun(
         statistics.median(load for load, _ in loads),
-        statistics.median(first for _, first in loads) * set_scale(result.sets[0], nominal_ms),
-        whole_ms(result, nominal_ms),
+        statistics.median(first for _, first in loads) * set_scale(result.sets[0], usual_ms),
+        whole_ms(result, usual_ms),
         load_work(table, setup.precision),
         bool(entry.get("cold", False)),
     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from perfmodel.errors import RunnerError
-from perfmodel.runners.tflite_operators import Step, execution_order, outside_choices
+from perfmodel.runners.tflite_operators import FileOperator, execution_order, outside_choices
 
 _LOOKUP = "Invalid Unary Op"
 """What LiteRT 2.3 calls XNNPACK's 8-bit table look-up, into which it folds unary operators."""
@@ -106,7 +106,7 @@ that must be listed."""
 
 
 def align(
-    steps: Sequence[Step], kernels: int, per_op_us: Mapping[str, Sequence[float]]
+    steps: Sequence[FileOperator], kernels: int, per_op_us: Mapping[str, Sequence[float]]
 ) -> np.ndarray:
     """Mean time of each kernel in us, shape (kernels,), from a profile "position name" -> times.
 
@@ -137,7 +137,7 @@ def align(
 
 
 def _match(
-    steps: Sequence[Step], outside: Sequence[bool], names: Sequence[str]
+    steps: Sequence[FileOperator], outside: Sequence[bool], names: Sequence[str]
 ) -> tuple[float, list[int]]:
     """Cheapest matching that keeps both orders: (cost, step of each name or -1)."""
     lost = [

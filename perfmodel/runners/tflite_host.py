@@ -18,7 +18,7 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.quiet import no_native_notes
+from perfmodel.runners.progress import no_native_notes
 from perfmodel.runners.runner import Job, Machine, RawRuns
 
 _RUNTIMES = (

@@ -20,7 +20,7 @@ MOST_CHOICES = 200
 
 
 @dataclass(frozen=True)
-class Step:
+class FileOperator:
     """One operator of a file: TFLite's name, tensors by index, and its kernel (-1: none).
 
     Delegates treat operators of the same name that are `alike` (options, types and number of
@@ -34,7 +34,9 @@ class Step:
     alike: str = ""
 
 
-def written_steps(graph: Graph, precision: str, kernels: Sequence[Kernel]) -> tuple[Step, ...]:
+def written_steps(
+    graph: Graph, precision: str, kernels: Sequence[Kernel]
+) -> tuple[FileOperator, ...]:
     """Steps of the file that `write_tflite` makes of a graph."""
     from perfmodel.formats.tflite.writer import emitted
 
@@ -42,7 +44,7 @@ def written_steps(graph: Graph, precision: str, kernels: Sequence[Kernel]) -> tu
     return _steps(file.schema, file.model, _owners(kernels, file.owners))
 
 
-def file_steps(path: Path, kernels: Sequence[Kernel]) -> tuple[Step, ...]:
+def file_steps(path: Path, kernels: Sequence[Kernel]) -> tuple[FileOperator, ...]:
     """Steps of a file whose graph `read_tflite` has read."""
     from perfmodel.formats.tflite.reader import read_layout
     from perfmodel.formats.tflite.schema import object_api
@@ -63,7 +65,7 @@ def _owners(kernels: Sequence[Kernel], names: Sequence[str]) -> list[int]:
     return [at.get(name, at.get(name.rpartition("/")[0], -1)) for name in names]
 
 
-def _steps(schema: Any, model: Any, owners: Sequence[int]) -> tuple[Step, ...]:
+def _steps(schema: Any, model: Any, owners: Sequence[int]) -> tuple[FileOperator, ...]:
     names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
     types = {code: name for name, code in vars(schema.TensorType).items()}
     codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
@@ -75,11 +77,13 @@ def _steps(schema: Any, model: Any, owners: Sequence[int]) -> tuple[Step, ...]:
         options = vars(operator.builtinOptions) if operator.builtinOptions else {}
         alike = f"{used} {sorted(options.items(), key=lambda o: o[0])}"
         builtin = names[codes[operator.opcodeIndex]]
-        found.append(Step(builtin, inputs, outputs, kernel, alike))
+        found.append(FileOperator(builtin, inputs, outputs, kernel, alike))
     return tuple(found)
 
 
-def outside_choices(steps: Sequence[Step], names: Sequence[str]) -> Iterator[frozenset[int]]:
+def outside_choices(
+    steps: Sequence[FileOperator], names: Sequence[str]
+) -> Iterator[frozenset[int]]:
     """Sets of steps that the delegate may have left to the runtime, by what a profile lists.
 
     Where it lists fewer of a kind under TFLite's own name than there are, any of them that are
@@ -118,7 +122,7 @@ def _products(chosen: Sequence[Sequence[frozenset[int]]]) -> Iterator[frozenset[
         yield frozenset().union(*parts)
 
 
-def execution_order(steps: Sequence[Step], outside: frozenset[int]) -> tuple[int, ...]:
+def execution_order(steps: Sequence[FileOperator], outside: frozenset[int]) -> tuple[int, ...]:
     """Order in which steps run when those `outside` are not delegated.
 
     TFLite cuts its plan into alternating parts: all that is ready inside the delegate, then all

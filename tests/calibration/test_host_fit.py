@@ -27,13 +27,13 @@ from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.loading import LoadWork, load_work
 from perfmodel.prediction import predict_batch, predict_workload
 from perfmodel.runners.campaign import result_from_entry
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.random_nets import random_network, random_recurrent
 from perfmodel.runners.samples import FirstRun, Sample, first_run
 from perfmodel.target import Target
 from perfmodel.workload import workload
 
-SETUP = Setup("fp32", 1)
+SETUP = RunConfig("fp32", 1)
 
 
 def planted_us(table: KernelTable) -> np.ndarray:
@@ -137,8 +137,8 @@ def test_one_slow_load_of_three_does_not_count() -> None:
         "reference_after_ms": [2.0],
     }
     entry = {"sets": [one], "loads": [[30.0, 5.0], [20.0, 6.0]], "cold": True}
-    found = first_run(table, SETUP, result_from_entry("k", entry), entry, nominal_ms=1.0)
-    # the reference is at half its nominal speed: inferences are rescaled, loading is not
+    found = first_run(table, SETUP, result_from_entry("k", entry), entry, usual_ms=1.0)
+    # the reference is at half its usual speed: inferences are rescaled, loading is not
     assert (found.load_ms, found.inference_ms, found.first_ms) == (30.0, 3.0, 33.0)
     assert found.work.kernels == len(table)
 

@@ -9,7 +9,7 @@ import pytest
 
 from perfmodel.calibration.yardsticks import COUNT, chosen, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, Fact
-from perfmodel.runners.host_bench import Setup
+from perfmodel.runners.host_bench import RunConfig
 from tests.calibration.test_host_fit import SETUP, samples
 
 
@@ -59,8 +59,8 @@ def test_a_change_beyond_the_references_is_the_drift() -> None:
     found = yardsticks_of(profile())
     # the cores are a tenth slower, the memory makes networks slower by 4 % beyond that
     entries = {y.key: entry(1.1 * 1.04 * y.then_ms, 1.1) for y in found}
-    nominal = {SETUP: 1.0, Setup("int8", 1): 1.0}
-    assert drifts(found, entries, nominal)[SETUP] == pytest.approx(1.04)
-    assert drifts(found, entries, nominal)[Setup("int8", 1)] == 1.0
+    usual = {SETUP: 1.0, RunConfig("int8", 1): 1.0}
+    assert drifts(found, entries, usual)[SETUP] == pytest.approx(1.04)
+    assert drifts(found, entries, usual)[RunConfig("int8", 1)] == 1.0
     few = dict(list(entries.items())[:2])
-    assert drifts(found, few, nominal)[SETUP] == 1.0
+    assert drifts(found, few, usual)[SETUP] == 1.0

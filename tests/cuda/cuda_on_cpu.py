@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from perfmodel.runners.cuda.campaign_state import Settings
 from perfmodel.runners.cuda.device import GpuFacts, Work
-from perfmodel.runners.cuda.kernels import Launch, Variant, signatures
+from perfmodel.runners.cuda.kernels import KernelBuild, Launch, signatures
 from perfmodel.runners.cuda.nvrtc import kernel_source
 
 needs_compiler = pytest.mark.skipif(
@@ -181,7 +181,7 @@ def _bare(parameter: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def build(variant: Variant, folder: Path) -> ctypes.CDLL:
+def build(variant: KernelBuild, folder: Path) -> ctypes.CDLL:
     """The shared library of one build; raises `CalledProcessError` if g++ refuses."""
     name = "_".join(m.strip("-").replace("=", "") for m in variant.macros)
     source, library = folder / f"{name}.cpp", folder / f"{name}.so"

@@ -11,18 +11,18 @@ import pytest
 
 from perfmodel.errors import RunnerError, UncoveredOpError
 from perfmodel.runners.cuda import kernels, nvrtc
-from perfmodel.runners.cuda.backends import MODES, Mode, Prepared, VanillaBackend, run_launches
+from perfmodel.runners.cuda.backends import MODES, Mode, ReadyStep, VanillaBackend, run_launches
 from perfmodel.runners.cuda.kernels import (
     VARIANTS,
+    KernelBuild,
     Operands,
-    Variant,
     depthwise_launch,
     launches,
     stored_weights,
 )
-from perfmodel.runners.cuda.network import Network, single_step_plan
+from perfmodel.runners.cuda.network import GpuNetwork, single_step_plan
 from perfmodel.runners.cuda.reference import random_input, random_weights, relative_error, run_plan
-from perfmodel.runners.cuda.steps import Step, Window
+from perfmodel.runners.cuda.steps import GpuStep, Window
 from tests.cuda.cuda_on_cpu import HostDevice
 
 needs_compiler = pytest.mark.skipif(
@@ -40,7 +40,7 @@ def conv(
     groups: int = 1,
     activation: str = "relu",
     residual: bool = False,
-) -> Step:
+) -> GpuStep:
     """A convolution step; its output size by the usual formula."""
     out = []
     for s, k, st, d, pads in zip(
@@ -52,7 +52,7 @@ def conv(
         strict=True,
     ):
         out.append((s + sum(pads) - d * (k - 1) - 1) // st + 1)
-    return Step(
+    return GpuStep(
         "conv",
         "conv2d",
         ("x",),
@@ -66,9 +66,9 @@ def conv(
     )
 
 
-def unary(op: str, shape: tuple[int, ...], out: tuple[int, ...], **fields: object) -> Step:
+def unary(op: str, shape: tuple[int, ...], out: tuple[int, ...], **fields: object) -> GpuStep:
     """A step with one input."""
-    return Step(op, op, ("x",), "y", (shape,), out, **fields)  # type: ignore[arg-type]
+    return GpuStep(op, op, ("x",), "y", (shape,), out, **fields)  # type: ignore[arg-type]
 
 
 LRN = {"size": 5, "alpha": 2e-5, "beta": 0.75, "bias": 1.0}
@@ -98,17 +98,17 @@ STEPS = {
         "max_pool2d", (1, 6, 6, 5), (1, 3, 3, 5), window=Window((2, 2), (2, 2))
     ),
     "mean": unary("reduce_mean", (2, 7, 7, 45), (2, 45)),
-    "add": Step(
+    "add": GpuStep(
         "add", "add", ("x", "u"), "y", ((2, 5, 5, 8),) * 2, (2, 5, 5, 8), activation="relu"
     ),
-    "add odd": Step("add", "add", ("x", "u"), "y", ((1, 5, 5, 7),) * 2, (1, 5, 5, 7)),
+    "add odd": GpuStep("add", "add", ("x", "u"), "y", ((1, 5, 5, 7),) * 2, (1, 5, 5, 7)),
     "batch norm": unary("batch_norm", (2, 4, 6, 16), (2, 4, 6, 16), activation="relu"),
     "batch norm odd": unary("batch_norm", (2, 3, 5, 9), (2, 3, 5, 9)),
     "batch norm of rows": unary("batch_norm", (3, 24), (3, 24)),
-    "concat two": Step(
+    "concat two": GpuStep(
         "c", "concat", ("x", "u"), "y", ((2, 3, 4, 8), (2, 3, 4, 16)), (2, 3, 4, 24)
     ),
-    "concat six": Step(
+    "concat six": GpuStep(
         "c",
         "concat",
         tuple("abcdef"),
@@ -133,7 +133,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> HostDevice:
 class AnyVariant(VanillaBackend):
     """Our own kernels in a build that no mode of the study uses by itself."""
 
-    def __init__(self, device: HostDevice, variant: Variant) -> None:
+    def __init__(self, device: HostDevice, variant: KernelBuild) -> None:
         precision = "fp16" if variant.half else "fp32"
         layout = "nhwc" if variant.nhwc else "nchw"
         framework = "vanilla" if variant.vector == 1 else "cudnn"
@@ -141,13 +141,13 @@ class AnyVariant(VanillaBackend):
         assert self.mode.variant == variant
 
 
-def check(host: HostDevice, backend: VanillaBackend, step: Step, seed: int) -> float:
+def check(host: HostDevice, backend: VanillaBackend, step: GpuStep, seed: int) -> float:
     """Relative error of one step on fresh random data, its output poisoned before the run."""
     plan, rng = single_step_plan(step), np.random.default_rng(seed)
     dtype = backend.mode.variant.dtype
     inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
     weights = {step.name: tuple(w.astype(dtype) for w in random_weights(step, rng))}
-    network = Network(host, backend, plan, weights)  # type: ignore[arg-type]
+    network = GpuNetwork(host, backend, plan, weights)  # type: ignore[arg-type]
     network.poison()
     network.set_inputs(inputs)
     network.run()
@@ -160,7 +160,7 @@ def check(host: HostDevice, backend: VanillaBackend, step: Step, seed: int) -> f
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: " ".join(v.macros))
 @pytest.mark.parametrize("name", STEPS)
 def test_kernel_agrees_with_the_float64_reference(
-    host: HostDevice, variant: Variant, name: str
+    host: HostDevice, variant: KernelBuild, name: str
 ) -> None:
     limit = 1e-3 if variant.half else 2e-6
     assert check(host, AnyVariant(host, variant), STEPS[name], seed=len(name)) < limit
@@ -178,16 +178,16 @@ class OwnDepthwise(AnyVariant):
     def constants(self, step, weights):  # type: ignore[no-untyped-def]
         return stored_weights(step, weights, self.mode.variant, depthwise=True)
 
-    def prepare(self, step: Step, operands: Operands) -> Prepared:
+    def prepare(self, step: GpuStep, operands: Operands) -> ReadyStep:
         sequence = depthwise_launch(step, operands, self.mode.variant)
-        return Prepared(run_launches(self._device, sequence), "own")
+        return ReadyStep(run_launches(self._device, sequence), "own")
 
 
 @needs_compiler
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("name", ["conv depthwise", "conv depthwise 5x5"])
 def test_vectorised_depthwise_agrees_too(host: HostDevice, half: bool, name: str) -> None:
-    backend = OwnDepthwise(host, Variant(half, True, 8 if half else 4))
+    backend = OwnDepthwise(host, KernelBuild(half, True, 8 if half else 4))
     assert check(host, backend, STEPS[name], seed=3) < (1e-3 if half else 2e-6)
 
 
@@ -215,7 +215,7 @@ def test_an_element_that_was_never_written_fails_every_check() -> None:
     "architecture", ["sm_53", "sm_62", "sm_72", "sm_87", "sm_90"], ids=lambda a: f"{a}"
 )
 @pytest.mark.parametrize("variant", [MODES["vanilla/fp32"].variant, MODES["cudnn/fp16"].variant])
-def test_kernels_compile_for_every_board(architecture: str, variant: Variant) -> None:
+def test_kernels_compile_for_every_board(architecture: str, variant: KernelBuild) -> None:
     pytest.importorskip("nvidia.cuda_nvrtc", reason="nvidia-cuda-nvrtc-cu12 is not installed")
     cubin = nvrtc.compile_kernels(architecture, variant)
     assert cubin[:4] == b"\x7fELF"
@@ -238,7 +238,7 @@ def test_compiler_errors_carry_the_log() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: " ".join(v.macros))
 @pytest.mark.parametrize("name", STEPS)
-def test_launches_fit_the_signatures_in_the_source(variant: Variant, name: str) -> None:
+def test_launches_fit_the_signatures_in_the_source(variant: KernelBuild, name: str) -> None:
     step = STEPS[name]
     operands = Operands(
         tuple(range(1, len(step.inputs) + 1)), 100, (200, 201), 300 if step.residual else 0

@@ -15,10 +15,10 @@ import pytest
 from perfmodel import zoo
 from perfmodel.errors import RunnerError
 from perfmodel.runners.cuda import backends, cublas, cudnn
-from perfmodel.runners.cuda.backends import MODES, CudnnBackend, Mode, Prepared, fastest
+from perfmodel.runners.cuda.backends import MODES, CudnnBackend, Mode, ReadyStep, fastest
 from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.kernels import from_layout, to_layout
-from perfmodel.runners.cuda.network import Network, make_weights
+from perfmodel.runners.cuda.network import GpuNetwork, make_weights
 from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import (
     activate,
@@ -28,7 +28,7 @@ from perfmodel.runners.cuda.reference import (
     relative_error,
     run_plan,
 )
-from perfmodel.runners.cuda.steps import Plan, Step, Window
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep, Window
 from tests.cuda.cuda_on_cpu import FakeGpu
 from tests.cuda.test_cuda_network import STUDY, everything
 
@@ -218,7 +218,7 @@ class Memory:
 
     def __init__(self, gpu: FakeGpu, shape: tuple[int, ...], half: bool, nhwc: bool) -> None:
         self.gpu, self.shape = gpu, shape
-        self.variant = backends.Variant(half, nhwc, 1)
+        self.variant = backends.KernelBuild(half, nhwc, 1)
 
     def read(self, address: int) -> Any:
         flat = self.gpu.download(address, int(np.prod(self.shape)), self.variant.dtype)
@@ -286,12 +286,12 @@ def pool_output(window: Window, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], *sizes, shape[3])
 
 
-def worst_error(gpu: FakeGpu, backend: Any, plan: Plan) -> float:
+def worst_error(gpu: FakeGpu, backend: Any, plan: GpuPlan) -> float:
     rng = np.random.default_rng(2)
     dtype = backend.mode.variant.dtype
     weights = {n: tuple(w.astype(dtype) for w in ws) for n, ws in make_weights(plan, 2).items()}
     inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
-    network = Network(gpu, backend, plan, weights)  # type: ignore[arg-type]
+    network = GpuNetwork(gpu, backend, plan, weights)  # type: ignore[arg-type]
     network.poison()
     network.set_inputs(inputs)
     network.run()
@@ -324,13 +324,13 @@ def test_every_candidate_of_every_step_computes_the_same(paper: FakeGpu, mode: s
     assert paper.allocations == 0
 
 
-def single(step: Step) -> Plan:
+def single(step: GpuStep) -> GpuPlan:
     from perfmodel.runners.cuda.network import single_step_plan
 
     return single_step_plan(step)
 
 
-def candidate_names(backend: CudnnBackend, step: Step) -> list[str]:
+def candidate_names(backend: CudnnBackend, step: GpuStep) -> list[str]:
     operands = backends.Operands(
         tuple(range(256, 256 * (len(step.inputs) + 1), 256)),
         4096,
@@ -400,10 +400,10 @@ class Clock:
         return float(seconds)
 
 
-def candidate(name: str) -> Prepared:
+def candidate(name: str) -> ReadyStep:
     from functools import partial
 
-    return Prepared(partial(lambda n: None, name), name)
+    return ReadyStep(partial(lambda n: None, name), name)
 
 
 def test_the_fastest_candidate_wins() -> None:

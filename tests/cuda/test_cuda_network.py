@@ -13,10 +13,10 @@ from perfmodel import zoo
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.runners.cuda.backends import MODES, Mode, VanillaBackend
-from perfmodel.runners.cuda.network import Network, make_weights, plan_arena
+from perfmodel.runners.cuda.network import GpuNetwork, make_weights, plan_arena
 from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.runners.cuda.steps import Plan, Window, before_softmax, even_pads
+from perfmodel.runners.cuda.steps import GpuPlan, Window, before_softmax, even_pads
 from tests.cuda.cuda_on_cpu import HostDevice
 
 needs_compiler = pytest.mark.skipif(
@@ -55,13 +55,13 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> HostDevice:
     return HostDevice(tmp_path_factory.mktemp("kernels"))
 
 
-def error_of(host: HostDevice, mode: Mode, plan: Plan, seed: int = 0) -> float:
+def error_of(host: HostDevice, mode: Mode, plan: GpuPlan, seed: int = 0) -> float:
     """Relative error of the worst output, with every buffer poisoned before the run."""
     rng = np.random.default_rng(seed)
     dtype = mode.variant.dtype
     weights = {n: tuple(w.astype(dtype) for w in ws) for n, ws in make_weights(plan, seed).items()}
     inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
-    network = Network(host, VanillaBackend(host, mode), plan, weights)  # type: ignore[arg-type]
+    network = GpuNetwork(host, VanillaBackend(host, mode), plan, weights)  # type: ignore[arg-type]
     network.poison()
     network.set_inputs(inputs)
     network.run()

@@ -25,7 +25,7 @@ from perfmodel.runners.cuda import campaign, tables
 from perfmodel.runners.cuda.backends import MODES, Mode
 from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings
 from perfmodel.runners.cuda.plan import plan_graph
-from perfmodel.runners.cuda.steps import Step, Window
+from perfmodel.runners.cuda.steps import GpuStep, Window
 from perfmodel.runners.cuda.sweep import conv_step, draw_sweep
 from perfmodel.runners.cuda.timing import Timing
 from validation.cuda import __main__ as cuda
@@ -50,7 +50,7 @@ TEN_SM = GpuSpec(
 def test_memory_bound_kernel_by_hand() -> None:
     # add: 3 tensors of 1e6 floats = 12e6 bytes at 1e11 bytes/s = 120 us
     shape = (1, 100, 100, 100)
-    step = Step("add", "add", ("a", "b"), "y", (shape, shape), shape)
+    step = GpuStep("add", "add", ("a", "b"), "y", (shape, shape), shape)
     assert step_seconds(step, TEN_SM, MODES["vanilla/fp32"], IDEAL) == pytest.approx(120e-6)
     # half precision moves half the bytes
     assert step_seconds(step, TEN_SM, MODES["cudnn/fp16"], IDEAL) == pytest.approx(60e-6)

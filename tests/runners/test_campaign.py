@@ -14,8 +14,8 @@ from perfmodel.runners.campaign import (
     Discipline,
     Progress,
     instability_warning,
-    nominal_ms,
     run_campaign,
+    usual_reference_ms,
 )
 
 QUICK = Discipline(sets=4, runs=3, max_runs=3, warmups=1, reference_runs=3)
@@ -102,5 +102,5 @@ def test_nominal_time_is_the_references_median(tmp_path: Path) -> None:
         tmp_path / "j",
         discipline=QUICK,
     )
-    assert nominal_ms(results) == 7.0
+    assert usual_reference_ms(results) == 7.0
     assert results[0].ratio == pytest.approx(1 / 7)

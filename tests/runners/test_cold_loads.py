@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel.runners import host_bench
-from perfmodel.runners.host_bench import HostBench, Setup, in_situ
+from perfmodel.runners.host_bench import HostBench, RunConfig, in_situ
 from perfmodel.runners.random_nets import random_network, random_recurrent
 
 pytestmark = pytest.mark.skipif(
@@ -53,7 +53,7 @@ def test_every_load_finds_the_file_on_disk_only(
         if not drop(path) or resident_share(path) > 0:
             pytest.skip("this file system keeps files in memory")
         monkeypatch.setattr(host_bench, "drop_from_cache", watched)
-        entry = bench.measure("net", path, Setup("fp32", 1), in_situ(1.0), loads=3)
+        entry = bench.measure("net", path, RunConfig("fp32", 1), in_situ(1.0), loads=3)
     assert len(entry["loads"]) == 2
     assert all(load > 0 and first > 0 for load, first in entry["loads"])
     assert len(dropped) >= 3

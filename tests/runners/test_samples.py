@@ -1,4 +1,4 @@
-"""From raw runs to nominal times, and matching a profile to kernels, on hand-made values."""
+"""From raw runs to times at the reference's usual speed; a profile matched to kernels, by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_whole_microseconds_average_to_a_fraction() -> None:
 def test_sets_around_which_the_reference_moved_are_left_out() -> None:
     steady = one_set((10.0,), 2.0, 2.0)
     moved = one_set((40.0,), 2.0, 2.2)
-    assert whole_ms(JobResult("k", (steady, moved)), nominal_ms=3.0) == pytest.approx(15.0)
+    assert whole_ms(JobResult("k", (steady, moved)), usual_ms=3.0) == pytest.approx(15.0)
 
 
 def test_an_interrupted_set_is_told_by_its_processor_time() -> None:
@@ -58,7 +58,7 @@ def test_an_interrupted_set_is_told_by_its_processor_time() -> None:
 
 def test_operators_are_scaled_to_the_nominal_reference() -> None:
     slow = one_set((10.0,), 4.0, 4.0, Conv=80.0)
-    times = operator_us(JobResult("k", (slow,)), nominal_ms=2.0)
+    times = operator_us(JobResult("k", (slow,)), usual_ms=2.0)
     assert times == {"0 Conv": (40.0,)}
 
 

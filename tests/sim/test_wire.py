@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("validation.wire", reason="the validation folder needs a checkout")
 
 from perfmodel.sim import simulate
-from validation.wire.compare import Case, scenario, worst
+from validation.wire.compare import PercentileCase, report, scenario, worst
 from validation.wire.server import collect, receive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,9 +77,35 @@ def test_the_wires_scenario_is_the_sum_of_its_parts() -> None:
     )
 
 
+def one(load: float, predicted_ms: float, percentile: int = 50, **more: float) -> PercentileCase:
+    return PercentileCase(
+        model="paper",
+        target="wire",
+        policy="fifo",
+        load=load,
+        percentile=percentile,
+        predicted_ms=predicted_ms,
+        low_ms=9.0,
+        high_ms=11.0,
+        measured_ms=10.0,
+        **more,
+    )
+
+
 def test_worst_looks_at_loads_up_to_0_8() -> None:
-    cases = [
-        Case("fifo", 0.8, 50, 10.4, 9, 11, measured_ms=10.0),
-        Case("fifo", 0.9, 50, 20.0, 9, 11, measured_ms=10.0),
-    ]
+    cases = [one(0.8, 10.4), one(0.9, 20.0), one(0.2, 13.0, 95)]
     assert worst(cases, 50) == pytest.approx(0.04)
+    assert worst(cases, 95) == pytest.approx(0.3)
+
+
+def test_the_report_scores_its_cases_as_every_experiment_does() -> None:
+    cases = [one(0.2, 10.4), one(0.4, 11.1, 95, replayed_ms=10.5), one(0.9, 13.0, replayed_ms=9.0)]
+    found = report(cases, 0.5)
+    assert found["mape"] == pytest.approx((0.04 + 0.11 + 0.3) / 3)
+    # 4 % of 10.4, 11 % and 30 %: one within 10 %, two within 12 %
+    assert found["within_10"] == pytest.approx(1 / 3)
+    assert found["within_12"] == pytest.approx(2 / 3)
+    assert found["coverage"] == 1.0
+    assert found["worst_with_own_service_times"] == pytest.approx(0.1)
+    assert found["cases"][0]["model"] == "paper"
+    assert found["machine"]["load_before"] == "0.50"

@@ -25,7 +25,7 @@ from perfmodel.experiments.cuda import (
     validate_cuda,
     validate_on_gpu,
 )
-from perfmodel.experiments.scores import scores
+from perfmodel.experiments.scores import ranking, scores
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES
 from perfmodel.runners.cuda.campaign_state import Settings
@@ -60,11 +60,10 @@ def summary(result: CudaValidation) -> str:
     """The comparison in words: all, by mode, and against eager PyTorch."""
     total = scores(result.cases)
     coverage = "-" if total.coverage is None else f"{total.coverage:.0%}"
-    ranking = "-" if total.spearman is None else f"{total.spearman:.2f}"
     lines = [
         f"{result.device}: {total.cases} networks, mean error {total.mape:.1%}, within "
         f"10 % {total.within_10:.0%}, within 20 % {total.within_20:.0%}, "
-        f"in the interval {coverage}, Spearman {ranking}"
+        f"in the interval {coverage}, Spearman {ranking(total.spearman)}"
     ]
     for mode in MODES:
         if mine := result.of(mode):

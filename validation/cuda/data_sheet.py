@@ -22,7 +22,7 @@ from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES, Mode
 from perfmodel.runners.cuda.campaign_state import STUDY, device_slug, with_batch
 from perfmodel.runners.cuda.plan import plan_graph
-from perfmodel.runners.cuda.steps import Plan, Step
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep
 
 BATCHES = (1, 8, 32)
 GIGA = 1e9
@@ -85,17 +85,23 @@ def predictor(spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> R
     )
 
 
-def step_seconds(step: Step, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
+def step_seconds(
+    step: GpuStep, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None
+) -> float:
     """Time of one kernel."""
     return _seconds([step], spec, mode, assume)
 
 
-def _seconds(steps: Sequence[Step], spec: GpuSpec, mode: Mode, assume: Assumptions | None) -> float:
+def _seconds(
+    steps: Sequence[GpuStep], spec: GpuSpec, mode: Mode, assume: Assumptions | None
+) -> float:
     kernels = KernelTable.from_kernels(s.kernel for s in steps)
     return float(predictor(spec, mode, assume).parts_ms(kernels).sum()) / 1e3
 
 
-def plan_seconds(plan: Plan, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None) -> float:
+def plan_seconds(
+    plan: GpuPlan, spec: GpuSpec, mode: Mode, assume: Assumptions | None = None
+) -> float:
     """Time of a whole network: the sum of its kernels."""
     return _seconds(plan.steps, spec, mode, assume)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from perfmodel.errors import RunnerError, UncoveredOpError
 from perfmodel.runners.cuda.network import make_weights
 from perfmodel.runners.cuda.reference import random_input
-from perfmodel.runners.cuda.steps import Plan, Step
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep
 from perfmodel.runners.cuda.timing import MOST_REPLAYS, SAMPLE_MS, Timing
 
 PRECISIONS: Mapping[str, str] = MappingProxyType({"fp32": "nchw", "tf32": "nhwc", "fp16": "nhwc"})
@@ -45,7 +45,7 @@ class EagerTorch:
 
     def run(
         self,
-        plan: Plan,
+        plan: GpuPlan,
         inputs: Mapping[str, NDArray[Any]],
         weights: Mapping[str, tuple[NDArray[np.float32], ...]],
         precision: str = "fp32",
@@ -59,7 +59,7 @@ class EagerTorch:
             results = self._pass(plan, tensors, constants)
         return {n: self._array(results[n]) for n in plan.outputs}
 
-    def time(self, plan: Plan, precision: str, seed: int, samples: int = 11) -> Timing:
+    def time(self, plan: GpuPlan, precision: str, seed: int, samples: int = 11) -> Timing:
         """Time of one pass, launched operator by operator."""
         torch = self._torch
         self._set_precision(precision)
@@ -105,7 +105,7 @@ class EagerTorch:
         return array.transpose(0, 2, 3, 1) if array.ndim == 4 else array
 
     def _constants(
-        self, plan: Plan, weights: Mapping[str, tuple[NDArray[np.float32], ...]], precision: str
+        self, plan: GpuPlan, weights: Mapping[str, tuple[NDArray[np.float32], ...]], precision: str
     ) -> dict[str, list[Any]]:
         constants = {}
         for step in plan.steps:
@@ -119,7 +119,7 @@ class EagerTorch:
             constants[step.name] = [self._move(a, precision, a.ndim == 4) for a in arrays]
         return constants
 
-    def _pass(self, plan: Plan, inputs: dict[str, Any], constants: dict[str, list[Any]]) -> Any:
+    def _pass(self, plan: GpuPlan, inputs: dict[str, Any], constants: dict[str, list[Any]]) -> Any:
         alive, last = dict(inputs), plan.last_use()
         for i, step in enumerate(plan.steps):
             y = self._step(step, [alive[n] for n in step.inputs], constants[step.name])
@@ -130,7 +130,7 @@ class EagerTorch:
                 del alive[name]
         return alive
 
-    def _step(self, step: Step, inputs: list[Any], constants: list[Any]) -> Any:
+    def _step(self, step: GpuStep, inputs: list[Any], constants: list[Any]) -> Any:
         functional = self._torch.nn.functional
         x = inputs[0]
         if step.op == "conv2d":
@@ -171,7 +171,7 @@ class EagerTorch:
             )
         raise UncoveredOpError(f"step {step.name!r} ({step.op}) is not written for PyTorch")
 
-    def _padded(self, x: Any, step: Step, fill: float) -> tuple[Any, tuple[int, int]]:
+    def _padded(self, x: Any, step: GpuStep, fill: float) -> tuple[Any, tuple[int, int]]:
         """PyTorch pads both sides alike; one-sided padding becomes a kernel of its own."""
         assert step.window is not None
         top, bottom, left, right = step.window.pads
@@ -180,7 +180,7 @@ class EagerTorch:
         pads = (left, right, top, bottom)
         return self._torch.nn.functional.pad(x, pads, value=fill), (0, 0)
 
-    def _pool(self, x: Any, step: Step) -> Any:
+    def _pool(self, x: Any, step: GpuStep) -> Any:
         functional = self._torch.nn.functional
         assert step.window is not None
         kernel, stride = step.window.kernel, step.window.stride
@@ -206,7 +206,7 @@ class EagerTorch:
         return x if activation == "none" else names[activation](x)
 
     def _elapsed_ms(
-        self, plan: Plan, inputs: dict[str, Any], constants: dict[str, list[Any]], runs: int
+        self, plan: GpuPlan, inputs: dict[str, Any], constants: dict[str, list[Any]], runs: int
     ) -> float:
         cuda = self._torch.cuda
         start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)

@@ -31,7 +31,7 @@ from perfmodel.cost_models.kernel_terms import (
     Machine,
     work_of,
 )
-from perfmodel.experiments.scores import rank_correlation
+from perfmodel.experiments.scores import ranking, scores_of
 from perfmodel.formats.load import load
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -40,6 +40,7 @@ from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.problem import times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import SlowStorage, Transfer, Unit
+from perfmodel.render.text import percent
 from validation.partition.transfers import fit_transfers, typical_transfers
 
 PEAK_GFLOPS = 998.4
@@ -184,7 +185,7 @@ def plan_ms(layers: LayerGraph, unit: Unit, places: Sequence[Sequence[int]]) -> 
 
 
 @dataclass(frozen=True)
-class Study:
+class CutStudy:
     """The fitted and the predicted table. Errors are relative means, `fitted` says on which rows
     the parameters were learned."""
 
@@ -193,15 +194,15 @@ class Study:
     predicted_ms: tuple[float, ...]
     fitted: tuple[bool, ...]
     error_of_fitted: float
-    error_of_predicted: float
+    error_of_predicted: float | None
     error: float
-    spearman: float
+    spearman: float | None
     best: str
 
 
 def fit_study(
     data: Path, *, on_all: bool, pools_alone: bool = True, free: str = "dispatch_ms"
-) -> Study:
+) -> CutStudy:
     """Fit the parameters and predict every row.
 
     `free` is the third parameter: `dispatch_ms`, or `move` (transfers scaled, no dispatch cost).
@@ -225,18 +226,20 @@ def fit_study(
 
     found = least_squares(lambda x: np.log(times(x) / measured)[fitted], [0.0, 0.7, 1.0])
     predicted = times(found.x)
-    error = np.abs(predicted / measured - 1)
+    total = scores_of(predicted, measured)
     best = rows[int(predicted.argmin())]
-    return Study(
-        f"{'22 layers' if pools_alone else '16 layers'}, {free} free",
-        parameters(found.x),
-        tuple(float(v) for v in predicted),
-        tuple(bool(f) for f in fitted),
-        float(error[fitted].mean()),
-        float(error[~fitted].mean()) if not on_all else float("nan"),
-        float(error.mean()),
-        rank_correlation(predicted, measured) or float("nan"),
-        f"{best.criterion} K={best.k}",
+    return CutStudy(
+        name=f"{'22 layers' if pools_alone else '16 layers'}, {free} free",
+        parameters=parameters(found.x),
+        predicted_ms=tuple(float(v) for v in predicted),
+        fitted=tuple(bool(f) for f in fitted),
+        error_of_fitted=scores_of(predicted[fitted], measured[fitted]).mape,
+        error_of_predicted=None
+        if on_all
+        else scores_of(predicted[~fitted], measured[~fitted]).mape,
+        error=total.mape,
+        spearman=total.spearman,
+        best=f"{best.criterion} K={best.k}",
     )
 
 
@@ -271,22 +274,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for on_all in (False, True)
             ]
             print(
-                f"  {other[0].name}: predicted rows {other[0].error_of_predicted:.1%} "
-                f"(rank {other[0].spearman:.2f}, best {other[0].best}) / "
-                f"all {other[1].error:.1%} (rank {other[1].spearman:.2f}, best {other[1].best})"
+                f"  {other[0].name}: predicted rows {percent(other[0].error_of_predicted, 1)} "
+                f"(rank {ranking(other[0].spearman)}, best {other[0].best}) / all "
+                f"{other[1].error:.1%} (rank {ranking(other[1].spearman)}, best {other[1].best})"
             )
     return 0
 
 
-def _summary(study: Study) -> str:
+def _summary(study: CutStudy) -> str:
     p = study.parameters
     shown = (
         f"scale {p.scale:.2f} x roofline, slowdown {p.slowdown:.2f}, dispatch {p.dispatch_ms:.2f} "
         f"ms; mean error {study.error:.1%}"
     )
     if not all(study.fitted):
-        shown += f", of the predicted rows {study.error_of_predicted:.1%}"
-    return f"{shown}; rank correlation {study.spearman:.3f}; best {study.best}"
+        shown += f", of the predicted rows {percent(study.error_of_predicted, 1)}"
+    return f"{shown}; rank correlation {ranking(study.spearman)}; best {study.best}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perfmodel.experiments.scores import rank_correlation
+from perfmodel.experiments.scores import ranking, scores_of
 from validation.partition.transfers import fit_line
 
 Row = Mapping[str, str]
@@ -44,7 +44,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Split:
+class BlockSplit:
     """One split, predicted and measured, in ms; `split_layer` is the first on the DLA."""
 
     split_layer: str
@@ -126,7 +126,9 @@ def fit_dla(work: np.ndarray, block_us: np.ndarray) -> np.ndarray:
     return np.asarray(costs / size)
 
 
-def predict_splits(data: Path, learn: Mapping[int, Sequence[int]] | None = None) -> list[Split]:
+def predict_splits(
+    data: Path, learn: Mapping[int, Sequence[int]] | None = None
+) -> list[BlockSplit]:
     """Every measured split from rows that do not hold it.
 
     `learn[i]` names the blocks (and conversions) that split i is predicted from; by default all
@@ -146,8 +148,21 @@ def predict_splits(data: Path, learn: Mapping[int, Sequence[int]] | None = None)
         gpu_us = float(rows.gpu_us[: rows.start[i]].sum())
         parts = [v / 1e3 for v in (gpu_us, dla_us, reformat_us, tail_us)]
         measured = float(split["latency_ms"])
-        found.append(Split(split["split_layer"], sum(parts), measured, *parts))
+        found.append(_split(split["split_layer"], measured, parts))
     return found
+
+
+def _split(layer: str, measured_ms: float, parts: Sequence[float]) -> BlockSplit:
+    gpu_ms, dla_ms, reformat_ms, tail_ms = parts
+    return BlockSplit(
+        split_layer=layer,
+        predicted_ms=sum(parts),
+        measured_ms=measured_ms,
+        gpu_ms=gpu_ms,
+        dla_ms=dla_ms,
+        reformat_ms=reformat_ms,
+        tail_ms=tail_ms,
+    )
 
 
 def every_other(count: int) -> dict[int, list[int]]:
@@ -180,13 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _summary(splits: Sequence[Split]) -> str:
-    errors = np.abs([s.error for s in splits])
-    predicted = np.array([s.predicted_ms for s in splits])
-    measured = np.array([s.measured_ms for s in splits])
+def _summary(splits: Sequence[BlockSplit]) -> str:
+    total = scores_of([s.predicted_ms for s in splits], [s.measured_ms for s in splits])
     return (
-        f"mean error {errors.mean():.1%}, worst {errors.max():.1%}, "
-        f"rank correlation {rank_correlation(predicted, measured):.3f}"
+        f"mean error {total.mape:.1%}, worst {max(abs(s.error) for s in splits):.1%}, "
+        f"rank correlation {ranking(total.spearman)}"
     )
 
 

@@ -29,6 +29,8 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.experiments.scores import Case, scores
+from perfmodel.files import write_atomically
 from perfmodel.formats.load import load
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.runners.machine import host_facts
@@ -59,30 +61,21 @@ class Answer:
     batch_size: int
 
 
-@dataclass(frozen=True)
-class Case:
+@dataclass(frozen=True, kw_only=True)
+class PercentileCase(Case):
     """One percentile at one load: predicted with the range over replications, then measured.
 
     `drift` is the mean service time in the run over that of the pilot, less one: what the
     machine did, not the model. `replayed_ms` is the simulation with the run's own service times,
     known only afterwards: what queue and link alone get wrong (first come first served only).
+    Before the run `measured_ms` is NaN.
     """
 
     policy: str
     load: float
     percentile: int
-    predicted_ms: float
-    low_ms: float
-    high_ms: float
-    measured_ms: float | None = None
     drift: float | None = None
     replayed_ms: float | None = None
-
-    @property
-    def error(self) -> float:
-        """Predicted over measured, less one."""
-        assert self.measured_ms is not None
-        return self.predicted_ms / self.measured_ms - 1
 
 
 class Wire:
@@ -202,7 +195,7 @@ def scenario(
     }
 
 
-def predict(tables: dict[str, Any], policy: str, load: float) -> list[Case]:
+def predict(tables: dict[str, Any], policy: str, load: float) -> list[PercentileCase]:
     """Return the predicted percentiles with their 5 % to 95 % range over replications."""
     records = simulate(tables, keep_records=True).records
     assert records is not None
@@ -210,13 +203,16 @@ def predict(tables: dict[str, Any], policy: str, load: float) -> list[Case]:
     for percentile in PERCENTILES:
         by_replication = records.groupby("replication").latency_ms.quantile(percentile / 100)
         cases.append(
-            Case(
-                policy,
-                load,
-                percentile,
-                float(by_replication.mean()),
-                float(by_replication.quantile(0.05)),
-                float(by_replication.quantile(0.95)),
+            PercentileCase(
+                model=f"{policy}, load {load}, p{percentile}",
+                target="wire",
+                policy=policy,
+                load=load,
+                percentile=percentile,
+                predicted_ms=float(by_replication.mean()),
+                low_ms=float(by_replication.quantile(0.05)),
+                high_ms=float(by_replication.quantile(0.95)),
+                measured_ms=math.nan,
             )
         )
     return cases
@@ -243,14 +239,14 @@ def one_policy(
     timeout_ms: float,
     seconds: float,
     progress: Callable[[str], None],
-) -> list[Case]:
+) -> list[PercentileCase]:
     """Calibrate, then for every load: a pilot at that load, the prediction, the run."""
     rng = np.random.default_rng(max_batch)
     policy = "fifo" if max_batch == 1 else f"batches of {max_batch}"
     batching: dict[str, Any] = {}
     if max_batch > 1:
         batching = {"batching": {"max_size": max_batch, "timeout_ms": timeout_ms}}
-    cases: list[Case] = []
+    cases: list[PercentileCase] = []
     with Wire(networks[:max_batch], max_batch, timeout_ms) as wire:
         alone = calibrate(wire, LONE_REQUESTS, rng)
         extra_ms = overhead_ms(alone) - (timeout_ms if max_batch > 1 else 0.0)
@@ -297,8 +293,8 @@ def afterwards(
 
 
 def _measured(
-    case: Case, answers: Sequence[Answer], drift: float | None, replayed_ms: float | None
-) -> Case:
+    case: PercentileCase, answers: Sequence[Answer], drift: float | None, replayed_ms: float | None
+) -> PercentileCase:
     latencies = [answer.latency_ms for answer in answers]
     return replace(
         case,
@@ -308,48 +304,42 @@ def _measured(
     )
 
 
-def _line(case: Case) -> str:
+def _line(case: PercentileCase) -> str:
     text = f"p{case.percentile} measured {case.measured_ms:.2f} ms ({100 * case.error:+.1f} %)"
     if case.drift is not None and abs(case.drift) > DRIFT_WORTH_A_WARNING:
         text += f"; the machine served {100 * case.drift:+.0f} % longer than in the pilot"
-    if case.replayed_ms is not None and case.measured_ms:
+    if case.replayed_ms is not None:
         own = case.replayed_ms / case.measured_ms - 1
         text += f"; with the run's own service times {100 * own:+.1f} %"
     return text
 
 
-def report(cases: Sequence[Case], load_before: float) -> dict[str, Any]:
+def report(cases: Sequence[PercentileCase], load_before: float) -> dict[str, Any]:
     """Return the result with the keys every experiment has."""
-    errors = [abs(case.error) for case in cases]
-    covered = [case.low_ms <= (case.measured_ms or 0) <= case.high_ms for case in cases]
+    total = scores(cases)
     return {
         "experiment": "wire",
-        "cases": [
-            {"model": f"{case.policy}, load {case.load}, p{case.percentile}", **asdict(case)}
-            for case in cases
-        ],
-        "mape": statistics.fmean(errors),
-        "within_5": sum(error <= 0.05 for error in errors) / len(errors),
-        "within_12": sum(error <= 0.12 for error in errors) / len(errors),
+        "cases": [asdict(case) for case in cases],
+        **total.summary(),
+        "within_12": statistics.fmean(abs(case.error) <= 0.12 for case in cases),
         "worst_p50_to_load_0.8": worst(cases, 50),
         "worst_p95_to_load_0.8": worst(cases, 95),
         "worst_with_own_service_times": worst_replayed(cases),
-        "coverage": sum(covered) / len(covered),
         "machine": {**host_facts(), "runtime": runtime()[0], "load_before": f"{load_before:.2f}"},
     }
 
 
-def worst(cases: Sequence[Case], percentile: int) -> float:
+def worst(cases: Sequence[PercentileCase], percentile: int) -> float:
     """Return the largest error of a percentile at loads up to 0.8."""
     return max(abs(c.error) for c in cases if c.percentile == percentile and c.load <= 0.8)
 
 
-def worst_replayed(cases: Sequence[Case]) -> float:
+def worst_replayed(cases: Sequence[PercentileCase]) -> float:
     """Return the largest error that is left once the run's own service times are known."""
     return max(
         abs(case.replayed_ms / case.measured_ms - 1)
         for case in cases
-        if case.replayed_ms is not None and case.measured_ms
+        if case.replayed_ms is not None
     )
 
 
@@ -362,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seconds = options.seconds or (3.0 if options.quick else 16.0)
     load_before = os.getloadavg()[0]
-    cases: list[Case] = []
+    cases: list[PercentileCase] = []
     with tempfile.TemporaryDirectory() as folder:
         networks = [Path(folder) / f"batch{size}.tflite" for size in (1, 2, 3, 4)]
         for size, path in enumerate(networks, 1):
@@ -371,10 +361,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cases += one_policy(networks, max_batch, timeout_ms, seconds, print)
     result = report(cases, load_before)
     if options.output is not None:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        part = options.output.with_suffix(".part")
-        part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        part.replace(options.output)
+        write_atomically(options.output, json.dumps(result, indent=2) + "\n")
     p50, p95 = result["worst_p50_to_load_0.8"], result["worst_p95_to_load_0.8"]
     own = result["worst_with_own_service_times"]
     print(f"worst to load 0.8: p50 {100 * p50:.1f} %, p95 {100 * p95:.1f} %")

@@ -23,7 +23,7 @@ REPLY = struct.Struct("!QIddI")  # number, payload bytes, queued s, busy s of th
 WARM_UPS = 5
 
 
-class Network:
+class LoadedBatches:
     """A network at batch sizes 1 to `max_batch`; one interpreter per size, one thread."""
 
     def __init__(self, paths: list[Path]) -> None:
@@ -77,7 +77,7 @@ def collect(waiting: queue.Queue[Any], max_batch: int, timeout_s: float) -> list
 
 def work(
     waiting: queue.Queue[Any],
-    network: Network,
+    network: LoadedBatches,
     connection: socket.socket,
     max_batch: int,
     timeout_s: float,
@@ -105,7 +105,7 @@ def work(
 
 def serve(paths: list[Path], max_batch: int, timeout_s: float) -> None:
     """Listen on a free loopback port, print it, and serve one connection to its end."""
-    network = Network(paths)
+    network = LoadedBatches(paths)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         connection, _ = listener.accept()

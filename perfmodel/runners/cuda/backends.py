@@ -20,15 +20,15 @@ from perfmodel.runners.cuda import cudnn
 from perfmodel.runners.cuda.cublas import CublasLt
 from perfmodel.runners.cuda.device import Device, Work
 from perfmodel.runners.cuda.kernels import (
+    KernelBuild,
     Launch,
     Operands,
-    Variant,
     depthwise_launch,
     epilogue,
     launches,
     stored_weights,
 )
-from perfmodel.runners.cuda.steps import Step
+from perfmodel.runners.cuda.steps import GpuStep
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Mode:
         return f"{self.framework}/{self.precision}"
 
     @property
-    def variant(self) -> Variant:
+    def variant(self) -> KernelBuild:
         """The build of our kernels that fits: vanilla handles one element a thread."""
         half = self.precision == "fp16"
         wide = 8 if half else 4
-        return Variant(half, self.layout == "nhwc", 1 if self.framework == "vanilla" else wide)
+        return KernelBuild(half, self.layout == "nhwc", 1 if self.framework == "vanilla" else wide)
 
     @property
     def tolerance(self) -> float:
@@ -72,7 +72,7 @@ MODES: Mapping[str, Mode] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyStep:
     """A step that is ready to be enqueued, and what will run it."""
 
     work: Work
@@ -88,12 +88,12 @@ class Backend(Protocol):
         ...
 
     def constants(
-        self, step: Step, weights: Sequence[NDArray[np.float32]]
+        self, step: GpuStep, weights: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[Any], ...]:
         """The step's weights as `prepare` wants to find them on the device."""
         ...
 
-    def prepare(self, step: Step, operands: Operands) -> Prepared:
+    def prepare(self, step: GpuStep, operands: Operands) -> ReadyStep:
         """Work that computes the step on these buffers."""
         ...
 
@@ -121,15 +121,15 @@ class VanillaBackend:
         self.mode = mode
 
     def constants(
-        self, step: Step, weights: Sequence[NDArray[np.float32]]
+        self, step: GpuStep, weights: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[Any], ...]:
         """Weights in the order our kernels read them."""
         return stored_weights(step, weights, self.mode.variant)
 
-    def prepare(self, step: Step, operands: Operands) -> Prepared:
+    def prepare(self, step: GpuStep, operands: Operands) -> ReadyStep:
         """The one kernel there is for each operator."""
         sequence = launches(step, operands, self.mode.variant)
-        return Prepared(run_launches(self._device, sequence), sequence[0].kernel)
+        return ReadyStep(run_launches(self._device, sequence), sequence[0].kernel)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -162,7 +162,7 @@ class CudnnBackend:
         self._device.free(self._workspace)
 
     def constants(
-        self, step: Step, weights: Sequence[NDArray[np.float32]]
+        self, step: GpuStep, weights: Sequence[NDArray[np.float32]]
     ) -> tuple[NDArray[Any], ...]:
         """Weights for cuDNN; NHWC depthwise layers have a second copy for our own kernel."""
         stored = stored_weights(step, weights, self._variant)
@@ -170,11 +170,11 @@ class CudnnBackend:
             stored += stored_weights(step, weights, self._variant, depthwise=True)[:1]
         return stored
 
-    def _own_depthwise(self, step: Step) -> bool:
+    def _own_depthwise(self, step: GpuStep) -> bool:
         same = step.output_shape[-1] == step.input_shapes[0][-1]
         return self._variant.nhwc and step.depthwise and same
 
-    def prepare(self, step: Step, operands: Operands) -> Prepared:
+    def prepare(self, step: GpuStep, operands: Operands) -> ReadyStep:
         """The fastest candidate for this shape, timed on these very buffers the first time."""
         candidates = self.candidates(step, operands)
         if not candidates:
@@ -185,7 +185,7 @@ class CudnnBackend:
         chosen = self._chosen[key]
         return next((c for c in candidates if c.algorithm == chosen), candidates[0])
 
-    def candidates(self, step: Step, operands: Operands) -> list[Prepared]:
+    def candidates(self, step: GpuStep, operands: Operands) -> list[ReadyStep]:
         """Every way this backend knows to compute the step."""
         if step.op == "conv2d":
             return self._convolutions(step, operands)
@@ -196,16 +196,16 @@ class CudnnBackend:
             return [*self._poolings(step, operands), self._own(step, operands)]
         return [self._own(step, operands)]
 
-    def _own(self, step: Step, operands: Operands) -> Prepared:
+    def _own(self, step: GpuStep, operands: Operands) -> ReadyStep:
         sequence = launches(step, operands, self._variant)
-        return Prepared(run_launches(self._device, sequence), f"own:{sequence[0].kernel}")
+        return ReadyStep(run_launches(self._device, sequence), f"own:{sequence[0].kernel}")
 
-    def _convolutions(self, step: Step, o: Operands) -> list[Prepared]:
-        found: list[Prepared] = []
+    def _convolutions(self, step: GpuStep, o: Operands) -> list[ReadyStep]:
+        found: list[ReadyStep] = []
         if self._own_depthwise(step):
             fast = Operands(o.inputs, o.output, (o.weights[2], o.weights[1]), o.residual)
             sequence = depthwise_launch(step, fast, self._variant)
-            found.append(Prepared(run_launches(self._device, sequence), "own:depthwise_nhwc"))
+            found.append(ReadyStep(run_launches(self._device, sequence), "own:depthwise_nhwc"))
         elif step.groups > 1:
             found.append(self._own(step, o))
         if is_matrix_product(step) and self._variant.nhwc:
@@ -216,7 +216,7 @@ class CudnnBackend:
         # a convolution that no library takes still has to run
         return found or [self._own(step, o)]
 
-    def _cudnn_convolutions(self, step: Step, o: Operands) -> list[Prepared]:
+    def _cudnn_convolutions(self, step: GpuStep, o: Operands) -> list[ReadyStep]:
         assert step.window is not None
         half, nhwc = self._variant.half, self._variant.nhwc
         x = cudnn.tensor(step.input_shapes[0], half, nhwc)
@@ -228,7 +228,7 @@ class CudnnBackend:
         bias = cudnn.bias_tensor(step.output_shape[3], half)
         fusable = step.activation in ("none", "relu")
         act = cudnn.activation(step.activation == "relu")
-        found: list[Prepared] = []
+        found: list[ReadyStep] = []
         for number, name in enumerate(cudnn.ALGORITHMS):
             size = self._cudnn.workspace_bytes(x, w, conv, y, number)
             if size is None or size > self._workspace_bytes:
@@ -236,9 +236,9 @@ class CudnnBackend:
             # cuDNN fuses the identity with this one algorithm only
             if fusable and (step.activation == "relu" or number == cudnn.PRECOMP_GEMM):
                 fused = self._fused_convolution((x, w, conv, bias, act, y), o, number, size)
-                found.append(Prepared(fused, f"cudnn:{name}:fused"))
+                found.append(ReadyStep(fused, f"cudnn:{name}:fused"))
             plain = self._plain_convolution(step, (x, w, conv, y), o, number, size)
-            found.append(Prepared(plain, f"cudnn:{name}"))
+            found.append(ReadyStep(plain, f"cudnn:{name}"))
         return found
 
     def _fused_convolution(
@@ -253,7 +253,7 @@ class CudnnBackend:
 
     def _plain_convolution(
         self,
-        step: Step,
+        step: GpuStep,
         descriptors: Sequence[cudnn.Descriptor],
         o: Operands,
         algorithm: int,
@@ -271,7 +271,7 @@ class CudnnBackend:
 
         return work
 
-    def _products(self, step: Step, o: Operands) -> list[Prepared]:
+    def _products(self, step: GpuStep, o: Operands) -> list[ReadyStep]:
         """cuBLASLt's own favourites for a 1x1 convolution (NHWC) or a fully connected layer."""
         if self._lt is None:
             return []
@@ -293,7 +293,7 @@ class CudnnBackend:
             spot = Operands((o.output,), o.output)
             after = run_launches(self._device, launches(only, spot, self._variant))
         return [
-            Prepared(self._product(product, o, after), f"cublaslt:{rank}")
+            ReadyStep(self._product(product, o, after), f"cublaslt:{rank}")
             for rank, product in enumerate(found)
         ]
 
@@ -305,7 +305,7 @@ class CudnnBackend:
 
         return work
 
-    def _poolings(self, step: Step, o: Operands) -> list[Prepared]:
+    def _poolings(self, step: GpuStep, o: Operands) -> list[ReadyStep]:
         assert step.window is not None
         half, nhwc = self._variant.half, self._variant.nhwc
         if not step.window.symmetric:
@@ -319,7 +319,7 @@ class CudnnBackend:
         def work() -> None:
             self._cudnn.pool(pool, x, o.inputs[0], y, o.output)
 
-        return [Prepared(work, "cudnn:pool")]
+        return [ReadyStep(work, "cudnn:pool")]
 
 
 def _cublas(stream: int) -> CublasLt | None:
@@ -330,7 +330,7 @@ def _cublas(stream: int) -> CublasLt | None:
         return None
 
 
-def is_matrix_product(step: Step) -> bool:
+def is_matrix_product(step: GpuStep) -> bool:
     """Whether a convolution is one matrix product over pixels: 1x1, stride 1, no padding."""
     w = step.window
     return (
@@ -343,13 +343,13 @@ def is_matrix_product(step: Step) -> bool:
     )
 
 
-def choice_key(step: Step) -> object:
+def choice_key(step: GpuStep) -> object:
     """What the choice of an algorithm may depend on."""
     shapes = (step.input_shapes, step.output_shape)
     return (step.op, *shapes, step.window, step.groups, step.activation, bool(step.residual))
 
 
-def fastest(device: Device, candidates: Sequence[Prepared], repeats: int = 5) -> str:
+def fastest(device: Device, candidates: Sequence[ReadyStep], repeats: int = 5) -> str:
     """The algorithm that takes the least time; those that fail or cannot be captured drop out."""
     if len(candidates) == 1:
         return candidates[0].algorithm

@@ -34,10 +34,10 @@ from perfmodel.runners.cuda.campaign_state import (
 )
 from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.kernel_bench import KernelBench
-from perfmodel.runners.cuda.network import Network, make_weights
+from perfmodel.runners.cuda.network import GpuNetwork, make_weights
 from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
-from perfmodel.runners.cuda.steps import Plan, Step, before_softmax
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep, before_softmax
 from perfmodel.runners.cuda.sweep import draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up, time_work
 
@@ -57,7 +57,7 @@ class Eager(Protocol):
     def build(self) -> str:
         """Versions of what runs."""
 
-    def time(self, plan: Plan, precision: str, seed: int) -> Timing:
+    def time(self, plan: GpuPlan, precision: str, seed: int) -> Timing:
         """Time of one pass; raises `RunnerError` where the plan cannot be run."""
 
 
@@ -143,13 +143,13 @@ def _check(state: State, log: Callable[[str], None]) -> None:
             log(f"check {mode.name}: worst kernel error {worst:.2e}")
 
 
-def _plan_of(step: Step) -> Plan:
+def _plan_of(step: GpuStep) -> GpuPlan:
     from perfmodel.runners.cuda.network import single_step_plan
 
     return single_step_plan(step)
 
 
-def _check_plan(state: State, backend: Backend, plan: Plan, allowance: float) -> float:
+def _check_plan(state: State, backend: Backend, plan: GpuPlan, allowance: float) -> float:
     """Relative error of a plan on fresh random data against float64; a failure if large."""
     mode = backend.mode
     seed = state.settings.seed + len(state.checks)
@@ -161,7 +161,7 @@ def _check_plan(state: State, backend: Backend, plan: Plan, allowance: float) ->
             for n, ws in make_weights(plan, seed).items()
         }
         inputs = {n: random_input(plan.shapes[n], rng).astype(dtype) for n in plan.inputs}
-        network = Network(state.device, backend, plan, weights)
+        network = GpuNetwork(state.device, backend, plan, weights)
         try:
             network.poison()
             network.set_inputs(inputs)
@@ -205,7 +205,7 @@ def _sweep(state: State, log: Callable[[str], None]) -> None:
         log(f"sweep {mode.name} ({position + 1}/{len(modes)}): {len(state.kernels)} rows")
 
 
-def _sweep_one(state: State, bench: KernelBench, step: Step) -> None:
+def _sweep_one(state: State, bench: KernelBench, step: GpuStep) -> None:
     mode = bench.backend.mode
     try:
         results = bench.measure(step)
@@ -258,7 +258,7 @@ def _network(
     try:
         graph = zoo.build(with_batch(name, batch))
         plan = plan_graph(graph, mode.framework)
-        network = Network(state.device, backend, plan, make_weights(plan, state.settings.seed))
+        network = GpuNetwork(state.device, backend, plan, make_weights(plan, state.settings.seed))
     except PerfmodelError as error:
         state.failures.append(f"network {mode.name} {name} batch {batch}: {error}")
         return
@@ -284,7 +284,7 @@ def _network(
 
 
 def _network_row(
-    state: State, mode: Mode, name: str, plan: Plan, timing: Timing, launch: str
+    state: State, mode: Mode, name: str, plan: GpuPlan, timing: Timing, launch: str
 ) -> None:
     runs = len(timing.values_us)
     weights = sum(s.weight_elements for s in plan.steps) * mode.variant.dtype.itemsize
@@ -309,7 +309,7 @@ def _network_row(
         )
 
 
-def _layer_rows(state: State, network: Network, name: str, whole_us: float) -> None:
+def _layer_rows(state: State, network: GpuNetwork, name: str, whole_us: float) -> None:
     passes = state.device.layer_times_ms([s.work for s in network.steps], runs=15)
     times = layers_that_add_up([[t * 1e3 for t in one] for one in passes], whole_us)
     mode, plan = network.backend.mode, network.plan

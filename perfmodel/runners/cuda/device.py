@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from perfmodel.errors import RunnerError
 from perfmodel.runners.cuda.graphs import GraphApi, Work
-from perfmodel.runners.cuda.kernels import Launch, Variant, signatures
+from perfmodel.runners.cuda.kernels import KernelBuild, Launch, signatures
 from perfmodel.runners.cuda.nvrtc import compile_kernels, kernel_source
 
 HINT = "run on a machine with an NVIDIA GPU and `pip install perfmodel[cuda]` (see docs/jetson.md)"
@@ -116,8 +116,8 @@ class CudaDevice:
         self._context.push()
         self.stream = self._driver.Stream()
         self.facts = _facts(self._driver, device)
-        self._functions: dict[tuple[Variant, str], Any] = {}
-        self._modules: dict[Variant, Any] = {}
+        self._functions: dict[tuple[KernelBuild, str], Any] = {}
+        self._modules: dict[KernelBuild, Any] = {}
         self._memory: dict[int, Any] = {}
         self._graphs = GraphApi.load()
 
@@ -187,7 +187,7 @@ class CudaDevice:
         function = self._function(launch.variant, launch.kernel)
         function.prepared_async_call(launch.grid, launch.block, self.stream, *launch.arguments)
 
-    def _function(self, variant: Variant, name: str) -> Any:
+    def _function(self, variant: KernelBuild, name: str) -> Any:
         key = (variant, name)
         if key not in self._functions:
             if variant not in self._modules:

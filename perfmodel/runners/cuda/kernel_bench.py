@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfmodel.runners.cuda.backends import Backend, Mode, Prepared, run_launches
+from perfmodel.runners.cuda.backends import Backend, Mode, ReadyStep, run_launches
 from perfmodel.runners.cuda.device import Device
-from perfmodel.runners.cuda.kernels import Operands, Variant, launches, stored_weights
+from perfmodel.runners.cuda.kernels import KernelBuild, Operands, launches, stored_weights
 from perfmodel.runners.cuda.network import ALIGNMENT_BYTES, NAN_BYTE
 from perfmodel.runners.cuda.reference import relative_error
-from perfmodel.runners.cuda.steps import Shape, Step
+from perfmodel.runners.cuda.steps import GpuStep, Shape
 from perfmodel.runners.cuda.timing import Timing, time_work
 
 POOL_ELEMENTS = 1 << 20
@@ -34,7 +34,7 @@ SLICE_ELEMENTS = 1 << 14
 class KernelResult:
     """A kernel's timing in one cache state, with the check of its answer."""
 
-    step: Step
+    step: GpuStep
     mode: Mode
     algorithm: str
     weights_state: str
@@ -86,7 +86,7 @@ class Scratch:
 class RandomPool:
     """A block of standard normal numbers on the device; buffers are filled by copying it."""
 
-    def __init__(self, device: Device, variant: Variant, seed: int) -> None:
+    def __init__(self, device: Device, variant: KernelBuild, seed: int) -> None:
         self._device = device
         # rounded to half always, so that every mode computes on the very same numbers
         rng = np.random.default_rng(seed)
@@ -111,7 +111,7 @@ class RandomPool:
         self._device.free(self.address)
 
 
-def scaled_weights(step: Step, pool: RandomPool) -> tuple[NDArray[np.float32], ...]:
+def scaled_weights(step: GpuStep, pool: RandomPool) -> tuple[NDArray[np.float32], ...]:
     """Weights from the pool, exact in half precision, scaled so that outputs are of order one."""
     arrays = [pool.array(shape, 7 + i) for i, shape in enumerate(step.weight_shapes)]
     if step.op in ("conv2d", "fully_connected"):
@@ -127,7 +127,7 @@ class KernelBench:
         self.device, self.backend = device, backend
         self._variant = backend.mode.variant
         self._pool = RandomPool(device, self._variant, seed)
-        self._reference_variant = Variant(False, self._variant.nhwc, 1)
+        self._reference_variant = KernelBuild(False, self._variant.nhwc, 1)
         self._reference_pool = RandomPool(device, self._reference_variant, seed)
         self._scratch = Scratch(device)
         self._outputs: list[int] = []
@@ -138,7 +138,9 @@ class KernelBench:
         self._reference_pool.close()
         self._scratch.close()
 
-    def measure(self, step: Step, states: tuple[str, ...] = ("cold", "warm")) -> list[KernelResult]:
+    def measure(
+        self, step: GpuStep, states: tuple[str, ...] = ("cold", "warm")
+    ) -> list[KernelResult]:
         """Check the step's answer, then time it in each cache state.
 
         Raises `RunnerError` if no kernel runs it. A step without weights has one state, "cold".
@@ -161,7 +163,7 @@ class KernelBench:
         finally:
             self._scratch.take_back()
 
-    def _sets(self, step: Step) -> int:
+    def _sets(self, step: GpuStep) -> int:
         """How many sets of weights and outputs exceed twice the L2 cache."""
         item = self._variant.dtype.itemsize
         size = (step.weight_elements + math.prod(step.output_shape)) * item
@@ -188,8 +190,8 @@ class KernelBench:
         return made
 
     def _prepare(
-        self, step: Step, sets: int
-    ) -> tuple[list[Prepared], tuple[NDArray[np.float32], ...]]:
+        self, step: GpuStep, sets: int
+    ) -> tuple[list[ReadyStep], tuple[NDArray[np.float32], ...]]:
         item = self._variant.dtype.itemsize
         inputs = tuple(self._filled(self._pool, math.prod(s), item) for s in step.input_shapes)
         outputs = math.prod(step.output_shape)
@@ -209,8 +211,8 @@ class KernelBench:
 
     def _check(
         self,
-        step: Step,
-        prepared: Prepared,
+        step: GpuStep,
+        prepared: ReadyStep,
         weights: tuple[NDArray[np.float32], ...],
     ) -> float:
         """Error against our plain FP32 kernels on the same numbers (themselves checked in float64).
@@ -234,7 +236,7 @@ class KernelBench:
             self._slices(output, elements, variant).astype(np.float64),
         )
 
-    def _slices(self, address: int, elements: int, variant: Variant) -> NDArray[Any]:
+    def _slices(self, address: int, elements: int, variant: KernelBuild) -> NDArray[Any]:
         """Numbers spread over a buffer, the first and the last included."""
         item, count = variant.dtype.itemsize, min(SLICE_ELEMENTS, elements)
         starts = np.linspace(0, elements - count, COMPARED_SLICES).astype(np.int64)
@@ -244,7 +246,7 @@ class KernelBench:
         ]
         return np.concatenate(parts)
 
-    def _time(self, prepared: list[Prepared]) -> Timing:
+    def _time(self, prepared: list[ReadyStep]) -> Timing:
         """Rotate through the sets within one graph."""
         for one in prepared:
             one.work()

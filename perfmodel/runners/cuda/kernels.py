@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfmodel.errors import RunnerError, UncoveredOpError
-from perfmodel.runners.cuda.steps import ACTIVATION_CODES, Shape, Step
+from perfmodel.runners.cuda.steps import ACTIVATION_CODES, GpuStep, Shape
 
 THREADS = 256
 TILE = 16
@@ -25,7 +25,7 @@ CONCAT_INPUTS = 4
 
 
 @dataclass(frozen=True)
-class Variant:
+class KernelBuild:
     """One build of the kernels: storage type, tensor layout and elements per thread."""
 
     half: bool = False
@@ -47,13 +47,13 @@ class Variant:
         """Elements in 16 bytes, the widest access of a thread."""
         return 16 // self.dtype.itemsize
 
-    def vectorised(self, vector: int) -> Variant:
+    def vectorised(self, vector: int) -> KernelBuild:
         """The same storage with another number of elements per thread."""
-        return Variant(self.half, self.nhwc, vector)
+        return KernelBuild(self.half, self.nhwc, vector)
 
 
 VARIANTS = tuple(
-    Variant(half, nhwc, vector)
+    KernelBuild(half, nhwc, vector)
     for half in (False, True)
     for nhwc in (False, True)
     for vector in (1, 8 if half else 4)
@@ -66,7 +66,7 @@ class Launch:
     """One kernel launch: which build, which function, grid and block sizes, arguments in order."""
 
     kernel: str
-    variant: Variant
+    variant: KernelBuild
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     arguments: tuple[int | float, ...]
@@ -97,7 +97,10 @@ def _letter(parameter: str) -> str:
 
 
 def stored_weights(
-    step: Step, weights: Sequence[NDArray[np.float32]], variant: Variant, depthwise: bool = False
+    step: GpuStep,
+    weights: Sequence[NDArray[np.float32]],
+    variant: KernelBuild,
+    depthwise: bool = False,
 ) -> tuple[NDArray[np.generic], ...]:
     """The step's constants in the order and type the kernels read.
 
@@ -119,14 +122,16 @@ def stored_weights(
     return tuple(np.ascontiguousarray(w, dtype=variant.dtype) for w in stored)
 
 
-def to_layout(x: NDArray[np.floating], variant: Variant) -> NDArray[np.generic]:
+def to_layout(x: NDArray[np.floating], variant: KernelBuild) -> NDArray[np.generic]:
     """An NHWC (or any-rank) array as the build stores it."""
     if x.ndim == 4 and not variant.nhwc:
         x = x.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(x, dtype=variant.dtype)
 
 
-def from_layout(flat: NDArray[np.generic], shape: Shape, variant: Variant) -> NDArray[np.float64]:
+def from_layout(
+    flat: NDArray[np.generic], shape: Shape, variant: KernelBuild
+) -> NDArray[np.float64]:
     """What a buffer of the build holds, as an NHWC array."""
     if len(shape) == 4 and not variant.nhwc:
         n, h, w, c = shape
@@ -134,7 +139,7 @@ def from_layout(flat: NDArray[np.generic], shape: Shape, variant: Variant) -> ND
     return flat.reshape(shape).astype(np.float64)
 
 
-def launches(step: Step, operands: Operands, variant: Variant) -> tuple[Launch, ...]:
+def launches(step: GpuStep, operands: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     """The launches of our own kernels that compute `step`.
 
     Raises `RunnerError` if a tensor is too large for 32-bit indices, `UncoveredOpError` for an
@@ -159,7 +164,7 @@ def flat_grid(items: int) -> tuple[int, int, int]:
 
 def _launch(
     kernel: str,
-    variant: Variant,
+    variant: KernelBuild,
     grid: tuple[int, int, int],
     block: tuple[int, int, int],
     *arguments: int | float,
@@ -169,19 +174,19 @@ def _launch(
     return (Launch(kernel, variant, grid, block, arguments),)
 
 
-def _conv_shape(step: Step) -> tuple[int, ...]:
+def _conv_shape(step: GpuStep) -> tuple[int, ...]:
     n, hin, win, cin = step.input_shapes[0]
     _, hout, wout, cout = step.output_shape
     return (n, cin, hin, win, cout, hout, wout)
 
 
-def _window(step: Step) -> tuple[int, ...]:
+def _window(step: GpuStep) -> tuple[int, ...]:
     assert step.window is not None
     w = step.window
     return (*w.kernel, *w.stride, w.pads[0], w.pads[2], *w.dilation)
 
 
-def _conv(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _conv(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     head = (o.inputs[0], o.weights[0], o.weights[1], o.residual, o.output)
     code = ACTIVATION_CODES[step.activation]
     scalar = variant.vectorised(1)
@@ -196,7 +201,7 @@ def _conv(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("conv_gemm", scalar, grid, (TILE, TILE, 1), *head, *tail)
 
 
-def depthwise_launch(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def depthwise_launch(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     """The channel-vectorised depthwise kernel (NHWC only; weights as (kh, kw, channels))."""
     n, hin, win, c = step.input_shapes[0]
     _, hout, wout, cout = step.output_shape
@@ -211,7 +216,7 @@ def depthwise_launch(step: Step, o: Operands, variant: Variant) -> tuple[Launch,
     )
 
 
-def _linear(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _linear(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     m, n, k = step.matrix
     grid = (-(-n // TILE), -(-m // TILE), 1)
     code = ACTIVATION_CODES[step.activation]
@@ -219,7 +224,7 @@ def _linear(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("linear", variant.vectorised(1), grid, (TILE, TILE, 1), *arguments)
 
 
-def _pool(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _pool(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     n, hin, win, c = step.input_shapes[0]
     _, hout, wout, _ = step.output_shape
     v = variant.vector if variant.nhwc and c % variant.vector == 0 else 1
@@ -229,7 +234,7 @@ def _pool(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("pool", variant.vectorised(v), grid, (THREADS, 1, 1), *arguments)
 
 
-def _mean(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _mean(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     n, h, w, c = step.input_shapes[0]
     grid, block = ((c, n, 1), (THREADS, 1, 1))
     if variant.nhwc:
@@ -238,7 +243,7 @@ def _mean(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("mean_pixels", variant.vectorised(1), grid, block, *arguments)
 
 
-def _add(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _add(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     if len(o.inputs) == 1:
         return epilogue(step, o.inputs[0], 0, o.weights[0], 0, o.output, variant)
     elements = math.prod(step.output_shape)
@@ -248,7 +253,7 @@ def _add(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("add", variant.vectorised(v), grid, (THREADS, 1, 1), *arguments)
 
 
-def _activation(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _activation(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     elements = math.prod(step.output_shape)
     v = variant.vector if elements % variant.vector == 0 else 1
     arguments = (o.inputs[0], o.output, elements // v, ACTIVATION_CODES[step.activation])
@@ -256,21 +261,21 @@ def _activation(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]
     return _launch("apply_activation", variant.vectorised(v), grid, (THREADS, 1, 1), *arguments)
 
 
-def inner_elements(shape: Shape, variant: Variant) -> int:
+def inner_elements(shape: Shape, variant: KernelBuild) -> int:
     """Elements over which the channel stays the same as addresses grow by one element."""
     return 1 if variant.nhwc or len(shape) != 4 else shape[1] * shape[2]
 
 
-def _scale_shift(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _scale_shift(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     return epilogue(step, o.inputs[0], o.weights[0], o.weights[1], 0, o.output, variant)
 
 
-def _mul(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _mul(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     return epilogue(step, o.inputs[0], o.weights[0], 0, 0, o.output, variant)
 
 
 def epilogue(
-    step: Step, x: int, scale: int, shift: int, residual: int, output: int, variant: Variant
+    step: GpuStep, x: int, scale: int, shift: int, residual: int, output: int, variant: KernelBuild
 ) -> tuple[Launch, ...]:
     """output = activation(x * scale + shift + residual) over the step's output; `x` may be it."""
     shape = step.output_shape
@@ -284,7 +289,7 @@ def epilogue(
     code = ACTIVATION_CODES[step.activation]
     return _launch(
         "scale_shift",
-        Variant(variant.half, nhwc, v),
+        KernelBuild(variant.half, nhwc, v),
         flat_grid(packs),
         (THREADS, 1, 1),
         x,
@@ -299,7 +304,7 @@ def epilogue(
     )
 
 
-def _concat(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _concat(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     """One launch per four inputs."""
     n, h, w, _ = step.output_shape
     rows, inner = (n * h * w, 1) if variant.nhwc else (n, h * w)
@@ -327,7 +332,7 @@ def _concat(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return tuple(result)
 
 
-def _softmax(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _softmax(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     columns = step.output_shape[-1]
     rows = math.prod(step.output_shape) // columns
     if rows != step.output_shape[0] and not variant.nhwc:
@@ -336,7 +341,7 @@ def _softmax(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
     return _launch("softmax", scalar, (rows, 1, 1), (THREADS, 1, 1), o.inputs[0], o.output, columns)
 
 
-def _lrn(step: Step, o: Operands, variant: Variant) -> tuple[Launch, ...]:
+def _lrn(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     elements = math.prod(step.output_shape)
     inner = inner_elements(step.output_shape, variant)
     options = step.options

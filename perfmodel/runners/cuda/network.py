@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfmodel.kernels.memory import Lifetime, MemoryPlan, plan_lifetimes
-from perfmodel.runners.cuda.backends import Backend, Prepared
+from perfmodel.runners.cuda.backends import Backend, ReadyStep
 from perfmodel.runners.cuda.device import Device
 from perfmodel.runners.cuda.kernels import Operands, from_layout, to_layout
 from perfmodel.runners.cuda.reference import random_weights
-from perfmodel.runners.cuda.steps import Plan, Step
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep
 
 Weights = Mapping[str, tuple[NDArray[np.float32], ...]]
 NAN_BYTE = 0xFF
@@ -22,7 +22,7 @@ ALIGNMENT_BYTES = 256
 """What cudaMalloc gives, and what vector loads and cuDNN's kernels count on."""
 
 
-def plan_arena(plan: Plan, element_bytes: int) -> MemoryPlan:
+def plan_arena(plan: GpuPlan, element_bytes: int) -> MemoryPlan:
     """Where each tensor of a plan lies in one block of memory, by when it is needed."""
     last = plan.last_use()
     first = dict.fromkeys(plan.inputs, -1)
@@ -33,16 +33,16 @@ def plan_arena(plan: Plan, element_bytes: int) -> MemoryPlan:
     return plan_lifetimes(lives, ALIGNMENT_BYTES)
 
 
-def make_weights(plan: Plan, seed: int) -> dict[str, tuple[NDArray[np.float32], ...]]:
+def make_weights(plan: GpuPlan, seed: int) -> dict[str, tuple[NDArray[np.float32], ...]]:
     """Seeded random weights of every step."""
     rng = np.random.default_rng(seed)
     return {step.name: random_weights(step, rng) for step in plan.steps if step.weight_shapes}
 
 
-class Network:
+class GpuNetwork:
     """A plan whose buffers, weights and kernels are ready on a device."""
 
-    def __init__(self, device: Device, backend: Backend, plan: Plan, weights: Weights) -> None:
+    def __init__(self, device: Device, backend: Backend, plan: GpuPlan, weights: Weights) -> None:
         self.device, self.backend, self.plan = device, backend, plan
         self._variant = backend.mode.variant
         self._arena = plan_arena(plan, self._variant.dtype.itemsize)
@@ -50,9 +50,9 @@ class Network:
         # finite numbers of both widths, for the algorithms that are timed before there is data
         device.fill(self._base, 0x3C, self._arena.arena_bytes)
         self._constants: list[int] = []
-        self.steps: tuple[Prepared, ...] = tuple(self._prepare(s, weights) for s in plan.steps)
+        self.steps: tuple[ReadyStep, ...] = tuple(self._prepare(s, weights) for s in plan.steps)
 
-    def _prepare(self, step: Step, weights: Weights) -> Prepared:
+    def _prepare(self, step: GpuStep, weights: Weights) -> ReadyStep:
         arrays = self.backend.constants(step, weights.get(step.name, ()))
         addresses = tuple(self._store(a) for a in arrays)
         residual = self.address(step.residual) if step.residual else 0
@@ -98,11 +98,11 @@ class Network:
             self.device.free(address)
 
 
-def single_step_plan(step: Step) -> Plan:
+def single_step_plan(step: GpuStep) -> GpuPlan:
     """A plan of one step alone, its residual an input too."""
     shapes = dict(zip(step.inputs, step.input_shapes, strict=True))
     if step.residual:
         shapes[step.residual] = step.output_shape
     inputs: Sequence[str] = tuple(shapes)
     shapes[step.output] = step.output_shape
-    return Plan(step.name, (step,), tuple(inputs), (step.output,), shapes)
+    return GpuPlan(step.name, (step,), tuple(inputs), (step.output,), shapes)

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from perfmodel.errors import RunnerError
-from perfmodel.runners.cuda.kernels import Variant
+from perfmodel.runners.cuda.kernels import KernelBuild
 
 ARCHITECTURES = {
     "sm_53": "Jetson Nano, TX1",
@@ -92,7 +92,7 @@ def kernel_source() -> str:
     return file.read_text(encoding="utf-8")
 
 
-def compile_kernels(architecture: str, variant: Variant) -> bytes:
+def compile_kernels(architecture: str, variant: KernelBuild) -> bytes:
     """Machine code (cubin) of all kernels for an architecture such as "sm_87".
 
     NVRTC before 11.1 (JetPack 4) makes no machine code: then it is PTX, which the driver compiles.

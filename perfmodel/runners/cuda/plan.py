@@ -16,7 +16,14 @@ from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op
 from perfmodel.kernels import Kernel, fuse, uncovered_ops
 from perfmodel.kernels.fusion_rules import fusion_rules
-from perfmodel.runners.cuda.steps import ACTIVATION_CODES, Plan, Shape, Step, Window, even_pads
+from perfmodel.runners.cuda.steps import (
+    ACTIVATION_CODES,
+    GpuPlan,
+    GpuStep,
+    Shape,
+    Window,
+    even_pads,
+)
 
 VIEWS = frozenset({"identity", "dropout", "reshape"})
 """Free operators whose result is their input under another name."""
@@ -25,7 +32,7 @@ PER_CHANNEL = frozenset({"add", "mul", "batch_norm", "scale", "softmax"})
 """Operators that need the channels to be the last dimension of what is stored."""
 
 
-def plan_graph(graph: Graph, framework: str = "cudnn") -> Plan:
+def plan_graph(graph: Graph, framework: str = "cudnn") -> GpuPlan:
     """The steps that run `graph` by a framework's fusion rules, in an order that can be run.
 
     Raises `UncoveredOpError` on an operator without a kernel here.
@@ -46,7 +53,7 @@ class _Planner:
         self.alias: dict[str, str] = {}
         self.shapes: dict[str, Shape] = {n: graph.tensor(n).shape for n in graph.inputs}
 
-    def plan(self) -> Plan:
+    def plan(self) -> GpuPlan:
         """All steps. A kernel runs where its last operator stands: all it reads is there then."""
         for op in uncovered_ops(self.graph):
             raise self._refuse(op, "has no cost and no CUDA kernel")
@@ -60,7 +67,7 @@ class _Planner:
             steps.append(step)
         outputs = tuple(self._real(name) for name in self.graph.outputs)
         shapes = {name: self.shapes[name] for name in (*self.graph.inputs, *_outputs(steps))}
-        return Plan(self.graph.name, tuple(steps), self.graph.inputs, outputs, shapes)
+        return GpuPlan(self.graph.name, tuple(steps), self.graph.inputs, outputs, shapes)
 
     def _view(self, op: Op) -> None:
         if op.kind not in VIEWS:
@@ -85,7 +92,7 @@ class _Planner:
             "the CUDA runner measures convolutional classifiers; leave this network out",
         )
 
-    def _step(self, kernel: Kernel) -> Step:
+    def _step(self, kernel: Kernel) -> GpuStep:
         """A kernel with its operands."""
         working = self._working(kernel)
         pads = [op for op in working if op.kind == "pad"]
@@ -100,7 +107,7 @@ class _Planner:
         for pad in pads:
             self._absorb_pad(pad, main)
         reads = [n for n in main.inputs if n and not self.graph.tensor(n).constant]
-        step = Step(
+        step = GpuStep(
             name=kernel.name,
             op=main.kind,
             inputs=tuple(self._real(n) for n in reads),
@@ -115,10 +122,10 @@ class _Planner:
             self._check_folded(op)
         return self._operator(main, step, pads)
 
-    def _activation_alone(self, kernel: Kernel, main: Op, activation: str) -> Step:
+    def _activation_alone(self, kernel: Kernel, main: Op, activation: str) -> GpuStep:
         """The activation that `main` has as an attribute, run as a kernel of its own."""
         shape = self.graph.tensor(main.outputs[0]).shape
-        return Step(
+        return GpuStep(
             name=kernel.name,
             op="activation",
             inputs=(_before(main.outputs[0], activation),),
@@ -129,7 +136,7 @@ class _Planner:
             fused=kernel.fused,
         )
 
-    def _operator(self, op: Op, step: Step, pads: list[Op]) -> Step:
+    def _operator(self, op: Op, step: GpuStep, pads: list[Op]) -> GpuStep:
         """The step with what its main operator needs besides operands."""
         if op.kind == "conv2d":
             return self._conv(op, step, pads)
@@ -154,7 +161,7 @@ class _Planner:
             return step
         raise self._refuse(op, "has no CUDA kernel here")
 
-    def _plain(self, op: Op, step: Step) -> bool:
+    def _plain(self, op: Op, step: GpuStep) -> bool:
         """Whether the step is complete as it stands and we have a kernel for it."""
         shapes = step.input_shapes
         if op.kind == "concat":
@@ -170,7 +177,7 @@ class _Planner:
             raise self._refuse(pad, "can only be run when a convolution takes the padding over")
         self.alias[pad.outputs[0]] = pad.inputs[0]
 
-    def _conv(self, op: Op, step: Step, pads: list[Op]) -> Step:
+    def _conv(self, op: Op, step: GpuStep, pads: list[Op]) -> GpuStep:
         sides = [
             op.attrs["pads"],
             *((*p.attrs["paddings"][1], *p.attrs["paddings"][2]) for p in pads),
@@ -227,7 +234,7 @@ class _Planner:
         return activation
 
 
-def _outputs(steps: list[Step]) -> list[str]:
+def _outputs(steps: list[GpuStep]) -> list[str]:
     return [step.output for step in steps]
 
 
@@ -235,7 +242,7 @@ def _before(output: str, activation: str) -> str:
     return f"{output}/before_{activation}"
 
 
-def _pool(op: Op, step: Step) -> Step:
+def _pool(op: Op, step: GpuStep) -> GpuStep:
     window = Window(tuple(op.attrs["kernel"]), tuple(op.attrs["stride"]), tuple(op.attrs["pads"]))
     whole = window.kernel == step.input_shapes[0][1:3] and step.output_shape[1:3] == (1, 1)
     if op.kind == "avg_pool2d" and whole:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfmodel.errors import UncoveredOpError
-from perfmodel.runners.cuda.steps import Plan, Step, Window
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep, Window
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def relative_error(out: NDArray[np.floating], ref: Array) -> float:
     return difference / scale if scale > 0 else (0.0 if difference == 0 else math.inf)
 
 
-def random_weights(step: Step, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
+def random_weights(step: GpuStep, rng: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
     """Weights that keep activations of order one (He et al. 2015), so that fp16 can hold them."""
     shapes = step.weight_shapes
     if not shapes:
@@ -73,7 +73,7 @@ def activate(x: Array, activation: str) -> Array:
 
 
 def run_step(
-    step: Step, inputs: Sequence[Array], weights: Sequence[Array], residual: Array | None = None
+    step: GpuStep, inputs: Sequence[Array], weights: Sequence[Array], residual: Array | None = None
 ) -> Array:
     """The result of one step in float64; arrays are NHWC, weights (cout, kh, kw, cin/groups)."""
     x = inputs[0]
@@ -155,7 +155,7 @@ def local_response_norm(x: Array, options: Mapping[str, float]) -> Array:
 
 
 def run_plan(
-    plan: Plan,
+    plan: GpuPlan,
     inputs: Mapping[str, NDArray[np.floating]],
     weights: Mapping[str, Sequence[NDArray[np.floating]]],
 ) -> dict[str, Array]:

@@ -48,7 +48,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Step:
+class GpuStep:
     """One kernel with its operands; `op` is the main operator's name in `perfmodel.graph.ops`.
 
     `inputs` and `residual` are tensor names (`residual` is "" or the tensor that is added before
@@ -130,7 +130,7 @@ class Step:
         return self.op == "conv2d" and self.groups > 1 and self.groups == self.input_shapes[0][3]
 
 
-def one_operator(step: Step) -> Graph:
+def one_operator(step: GpuStep) -> Graph:
     """The main operator of a step as a graph of its own, nothing fused into it."""
     kind = step.activation if step.op == "activation" else step.op
     reads = [Tensor(f"input{i}", shape) for i, shape in enumerate(step.input_shapes)]
@@ -151,11 +151,11 @@ def one_operator(step: Step) -> Graph:
 
 
 @dataclass(frozen=True)
-class Plan:
+class GpuPlan:
     """The steps of a network in order, with its input and output tensors and all shapes."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[GpuStep, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     shapes: Mapping[str, Shape]
@@ -175,7 +175,7 @@ class Plan:
         return last | {name: len(self.steps) for name in self.outputs}
 
 
-def before_softmax(plan: Plan) -> Plan:
+def before_softmax(plan: GpuPlan) -> GpuPlan:
     """The plan without a softmax at its end, which would hide errors in what goes into it."""
     last = plan.steps[-1]
     if last.op != "softmax" or plan.outputs != (last.output,):

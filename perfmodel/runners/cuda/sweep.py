@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from perfmodel.runners.cuda.steps import Shape, Step, Window
+from perfmodel.runners.cuda.steps import GpuStep, Shape, Window
 
 BATCHES = (1, 8, 32)
 MOST_MACS = 1e11
@@ -84,7 +84,7 @@ def conv_step(
     groups: int = 1,
     activation: str = "none",
     residual: bool = False,
-) -> Step:
+) -> GpuStep:
     """A convolution with its output size worked out."""
     out = [
         (size + sum(pads) - d * (k - 1) - 1) // s + 1
@@ -97,7 +97,7 @@ def conv_step(
             strict=True,
         )
     ]
-    return Step(
+    return GpuStep(
         name="kernel",
         op="conv2d",
         inputs=("x",),
@@ -119,7 +119,7 @@ def _same(kernel: tuple[int, int], stride: int) -> Window:
 
 def _conv(
     rng: Draw, kernel: tuple[int, int], widest: int, strided: float, largest: int = 120
-) -> Step:
+) -> GpuStep:
     side, stride = _side(rng, 6, largest), 2 if rng.random() < strided else 1
     wide = _widest(rng, side, widest)
     cin, cout = _channels(rng, 12, wide), _channels(rng, 12, wide)
@@ -130,12 +130,12 @@ def _conv(
     )
 
 
-def _conv_1xn(rng: Draw) -> Step:
+def _conv_1xn(rng: Draw) -> GpuStep:
     n = int(rng.choice([3, 7]))
     return _conv(rng, (1, n) if rng.random() < 0.5 else (n, 1), 640, 0.0)
 
 
-def _conv_first(rng: Draw) -> Step:
+def _conv_first(rng: Draw) -> GpuStep:
     k = int(rng.choice([3, 5, 7, 11]))
     stride = {3: int(rng.choice([1, 2])), 5: 2, 7: 2, 11: 4}[k]
     side = _between(rng, 96, 320)
@@ -150,7 +150,7 @@ def _conv_first(rng: Draw) -> Step:
     )
 
 
-def _conv_grouped(rng: Draw) -> Step:
+def _conv_grouped(rng: Draw) -> GpuStep:
     groups = int(rng.choice([2, 2, 4, 32]))
     k = int(rng.choice([1, 3, 5]))
     cin, cout = (groups * max(4, _channels(rng, 64, 512) // groups) for _ in range(2))
@@ -158,24 +158,24 @@ def _conv_grouped(rng: Draw) -> Step:
     return conv_step(_batch(rng), cin, (side, side), cout, _same((k, k), 1), groups, "relu")
 
 
-def _conv_depthwise(rng: Draw) -> Step:
+def _conv_depthwise(rng: Draw) -> GpuStep:
     c, k = _channels(rng, 16, 1400), int(rng.choice([3, 3, 3, 5]))
     side, stride = _side(rng, 7, 130), int(rng.choice([1, 1, 2]))
     activation = str(rng.choice(["relu", "relu6", "relu6"]))
     return conv_step(_batch(rng), c, (side, side), c, _same((k, k), stride), c, activation)
 
 
-def _unary(op: str, shape: Shape, out: Shape | None = None, **fields: object) -> Step:
-    step = Step(op, op, ("x",), "y", (shape,), out or shape)
+def _unary(op: str, shape: Shape, out: Shape | None = None, **fields: object) -> GpuStep:
+    step = GpuStep(op, op, ("x",), "y", (shape,), out or shape)
     return replace(step, **fields)  # type: ignore[arg-type]
 
 
-def _fully_connected(rng: Draw) -> Step:
+def _fully_connected(rng: Draw) -> GpuStep:
     m, k, n = _batch(rng), _between(rng, 200, 30000), _between(rng, 10, 4600)
     return _unary("fully_connected", (m, k), (m, n), activation=str(rng.choice(["none", "relu"])))
 
 
-def _pool(rng: Draw) -> Step:
+def _pool(rng: Draw) -> GpuStep:
     op = str(rng.choice(["max_pool2d", "max_pool2d", "avg_pool2d"]))
     k, side, c = int(rng.choice([2, 3, 3])), _side(rng, 8, 150), _channels(rng, 16, 1024)
     stride = 1 if k == 3 and rng.random() < 0.3 else 2
@@ -186,7 +186,7 @@ def _pool(rng: Draw) -> Step:
     return _unary(op, (n, side, side, c), (n, out, out, c), window=window)
 
 
-def _mean(rng: Draw) -> Step:
+def _mean(rng: Draw) -> GpuStep:
     n, side, c = _batch(rng), _side(rng, 5, 20), _channels(rng, 128, 2400)
     return _unary("reduce_mean", (n, side, side, c), (n, c))
 
@@ -196,40 +196,40 @@ def _image(rng: Draw) -> Shape:
     return (_batch(rng), side, side, _channels(rng, 16, 1400))
 
 
-def _add(rng: Draw) -> Step:
+def _add(rng: Draw) -> GpuStep:
     shape = _image(rng)
     activation = str(rng.choice(["none", "relu"]))
-    return Step("add", "add", ("x", "u"), "y", (shape, shape), shape, activation=activation)
+    return GpuStep("add", "add", ("x", "u"), "y", (shape, shape), shape, activation=activation)
 
 
-def _activation(rng: Draw) -> Step:
+def _activation(rng: Draw) -> GpuStep:
     kind = str(rng.choice(["relu", "relu", "relu6", "hard_swish", "sigmoid"]))
     return _unary("activation", _image(rng), activation=kind)
 
 
-def _batch_norm(rng: Draw) -> Step:
+def _batch_norm(rng: Draw) -> GpuStep:
     return _unary("batch_norm", _image(rng), activation=str(rng.choice(["relu", "none"])))
 
 
-def _concat(rng: Draw) -> Step:
+def _concat(rng: Draw) -> GpuStep:
     n, h, w, _ = _image(rng)
     shapes = tuple((n, h, w, _channels(rng, 16, 512)) for _ in range(int(rng.choice([2, 2, 3, 4]))))
     out = (n, h, w, sum(s[3] for s in shapes))
-    return Step("concat", "concat", tuple("abcd"[: len(shapes)]), "y", shapes, out)
+    return GpuStep("concat", "concat", tuple("abcd"[: len(shapes)]), "y", shapes, out)
 
 
-def _softmax(rng: Draw) -> Step:
+def _softmax(rng: Draw) -> GpuStep:
     return _unary("softmax", (_batch(rng), _between(rng, 10, 20000)))
 
 
-def _lrn(rng: Draw) -> Step:
+def _lrn(rng: Draw) -> GpuStep:
     options = {"size": 5, "alpha": 2e-5, "beta": 0.75, "bias": 1.0}
     side = _side(rng, 10, 80)
     shape = (_batch(rng), side, side, _channels(rng, 32, 300))
     return _unary("lrn", shape, options=options)
 
 
-FAMILIES: Mapping[str, Callable[[Draw], Step]] = MappingProxyType(
+FAMILIES: Mapping[str, Callable[[Draw], GpuStep]] = MappingProxyType(
     {
         "conv_1x1": lambda rng: _conv(rng, (1, 1), 3000, 0.1),
         "conv_3x3": lambda rng: _conv(rng, (3, 3), 640, 0.2, 240),
@@ -253,7 +253,7 @@ FAMILIES: Mapping[str, Callable[[Draw], Step]] = MappingProxyType(
 """How one shape of each family is drawn."""
 
 
-def draw_sweep(seed: int, scale: float = 1.0) -> list[Step]:
+def draw_sweep(seed: int, scale: float = 1.0) -> list[GpuStep]:
     """Steps of a sweep in random order; `scale` times `COUNTS` of each family, at least one.
 
     Too large ones (by MACs or by elements of activations) are drawn again.
@@ -270,7 +270,7 @@ def draw_sweep(seed: int, scale: float = 1.0) -> list[Step]:
     return [steps[i] for i in rng.permutation(len(steps))]
 
 
-def unfused(step: Step) -> Step:
+def unfused(step: GpuStep) -> GpuStep:
     """The main operator alone, as the vanilla mode runs it."""
     if step.op == "activation":
         return step

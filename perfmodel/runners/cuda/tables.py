@@ -12,7 +12,7 @@ from typing import Any
 
 from perfmodel.files import write_atomically
 from perfmodel.runners.cuda.backends import Mode
-from perfmodel.runners.cuda.steps import Step
+from perfmodel.runners.cuda.steps import GpuStep
 from perfmodel.runners.cuda.timing import Timing
 
 COMMON = (
@@ -44,7 +44,7 @@ def parse_variant(text: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in text.split(";") if "=" in part)
 
 
-def shape_columns(step: Step) -> dict[str, int | str]:
+def shape_columns(step: GpuStep) -> dict[str, int | str]:
     """The shape of a step as the canonical table has it: that of its kernel."""
     kernel = step.kernel
     names = ["cin", "hin", "win", "cout", "hout", "wout"]
@@ -55,7 +55,7 @@ def shape_columns(step: Step) -> dict[str, int | str]:
     return {"layer": step.name, "op": kernel.op, **sizes}
 
 
-def kernel_variant(step: Step, mode: Mode, algorithm: str, **more: object) -> str:
+def kernel_variant(step: GpuStep, mode: Mode, algorithm: str, **more: object) -> str:
     """The `variant` of a kernel: layout, what is fused, what ran."""
     activation = "none" if step.op == "activation" else step.activation
     return variant_text(

@@ -10,7 +10,7 @@ import pytest
 
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.runners.host_bench import reference_graph
-from perfmodel.runners.quiet import no_native_notes
+from perfmodel.runners.progress import no_native_notes
 from perfmodel.runners.runner import Job
 from perfmodel.runners.tflite_host import TfliteRunner
 
