@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op, Tensor
 from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.kernels.arithmetic import Product
 from perfmodel.kernels.fusion_rules import ANY_UNARY, CONV, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class
-from perfmodel.kernels.operators import MACS, op_macs
+from perfmodel.kernels.operators import MACS, op_macs, product_of
 
 
 @dataclass(eq=False)
@@ -219,34 +220,26 @@ def _window(graph: Graph, op: Op) -> dict[str, int | str]:
 
 
 def _conv(graph: Graph, op: Op) -> dict[str, int | str]:
-    """As the product: m pixels, n output channels a group, k window times input channels a group.
-
-    A transposed convolution multiplies input pixels by (window x output channels).
-    """
-    sizes = _plain(graph, op)
-    cout, kh, kw, cin_group = graph.tensors[op.inputs[1]].shape
-    groups, (sh, sw) = op.attrs["groups"], op.attrs["stride"]
-    batch, hin, win, _ = _image(graph.tensors[op.inputs[0]])
-    _, hout, wout, _ = _image(graph.tensors[op.outputs[0]])
-    sizes |= {"kh": kh, "kw": kw, "sh": sh, "sw": sw, "groups": groups}
-    if op.kind == "transpose_conv2d":
-        return sizes | {"m": batch * hin * win, "n": cout // groups * kh * kw, "k": cin_group}
-    return sizes | {"m": batch * hout * wout, "n": cout // groups, "k": cin_group * kh * kw}
+    _, kh, kw, _ = graph.tensors[op.inputs[1]].shape
+    sh, sw = op.attrs["stride"]
+    sizes = _plain(graph, op) | {"kh": kh, "kw": kw, "sh": sh, "sw": sw}
+    return sizes | {"groups": op.attrs["groups"]} | _mnk(product_of(graph, op))
 
 
 def _dense(graph: Graph, op: Op) -> dict[str, int | str]:
-    out, inner = graph.tensors[op.inputs[1]].shape
-    rows = graph.tensors[op.outputs[0]].elements // out
-    sizes: dict[str, int | str] = {"batch": 1, "cin": inner, "hin": 1, "win": 1, "cout": out}
-    return sizes | {"hout": 1, "wout": 1, "m": rows, "n": out, "k": inner}
+    product = product_of(graph, op)
+    sizes: dict[str, int | str] = {"batch": 1, "cin": product.k, "hin": 1, "win": 1}
+    return sizes | {"cout": product.n, "hout": 1, "wout": 1} | _mnk(product)
 
 
 def _product(graph: Graph, op: Op) -> dict[str, int | str]:
-    a, out = graph.tensors[op.inputs[0]].shape, graph.tensors[op.outputs[0]].shape
-    batch = math.prod(out[:-2])
-    inner = a[-2] if op.attrs.get("transpose_a") else a[-1]
-    kind = "gemm" if batch == 1 else "bmm"
-    return {"op": kind, "batch": batch, "m": out[-2], "n": out[-1], "k": inner}
+    product = product_of(graph, op)
+    kind = "gemm" if product.count == 1 else "bmm"
+    return {"op": kind, "batch": product.count} | _mnk(product)
+
+
+def _mnk(product: Product) -> dict[str, int | str]:
+    return {"m": product.m, "n": product.n, "k": product.k}
 
 
 def _recurrent(graph: Graph, op: Op) -> dict[str, int | str]:

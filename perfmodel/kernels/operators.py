@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
-from perfmodel.graph.kinds import BINARY, GATES, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.kernels.arithmetic import (
+    Product,
+    convolution,
+    recurrent_macs,
+    transposed_convolution,
+)
 
 PRECISION_BYTES: Mapping[str, float] = {
     "fp32": 4,
@@ -57,36 +63,58 @@ def _no_macs(graph: Graph, op: Op) -> int:
     return 0
 
 
-def _conv2d_macs(graph: Graph, op: Op) -> int:
-    """Each output element is a dot product over a window of the channels of its group."""
-    _, kh, kw, cin_group = _shape(graph, op, 1)
-    return math.prod(_output(graph, op)) * kh * kw * cin_group
+def product_of(graph: Graph, op: Op) -> Product:
+    """The matrix products that a convolution, dense layer or product amounts to.
+
+    Of a convolution: pixels of the result x (window x input channels of a group) x output channels
+    of a group, once for each group; of a transposed one: pixels of the input x input channels x
+    (output channels x window).
+    """
+    return _PRODUCTS[op.kind](graph, op)
 
 
-def _transpose_conv2d_macs(graph: Graph, op: Op) -> int:
-    """Each input element is spread over a window of the output channels of its group."""
-    cout, kh, kw, _ = _shape(graph, op, 1)
-    return math.prod(_shape(graph, op, 0)) * kh * kw * cout // op.attrs["groups"]
+def _convolution(graph: Graph, op: Op) -> Product:
+    transposed = op.kind == "transpose_conv2d"
+    batch, height, width, _ = _shape(graph, op, 0) if transposed else _output(graph, op)
+    cout, kh, kw, cin_group = _shape(graph, op, 1)
+    groups = op.attrs["groups"]
+    make = transposed_convolution if transposed else convolution
+    return make(
+        pixels=batch * height * width,
+        window=kh * kw,
+        cin_of_group=cin_group,
+        cout_of_group=cout // groups,
+        groups=groups,
+    )
 
 
-def _fully_connected_macs(graph: Graph, op: Op) -> int:
-    return math.prod(_output(graph, op)) * _shape(graph, op, 1)[1]
+def _dense(graph: Graph, op: Op) -> Product:
+    out, inner = _shape(graph, op, 1)
+    return Product(m=math.prod(_output(graph, op)) // out, n=out, k=inner)
 
 
-def _matmul_macs(graph: Graph, op: Op) -> int:
-    a = _shape(graph, op, 0)
+def _matmul(graph: Graph, op: Op) -> Product:
+    a, result = _shape(graph, op, 0), _output(graph, op)
     inner = a[-2] if op.attrs.get("transpose_a") else a[-1]
-    return math.prod(_output(graph, op)) * inner
+    return Product(m=result[-2], n=result[-1], k=inner, count=math.prod(result[:-2]))
 
 
-def recurrent_macs(kind: str, features: int, hidden: int, steps: int) -> int:
-    """MACs of `steps` steps (time x batch x directions): gates x (features + hidden) x hidden."""
-    return GATES[kind] * (features + hidden) * hidden * steps
+_PRODUCTS: Mapping[str, Callable[[Graph, Op], Product]] = {
+    "conv2d": _convolution,
+    "transpose_conv2d": _convolution,
+    "fully_connected": _dense,
+    "matmul": _matmul,
+}
+
+
+def _product_macs(graph: Graph, op: Op) -> int:
+    return int(product_of(graph, op).macs)
 
 
 def _recurrent_macs(graph: Graph, op: Op) -> int:
     a, b, features = _shape(graph, op, 0)
-    return recurrent_macs(op.kind, features, op.attrs["hidden"], a * b * op.attrs["directions"])
+    steps = a * b * op.attrs["directions"]
+    return int(recurrent_macs(op.kind, features, op.attrs["hidden"], steps))
 
 
 def _svdf_macs(graph: Graph, op: Op) -> int:
@@ -114,10 +142,7 @@ _WEIGHTED = (
 )
 
 MACS: Mapping[str, Callable[[Graph, Op], int]] = {
-    "conv2d": _conv2d_macs,
-    "transpose_conv2d": _transpose_conv2d_macs,
-    "fully_connected": _fully_connected_macs,
-    "matmul": _matmul_macs,
+    **dict.fromkeys(_PRODUCTS, _product_macs),
     **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent_macs),
     "svdf": _svdf_macs,
     **dict.fromkeys((*UNARY, *BINARY, *REDUCE), _no_macs),

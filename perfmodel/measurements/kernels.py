@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from perfmodel.errors import MeasurementError
-from perfmodel.graph.kinds import BINARY
+from perfmodel.graph.kinds import BINARY, GATES
+from perfmodel.kernels.arithmetic import Product, convolution, recurrent_macs, recurrent_weights
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.kernel_classes import CLASS_OF_OP, kernel_class
 
@@ -67,8 +68,7 @@ def table_from_rows(columns: Mapping[str, np.ndarray]) -> KernelTable:
         )
     number = {c: _column(columns, c, rows, 0.0) for c in _SIZES}
     number |= {c: _column(columns, c, rows, 1.0) for c in _ONES}
-    _products(op, raw, number)
-    _volumes(op, raw, number)
+    _work(op, raw, number, _products(op, number))
     _check(op, raw, number)
     number["residual"] = np.zeros(rows)
     number[NETWORK_COLUMN] = np.zeros(rows)
@@ -83,53 +83,57 @@ def table_from_rows(columns: Mapping[str, np.ndarray]) -> KernelTable:
     return KernelTable(text, number)
 
 
-def _products(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray]) -> None:
-    """Matrix product sizes and MACs of every row."""
-    conv = op == "conv2d"
-    pixels = number["batch"] * number["hout"] * number["wout"]
-    groups = np.maximum(number["groups"], 1)
-    window = number["kh"] * number["kw"] * number["cin"] / groups
-    number["m"] = np.where(conv, pixels, number["m"])
-    number["n"] = np.where(conv, number["cout"] / groups, number["n"])
-    number["k"] = np.where(conv, window, number["k"])
+def _products(op: np.ndarray, number: dict[str, np.ndarray]) -> Product:
+    """Matrix products of every row, whose sizes become its columns m, n and k.
+
+    Rows of other operators have sizes that mean nothing, or those of a recurrent layer: m time
+    steps, k hidden units.
+    """
+    conv, groups = op == "conv2d", np.maximum(number["groups"], 1)
+    images = convolution(
+        pixels=number["batch"] * number["hout"] * number["wout"],
+        window=number["kh"] * number["kw"],
+        cin_of_group=number["cin"] / groups,
+        cout_of_group=number["cout"] / groups,
+        groups=groups,
+    )
     dense = (op == "fully_connected") & (number["m"] == 0)
     inputs = number["cin"] * np.maximum(number["hin"], 1) * np.maximum(number["win"], 1)
-    number["m"] = np.where(dense, number["batch"], number["m"])
-    number["n"] = np.where(dense, number["cout"], number["n"])
-    number["k"] = np.where(dense, inputs, number["k"])
+    for size, of_image, of_layer in (
+        ("m", images.m, number["batch"]),
+        ("n", images.n, number["cout"]),
+        ("k", images.k, inputs),
+    ):
+        number[size] = np.where(conv, of_image, np.where(dense, of_layer, number[size]))
     number["batch"] = np.where(dense, 1.0, number["batch"])
-    product = number["m"] * number["n"] * number["k"]
-    macs = np.where(conv, product * groups, 0.0)
-    macs = np.where(op == "fully_connected", product, macs)
-    macs = np.where(np.isin(op, _GEMMS), product, macs)
-    macs = np.where(op == "bmm", product * number["batch"], macs)
-    steps = number["batch"] * number["m"] * number["k"] ** 2
-    macs = np.where(op == "lstm", 4 * steps, macs)
-    number["macs"] = np.where(op == "gru", 3 * steps, macs)
+    count = np.where(conv, groups, np.where(op == "bmm", number["batch"], 1.0))
+    return Product(m=number["m"], n=number["n"], k=number["k"], count=count)
 
 
-def _volumes(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray]) -> None:
-    """Elements read, weights read and elements written by every row."""
-    b, m, n, k = (number[c] for c in ("batch", "m", "n", "k"))
-    image_in = b * number["cin"] * number["hin"] * number["win"]
-    image_out = b * number["cout"] * number["hout"] * number["wout"]
+def _work(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray], product: Product) -> None:
+    """MACs, elements read, weights read and elements written by every row."""
+    image = number["batch"] * number["cin"] * number["hin"] * number["win"]
+    result = number["batch"] * number["cout"] * number["hout"] * number["wout"]
     flat = number["elements"]
-    inputs = np.where(flat > 0, flat, image_in)
-    outputs = np.where(flat > 0, flat, image_out)
+    inputs, outputs = np.where(flat > 0, flat, image), np.where(flat > 0, flat, result)
     two = np.isin(op, BINARY) & np.array(
         [not str(r).endswith("_scalar") and r != "bias_add" for r in raw], dtype=bool
     )
     inputs = np.where(two, 2 * inputs, inputs)
     dense, bare = op == "fully_connected", np.isin(op, (*_GEMMS, "bmm"))
-    inputs = np.where(dense, m * k, np.where(bare, b * (m * k + k * n), inputs))
-    outputs = np.where(dense | bare, b * m * n, outputs)
-    recurrent = np.isin(op, ("lstm", "gru"))
-    inputs = np.where(recurrent, b * m * k, inputs)
-    outputs = np.where(recurrent, b * m * k, outputs)
-    conv = op == "conv2d"
-    weights = np.where(conv, n * k * np.maximum(number["groups"], 1), 0.0)
-    weights = np.where(dense, n * k, weights)
-    weights = np.where(op == "lstm", 4 * k * k, np.where(op == "gru", 3 * k * k, weights))
+    weighted = dense | (op == "conv2d")
+    inputs = np.where(dense | bare, product.left_elements, inputs)
+    inputs = np.where(bare, inputs + product.right_elements, inputs)
+    outputs = np.where(dense | bare, product.result_elements, outputs)
+    macs = np.where(weighted | bare, product.macs, 0.0)
+    weights = np.where(weighted, product.right_elements, 0.0)
+    for kind in GATES:
+        mine, steps = op == kind, number["batch"] * number["m"]
+        macs = np.where(mine, recurrent_macs(kind, 0, number["k"], steps), macs)
+        weights = np.where(mine, recurrent_weights(kind, 0, number["k"]), weights)
+        state = steps * number["k"]
+        inputs, outputs = np.where(mine, state, inputs), np.where(mine, state, outputs)
+    number["macs"] = macs
     number["input_elements"] = inputs
     number["output_elements"] = outputs
     number["weight_elements"] = weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 
 from perfmodel.cost_models.work_features import FEATURES, feature_matrix
 from perfmodel.errors import MeasurementError
-from perfmodel.graph import GraphBuilder
-from perfmodel.kernels import CLASSES, KernelTable, fuse, kernel_class
+from perfmodel.graph import Graph, GraphBuilder
+from perfmodel.kernels import CLASSES, KernelTable, fuse, kernel_class, macs
 from perfmodel.kernels.kernel import NUMERIC_COLUMNS
 from perfmodel.measurements.kernels import table_from_rows
 
@@ -100,3 +101,106 @@ def test_every_measured_row_has_work_and_the_networks_their_published_macs(data_
     assert np.isfinite(work).all()
     assert (work >= 0).all()
     assert (work.sum(axis=1) > 0).all()
+
+
+def same_as_row(graph: Graph, framework: str = "vanilla", **row: object) -> None:
+    """Every number and the class of the graph's one kernel are those of the row."""
+    (kernel,) = fuse(graph, framework)
+    ours, theirs = table_from_rows(columns(**row)), KernelTable.from_kernels([kernel])
+    stated = {"batch", "macs", "input_elements", "weight_elements", "output_elements", "elements"}
+    for name in stated | {n for n in NUMERIC_COLUMNS if n in row}:
+        assert ours[name] == theirs[name], (name, ours[name], theirs[name])
+    for name in ("m", "n", "k"):
+        assert ours[name] == theirs[name], (name, ours[name], theirs[name])
+    assert ours["kernel_class"] == theirs["kernel_class"]
+
+
+SEEDS = range(12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_convolution_is_the_same_as_a_row_and_in_a_graph(seed: int) -> None:
+    pick = random.Random(seed).randint
+    groups = pick(1, 4)
+    cin, cout, kernel = groups * pick(1, 9), groups * pick(1, 9), (pick(1, 5), pick(1, 5))
+    stride, batch, hin, win = (pick(1, 3), pick(1, 3)), pick(1, 4), pick(6, 20), pick(6, 20)
+    b = GraphBuilder("g")
+    y = b.conv(b.input((batch, hin, win, cin)), cout, kernel, stride, groups=groups, bias=False)
+    sizes = {"cin": cin, "hin": hin, "win": win, "cout": cout, "batch": batch, "groups": groups}
+    sizes |= {"hout": -(-hin // stride[0]), "wout": -(-win // stride[1])}
+    sizes |= {"kh": kernel[0], "kw": kernel[1], "sh": stride[0], "sw": stride[1]}
+    same_as_row(b.build(y), op="conv2d", **sizes)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_product_is_the_same_as_a_row_and_in_a_graph(seed: int) -> None:
+    pick = random.Random(seed).randint
+    batch, m, n, k = pick(2, 5), pick(1, 9), pick(1, 9), pick(1, 9)
+    b = GraphBuilder("g")
+    dense = b.build(b.fc(b.input((batch, m, k)), n, bias=False, keep_dims=True))
+    same_as_row(dense, op="linear", m=batch * m, n=n, k=k)
+    b = GraphBuilder("g")
+    x, y = b.input((batch, m, k)), b.input((batch, n, k))
+    same_as_row(
+        b.build(b.op("matmul", x, y, transpose_b=True)), op="bmm", batch=batch, m=m, n=n, k=k
+    )
+    b = GraphBuilder("g")
+    x, y = b.input((k, m)), b.input((k, n))
+    same_as_row(b.build(b.op("matmul", x, y, transpose_a=True)), op="gemm", m=m, n=n, k=k)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_classifier_is_the_same_as_a_row_of_its_image(seed: int) -> None:
+    pick = random.Random(seed).randint
+    batch, side, cin, cout = pick(1, 5), pick(1, 6), pick(1, 9), pick(1, 9)
+    b = GraphBuilder("g")
+    graph = b.build(b.fc(b.input((batch, side, side, cin)), cout, bias=False))
+    (kernel,) = fuse(graph, "vanilla")
+    row = columns(op="fully_connected", batch=batch, cin=cin, hin=side, win=side, cout=cout)
+    ours = table_from_rows(row)
+    for name in ("m", "n", "k", "batch", "macs", "weight_elements", "input_elements", "elements"):
+        assert ours[name] == getattr(kernel, name), name
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_random_recurrent_layer_is_a_row_and_the_products_with_its_input(
+    kind: str, seed: int
+) -> None:
+    # rows time the recurrent part only: a graph adds gates x features x hidden for each step
+    pick = random.Random(seed).randint
+    batch, steps, features, hidden = pick(1, 4), pick(1, 9), pick(1, 9), pick(1, 9)
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
+    b = GraphBuilder("g")
+    weights = [b.constant((1, gates * hidden, size)) for size in (features, hidden)]
+    attrs = {"hidden": hidden, "directions": 1, "return_sequences": True, "time_major": False}
+    (kernel,) = fuse(
+        b.build(b.op(kind, b.input((batch, steps, features)), *weights, **attrs)), "vanilla"
+    )
+    row = table_from_rows(columns(op=kind, batch=batch, m=steps, k=hidden))
+    of_input = gates * features * hidden
+    assert kernel.macs == row["macs"] + of_input * batch * steps
+    assert kernel.weight_elements == row["weight_elements"] + of_input
+    assert kernel.output_elements == row["output_elements"]
+    assert kernel.input_elements == batch * steps * features
+
+
+@pytest.mark.parametrize(
+    ("groups", "by_hand"),
+    [
+        # 2 x 5 x 5 pixels of the input, each times 3 x 3 x 6 outputs, by 4 channels
+        (1, 2 * 5 * 5 * 3 * 3 * 6 * 4),
+        # in two groups each input channel meets half of the outputs
+        (2, 2 * 5 * 5 * 3 * 3 * 6 * 4 // 2),
+    ],
+)
+def test_a_transposed_convolution_multiplies_the_pixels_of_its_input(
+    groups: int, by_hand: int
+) -> None:
+    b = GraphBuilder("g")
+    weights = b.constant((6, 3, 3, 4 // groups))
+    attrs = {"stride": (2, 2), "pads": (1, 1, 1, 1), "groups": groups, "activation": "none"}
+    graph = b.build(b.op("transpose_conv2d", b.input((2, 5, 5, 4)), weights, **attrs))
+    (kernel,) = fuse(graph, "vanilla")
+    assert macs(graph) == kernel.macs == by_hand
+    assert (kernel.m, kernel.n, kernel.k) == (2 * 5 * 5, 6 // groups * 9, 4 // groups)
