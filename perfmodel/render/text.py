@@ -40,12 +40,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _numeric(cell: str) -> bool:
-    """Whether a cell is a number, with its unit at most."""
+    """Whether a cell is a number, with its unit or a star at most, or stands for a missing one."""
     number, *unit = cell.split()[:3] or [""]
     if len(unit) > 1:
         return False
-    digits = number.replace(",", "").lstrip("+-<≥≤").replace(".", "", 1).removesuffix("%")
-    return not number or number in "-–" or digits.replace("e-", "").isdigit()
+    digits = number.replace(",", "").lstrip("+-<≥≤").replace(".", "", 1).rstrip("%*")
+    return not number or number in "-–?" or digits.replace("e-", "").isdigit()
 
 
 def bar(share: float, width: int = 24) -> str:

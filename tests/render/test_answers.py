@@ -1,0 +1,807 @@
+"""What each answer says, word for word, from data made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from perfmodel.render import (
+    calibration,
+    comparison,
+    minspec,
+    plan,
+    prediction,
+    selection,
+    simulation,
+    sweep,
+    validation,
+)
+from perfmodel.render.result import Figure, Result, Table, as_page, as_text
+
+
+def lines(result: Result) -> list[str]:
+    return as_text(result).splitlines()
+
+
+def tables(result: Result) -> dict[str, Table]:
+    return {part.title: part for part in result.parts if isinstance(part, Table)}
+
+
+def figures(result: Result) -> dict[str, str]:
+    return {part.title: part.draw() for part in result.parts if isinstance(part, Figure)}
+
+
+def kernel(name: str, kind: str, ms: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ops": [name, "relu"],
+        "class": kind,
+        "macs": 2_000_000,
+        "bytes": 3_000,
+        "latency_ms": ms,
+        "bound": "memory",
+    }
+
+
+PREDICTION: dict[str, Any] = {
+    "model": "net",
+    "target": "phone/cpu",
+    "kind": "steady",
+    "batch_size": 2,
+    "latency_ms": 4.0,
+    "interval_ms": [3.0, 5.0],
+    "interval_coverage": 0.9,
+    "extrapolated": False,
+    "novel_kernels": [],
+    "macs": 300_000_000,
+    "params": 3_500_000,
+    "weights_bytes": 14_000_000,
+    "peak_activation_bytes": 6_600_000,
+    "uncovered_ops": [],
+    "error": {"median": 0.055, "experiment": "left out", "cases": 20},
+    "provenance": {"measurements": 12, "source": "a table", "build": "v1"},
+    "precision_reason": "",
+    "unknown": "",
+    "settle": "",
+    "kernels": [kernel("a", "conv", 1.0), kernel("b", "conv", 2.0), kernel("c", "pool", 1.0)],
+}
+
+
+def test_a_prediction_says_time_interval_and_how_sure() -> None:
+    assert lines(prediction.prediction_result(PREDICTION, per_layer=False))[:9] == [
+        "net takes 4.00 ms on phone/cpu (90 % interval 3.00 ms to 5.00 ms; steady, batch 2)",
+        "  300 MMAC, 3.50 M parameters, weights 14.0 MB, activations at peak 6.60 MB",
+        "  target's median error 5.5 % (left out, 20 cases)",
+        "",
+        "kernel  class    MACs    bytes     ms   share  bound",
+        "------  -----  ------  -------  -----  ------  ------  --------------------",
+        "b       conv   2.00 M  3.00 KB  2.000  50.0 %  memory  ████████████████████",
+        "a       conv   2.00 M  3.00 KB  1.000  25.0 %  memory  ██████████",
+        "c       pool   2.00 M  3.00 KB  1.000  25.0 %  memory  ██████████",
+    ]
+
+
+def test_a_prediction_names_what_spoils_it() -> None:
+    data = {
+        **PREDICTION,
+        "extrapolated": True,
+        "novel_kernels": ["a", "b", "c", "d", "e"],
+        "uncovered_ops": ["odd (Mystery)"],
+        "precision_reason": "int8, as the weights are int8",
+    }
+    shown = lines(prediction.prediction_result(data))
+    assert shown[0].endswith("; steady, batch 2; int8, as the weights are int8)")
+    assert "  extrapolated: outside what the target was calibrated on (a, b, c, d)" in shown
+    assert "  NOT in this time (uncovered): odd (Mystery)" in shown
+    size = prediction.prediction_result({**data, "novel_kernels": []})
+    assert any("(its size)" in line for line in lines(size))
+
+
+def test_an_interval_too_wide_is_no_answer() -> None:
+    data = {**PREDICTION, "unknown": "not known to within a factor of 10", "settle": "measure it"}
+    shown = lines(prediction.prediction_result(data))
+    assert shown[0] == ("net on phone/cpu: not known to within a factor of 10 (steady, batch 2)")
+    assert shown[1] == "  measure it"
+    assert "takes" not in shown[0]
+
+
+def test_few_kernels_are_shown_unless_all_are_asked_for() -> None:
+    many = [kernel(f"k{i}", "conv", float(i + 1)) for i in range(12)]
+    short = prediction.prediction_result({**PREDICTION, "kernels": many}, per_layer=False)
+    assert "... and 2 more kernels (--per-layer shows all)" in lines(short)
+    assert "kernels" not in short.data
+    assert [row[0] for row in tables(short)[""].rows][:2] == ["k11", "k10"]
+    whole = prediction.prediction_result({**PREDICTION, "kernels": many})
+    assert [row[0] for row in tables(whole)["Every kernel, in order"].rows][:2] == ["k0", "k1"]
+    assert "more kernels" not in as_text(whole)
+    drawn = figures(whole)
+    assert "conv: 78.0 ms" in drawn["Time by kind of kernel"]
+    assert "k11: 12.0 ms: memory" in drawn["The heaviest kernels"]
+
+
+def test_time_by_kind_of_kernel_adds_up_longest_first() -> None:
+    drawn = figures(prediction.prediction_result(PREDICTION))["Time by kind of kernel"]
+    assert drawn.index("conv: 3.00 ms") < drawn.index("pool: 1.00 ms")
+
+
+def test_kernels_as_csv_join_their_operators() -> None:
+    assert prediction.layers_csv(PREDICTION["kernels"][:1]) == (
+        "name,ops,class,macs,bytes,latency_ms,bound\na,a+relu,conv,2000000,3000,1.0,memory\n"
+    )
+
+
+def cell(model: str, target: str, ms: float | None, **more: object) -> dict[str, Any]:
+    return {
+        "model": model,
+        "target": target,
+        "latency_ms": ms,
+        "interval_ms": None if ms is None else [ms / 2, ms * 2],
+        "ratio": None if ms is None else 10.0 / ms,
+        "extrapolated": False,
+        "problem": "" if ms is not None else "odd operators",
+        "precision_reason": "",
+        **more,
+    }
+
+
+def comparison_of(*rows: list[dict[str, Any]], **more: object) -> dict[str, Any]:
+    return {
+        "models": [row[0]["model"] for row in rows],
+        "targets": [c["target"] for c in rows[0]],
+        "cells": [c for row in rows for c in row],
+        "relative": False,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (
+            comparison_of([cell("m", "t", 4.0)], [cell("n", "t", 2.0)]),
+            "n is the fastest on t: 2.00 ms",
+        ),
+        (
+            comparison_of([cell("m", "t", 4.0), cell("m", "u", 2.0)]),
+            "u is the fastest for m: 2.00 ms, 2 times as fast as t",
+        ),
+        (
+            comparison_of(
+                [cell("m", "t", 4.0), cell("m", "u", 2.0)],
+                [cell("n", "t", 4.0), cell("n", "u", None)],
+                [cell("o", "t", 4.0), cell("o", "u", 5.0)],
+            ),
+            "t is the fastest for 2 of 3 networks",
+        ),
+        (
+            comparison_of([cell("m", "t", None)]),
+            "none of these networks has a time on these targets",
+        ),
+    ],
+)
+def test_a_comparison_says_which_is_fastest(data: dict[str, Any], says: str) -> None:
+    assert comparison.comparison_sentence(data) == says
+
+
+def test_a_comparison_is_a_table_across_with_problems_below() -> None:
+    data = comparison_of(
+        [cell("m", "t", 4.0), cell("m", "u", 2.5, extrapolated=True)],
+        [cell("m", "t", 5.0, precision_reason="int8 weights"), cell("m", "u", None)],
+    )
+    shown = lines(comparison.comparison_result(data))
+    assert shown[1:4] == [
+        "  latency in ms; * = extrapolated (1 of 4)",
+        "  m on t: int8 weights",
+        "  ? m: odd operators",
+    ]
+    # two files of one name keep their own rows
+    assert shown[5:9] == [
+        "network  t     u",
+        "-------  -  ----",
+        "m        4  2.5*",
+        "m        5     ?",
+    ]
+    relative = comparison.comparison_result({**data, "relative": True})
+    assert tables(relative)[""].rows[0] == ["m", "2.5", "4*"]
+    assert "times as fast as the first target" in lines(relative)[1]
+
+
+def test_many_targets_stand_down_the_table() -> None:
+    row = [cell("m", f"t{i}", float(i + 1)) for i in range(5)]
+    table = tables(comparison.comparison_result(comparison_of(row)))[""]
+    assert table.headers == ["target", "m"]
+    assert table.rows[4] == ["t4", "5"]
+    four = tables(comparison.comparison_result(comparison_of(row[:4])))[""]
+    assert four.headers[0] == "network"
+
+
+def test_a_comparison_on_a_page_has_every_cell_and_a_map() -> None:
+    data = comparison_of([cell("m", "t", 4.0), cell("m", "u", None)])
+    made = comparison.comparison_result(data)
+    assert tables(made)["Numbers"].rows == [
+        ("m", "t", "4", "2 to 8", ""),
+        ("m", "u", "-", "-", "odd operators"),
+    ]
+    assert "t, m: 4.00 ms" in figures(made)["Heat map, ms"]
+
+
+def phone(device: str, ms: float, reason: str = "", **more: object) -> dict[str, Any]:
+    return {
+        "device": device,
+        "soc": "chip",
+        "year": 2020,
+        "grade": "top",
+        "target": f"{device}/cpu/tflite/fp32/t4",
+        "unit": "cpu",
+        "precision": "fp32",
+        "latency_ms": ms,
+        "median_ms": ms / 2,
+        "chance": 0.97,
+        "memory_mb": 20.0,
+        "energy_mj": None,
+        "margin": 0.25,
+        "extrapolated": False,
+        "reason": reason,
+        **more,
+    }
+
+
+def phones(**more: object) -> dict[str, Any]:
+    best = phone("slow", 15.0)
+    return {
+        "model": "net",
+        "requirement": {"max_latency_ms": 20.0, "percentile": 95.0, "kind": "phone"},
+        "minimum": best,
+        "oldest": phone("old", 10.0, year=2015, soc="", grade="unknown"),
+        "by_class": {"top": best},
+        "passing": [best, phone("quick", 5.0)],
+        "failing": [phone("lame", 25.0, "latency: p95 is 25 ms", year=None)],
+        "unknown": [phone("odd", 9.0, "not known")],
+        "fleet": {"fleet": "f", "example": True, "passing": 0.5, "failing": 0.3, "unknown": 0.2},
+        "assumptions": ["one"],
+        **more,
+    }
+
+
+def test_the_minimum_phone_in_words() -> None:
+    shown = lines(minspec.minspec_result(phones()))
+    assert shown[:5] == [
+        "the minimum phone for net within 20 ms at p95 is slow (chip, 2020, top class): 15.0 ms on "
+        "its cpu in fp32, 25 % to spare; 2 of 4 devices pass",
+        "  chance that it keeps the limit: 97 %",
+        "  oldest that passes: old (2015, class unknown)",
+        "  of the fleet f (a made-up example) 50.0 % pass, 30.0 % fail, 20.0 % are not known",
+        "  minimum by class: top: slow",
+    ]
+    assert {"2 pass, slowest first", "1 fail, nearest first", "1 not known"} <= set(shown)
+    assert "  assumed: one" in shown
+
+
+def test_no_phone_names_the_nearest() -> None:
+    none = phones(minimum=None, oldest=None, passing=[], by_class={})
+    sentence = minspec.minspec_sentence(none)
+    assert sentence == (
+        "no phone runs net within 20 ms at p95; nearest is lame (latency: p95 is 25 ms)"
+    )
+    assert minspec.minspec_sentence({**none, "failing": []}) == (
+        "no phone runs net within 20 ms at p95"
+    )
+    assert minspec.described(none["failing"][0]) == "chip, year unknown, top class"
+
+
+def test_an_extrapolated_minimum_is_less_sure() -> None:
+    best = phone("slow", 15.0, extrapolated=True)
+    shown = lines(minspec.minspec_result(phones(minimum=best, oldest=best)))
+    assert shown[1] == "  chance that it keeps the limit: 97 %; extrapolated, so less sure"
+    assert not any("oldest" in line for line in shown)
+
+
+def test_the_figure_of_phones_has_the_limit_and_goes_up() -> None:
+    drawn = figures(minspec.minspec_result(phones()))["p95 latency; the limit dashed"]
+    assert drawn.index("quick: 5.00 ms") < drawn.index("slow: 15.0 ms") < drawn.index("lame")
+    assert "stroke-dasharray" in drawn
+    shares = figures(minspec.minspec_result(phones()))["Shares of the fleet"]
+    assert "pass: 50.0 %" in shares
+    assert "not known: 20.0 %" in shares
+
+
+def variant(model: str, accuracy: float, ms: float, reason: str = "") -> dict[str, Any]:
+    return {
+        "model": model,
+        "precision": "int8",
+        "accuracy": accuracy,
+        "metric": "top1",
+        "accuracy_source": f"paper of {model}",
+        "latency_ms": ms,
+        "memory_mb": 5.0,
+        "energy_mj": 7.25,
+        "share": 1.0,
+        "target": "phone/cpu",
+        "reason": reason,
+        "extrapolated": False,
+    }
+
+
+def choice(**more: object) -> dict[str, Any]:
+    good, bad = variant("good", 70.5, 8.0), variant("bad", 75.0, 30.0, "latency: too slow")
+    return {
+        "place": "phone",
+        "budget": {"max_latency_ms": 10.0, "percentile": 95.0},
+        "min_share": 1.0,
+        "metric": "top1",
+        "chosen": good,
+        "candidates": [bad, good],
+        "front": [good],
+        "assumptions": ["two"],
+        "emitted": None,
+        **more,
+    }
+
+
+def test_the_chosen_network_in_words() -> None:
+    shown = lines(selection.selection_result(choice()))
+    assert shown[:3] == [
+        "good in int8 is the most accurate within 10 ms at p95 on phone: 70.5 top1, 8.00 ms on "
+        "phone/cpu",
+        "  accuracy from paper of good",
+        "  1 of 2 variants meet the budget",
+    ]
+    assert "  source: accuracy: paper of bad" in shown
+    fleet = choice(min_share=0.9, place="f.csv", chosen=None)
+    assert selection.selection_sentence(fleet) == (
+        "no variant stays within 10 ms at p95 for 90 % of the fleet f.csv"
+    )
+
+
+def test_a_written_network_says_what_to_do_next() -> None:
+    shown = lines(selection.selection_result(choice(emitted="a.tflite")))
+    assert shown[-3].startswith("wrote a.tflite (random weights)")
+    drawn = figures(selection.selection_result(choice()))
+    [plot] = drawn.values()
+    assert "good int8: 8.00, 70.5" in plot
+
+
+def segment(first: int, last: int, ms: float) -> dict[str, Any]:
+    return {
+        "first_op": first,
+        "last_op": last,
+        "first_name": f"op{first}",
+        "last_name": f"op{last}",
+        "target": "phone/cpu",
+        "latency_ms": ms,
+        "weights_bytes": 1000,
+    }
+
+
+def cut(latency_ms: float, **more: object) -> dict[str, Any]:
+    return {
+        "model": "net",
+        "criterion": "optimal",
+        "exact_over": "all plans",
+        "k": 2,
+        "latency_ms": latency_ms,
+        "unpartitioned_ms": 10.0,
+        "unpartitioned_target": "phone/gpu",
+        "segments": [segment(0, 2, 6.0), segment(3, 9, 3.0)],
+        "boundaries": [{"after_op": 2, "tensors": 1, "bytes": 2000, "latency_ms": 0.5}],
+        "energy_mj": 12.5,
+        "notes": ["a note"],
+        "curve": None,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "verdict"),
+    [
+        (5.0, "2.00 times as fast as in one piece"),
+        (9.94, "1.01 times as fast as in one piece"),
+        (9.96, "no faster than in one piece"),
+        (10.04, "no faster than in one piece"),
+        (10.06, "1.01 times the time in one piece"),
+        (20.0, "2.00 times the time in one piece"),
+    ],
+)
+def test_a_plan_says_what_it_gains(latency_ms: float, verdict: str) -> None:
+    assert f": {verdict} (10.0 ms on phone/gpu)" in plan.plan_sentence(cut(latency_ms))
+
+
+def test_a_plan_shows_its_pieces_and_what_lies_between() -> None:
+    made = plan.plan_result({**cut(9.5), "emitted": ["a.tflite"]})
+    shown = lines(made)
+    assert shown[0].startswith("net in 2 pieces (optimal) takes 9.50 ms")
+    assert shown[1:4] == ["  best among all plans", "  energy 12.5 mJ", "  a note"]
+    assert any(line.endswith("3.000  ██████████") for line in shown)
+    assert tables(made)["Between them"].rows == [(2, 1, "2.00 KB", "0.500")]
+    assert shown[-1] == "wrote a.tflite"
+    assert "moving after 2: 0.500 ms" in figures(made)["Where the time goes"]
+    by = plan.plan_result(cut(9.5, criterion="layer-count", k=1, energy_mj=None))
+    assert lines(by)[0].startswith("net in 1 piece (layer-count)")
+    assert lines(by)[1] == "  pieces by layer-count"
+
+
+def test_a_plan_of_cuts_that_nothing_runs_has_no_curve() -> None:
+    curve = {
+        "first_target": "a",
+        "second_target": "b",
+        "after": ["x"],
+        "first_ms": [None],
+        "moving_ms": [0.0],
+        "second_ms": [1.0],
+        "moved_bytes": [0],
+    }
+    assert "Latency over the cut point" not in figures(plan.plan_result(cut(9.5, curve=curve)))
+    known = {**curve, "first_ms": [1.0]}
+    assert "Latency over the cut point" in figures(plan.plan_result(cut(9.5, curve=known)))
+
+
+def scenario_case(name: str, p95: float, **more: object) -> dict[str, Any]:
+    return {
+        "group": "",
+        "case": name,
+        "policy": "cloud",
+        "requests": 100,
+        "latency_ms": {"mean": p95 / 2, "p50": p95 / 2, "p95": p95, "p99": p95 * 1.5},
+        "percentile_error": 0.0,
+        "deadline_miss_rate": 0.0123,
+        "energy_mj": {"mean": 5.0, "by_component": {"cpu": 2.0, "radio": 3.0}},
+        "utilization": {"cpu": 0.25, "gpu": 0.0},
+        "steps_ms": {"compute": 3.0, "upload": 0.0},
+        "bottleneck": "compute",
+        "plans": {"a": 0.25, "b": 0.75},
+        "counts": {"cold_starts": 2, "drops": 0},
+        "intervals": {"latency_mean_ms": [4.0, 6.0], "latency_p95_ms": [9.0, 11.0]},
+        "warnings": [],
+        "notes": ["a note"],
+        **more,
+    }
+
+
+def simulated(*cases: dict[str, Any], sentence: str = "", **more: object) -> dict[str, Any]:
+    groups = dict.fromkeys(c["group"] for c in cases)
+    leaders = {g: next(c["case"] for c in cases if c["group"] == g) for g in groups}
+    return {
+        "scenario": "a scenario",
+        "cases": list(cases),
+        "replications": 4,
+        "seed": 7,
+        "elapsed_s": 1.25,
+        "interval_coverage": 0.95,
+        "winners": leaders,
+        "verdicts": {g: {"leader": leaders[g], "sentence": sentence} for g in groups},
+        **more,
+    }
+
+
+def test_one_case_of_a_scenario_says_its_percentiles() -> None:
+    shown = lines(simulation.simulation_result(simulated(scenario_case("only", 10.0))))
+    assert shown[:3] == [
+        "cloud: p50 5.00 ms, p95 10.0 ms, p99 15.0 ms; most of it is compute; 1.23 % miss the "
+        "deadline",
+        "  a scenario",
+        "  note: a note",
+    ]
+    assert (
+        shown[-5:]
+        == [
+            "answered by: only: a 25.0 %, b 75.0 %",
+            "energy: only: cpu 2 mJ, radio 3 mJ",
+            "counted: only: cold starts 2",
+            "figures are of the requests of all replications together (exact), intervals over the "
+            "replications",
+            "400 requests, 4 replications, seed 7, 1.2 s",
+        ]
+        or shown[-1] == "100 requests, 4 replications, seed 7, 1.2 s"
+    )
+    assert "busy: only: cpu 25.0 %" in shown
+
+
+def test_cases_of_a_scenario_are_compared_and_the_first_line_is_the_verdict() -> None:
+    data = simulated(
+        scenario_case("a", 10.0),
+        scenario_case("b", 20.0, warnings=["the queue grows"], deadline_miss_rate=None),
+        sentence="a wins",
+        replications=1,
+    )
+    made = simulation.simulation_result(data)
+    shown = lines(made)
+    assert shown[0] == "a wins"
+    assert "warning: b: the queue grows" in shown
+    assert shown[-1] == "200 requests, 1 replication, seed 7, 1.2 s"
+    assert "figures are of the requests (exact), intervals over parts of the run" in shown
+    table = tables(made)["latency per request"]
+    assert table.headers[2] == "95 % CI"
+    assert table.rows[0][0] == "* a"
+    assert table.rows[1][0] == "  b"
+    assert table.rows[0][2] == "4.00 ms to 6.00 ms"
+    assert table.rows[0][6] == "1.2 %"
+    assert table.rows[1][6] == "-"
+    assert tables(made)["mean time per step"].headers == ["", "compute", "total"]
+    assert tables(made)["How busy"].rows == [("a", "25.0 %"), ("b", "25.0 %")]
+    assert "b: 20.0 ms (9.00 to 11.0): mean 10" in figures(made)["95th percentile of latency"]
+
+
+def test_groups_are_counted_in_the_first_line() -> None:
+    data = simulated(
+        scenario_case("a", 10.0, group="small"),
+        scenario_case("b", 10.0, group="large"),
+        sentence="wins",
+    )
+    shown = lines(simulation.simulation_result(data))
+    assert shown[0] == "best in how many of 2 groups: a 1, b 1"
+    assert {"  small: wins", "  large: wins"} <= set(shown)
+    unclear = simulation.simulation_sentence({**data, "winners": {"small": None, "large": "b"}})
+    assert unclear == "best in how many of 2 groups: no clear winner 1, b 1"
+
+
+def test_a_warned_leader_says_so_at_once() -> None:
+    data = simulated(scenario_case("a", 10.0, warnings=["w"]), sentence="a wins")
+    assert simulation.simulation_sentence(data) == "a wins - but see the warning below"
+
+
+def effect(path: str, share: float) -> dict[str, Any]:
+    return {
+        "path": path,
+        "share": share,
+        "rank_correlation": -0.5,
+        "low": 3.0,
+        "high": 6.0,
+        "low_at": 0.5,
+        "high_at": "x",
+    }
+
+
+def swept(**more: object) -> dict[str, Any]:
+    rows = [{"width": w, "latency_ms": 3.0 + w, "accuracy": 60.0 + w} for w in (0.5, 0.75, 1.0)]
+    return {
+        "subject": "net on phone",
+        "metric": "latency_ms",
+        "points": 3,
+        "failed": 0,
+        "paths": ["width"],
+        "best": rows[0],
+        "summary": {"min": 3.5, "median": 3.75, "max": 4.0},
+        "effects": [effect("width", 0.8), effect("kind", 0.15)],
+        "together": 0.05,
+        "variance_method": "exact",
+        "objectives": ["latency_ms", "accuracy"],
+        "front": rows[:2],
+        "front_size": 2,
+        "elapsed_s": 0.5,
+        "resumed_points": 0,
+        "output": "",
+        "rows": rows,
+        "best_rows": rows,
+        **more,
+    }
+
+
+def test_a_sweep_says_the_range_and_what_moves_it() -> None:
+    made = sweep.sweep_result(swept())
+    shown = lines(made)
+    assert shown[0] == (
+        "latency_ms goes from 3.50 to 4.00 (median 3.75) over 3 points; width moves it most "
+        "(80 % of its variance); best at width=0.5"
+    )
+    assert shown[1] == "  net on phone"
+    assert shown[-1] == "3 points, 0.5 s"
+    table = tables(made)["what moves it (exact)"]
+    assert table.rows[0] == ("width", "80.0 %", "-0.50", "3.00 at 0.5", "6.00 at x")
+    assert table.rows[2][:2] == ("together", "5.0 %")
+    assert list(table.bars) == [0.8, 0.15, 0.05]
+    drawn = figures(made)
+    assert "width: 80.0 %: 3 to 6" in drawn["Share of the variance of latency_ms"]
+    assert drawn["latency_ms over width"].count("<circle") == 3
+    assert drawn["accuracy over latency_ms on that front"].count("<circle") == 2
+
+
+def test_a_sweep_without_answers_says_why() -> None:
+    none = swept(best=None, effects=[], front=[], best_rows=[], failed=3, problem="no such target")
+    shown = lines(sweep.sweep_result(none))
+    assert shown[0] == "none of the 3 points has a latency_ms: no such target"
+    assert shown[2] == "  3 points have no latency_ms: no such target"
+
+
+def test_a_sweep_without_a_front_shows_its_best_points() -> None:
+    rows = [{"width": 1.0, "problem": "", **{f"f{i}": 1.0 for i in range(9)}, "latency_ms": None}]
+    made = sweep.sweep_result(
+        swept(front=[], best_rows=rows, resumed_points=2, output="o.csv", effects=[])
+    )
+    table = tables(made)["best points"]
+    assert table.headers == ["width", "latency_ms", *(f"f{i}" for i in range(6))]
+    assert table.rows[0][:3] == ["1", "-", "1"]
+    assert lines(made)[-2:] == ["3 points, 2 of them from before, 0.5 s", "rows: o.csv"]
+
+
+def test_points_are_plotted_only_over_numbers() -> None:
+    words = [{"width": "a", "latency_ms": 1.0}] * 3
+    assert not any("over width" in t for t in figures(sweep.sweep_result(swept(rows=words))))
+    truths = [{"width": True, "latency_ms": 1.0}] * 3
+    assert not any("over width" in t for t in figures(sweep.sweep_result(swept(rows=truths))))
+    two = swept()["rows"][:2]
+    assert not any("over width" in t for t in figures(sweep.sweep_result(swept(rows=two))))
+
+
+def measured(model: str, predicted: float, took: float) -> dict[str, Any]:
+    return {
+        "model": model,
+        "target": "host/cpu",
+        "predicted_ms": predicted,
+        "low_ms": predicted * 0.8,
+        "high_ms": predicted * 1.2,
+        "measured_ms": took,
+    }
+
+
+def validated(**more: object) -> dict[str, Any]:
+    return {
+        "experiment": "host",
+        "cases": [measured("near", 10.0, 10.5), measured("far", 10.0, 20.0)],
+        "mape": 0.274,
+        "within_5": 0.5,
+        "within_10": 0.5,
+        "within_20": 0.5,
+        "spearman": 0.25,
+        "coverage": 0.5,
+        "machine": {"cpu": "a chip", "facts": {"cores": 2}},
+        **more,
+    }
+
+
+def test_a_validation_says_how_far_off_and_where_most() -> None:
+    made = validation.validation_result(
+        validated(
+            drift={"t1": 1.02},
+            repeat_median=0.01,
+            repeats=3,
+            warning="busy",
+            left_out={"x": "y"},
+            worst=[
+                {
+                    "model": "far",
+                    "target": "host/cpu",
+                    "kernels": [
+                        {"kernel": f"k{i}", "class": "c", "predicted_us": 5.0, "measured_us": 9.0}
+                        for i in range(3)
+                    ],
+                }
+            ],
+        )
+    )
+    shown = lines(made)
+    assert shown[0] == (
+        "host: over 2 cases predictions are off by 27.4 % on average, 50 % of them by at most "
+        "10 %, 50 % by at most 20 %; 50 % lie inside their interval; rank correlation 0.250"
+    )
+    assert "  the machine since its calibration (taken out): t1 +2.0%" in shown
+    assert "  3 run twice: ratios differ by 1.0%" in shown
+    assert "warning: busy" in shown
+    worst = tables(made)["Farthest off"]
+    assert worst.rows[0][0] == "far"
+    assert worst.rows[0][5] == "-50.0%"
+    assert worst.rows[0][6] == "k0 (c) 5 for 9 us; k1 (c) 5 for 9 us"
+    assert tables(made)["Left out"].rows == [("x", "y")]
+    assert made.sources == ("measured on: cpu: a chip, cores: 2",)
+    [plot] = figures(made).values()
+    assert plot.count('r="5"') == 1  # the one outside its interval is marked
+
+
+def test_a_validation_without_cases_says_so() -> None:
+    assert validation.validation_sentence({"experiment": "adb"}, 0) == "adb: nothing was measured"
+
+
+def test_groups_of_a_validation_have_a_row_each_and_first_runs_no_coverage() -> None:
+    scores = {"cases": 3, "mape": 0.1, "within_5": 0.2, "within_10": 0.3, "within_20": 0.4}
+    groups = {"t1": {**scores, "coverage": 0.9}, "first run: t1": {**scores, "coverage": 0.9}}
+    table = tables(validation.validation_result(validated(groups=groups)))["Figures"]
+    assert table.rows == [
+        ("t1", 3, "10.0 %", "20 %", "30 %", "40 %", "90 %"),
+        ("first run: t1", 3, "10.0 %", "20 %", "30 %", "40 %", "-"),
+    ]
+
+
+def test_cuts_of_networks_have_a_row_and_a_curve_each() -> None:
+    network = {
+        "model": "net",
+        "cuts": 4,
+        "mape": 0.05,
+        "whole_error": -0.02,
+        "chosen": "cut 1",
+        "best": "cut 2",
+        "chosen_over_best": 1.004,
+        "measured_ms": {"0": 3.0},
+        "curve": {
+            "first_target": "a",
+            "second_target": "a",
+            "after": ["nothing"],
+            "first_ms": [0.0],
+            "moving_ms": [0.0],
+            "second_ms": [3.0],
+            "moved_bytes": [0],
+        },
+    }
+    single = {"cases": 4, "mape": 0.05}
+    data = validated(networks=[network], single_cuts=single, chosen_within_2=0.5)
+    made = validation.validation_result(data | {"layer_times_from": "a profile"})
+    assert tables(made)["Cuts of each network"].rows == [
+        ("net", 4, "5.0 %", "-2.0%", "cut 1", "cut 2", "1.004")
+    ]
+    assert "measured 3.00 ms" in list(figures(made).values())[-1]
+    assert "  layer times from a profile" in lines(made)
+    assert any("4 single cuts: mean error 5.0 %" in line for line in lines(made))
+
+
+def test_kinds_of_latency_stand_side_by_side() -> None:
+    row = {
+        "model": "net",
+        "target": "t",
+        "predicted_first_ms": 30.0,
+        "first_ms": 31.0,
+        "predicted_steady_ms": 10.0,
+        "steady_ms": 11.0,
+        "sustained_ms": None,
+        "in_app_ms": 15.0,
+        "first_cold": True,
+    }
+    data = {"rows": [row], "sustained_s": 60.0, "competing_load": "a busy thread"}
+    made = validation.kinds_result(data)
+    assert tables(made)[""].rows == [("net on t", "30.00", "31.00", "10.00", "11.00", "-", "15.00")]
+    assert lines(made)[1] == "  first: cold page cache"
+    warm = validation.kinds_result({**data, "rows": [row, {**row, "first_cold": False}]})
+    assert "warm" in lines(warm)[1]
+
+
+def calibrated(**more: object) -> dict[str, Any]:
+    target = {
+        "target": "phone/gpu/tflite/fp16",
+        "kind": "steady",
+        "networks": 10,
+        "kernels": 3,
+        "borrowed_from": "kin",
+        "reason": "nearest",
+        "error": {"median": 0.05, "experiment": "left out", "cases": 10},
+        "interval_factor": [0.8, 1.25],
+        "interval_coverage": 0.9,
+    }
+    return {
+        "device": "phone",
+        "profile": "p.json",
+        "targets": [target],
+        "left_out_rows": [f"row {i}" for i in range(12)],
+        **more,
+    }
+
+
+def test_a_calibration_says_what_it_made_of_what() -> None:
+    shown = lines(calibration.calibration_result(calibrated(), named=True))
+    assert shown[:4] == [
+        "phone: 1 targets, profile in p.json",
+        "  phone/gpu/tflite/fp16 (steady), from 10 networks and 3 kernels",
+        "    borrowed from kin: nearest",
+        "    median error 5.0 % (left out, 10 cases); 90 % interval 0.80 to 1.25 times the "
+        "prediction",
+    ]
+    assert shown.count("warning: left out: row 9") == 1
+    assert "warning: left out: row 10" not in shown
+    assert "warning: left out: 2 more rows (--json has all)" in shown
+    assert shown[-1] == "next: perfmodel predict mobilenet_v2 --on phone/gpu --profile p.json"
+    own = lines(calibration.calibration_result(calibrated(left_out_rows=[]), named=False))
+    assert own[-1] == "next: perfmodel predict mobilenet_v2 --on phone/gpu"
+
+
+def test_a_page_of_every_answer_is_made() -> None:
+    for made in (
+        prediction.prediction_result(PREDICTION),
+        comparison.comparison_result(comparison_of([cell("m", "t", 4.0)])),
+        minspec.minspec_result(phones()),
+        selection.selection_result(choice()),
+        plan.plan_result(cut(9.5)),
+        simulation.simulation_result(simulated(scenario_case("a", 1.0))),
+        sweep.sweep_result(swept()),
+        validation.validation_result(validated()),
+        calibration.calibration_result(calibrated(), named=True),
+    ):
+        page = as_page(made)
+        assert page.startswith("<!doctype html>")
+        assert "<svg" in page or made.title.startswith("Calibration")
