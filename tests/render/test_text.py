@@ -26,6 +26,7 @@ def test_a_table_lines_up_with_numbers_to_the_right() -> None:
         (["<1 %", "≥90 %"], True),
         (["12 ms", "-"], True),
         (["", "7"], True),
+        (["2.5*", "?"], True),
         (["12 ms to 14 ms", "3 ms to 4 ms"], False),
         (["48 % of the time", "2"], False),
         (["1x2x3", "4"], False),
