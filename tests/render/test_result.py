@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
@@ -153,3 +153,10 @@ def test_a_figure_is_written_by_its_name(tmp_path) -> None:
     assert "<svg/>" in page
     with pytest.raises(Exception, match=r"\.svg or \.html"):
         check_figure_name(tmp_path / "a.gif")
+
+
+def test_a_result_cannot_be_changed_after_it_was_made() -> None:
+    parts = result().parts
+    for made, name in ((result(), "answer"), (parts[0], "rows"), (parts[1], "title")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, name, ())

@@ -24,6 +24,31 @@ def words(text: str) -> list[str]:
     return [e.text or "" for e in all_of(text, "text")]
 
 
+def places(text: str) -> dict[str, tuple[float, float, str]]:
+    """Of each word its x, y and anchor."""
+    return {
+        str(e.text): (float(e.attrib["x"]), float(e.attrib["y"]), e.attrib["text-anchor"])
+        for e in all_of(text, "text")
+        if "x" in e.attrib
+    }
+
+
+def slanted(text: str) -> dict[str, tuple[float, float]]:
+    """Of each slanted word its x and y."""
+    found = {}
+    for e in all_of(text, "text"):
+        if "transform" in e.attrib:
+            x, y = re.findall(r"-?[\d.]+", e.attrib["transform"])[:2]
+            found[str(e.text)] = float(x), float(y)
+    return found
+
+
+def size(text: str) -> tuple[float, float]:
+    """Width and height of a figure."""
+    _, _, width, height = ElementTree.fromstring(text).attrib["viewBox"].split()
+    return float(width), float(height)
+
+
 def number(element: ElementTree.Element, name: str) -> float:
     return float(element.attrib[name])
 
@@ -34,7 +59,17 @@ def test_bars_are_as_long_as_their_values() -> None:
     # labels of one letter: 12 + 7 = 19 to the left, 70 free to the right of 720
     assert widths == [631.0, 315.5, 1.0]
     assert [number(r, "y") for r in all_of(shown, "rect")] == [12.0, 36.0, 60.0]
-    assert words(shown) == ["a", "10.0 ms", "b", "5.00 ms", "c", "0 ms"]
+    # a label ends 6 left of its bar, a value starts 5 right of it; both 15 below the row's top
+    assert places(shown) == {
+        "a": (13.0, 23.0, "end"),
+        "10.0 ms": (655.0, 23.0, "start"),
+        "b": (13.0, 47.0, "end"),
+        "5.00 ms": (339.5, 47.0, "start"),
+        "c": (13.0, 71.0, "end"),
+        "0 ms": (24.0, 71.0, "start"),
+    }
+    assert size(shown) == (720.0, 16 + 3 * 24)
+    assert [number(r, "height") for r in all_of(shown, "rect")] == [15.0] * 3
 
 
 def test_a_bar_tells_its_interval_in_a_whisker_and_a_tooltip() -> None:
@@ -44,6 +79,9 @@ def test_a_bar_tells_its_interval_in_a_whisker_and_a_tooltip() -> None:
     # 631 pixels stand for the largest value, 20 ms
     assert path.attrib["d"].startswith(f"M{19 + 631 / 4:.1f} ")
     assert f"H{19 + 631:.1f}" in path.attrib["d"]
+    # in the middle of the row of 24, four up and down at the ends; the value stands behind it
+    assert path.attrib["d"] == "M176.8 15.5v8M176.8 19.5H650.0M650.0 15.5v8"
+    assert places(shown)["10.0 ms"][0] == 655.0
     assert number(all_of(shown, "rect")[0], "width") == 315.5
 
 
@@ -57,13 +95,14 @@ def test_a_limit_is_a_line_across_and_in_the_scale() -> None:
     shown = svg.bars([Bar("a", 10.0)], "ms", "t", limit=20.0)
     [line] = all_of(shown, "line")
     assert number(line, "x1") == number(line, "x2") == 650.0
+    assert (number(line, "y1"), number(line, "y2")) == (4.0, 16 + 24 - 6)
     assert number(all_of(shown, "rect")[0], "width") == 315.5
 
 
 def test_more_bars_than_fit_are_counted() -> None:
     shown = svg.bars([Bar(f"{i}", 1.0) for i in range(63)], "ms", "t")
     assert len(all_of(shown, "rect")) == svg.MOST_ROWS == 60
-    assert words(shown)[-1] == "... and 3 more"
+    assert places(shown)["... and 3 more"][:2] == (12 + 7 * 2, 16 + 60 * 24 + 8)
     height = ElementTree.fromstring(shown).attrib["viewBox"].split()[-1]
     assert int(height) == 16 + 60 * 24 + 16
     assert svg.bars([], "ms", "t") == ""
@@ -92,10 +131,34 @@ def test_a_heat_map_is_logarithmic_and_dark_is_most() -> None:
     assert "–" in words(shown)
     inks = [e.attrib["fill"] for e in all_of(shown, "text") if e.text in ("1.00", "10.0", "100")]
     assert inks == [svg.INK, svg.INK, "#ffffff"]
-    places = [(number(r, "x"), number(r, "y")) for r in all_of(shown, "rect")]
-    assert places[1][0] - places[0][0] == 58.0
-    assert places[2][1] - places[1][1] == pytest.approx(svg.ROW)
+    left, top = 12 + 7.0, 14 + 7.0 * 0.75
+    corners = [(number(r, "x"), number(r, "y")) for r in all_of(shown, "rect")]
+    for corner, (column, row) in zip(corners, [(0, 0), (1, 0), (1, 1)], strict=True):
+        assert corner == pytest.approx((left + 58 * column, top + 24 * row), abs=0.06)
+    assert [number(r, "width") for r in all_of(shown, "rect")] == [57.0] * 3
+    assert [number(r, "height") for r in all_of(shown, "rect")] == [23.0] * 3
+    named = places(shown)
+    assert named["r"][:2] == pytest.approx((left - 6, top + 16), abs=0.06)
+    assert named["s"][:2] == pytest.approx((left - 6, top + 24 + 16), abs=0.06)
+    assert named["100"][:2] == pytest.approx((left + 58 * 1.5, top + 24 + 16), abs=0.06)
+    assert named["–"][:2] == pytest.approx((left + 58 * 0.5, top + 24 + 16), abs=0.06)
+    heads = slanted(shown)
+    assert heads["c"] == pytest.approx((left + 29, top - 6), abs=0.06)
+    assert heads["d"] == pytest.approx((left + 58 + 29, top - 6), abs=0.06)
+    assert size(shown) == (320.0, round(top + 48 + 8))
     assert svg.heat_map(["r"], ["c"], [[None]], "ms", "t") == ""
+
+
+def test_a_wide_heat_map_grows_and_cuts_long_names() -> None:
+    columns, row = [f"{i:02}" + "x" * 40 for i in range(8)], "y" * 50
+    shown = svg.heat_map([row], columns, [[1.0, 2.0] * 4], "ms", "t")
+    left, top = 12 + 7.0 * 44, 14 + 7.0 * 0.75 * 30
+    assert size(shown) == (left + 58 * 8 + 70, round(top + 24 + 8))
+    assert "y" * 43 + "…" in words(shown)
+    assert "00" + "x" * 27 + "…" in words(shown)
+    large = svg.heat_map(["r"], ["c"], [[12345.0]], "ms", "t")
+    assert "1.2e+04" in words(large)
+    assert "9990" in words(svg.heat_map(["r"], ["c"], [[9990.0]], "ms", "t"))
 
 
 def test_one_value_has_the_lightest_shade() -> None:
@@ -116,7 +179,17 @@ def test_points_stand_by_their_values() -> None:
     assert (high.attrib["r"], high.attrib["fill"]) == ("5", svg.SECOND)
     assert (low.attrib["r"], low.attrib["fill"]) == ("3.5", svg.MARK)
     assert [t.text for t in all_of(shown, "title")] == ["low: 0, 0", "high: 10.0, 100"]
-    assert words(shown)[-2:] == ["x", "y"]
+    named = places(shown)
+    assert named["x"] == (385.0, 366.0, "middle")
+    assert named["y"] == (8.0, 12.0, "start")
+    assert size(shown) == (720.0, 376.0)
+    place_x, _ = svg.axis(0.0, 10.0, 74.0, 696.0, False)
+    place_y, _ = svg.axis(0.0, 100.0, 330.0, 18.0, False)
+    assert named["8.00"] == (pytest.approx(place_x(8.0), abs=0.06), 346.0, "middle")
+    assert named["80.0"] == (68.0, pytest.approx(place_y(80.0) + 4, abs=0.06), "end")
+    grid = [p.attrib["d"] for p in all_of(shown, "path")]
+    assert f"M{place_x(8.0):.1f} 18.0L{place_x(8.0):.1f} 330.0" in grid
+    assert f"M74.0 {place_y(80.0):.1f}L696.0 {place_y(80.0):.1f}" in grid
 
 
 def test_marked_points_are_joined_in_order_of_x() -> None:
@@ -158,7 +231,20 @@ def test_stacked_bars_add_up_and_each_panel_has_its_scale() -> None:
     assert number(parts[1], "x") == pytest.approx(19 + 152.75, abs=0.1)
     assert [r.attrib["fill"] for r in parts[:2]] == list(svg.PARTS[:2])
     assert [t.text for t in all_of(shown, "title")][:2] == ["a, load: 1.00 s", "a, run: 3.00 s"]
-    assert {"one", "two", "4.00 s", "2.00 s", "20.0 s"} <= set(words(shown))
+    named = places(shown)
+    # the legend's line, then a line a panel and one a bar; 8 between panels
+    assert named["load"] == (29.0, 18.0, "start")
+    assert named["run"] == (29.0 + 34 + 7 * 4, 18.0, "start")
+    assert named["one"] == (12.0, 49.0, "start")
+    assert named["a"] == (13.0, 73.0, "end")
+    assert named["4.00 s"] == (19 + 611 + 5, 73.0, "start")
+    assert named["b"] == (13.0, 97.0, "end")
+    assert named["2.00 s"] == (19 + 305.5 + 5, 97.0, "start")
+    assert named["two"] == (12.0, 34 + 24 * 3 + 8 + 15, "start")
+    assert named["20.0 s"][1] == 34 + 24 * 3 + 8 + 24 + 15
+    assert [number(r, "y") for r in parts] == [62.0, 62.0, 86.0, 86.0, 142.0, 142.0]
+    assert {number(r, "height") for r in parts} == {15.0}
+    assert size(shown) == (720.0, 34 + 24 * 5 + 16 + 8)
 
 
 def test_lines_have_a_band_and_one_colour_each() -> None:
@@ -175,6 +261,19 @@ def test_lines_have_a_band_and_one_colour_each() -> None:
     )
     assert [first.attrib["stroke"], second.attrib["stroke"]] == list(svg.PARTS[:2])
     assert len(all_of(shown, "circle")) == 4
+    dot = all_of(shown, "circle")[1]
+    assert number(dot, "cx") == pytest.approx(place_x(10.0), abs=0.06)
+    assert number(dot, "cy") == pytest.approx(place_y(100.0), abs=0.06)
+    assert dot[0].text == "a: 10.0, 100"
+    named = places(shown)
+    assert named["x"] == (385.0, 394.0, "middle")
+    assert named["y"] == (8.0, 38.0, "start")
+    assert named["5.00"] == (pytest.approx(place_x(5.0), abs=0.06), 374.0, "middle")
+    assert named["50.0"] == (68.0, pytest.approx(place_y(50.0) + 4, abs=0.06), "end")
+    assert size(shown) == (720.0, 404.0)
+    assert (number(band, "x"), number(band, "width")) == (74.0, 622.0)
+    bare = svg.lines(series, "x", "y", "t")
+    assert len(all_of(bare, "rect")) == 2
 
 
 @pytest.mark.parametrize(
@@ -233,6 +332,19 @@ def test_the_curve_of_cuts_stacks_its_parts_and_marks_the_best() -> None:
     pitch = (708 - 64) / 3
     assert number(best, "x") == pytest.approx(64 + 1.1 * pitch, abs=0.06)
     assert number(best, "width") == pytest.approx(0.8 * pitch, abs=0.06)
+    assert number(best, "y") == pytest.approx(y(8.0), abs=0.06)
+    assert number(best, "height") == pytest.approx(y(0.0) - y(8.0), abs=0.06)
+    assert [number(r, "x") for r in parts] == pytest.approx(
+        [64 + 0.1 * pitch] * 3 + [64 + 1.1 * pitch] * 3, abs=0.06
+    )
+    assert {number(r, "width") for r in parts} == {round(0.8 * pitch, 1)}
+    named = places(shown)
+    assert named["ms"] == (8.0, 44.0, "start")
+    assert named["best: cut after conv"] == (708.0, 44.0, "end")
+    assert named["4"] == (58.0, pytest.approx(y(4.0) + 4, abs=0.06), "end")
+    assert named["measured"][0] == pytest.approx(64 + 34 * 3 + 7 * len("a/cpumovingb/gpu") + 15)
+    assert slanted(shown)["conv"] == pytest.approx((64 + 1.5 * pitch + 4, y(0.0) + 10), abs=0.06)
+    assert size(shown) == (720.0, 440.0)
     assert "best: cut after conv" in words(shown)
     measured = all_of(shown, "circle")[-1]
     assert number(measured, "cx") == pytest.approx(64 + 1.5 * pitch, abs=0.06)
