@@ -103,7 +103,15 @@ def whatif(
         *([(v.path, v.values) for v in varied], [(w.path, w.kind, w.arguments) for w in laws], n),
     )
     journal = SweepJournal(Path(output), identity, restart=restart) if output is not None else None
-    frame, resumed = _evaluate(design, job, workers, dask, journal, progress, started)
+    frame, resumed = _evaluate(
+        design,
+        job,
+        workers=workers,
+        dask=dask,
+        journal=journal,
+        progress=progress,
+        started=started,
+    )
     default = METRIC if scenario else ("best_ms" if "best_ms" in frame else "latency_ms")
     return _answer(
         subject=str(scenario) if scenario else f"{model} on {target}",
@@ -119,6 +127,7 @@ def whatif(
 def _evaluate(
     design: SweepDesign,
     job: SimulationJob | AnalyticJob,
+    *,
     workers: int,
     dask: str,
     journal: SweepJournal | None,

@@ -188,6 +188,7 @@ class PhoneLink:
         self,
         env: simpy.Environment,
         spec: LinkSpec,
+        *,
         up: Pipe | RadioCell,
         down: Pipe | RadioCell,
         draw_jitter: Draw,

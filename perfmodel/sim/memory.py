@@ -66,6 +66,7 @@ class LoadStage:
         self,
         memory: ModelMemory,
         model: str,
+        *,
         size_mb: float,
         cpu: PhoneUnit,
         draw: Draw,

@@ -96,7 +96,13 @@ class Builder:
         if name not in phone.units:
             spec, run = getattr(self._scenario.device, name), self._run
             phone.units[name] = PhoneUnit(
-                run.env, name, spec, run.meter, phone.thermometer, run.tracer, phone.track
+                run.env,
+                name,
+                spec,
+                run.meter,
+                thermometer=phone.thermometer,
+                tracer=run.tracer,
+                track=phone.track,
             )
         return phone.units[name]
 
@@ -117,7 +123,17 @@ class Builder:
         if spec.loss:
             losses = Losses(spec.loss, spec.rtt_ms or 0.0, run.rng("loss", index))
         radio = RadioPower(spec.radio, run.meter) if spec.radio else None
-        return PhoneLink(run.env, spec, up, down, jitter, losses, radio, run.tracer, track)
+        return PhoneLink(
+            run.env,
+            spec,
+            up=up,
+            down=down,
+            draw_jitter=jitter,
+            losses=losses,
+            radio=radio,
+            tracer=run.tracer,
+            track=track,
+        )
 
     def _shared_cells(self) -> tuple[RadioCell, RadioCell]:
         spec, env = self._scenario.link, self._run.env
@@ -169,11 +185,11 @@ class Builder:
         client = TaskOnPhone(
             self._run,
             self._scenario,
-            (task_index, phone.index),
-            plans,
-            stages,
-            phone.link,
-            phone.base,
+            place=(task_index, phone.index),
+            plans=plans,
+            stages=stages,
+            link=phone.link,
+            base=phone.base,
         )
         self._start_source(client, phone.index, task)
 
@@ -213,7 +229,15 @@ class Builder:
                 return PauseStage(run.env, phone.heap, task.on_device.allocates_mb, draw)
             size_mb = task.on_device.weights_mb or 0.0
             cpu = self._unit(phone, "cpu")
-            return LoadStage(phone.memory, task.name, size_mb, cpu, draw, task.priority, run.meter)
+            return LoadStage(
+                phone.memory,
+                task.name,
+                size_mb=size_mb,
+                cpu=cpu,
+                draw=draw,
+                priority=task.priority,
+                meter=run.meter,
+            )
         kind = PREPROCESS if step.step == "preprocess" else COMPUTE
         return UnitStage(self._unit(phone, step.where), kind, draw, task.priority, run.meter)
 

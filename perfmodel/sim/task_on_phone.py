@@ -59,6 +59,7 @@ class TaskOnPhone:
         self,
         run: Replication,
         scenario: Scenario,
+        *,
         place: tuple[int, int],
         plans: Mapping[str, TaskPlan],
         stages: Mapping[str, tuple[Stage, ...]],

@@ -81,6 +81,7 @@ class PhoneUnit:
         name: str,
         spec: UnitSpec,
         meter: EnergyMeter,
+        *,
         thermometer: Thermometer | None = None,
         tracer: Tracer | None = None,
         track: str = "device",
