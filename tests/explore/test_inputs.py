@@ -156,6 +156,16 @@ def test_a_law_without_bounds_is_not_cut() -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["a=lognormal(8, 0.5, 6, 12)", "a=normal(-3, 1, -5, -1)", "a=normal(1, 0.5, 0.1, 3)"]
+)
+def test_bounds_that_rise_are_read(text: str) -> None:
+    law = parse_sample(text)
+    low, high = law.support
+    values = make_design([], [law], 50).columns["a"]
+    assert low < values.min() < values.max() < high
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a=normal(1, 0.5, 3, 2)",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scenarios import offload
 
-from perfmodel.sim import simulate
+from perfmodel.sim import Scenario, simulate
+from perfmodel.sim.plan import plans_of
+from perfmodel.sim.records import Sink
+from perfmodel.sim.replication import Replication
+from perfmodel.sim.request import QUEUE, Attempt, Stage
+from perfmodel.sim.resolve import resolve
+from perfmodel.sim.schema import read_table
+from perfmodel.sim.task_on_phone import TaskOnPhone
 
 MANY = {"kind": "periodic", "period_ms": 500.0, "requests": 60}
 # uplink 16 s fast (cloud 66 ms), 14 s slow (25 kB take 400 ms); on the phone 83 ms
@@ -133,3 +142,58 @@ def test_several_objects_at_once_take_turns_on_the_unit() -> None:
     frame = simulate(tables, keep_records=True).records
     # four networks share the processor: all end at about 40 ms
     assert frame.latency_ms.tolist() == pytest.approx([40.0] * 8, abs=0.05)
+
+
+class NeverUploaded:
+    """A link on which nothing was uploaded yet."""
+
+    observed = False
+    last_upload_ms = -math.inf
+
+    def seen_uplink_mbps(self) -> float | None:
+        return None
+
+
+def test_adaptive_expects_the_running_mean_of_the_server_waits_it_has_seen() -> None:
+    scenario = resolve(read_table(Scenario, offload(task__policy="adaptive")), Path())
+    plans = {plan.name: plan for plan in plans_of(scenario.task[0], scenario)}
+    stages: dict[str, tuple[Stage, ...]] = dict.fromkeys(plans, ())
+    run = Replication(scenario, 0, Sink([1e9]))
+    run.open_source()
+    link = NeverUploaded()
+    task = TaskOnPhone(
+        run, scenario, place=(0, 0), plans=plans, stages=stages, link=link, base=None
+    )
+    assert link.observed
+    alone_ms = 5 + 20 + 15 + 12 + 0.4 + 15
+    mean_ms = 0.0
+    for wait_ms in (100.0, 0.0, 40.0):
+        attempt = Attempt(run.new_request(task), 1, ())
+        attempt.steps[QUEUE] = wait_ms
+        attempt.batch_size = 1
+        task.answer(attempt)
+        mean_ms = 0.7 * mean_ms + 0.3 * wait_ms
+        assert task.expected_ms("cloud") == pytest.approx(alone_ms + mean_ms)
+        assert task.expected_ms("device") == pytest.approx(83.0)
+    local = Attempt(run.new_request(task), 0, ())
+    local.steps[QUEUE] = 1000.0  # a wait on the phone says nothing about the server
+    task.answer(local)
+    assert task.expected_ms("cloud") == pytest.approx(alone_ms + mean_ms)
+
+
+def test_a_rejected_request_falls_back_once() -> None:
+    """The phone answers at once; when the patience is over nothing starts a second time."""
+    tables = offload(
+        task__policy="deadline",
+        task__workload={"kind": "trace", "times_s": [0.0] * 2},
+        task__deadline_ms=900.0,
+        task__fallback_after_ms=100.0,
+        task__on_server__preprocess_ms=0.0,
+        link__sharing="unlimited",
+        server__queue_limit=0,
+        task__on_device={"compute_ms": 400.0},
+    )
+    result = simulate(tables, keep_records=True)
+    # one is served in the cloud; the other comes back from there after 35 ms and takes 400 here
+    assert sorted(result.records.latency_ms) == pytest.approx([62.4, 435.0])
+    assert result.utilization["cpu"] == pytest.approx(400 / 435)

@@ -19,7 +19,7 @@ from scenarios import offload
 
 from perfmodel.errors import ScenarioError
 from perfmodel.sim import Scenario, simulate
-from perfmodel.sim.distributions import constant, read_distribution
+from perfmodel.sim.distributions import constant, random_stream, read_distribution
 from perfmodel.sim.files import cases_of
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.schema import (
@@ -239,6 +239,15 @@ def test_a_normal_is_cut_at_zero_and_not_folded() -> None:
     draw = law.draws(np.random.default_rng(3))
     kept = whole[whole >= 0][:300_000]
     assert np.array_equal([draw() for _ in range(len(kept))], kept)
+
+
+def test_every_source_of_chance_has_a_stream_of_its_own() -> None:
+    def first(*key: Any) -> float:
+        return float(random_stream(*key).random())
+
+    assert first(1, 2, "arrivals") == first(1, 2, "arrivals", 0)
+    others = [(2, 2, "arrivals"), (1, 3, "arrivals"), (1, 2, "jitter"), (1, 2, "arrivals", 1)]
+    assert len({first(*key) for key in [(1, 2, "arrivals"), *others]}) == 5
 
 
 def test_one_table_of_policies_drives_the_schema_and_the_documents() -> None:
