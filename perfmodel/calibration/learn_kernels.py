@@ -17,14 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.kernel_settings import gpu_model, phone_model, spec_model
+from perfmodel.calibration.kernel_settings import (
+    gpu_model,
+    library_model,
+    phone_model,
+    spec_model,
+)
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.cost_models.predictor import Predictor
-from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, traits_of
+from perfmodel.devices.gpu_specs import GPU_SPECS, SAME_CARD, GpuSpec, spec_of, traits_of
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import MeasurementError, ProfileError
@@ -72,7 +77,7 @@ class LearnedKernels:
 @lru_cache(maxsize=1)
 def sheets_by_device() -> Mapping[str, GpuSpec]:
     """The data sheets of GPUs by the device name of a profile."""
-    return {device_slug(name): spec for name, spec in GPU_SPECS.items()}
+    return {device_slug(name): spec_of(name) for name in (*GPU_SPECS, *SAME_CARD)}
 
 
 def target_traits(target: Target) -> TargetTraits:
@@ -151,7 +156,10 @@ def learn_kernels(table: MeasurementTable, *, seed: int = 0) -> LearnedKernels:
     )
     sheets = sheets_by_device()
     by_sheet = all(t.unit == "gpu" and t.device in sheets for t in listed)
-    shared, own = (spec_model(seed), gpu_model(seed)) if by_sheet else (phone_model(seed), None)
+    own = None
+    if by_sheet:
+        own = gpu_model(seed) if listed[0].framework == EAGER else library_model(seed)
+    shared = spec_model(seed) if by_sheet else phone_model(seed)
     return learn(kernels, rows.column("latency_us"), listed, shared, own)
 
 

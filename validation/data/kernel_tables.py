@@ -16,7 +16,11 @@ from perfmodel.cost_models.kernel_model import KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.devices.gpu_specs import GpuSpec, spec_of, traits_of
+from perfmodel.measurements.columns import COLUMNS, ORIGIN
+from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.kernels import table_from_rows
+from perfmodel.measurements.table import MeasurementTable
+from perfmodel.target import Target
 
 SHAPE_COLUMNS = [
     "op",
@@ -52,11 +56,12 @@ PHONE_SETS = (("mnn", "cpu"), ("mnn", "gpu"), ("acl", "cpu"), ("acl", "gpu"))
 _PNASNET_331 = {224: 331, 111: 165, 112: 166, 56: 83, 28: 42, 14: 21, 7: 11}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class KernelSet:
     """Kernel rows with their times, the network and family each belongs to, and its target.
 
-    `extra_us` is time in `latency_us` that is not the kernel's (see `lookup_drift_us`).
+    `extra_us` is time in `latency_us` that is not the kernel's (see `lookup_drift_us`). `raw` are
+    the rows of the source's data frame, `targets` the profile target of each of `rows.targets`.
     """
 
     rows: KernelRows
@@ -64,6 +69,8 @@ class KernelSet:
     network: np.ndarray
     family: np.ndarray
     extra_us: np.ndarray
+    raw: Any
+    targets: tuple[Target, ...]
 
     def __len__(self) -> int:
         return len(self.latency_us)
@@ -77,12 +84,42 @@ class KernelSet:
     def take(self, index: np.ndarray) -> KernelSet:
         """The rows at `index` (integers or a mask)."""
         return KernelSet(
-            self.rows.take(index),
-            self.latency_us[index],
-            self.network[index],
-            self.family[index],
-            self.extra_us[index],
+            rows=self.rows.take(index),
+            latency_us=self.latency_us[index],
+            network=self.network[index],
+            family=self.family[index],
+            extra_us=self.extra_us[index],
+            raw=self.raw[index] if np.asarray(index).dtype == bool else self.raw.iloc[index],
+            targets=self.targets,
         )
+
+    def measurements(self) -> MeasurementTable:
+        """The kernels as a measurement table, as a user would give them, with corrected times."""
+        import pandas as pd
+
+        own = [self.targets[t] for t in self.rows.target]
+        frame = pd.DataFrame(
+            {c: self.raw[c].to_numpy() for c in (*SHAPE_COLUMNS, "layer") if c in self.raw.columns}
+        )
+        for name, values in {
+            "device": [t.device for t in own],
+            "unit": [t.unit for t in own],
+            "framework": [t.framework for t in own],
+            "precision": [t.precision for t in own],
+            "threads": [float(t.threads or np.nan) for t in own],
+            "affinity": [t.cluster for t in own],
+            "model": self.network.astype(str),
+            "latency_us": self.kernel_us,
+            "kind": "steady",
+            "statistic": "median",
+            ORIGIN[0]: "published kernels",
+            ORIGIN[1]: np.arange(len(self)) + 2,
+        }.items():
+            frame[name] = values
+        for column in COLUMNS:
+            if column.name not in frame:
+                frame[column.name] = "" if column.dtype == "text" else np.nan
+        return MeasurementTable(frame)
 
     @property
     def target_names(self) -> np.ndarray:
@@ -145,7 +182,21 @@ def phone_set(frame: Any, framework: str, unit: str) -> KernelSet:
     )
     network = part.model.to_numpy(dtype=object)
     family = np.array([FAMILIES.get(n, n) for n in network], dtype=object)
-    return KernelSet(rows, part.latency_us.to_numpy(float), network, family, np.zeros(len(part)))
+    return KernelSet(
+        rows=rows,
+        latency_us=part.latency_us.to_numpy(float),
+        network=network,
+        family=family,
+        extra_us=np.zeros(len(part)),
+        raw=part,
+        targets=tuple(_phone_target(name, unit, framework, machine.precision) for name in listed),
+    )
+
+
+def _phone_target(name: str, unit: str, framework: str, precision: str) -> Target:
+    device, cluster, threads = name.split("/")
+    count = int(threads) if unit == "cpu" else 0
+    return Target(device_slug(device), unit, framework, precision, count, cluster)
 
 
 def _phone_traits(name: str, machine: Machine) -> TargetTraits:
@@ -203,7 +254,8 @@ def neusight_set(frame: Any) -> KernelSet:
     """Eager PyTorch kernels in fp32; targets are the cards, by data sheet."""
     part = frame[frame.source == "neusight"]
     listed = sorted(part.device.unique())
-    kernels = _gpu_set(part, part.device, [traits_of(spec_of(name)) for name in listed])
+    targets = tuple(Target(device_slug(name), "gpu", "pytorch", "fp32") for name in listed)
+    kernels = _gpu_set(part, part.device, [traits_of(spec_of(name)) for name in listed], targets)
     extra = np.zeros(len(kernels))
     is_conv = (part.op == "conv2d").to_numpy()
     for t, name in enumerate(listed):
@@ -232,16 +284,30 @@ def deepbench_set(frame: Any) -> KernelSet:
         device, precision = name.split("/")
         sheet = traits_of(spec_of(device), precision, name)
         traits.append(replace(sheet, traits=(*sheet.traits, float(precision == "fp16_tc"))))
-    return _gpu_set(part, names, traits)
+    return _gpu_set(part, names, traits, tuple(_library_target(name) for name in listed))
 
 
-def _gpu_set(part: Any, names: Any, traits: list[TargetTraits]) -> KernelSet:
+def _library_target(name: str) -> Target:
+    device, precision = name.split("/")
+    framework = "miopen" if "Radeon" in device else "cudnn"
+    return Target(device_slug(device), "gpu", framework, precision.removesuffix("_tc"))
+
+
+def _gpu_set(
+    part: Any, names: Any, traits: list[TargetTraits], targets: tuple[Target, ...]
+) -> KernelSet:
     place = {t.name: i for i, t in enumerate(traits)}
     target = np.array([place[n] for n in names])
     rows = KernelRows(table=_table(part), target=target, targets=tuple(traits))
     source = part.source.to_numpy(dtype=object)
     return KernelSet(
-        rows, part.latency_us.to_numpy(float), source, source.copy(), np.zeros(len(part))
+        rows=rows,
+        latency_us=part.latency_us.to_numpy(float),
+        network=source,
+        family=source.copy(),
+        extra_us=np.zeros(len(part)),
+        raw=part,
+        targets=targets,
     )
 
 
@@ -268,7 +334,8 @@ def jetson_gpu_set(frame: Any) -> KernelSet:
     part = frame[(frame.unit == "gpu") & (frame.op != "reformat_to_dla")]
     names = part.device + "/" + part.precision
     traits = replace(traits_of(spec_of("Jetson AGX Xavier"), "fp16", names.iloc[0]), traits=())
-    kernels = _gpu_set(part, names, [traits])
+    target = Target(device_slug(names.iloc[0].split("/")[0]), "gpu", "tensorrt", "fp16")
+    kernels = _gpu_set(part, names, [traits], (target,))
     first = [str(layer).split("/")[0] for layer in part.layer]
     block = np.array([name.split(" ")[0] for name in first], dtype=object)
     return replace(kernels, family=block)
@@ -311,8 +378,11 @@ def mobile_set(data: Path) -> KernelSet:
     part = pd.read_csv(data / "layers_deepbench_mobile.csv")
     library = part.framework.str.extract(r"^([a-z]+(?:-[a-z]+)*)", expand=False)
     names = part.device + "/" + library + "/" + part.precision
-    traits = [
-        TargetTraits(name, Machine(precision=name.rsplit("/", 1)[1]))
-        for name in sorted(names.unique())
-    ]
-    return _gpu_set(part, names, traits)
+    listed = sorted(names.unique())
+    traits = [TargetTraits(name, Machine(precision=name.rsplit("/", 1)[1])) for name in listed]
+    return _gpu_set(part, names, traits, tuple(_board_target(name) for name in listed))
+
+
+def _board_target(name: str) -> Target:
+    device, library, precision = name.split("/")
+    return Target(device_slug(device), "cpu", library, precision)

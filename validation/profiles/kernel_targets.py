@@ -112,25 +112,17 @@ def _profiles(
     kernels: KernelSet,
     make: Callable[[], KernelModel],
     errors: _Errors,
-    name: Callable[[str], Target],
     provenance: Provenance,
 ) -> list[TargetProfile]:
     model = make().fit(kernels.rows, kernels.kernel_us)
     out = []
-    for t, traits in enumerate(kernels.rows.targets):
+    for t in range(len(kernels.targets)):
         rows = int((kernels.rows.target == t).sum())
         if rows:
-            made = Provenance(
-                provenance.source,
-                rows,
-                provenance.build,
-                provenance.affinity,
-                provenance.date,
-                provenance.note,
-            )
+            made = replace(provenance, measurements=rows)
             out.append(
                 TargetProfile(
-                    name(traits.name),
+                    kernels.targets[t],
                     "steady",
                     model.predictor(t),
                     errors.interval(t),
@@ -147,27 +139,14 @@ def build_phone_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
     for framework, unit in PHONE_SETS:
         kernels = phone_set(frame, framework, unit)
         errors = _network_errors(kernels, lambda: phone_model(seed))
-        precision = kernels.rows.targets[0].machine.precision
-
-        def named(text: str, how: tuple[str, str, str] = (unit, framework, precision)) -> Target:
-            device, cluster, threads = text.split("/")
-            count = int(threads) if how[0] == "cpu" else 0
-            return Target(device_slug(device), *how, count, cluster)
-
         source = Provenance(
             "layers_phones.csv.gz (summerspringwei/DAG-Scheduler)",
             0,
             "patched MNN" if framework == "mnn" else "Arm Compute Library graph examples",
             note="sum of kernels, each waited for; network times agree within 5 % mostly",
         )
-        out += _profiles(kernels, lambda: phone_model(seed), errors, named, source)
+        out += _profiles(kernels, lambda: phone_model(seed), errors, source)
     return out
-
-
-def _gpu_target(text: str, framework: str, precision: str = "") -> Target:
-    device, _, stated = text.partition("/")
-    plain = {"fp16_tc": "fp16"}.get(stated, stated) or precision
-    return Target(device_slug(device), "gpu", framework, plain)
 
 
 def build_gpu_profiles(data: Path, seed: int = 0, folds: int = 3) -> list[TargetProfile]:
@@ -179,7 +158,6 @@ def build_gpu_profiles(data: Path, seed: int = 0, folds: int = 3) -> list[Target
         kernels,
         lambda: gpu_model(seed),
         errors,
-        lambda text: _gpu_target(text, "pytorch", "fp32"),
         Provenance(
             "layers_gpu.csv (sitar-lab/NeuSight)",
             0,
@@ -193,7 +171,6 @@ def build_gpu_profiles(data: Path, seed: int = 0, folds: int = 3) -> list[Target
         library,
         lambda: library_model(seed),
         errors,
-        lambda text: _gpu_target(text, "miopen" if "Radeon" in text else "cudnn"),
         Provenance(
             "layers_gpu.csv (baidu-research/DeepBench)",
             0,
@@ -219,7 +196,6 @@ def build_jetson_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
         kernels,
         lambda: small_model(seed),
         errors,
-        lambda text: Target(device_slug(text.split("/")[0]), "gpu", "tensorrt", "fp16"),
         Provenance(source, 0, build, note="MAXN; one network"),
     )
     fitted = small_model(seed).fit(kernels.rows, kernels.kernel_us)
@@ -236,7 +212,7 @@ def build_jetson_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
         ratios.append(blocks.latency_us[left] / (1e3 * made.parts_ms(asked).sum()))
     errors = _Errors("one stretch left out (stretches overlap)", np.zeros(10, int), np.log(ratios))
     predictor = known.calibrated(blocks.table, traits, blocks.latency_us, blocks.member)
-    dla = Target(device_slug(kernels.target_names[0].split("/")[0]), "dla", "tensorrt", "fp16")
+    dla = replace(kernels.targets[0], unit="dla")
     note = "whole stretches only; no layer of the DLA was measured alone"
     origin = Provenance(source, len(blocks.names), build, note=note)
     return [
@@ -263,7 +239,6 @@ def build_board_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
         kernels,
         lambda: small_model(seed),
         errors,
-        lambda text: Target(device_slug(text.split("/")[0]), "cpu", "gemmlowp", "int8"),
         Provenance(
             "layers_deepbench_mobile.csv (baidu-research/DeepBench)",
             0,
