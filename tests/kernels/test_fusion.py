@@ -10,6 +10,7 @@ from perfmodel import zoo
 from perfmodel.errors import TargetError
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.kernels import FUSION, Kernel, KernelTable, fuse, macs
+from perfmodel.kernels.fusion_rules import fusion_rules
 
 
 def residual_block() -> Graph:
@@ -209,3 +210,104 @@ def test_a_gpt2_layer_is_the_kernels_of_its_code() -> None:
         "tanh": 1,
         "add": 4,
     }
+
+
+@pytest.mark.parametrize("framework", ["tflite-gpu", "tensorrt"])
+def test_some_frameworks_fold_any_element_wise_operator_into_any_kernel(framework: str) -> None:
+    b = GraphBuilder("pointwise")
+    x = b.input((1, 4, 4, 8))
+    y = b.op("softmax", x, name="softmax")
+    y = b.binary("mul", y, x, name="mul")
+    graph = b.build(b.op("exp", y, name="exp"))
+    (kernel,) = fuse(graph, framework)
+    assert kernel.fused == ("softmax", "mul", "exp")
+    assert kernel.residual
+    assert kernel.activation == "exp"
+    assert groups(fuse(graph, "tflite-cpu")) == [("softmax",), ("mul",), ("exp",)]
+
+
+def test_an_addition_folds_into_the_later_of_two_convolutions() -> None:
+    b = GraphBuilder("later")
+    x = b.input((1, 4, 4, 8))
+    early, late = b.conv(x, 8, 1, name="early"), b.conv(x, 8, 3, name="late")
+    graph = b.build(b.binary("add", early, late, name="add"))
+    assert groups(fuse(graph, "tensorrt")) == [("early",), ("late", "add")]
+
+
+def test_an_addition_with_an_activation_leaves_it_to_its_kernel() -> None:
+    b = GraphBuilder("activated")
+    x = b.input((1, 4, 4, 8))
+    y = b.conv(x, 8, 1, name="conv")
+    graph = b.build(b.binary("add", y, x, activation="relu", name="add"))
+    (kernel,) = fuse(graph, "tensorrt")
+    assert (kernel.activation, kernel.residual) == ("relu", True)
+
+
+def test_what_broadcasts_is_not_folded() -> None:
+    b = GraphBuilder("broadcast")
+    x = b.input((1, 4, 4, 8))
+    y = b.conv(b.global_avg_pool(x, name="mean"), 8, 1, name="conv")
+    graph = b.build(b.binary("mul", y, x, name="gate"))
+    assert groups(fuse(graph, "tflite-gpu")) == [("mean",), ("conv",), ("gate",)]
+
+
+def test_constants_fold_into_a_plain_convolution_only() -> None:
+    b = GraphBuilder("plain")
+    x = b.input((1, 4, 4, 8))
+    y = b.conv(x, 8, 1, name="conv")
+    y = b.binary("mul", y, b.constant((8,)), name="scale")
+    y = b.op("relu", y, name="relu")
+    graph = b.build(b.binary("add", y, b.constant((8,)), name="shift"))
+    assert groups(fuse(graph, "mnn")) == [("conv", "scale", "relu"), ("shift",)]
+
+
+def test_cudnn_takes_a_product_and_a_sum_with_constants_as_one_normalisation() -> None:
+    b = GraphBuilder("affine")
+    x = b.input((1, 4, 4, 8))
+    y = b.binary("mul", b.op("tanh", x, name="tanh"), b.constant((8,)), name="mul")
+    y = b.binary("add", y, b.constant((8,)), name="add")
+    graph = b.build(b.binary("add", y, b.constant((8,)), name="another"))
+    assert groups(fuse(graph, "cudnn")) == [("tanh",), ("mul", "add"), ("another",)]
+    assert groups(fuse(graph, "mnn")) == [("tanh",), ("mul",), ("add",), ("another",)]
+
+
+def test_a_dense_kernel_has_no_image_and_no_batch() -> None:
+    b = GraphBuilder("dense")
+    (kernel,) = fuse(b.build(b.fc(b.input((3, 4, 4, 2)), 5)), "tflite-cpu")
+    assert (kernel.batch, kernel.m, kernel.n, kernel.k) == (1, 3, 5, 32)
+    assert (kernel.cin, kernel.hin, kernel.win) == (32, 1, 1)
+    assert (kernel.cout, kernel.hout, kernel.wout) == (5, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image"),
+    [
+        ((2, 5, 6, 7), (2, 5, 6, 7)),
+        ((2, 6, 7), (2, 1, 6, 7)),
+        ((2, 3, 4, 5, 7), (2, 1, 60, 7)),
+        ((9,), (1, 1, 1, 9)),
+    ],
+)
+def test_any_tensor_has_the_sizes_of_an_image(
+    shape: tuple[int, ...], image: tuple[int, ...]
+) -> None:
+    b = GraphBuilder("image")
+    (kernel,) = fuse(b.build(b.op("relu", b.input(shape))), "vanilla")
+    assert (kernel.batch, kernel.hin, kernel.win, kernel.cin) == image
+    assert (kernel.hout, kernel.wout, kernel.cout) == image[1:]
+
+
+def test_a_reduction_that_keeps_its_axes_is_another_layer_of_ncnn() -> None:
+    b = GraphBuilder("reduce")
+    x = b.input((1, 4, 4, 8))
+    kept, dropped = b.global_avg_pool(x), b.global_avg_pool(x, keep_dims=False)
+    graph = b.build(kept, dropped, format="ncnn")
+    assert [k.op for k in fuse(graph, "ncnn")] == ["reduce_layer", "reduce_mean"]
+
+
+def test_a_build_of_a_framework_follows_its_rules() -> None:
+    rules = fusion_rules("torch7-cudnn-5.1")
+    assert rules is fusion_rules("torch7") is FUSION["unfused"]
+    assert fusion_rules("paddle-lite-armv7") is FUSION["acl"]
+    with pytest.raises(TargetError, match="no fusion rules for framework 'torch-7'"):
+        fusion_rules("torch-7")

@@ -7,7 +7,15 @@ import pytest
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph import Graph, GraphBuilder
 from perfmodel.graph.ops import OPS
-from perfmodel.kernels import CLASSES, macs, op_costs, params, uncovered_ops, weights_bytes
+from perfmodel.kernels import (
+    CLASSES,
+    covered_part,
+    macs,
+    op_costs,
+    params,
+    uncovered_ops,
+    weights_bytes,
+)
 from perfmodel.kernels.kernel_classes import CLASS_OF_OP
 from perfmodel.kernels.operators import MACS, UNCOVERED
 
@@ -116,4 +124,17 @@ def test_a_custom_operator_is_listed_and_refused() -> None:
     graph = builder.build(y)
     assert [op.name for op in uncovered_ops(graph)] == ["odd"]
     with pytest.raises(UncoveredOpError, match=r"odd.*MyOp"):
+        macs(graph)
+
+
+def test_the_covered_part_is_the_graph_without_what_has_no_cost() -> None:
+    b = GraphBuilder("part")
+    x = b.input((1, 4))
+    attrs = {"custom_name": "Mystery", "output_shapes": ((1, 4),)}
+    y = b.add_op("custom", [b.op("relu", x, name="relu")], attrs, "mystery")[0]
+    graph = b.build(b.op("tanh", y, name="tanh"))
+    assert [op.name for op in covered_part(graph).ops] == ["relu", "tanh"]
+    assert [op.name for op in uncovered_ops(graph)] == ["mystery"]
+    assert macs(covered_part(graph)) == 0
+    with pytest.raises(UncoveredOpError, match=r"mystery.*Mystery"):
         macs(graph)

@@ -11,6 +11,7 @@ import pytest
 from perfmodel import zoo
 from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.zoo.published_names import model_name, network_called, precision_in
+from perfmodel.zoo.registry import LARGEST_FAMILY, family_called
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,16 @@ def test_most_published_latencies_are_of_networks_in_the_zoo(data_dir: Path) -> 
     for spec in set(found):
         assert zoo.build(spec).ops
     assert len(found) >= 0.85 * len(specs)
+
+
+def test_a_family_has_at_most_sixteen_networks() -> None:
+    names = [f"net{i}" for i in range(LARGEST_FAMILY + 1)]
+    assert family_called("net", names) == []
+    assert family_called("net", names[:-1]) == names[:-1]
+    assert family_called("ne", names[:-1]) == []
+    assert family_called("net", names[:1]) == []
+    assert LARGEST_FAMILY >= 10  # EfficientNet has ten
+
+
+def test_members_that_begin_with_the_family_come_first() -> None:
+    assert family_called("net", ["unet", "net_b", "net_a"]) == ["net_b", "net_a", "unet"]
