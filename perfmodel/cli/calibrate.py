@@ -99,7 +99,9 @@ def command(
     sources, profiles = source or [], profile or []
     if suggest is not None:
         refuse_idle(context, "with --suggest", "output", "kind", *IDLE["FILE"])
-        return _suggest(suggest, sources, device, on, like, skip_bad, profiles, as_json)
+        target = on or f"{device or 'new-device'}/cpu"
+        show(_suggestions(suggest, target, sources, like, skip_bad, profiles), as_json)
+        return 0
     refuse_idle(context, "without --suggest", "on")
     if not sources:
         raise PerfmodelError(
@@ -110,7 +112,17 @@ def command(
     measured = [s for s in sources if s.partition(":")[0] in IDLE and not Path(s).is_file()]
     if not measured:
         refuse_idle(context, "with --from FILE: nothing is measured", *IDLE["FILE"])
-        return _learn(sources, device, kind or "phone", like, skip_bad, profiles, output, as_json)
+        made = _of_tables(
+            sources,
+            device,
+            kind=kind or "phone",
+            like=like,
+            skip_bad=skip_bad,
+            profiles=profiles,
+            output=output,
+        )
+        show(made, as_json)
+        return 0
     if len(sources) > 1:
         raise PerfmodelError(f"--from {measured[0]} stands alone", "give files in another call")
     name = measured[0].partition(":")[0]
@@ -141,19 +153,18 @@ def command(
     return 0
 
 
-def _learn(
+def _of_tables(
     sources: Sequence[str],
     device: str,
+    *,
     kind: str,
     like: str,
     skip_bad: bool,
     profiles: Sequence[Path],
     output: Path | None,
-    as_json: bool,
-) -> int:
-    """A profile from files of measurements."""
+) -> Result:
+    """A device's profile, from files of measurements."""
     from perfmodel.calibration.from_table import calibrate_device
-    from perfmodel.cli.output import show
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import calibration_data, calibration_result
 
@@ -164,8 +175,7 @@ def _learn(
     )
     write_profile(made.device, path)
     data = calibration_data(made, path, (*bad, *made.unused))
-    show(calibration_result(data, named=output is not None), as_json)
-    return 0
+    return calibration_result(data, named=output is not None)
 
 
 def _read(
@@ -243,23 +253,18 @@ def _profile_path(device: str, output: Path | None) -> Path:
     return path
 
 
-def _suggest(
+def _suggestions(
     count: int,
+    target: str,
     sources: Sequence[str],
-    device: str,
-    on: str,
     like: str,
     skip_bad: bool,
     profiles: Sequence[Path],
-    as_json: bool,
-) -> int:
+) -> Result:
     """Which networks to measure next and why."""
     from perfmodel.calibration.from_table import next_measurements
-    from perfmodel.cli.output import show
     from perfmodel.render.calibration import suggestions_result
 
-    target = on or f"{device or 'new-device'}/cpu"
     table = _read(sources, target.partition("/")[0], skip_bad)[0] if sources else None
     answer = next_measurements(count, target, like=like, table=table, profiles=profiles)
-    show(suggestions_result(answer), as_json)
-    return 0
+    return suggestions_result(answer)

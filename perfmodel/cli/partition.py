@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,37 +94,38 @@ def named_link(name: str) -> Link:
         try:
             up, down, rtt = (float(p) for p in parts)
         except ValueError:
-            up = -1.0
-        if up <= 0 or down <= 0 or rtt < 0:
+            up = down = rtt = math.nan
+        if not (0 < up < math.inf and 0 < down < math.inf and 0 <= rtt < math.inf):
             raise PerfmodelError(
                 f"link {name!r}: rates must be above 0 and the round trip at least 0",
                 "write UPLINK_MBPS/DOWNLINK_MBPS/RTT_MS, for example 5/20/50",
             )
-        return Link(name, up, down, rtt)
+        return Link(name=name, uplink_mbps=up, downlink_mbps=down, rtt_ms=rtt)
     from perfmodel.sim.resolve import named_link as typical_link
 
     spec = typical_link(name)
     if spec.uplink_mbps is None or spec.downlink_mbps is None or spec.rtt_ms is None:
         raise PerfmodelError(f"link {name!r} does not say both rates and its round trip")
+    link = Link(
+        name=name,
+        uplink_mbps=spec.uplink_mbps,
+        downlink_mbps=spec.downlink_mbps,
+        rtt_ms=spec.rtt_ms,
+    )
     radio = spec.radio
     if radio is None:
-        return Link(name, spec.uplink_mbps, spec.downlink_mbps, spec.rtt_ms)
-    return Link(
-        name,
-        spec.uplink_mbps,
-        spec.downlink_mbps,
-        spec.rtt_ms,
-        radio.base_mw + radio.uplink_mw_per_mbps * spec.uplink_mbps,
-        radio.base_mw + radio.downlink_mw_per_mbps * spec.downlink_mbps,
-        radio.tail_mw * radio.tail_s,
+        return link
+    return replace(
+        link,
+        uplink_mw=radio.base_mw + radio.uplink_mw_per_mbps * spec.uplink_mbps,
+        downlink_mw=radio.base_mw + radio.downlink_mw_per_mbps * spec.downlink_mbps,
+        tail_mj=radio.tail_mw * radio.tail_s,
     )
 
 
 def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Path) -> list[str]:
     """Write each segment as its own .tflite; a real .tflite is cut, another network is written with
     seeded random weights."""
-    from dataclasses import replace
-
     from perfmodel.formats.tflite.cut import cut, cut_tflite
     from perfmodel.formats.tflite.writer import write_tflite
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,17 +71,26 @@ def command(
         refuse_idle(context, "without --per-layer or --queries", "output")
     check_outputs(output, suffixes=(".csv", ".json"))
     check_outputs(export_model_explorer)
-    answer = _predicted(model, on, kind, batch_size, dim, profile, allow_uncovered)
+    answer = _predicted(
+        model,
+        on,
+        kind=kind,
+        batch_size=batch_size,
+        dims=sizes(dim),
+        profiles=profile or [],
+        allow_uncovered=allow_uncovered,
+    )
     return _show(answer, per_layer, output, export_model_explorer, as_json)
 
 
 def _predicted(
     model: str,
     on: str,
+    *,
     kind: str,
     batch_size: int | None,
-    dim: list[str] | None,
-    profile: list[Path] | None,
+    dims: Mapping[str, int],
+    profiles: Sequence[Path],
     allow_uncovered: bool,
 ) -> Prediction:
     from perfmodel.formats.load import load
@@ -94,10 +104,10 @@ def _predicted(
     if kind not in LATENCY_KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
     answer = predict(
-        load(model, dims=sizes(dim)),
+        load(model, dims=dims),
         on,
         batch_size=batch_size,
-        profiles=profile or [],
+        profiles=profiles,
         allow_uncovered=allow_uncovered,
     )
     if kind != answer.kind:

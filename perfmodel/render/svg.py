@@ -137,31 +137,24 @@ def heat_map(
         y = top + i * ROW
         body.append(text(left - 6, y + 16, clipped(name, 44), "end"))
         for j, value in enumerate(values[i]):
-            body.append(
-                _cell(left + j * cell, y, cell, value, low, high, f"{name}, {columns[j]}", unit)
-            )
+            x = left + j * cell
+            if value is None:
+                body.append(text(x + cell / 2, y + 16, "–", "middle", FAINT))
+                continue
+            share = (math.log(value) - low) / (high - low) if high > low and value > 0 else 0.0
+            tip = f"{name}, {columns[j]}: {format_number(value)} {unit}"
+            body.append(_cell(x, y, cell, value, share, tip))
     return figure(body, width, top + ROW * len(rows) + 8, title)
 
 
-def _cell(
-    x: float,
-    y: float,
-    size: float,
-    value: float | None,
-    low: float,
-    high: float,
-    name: str,
-    unit: str,
-) -> str:
-    if value is None:
-        return text(x + size / 2, y + 16, "–", "middle", FAINT)
-    share = (math.log(value) - low) / (high - low) if high > low and value > 0 else 0.0
+def _cell(x: float, y: float, width: float, value: float, share: float, tip: str) -> str:
+    """A value in its colour, which is its share (0 to 1) of the scale."""
     ink = "#ffffff" if share > 0.55 else INK
     shown = format_number(value) if value < 10_000 else f"{value:.2g}"
     return (
-        f"<g><title>{markup(name)}: {format_number(value)} {unit}</title>"
-        f'<rect x="{x:.1f}" y="{y:.1f}" width="{size - 1:.1f}" height="{ROW - 1}" '
-        f'fill="{shade(share)}"/>{text(x + size / 2, y + 16, shown, "middle", ink)}</g>'
+        f"<g><title>{markup(tip)}</title>"
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width - 1:.1f}" height="{ROW - 1}" '
+        f'fill="{shade(share)}"/>{text(x + width / 2, y + 16, shown, "middle", ink)}</g>'
     )
 
 
@@ -267,7 +260,7 @@ def stacked_bars(
         body.append(text(12, y + 15, name))
         for label, values in rows:
             y += ROW
-            body.append(_stacked(label, values, parts, unit, left, y, scale))
+            body.append(_stacked(label, values, parts, unit, (left, y), scale))
         y += ROW + 8
     return figure(body, WIDTH, y + 8, title)
 
@@ -277,11 +270,11 @@ def _stacked(
     values: Sequence[float],
     parts: Sequence[str],
     unit: str,
-    left: float,
-    y: float,
+    corner: tuple[float, float],
     scale: float,
 ) -> str:
     """One bar of parts, its label before it and the sum behind it."""
+    left, y = corner
     at, drawn = left, [text(left - 6, y + 15, label, "end")]
     for value, part, color in zip(values, parts, PARTS, strict=False):
         drawn.append(

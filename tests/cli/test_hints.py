@@ -90,6 +90,32 @@ def test_errors_and_help_advise_commands_and_options_that_exist() -> None:
     assert wrong == set()
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands_of(page: str) -> list[str]:
+    """Every command of a page: in its blocks, those that do not run too, and in its sentences."""
+    fenced = re.findall(r"```(?:bash|sh)?\n(.*?)```", page, re.S)
+    lines = [line.removeprefix("$ ") for block in fenced for line in block.splitlines()]
+    spans = re.findall(r"`(perfmodel [^`]+)`", re.sub(r"```.*?```", "", page, flags=re.S))
+    found = [line.split(" > ")[0] for line in lines if line.startswith("perfmodel ")]
+    return [*found, *(" ".join(span.split()) for span in spans)]
+
+
+def test_commands_of_a_page_are_found() -> None:
+    page = "Ask `perfmodel\ndevices`.\n```bash\n$ perfmodel a --b > c\nother\n```\n"
+    assert commands_of(page.replace("\ndevices", " devices")) == [
+        "perfmodel a --b",
+        "perfmodel devices",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_a_page_names_commands_and_options_that_exist(page: Path) -> None:
+    wrong = {c: wrong_advice(c) for c in commands_of(page.read_text(encoding="utf-8"))}
+    assert {c: advice for c, advice in wrong.items() if advice} == {}
+
+
 NETWORK_COMMANDS = {
     "predict": "predict odd.param --on snapdragon-888/cpu",
     "inspect": "inspect odd.param",
