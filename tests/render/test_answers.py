@@ -9,7 +9,9 @@ import pytest
 from perfmodel.render import (
     calibration,
     comparison,
+    devices,
     minspec,
+    network,
     plan,
     prediction,
     selection,
@@ -801,3 +803,214 @@ def test_a_page_of_every_answer_is_made() -> None:
         page = as_page(made)
         assert page.startswith("<!doctype html>")
         assert "<svg" in page or made.title.startswith("Calibration")
+
+
+def ai_test(test: str, configuration: str, ms: float | None, far: bool = False) -> dict[str, Any]:
+    return {
+        "test": test,
+        "model": f"model of {test}",
+        "device": "phone",
+        "configuration": configuration,
+        "latency_ms": ms,
+        "per_second": None if ms is None else 1000 / ms,
+        "target": "phone/cpu",
+        "extrapolated": far,
+    }
+
+
+def suite(**more: object) -> dict[str, Any]:
+    def rate(device: str, kind: str, unit: str, per_second: float) -> dict[str, Any]:
+        return {
+            "device": device,
+            "kind": kind,
+            "target": f"{device}/{unit}/lib",
+            "latency_ms": 1000 / per_second,
+            "per_second": per_second,
+        }
+
+    return {
+        "devices": ["phone"],
+        "tests": [
+            ai_test("one", "CPU, float", 20.0, True),
+            ai_test("one", "CPU, int8", None),
+            ai_test("two", "CPU, float", 40.0),
+            ai_test("two", "CPU, int8", 8.0),
+        ],
+        "rates": [
+            rate("phone", "phone", "cpu", 25.0),
+            rate("big", "desktop", "cpu", 400.0),
+            rate("card", "desktop", "gpu", 200.0),
+        ],
+        "published_rates": [["paper's card", 500.0]],
+        "generations": [
+            {
+                "soc": "chip",
+                "year": 2017,
+                "published_ms": 150.0,
+                "target": "phone/cpu",
+                "latency_ms": 120.4,
+                "interval_ms": [100.0, 150.0],
+            },
+            {
+                "soc": "old chip",
+                "year": 2015,
+                "published_ms": 700.0,
+                "target": "",
+                "latency_ms": None,
+                "interval_ms": None,
+            },
+        ],
+        "note": "a note",
+        **more,
+    }
+
+
+def test_the_suite_sets_a_phone_beside_a_desktop() -> None:
+    # 25 of 200 images a second
+    assert comparison.suite_sentence(suite()) == (
+        "phone recognises 25 images/s with Inception V3, 12.5 % of the desktop GPU card"
+    )
+    alone = suite(rates=suite()["rates"][:2])
+    assert comparison.suite_sentence(alone).endswith(
+        "no desktop GPU has a target to compare it with"
+    )
+    nobody = suite(devices=["other"])
+    assert comparison.suite_sentence(nobody) == "no target answers Inception V3"
+
+
+def test_the_suite_has_a_row_a_test_and_a_column_a_configuration() -> None:
+    made = comparison.suite_result(suite())
+    table = tables(made)["phone: ms per inference, steady (* = extrapolated)"]
+    assert table.headers == ["test", "network", "CPU, float", "CPU, int8", "best/s"]
+    assert table.rows == [
+        ["one", "model of one", "20*", "no target", "50"],
+        ["two", "model of two", "40", "8", "125"],
+    ]
+    none = suite(tests=[ai_test("one", "CPU, float", None)])
+    rows = tables(comparison.suite_result(none))
+    assert rows["phone: ms per inference, steady (* = extrapolated)"].rows[0][-1] == "-"
+    rates = tables(made)["Inception V3, images per second"].rows
+    assert rates[0] == ("phone", "phone", "cpu/lib", "40", "25")
+    assert rates[-1] == ("paper's card", "published", "-", "-", "500")
+    generations = tables(made)["Inception V3 over generations of phone processors"].rows
+    assert generations == [
+        ("chip", 2017, "150", "120", "100 to 150", "phone/cpu"),
+        ("old chip", 2015, "700", "no target", "-", "-"),
+    ]
+    drawn = figures(made)["Inception V3, images per second"]
+    order = ["paper's card (published)", "big (desktop)", "card (desktop)", "phone (phone)"]
+    shown = [drawn.index(name.replace("'", "&#x27;")) for name in order]
+    assert shown == sorted(shown)
+    assert "  assumed: a note" in lines(made)
+
+
+def test_an_inspection_has_a_row_an_operator_and_no_zero_for_what_is_not_known() -> None:
+    op = {
+        "name": "conv",
+        "op": "conv2d",
+        "macs": 2_000,
+        "params": 30,
+        "input_bytes": 4_000,
+        "weight_bytes": 120,
+        "output_bytes": 5_000,
+        "output_shapes": [[1, 4, 4, 8], [1, 2]],
+    }
+    odd = {**op, "name": "odd", **dict.fromkeys(network.FIGURES)}
+    data = {
+        "model": "net",
+        "macs": 2_000,
+        "params": 30,
+        "weights_bytes": 120,
+        "peak_activation_bytes": 9_000,
+        "op_count": 2,
+        "batch_size": 3,
+        "inputs": [{"name": "x", "shape": [1, 4], "dtype": "float32"}],
+        "outputs": [{"name": "y", "shape": [1, 2], "dtype": "int8"}],
+        "uncovered_ops": [{"name": "odd", "op": "Mystery"}],
+        "ops": [op, odd],
+    }
+    made = network.inspection_result(data)
+    assert lines(made)[:4] == [
+        "net: 2.00 kMAC, 30 parameters (120 B), activations at peak 9.00 KB, 2 ops, batch 3",
+        "  inputs: x [1, 4] float32",
+        "  outputs: y [1, 2] int8",
+        "  not covered by the cost model: odd (Mystery)",
+    ]
+    [table] = tables(made).values()
+    assert table.rows[0] == (
+        *("conv", "conv2d", "1x4x4x8 1x2", "2.00 k", "30", "4.00 KB", "120 B", "5.00 KB"),
+    )
+    assert table.rows[1][3:] == ("?",) * 5
+
+
+def test_the_zoo_is_a_table_with_defaults() -> None:
+    from perfmodel import zoo
+
+    made = network.models_result([zoo.entry("mobilenet_v2"), zoo.entry("mobilenet_v3_large")])
+    assert lines(made)[0].startswith("2 networks; parameters as ")
+    first, second = tables(made)[""].rows
+    assert first[0] == "mobilenet_v2"
+    assert "width=1.0" in first[3]
+    assert len(second[3]) == 60
+    assert second[3].endswith("...")
+    assert "builder" not in made.data[0]
+
+
+def test_targets_have_their_error_and_source() -> None:
+    from perfmodel.devices.registry import list_targets
+
+    some = list_targets()[:3]
+    made = devices.devices_result(some)
+    assert lines(made)[0] == f"3 targets on {len({t.device for t in some})} devices"
+    row = tables(made)[""].rows[0]
+    assert row[0] == some[0].target
+    assert row[2] == f"{100 * some[0].median_error:.1f} %"
+    assert len(row[5]) <= 60
+
+
+def test_a_calibration_of_this_machine_says_what_it_measured() -> None:
+    data = {
+        "samples": 40,
+        "kernels": 900,
+        "measuring_s": 61.4,
+        "warning": "busy",
+        "profile": "host.json",
+        "journal": "j.jsonl",
+        "lost": {"too short": 2},
+        "targets": [
+            {
+                "target": "host/cpu",
+                "networks": 40,
+                "error_median": 0.021,
+                "error_mean": 0.034,
+                "within_10": 0.955,
+            }
+        ],
+    }
+    shown = lines(calibration.host_calibration_result(data))
+    assert shown[0] == (
+        "40 networks with 900 kernels measured in 61 s; errors are those of networks left out of "
+        "the fit"
+    )
+    assert shown[1] == "warning: busy"
+    assert shown[5].split("  ")[0] == "host/cpu"
+    assert shown[5].endswith("2.1 %       3.4 %         96 %")
+    assert shown[-1] == "not used: 2 (too short)"
+    quiet = calibration.host_calibration_result({**data, "warning": ""})
+    assert "warning" not in as_text(quiet)
+
+
+def test_suggestions_are_numbered_with_what_stays_unknown() -> None:
+    data = {
+        "target": "phone/cpu",
+        "borrowed_from": "kin",
+        "suggestions": [
+            {"name": "a", "reason": "tells most", "remaining_sd": 0.46},
+            {"name": "b", "reason": "and then", "remaining_sd": 0.3},
+        ],
+    }
+    made = calibration.suggestions_result(data)
+    assert lines(made)[0] == (
+        "measure these 2 next on phone/cpu (before them, costs are those of kin)"
+    )
+    assert tables(made)[""].rows == [(1, "a", "tells most", "46 %"), (2, "b", "and then", "30 %")]
