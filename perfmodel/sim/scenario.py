@@ -7,12 +7,13 @@ fills in times of named models and links, `perfmodel.sim.simulation` runs it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from perfmodel.sim.distributions import NOTHING, Distribution
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.schema import Domain, Flag, OneOf, OneOrMore, Quantity, SchemaTable, Text
-from perfmodel.sim.tables import UNITS, DeviceSpec, LinkSpec, ServerSpec
+from perfmodel.sim.tables import LARGEST_BATCH, MOST_PARTS, UNITS, DeviceSpec, LinkSpec, ServerSpec
 
 WORKLOAD_NEEDS: dict[str, tuple[str, ...]] = {
     "periodic": ("period_ms",),
@@ -50,7 +51,7 @@ class TaskWorkload(SchemaTable):
     think_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
     file: Text | None = None
     times_s: tuple[Annotated[float, Domain("s", at_least=0)], ...] | None = None
-    group_size: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    group_size: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     max_in_flight: Annotated[int, Domain(at_least=1, whole=True)] | None = None
     random_phase: Flag = False
 
@@ -60,6 +61,8 @@ class TaskWorkload(SchemaTable):
                 self.refuse(f"a {self.kind} workload needs {name}")
         if self.kind == "trace" and self.file is None and not self.times_s:
             self.refuse("a trace workload needs file or times_s")
+        if any(later < sooner for sooner, later in pairwise(self.times_s or ())):
+            self.refuse("times_s must not go back")
         if self.kind != "trace" and self.requests is None and self.duration_s is None:
             self.refuse("say how long: requests or duration_s")
 
@@ -98,7 +101,7 @@ class OnServer(SchemaTable):
 
     table: ClassVar[str] = "task.on_server"
     compute_ms: Annotated[Distribution, Quantity("ms")] | None = None
-    batch_sizes: tuple[Annotated[float, Domain(above=0)], ...] | None = None
+    batch_sizes: tuple[Annotated[float, Domain(above=0, at_most=LARGEST_BATCH)], ...] | None = None
     batch_ms: tuple[Annotated[float, Domain("ms", above=0)], ...] | None = None
     model: Text | None = None
     target: Text | None = None

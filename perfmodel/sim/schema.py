@@ -88,7 +88,7 @@ class Domain(Declared):
     @property
     def allowed(self) -> str:
         bounds = [
-            f"{sign} {bound:g}"
+            f"{sign} {bound:.12g}"
             for sign, bound in ((">", self.above), (">=", self.at_least), ("<=", self.at_most))
             if bound is not None
         ]
@@ -109,11 +109,11 @@ class Domain(Declared):
         if not abs(value) <= MOST:
             return "finite"
         if self.above is not None and not value > self.above:
-            return f"> {self.above:g}"
+            return f"> {self.above:.12g}"
         if self.at_least is not None and value < self.at_least:
-            return f">= {self.at_least:g}"
+            return f">= {self.at_least:.12g}"
         if self.at_most is not None and value > self.at_most:
-            return f"<= {self.at_most:g}"
+            return f"<= {self.at_most:.12g}"
         return ""
 
 

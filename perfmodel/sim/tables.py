@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from perfmodel.sim.distributions import NOTHING, Distribution
 from perfmodel.sim.schema import Domain, Flag, OneOf, Quantity, SchemaTable, Text
 
 UNITS = ("cpu", "gpu", "npu")
+MOST_PARTS = 1_000_000
+"""Phones, slots or replicas of a scenario at most: each of them takes memory."""
+
+LARGEST_BATCH = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +25,7 @@ class UnitSpec(SchemaTable):
     """
 
     table: ClassVar[str] = "device.unit"
-    slots: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    slots: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     slice_ms: Annotated[float, Domain("ms", above=0)] | None = None
     active_mw: Annotated[float, Domain("mW", at_least=0)] | None = None
 
@@ -82,7 +87,7 @@ class DeviceSpec(SchemaTable):
     """`count` equal phones; `base_mw` is the rest of the phone while a request is in flight."""
 
     table: ClassVar[str] = "device"
-    count: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    count: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     base_mw: Annotated[float, Domain("mW", at_least=0)] | None = None
     battery_mwh: Annotated[float, Domain("mWh", above=0)] | None = None
     cpu: UnitSpec = field(default_factory=UnitSpec)
@@ -139,10 +144,15 @@ class RateSpec(SchemaTable):
     def check(self) -> None:
         if self.kind in ("constant", "lognormal") and self.mbps is None:
             self.refuse(f"a {self.kind} rate needs mbps")
-        if self.kind == "trace" and self.file is None and self.times_s is None:
+        if self.kind == "trace" and self.file is None and not self.times_s:
             self.refuse("a trace rate needs file, or times_s with trace_mbps")
-        if (self.times_s is None) != (self.trace_mbps is None):
-            self.refuse("times_s and trace_mbps go together")
+        times, rates = self.times_s or (), self.trace_mbps or ()
+        if len(times) != len(rates):
+            self.refuse("times_s and trace_mbps go together, with as many entries")
+        if any(later <= sooner for sooner, later in pairwise(times)):
+            self.refuse("times_s must rise")
+        if rates and not max(rates) > 0:
+            self.refuse("trace_mbps is zero throughout, nothing would ever arrive")
         if self.kind == "markov":
             states, dwell = self.states_mbps or (), self.dwell_s or ()
             if len(states) < 2 or len(states) != len(dwell) or not max(states) > 0:
@@ -181,7 +191,7 @@ class Batching(SchemaTable):
     """A batch starts when `max_size` requests wait or the oldest has waited `timeout_ms`."""
 
     table: ClassVar[str] = "server.batching"
-    max_size: Annotated[int, Domain(at_least=1, whole=True)]
+    max_size: Annotated[int, Domain(at_least=1, at_most=LARGEST_BATCH, whole=True)]
     timeout_ms: Annotated[float, Domain("ms", at_least=0)] = 0.0
 
 
@@ -194,8 +204,8 @@ class Autoscale(SchemaTable):
     """
 
     table: ClassVar[str] = "server.autoscale"
-    max_replicas: Annotated[int, Domain(at_least=1, whole=True)]
-    min_replicas: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    max_replicas: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)]
+    min_replicas: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     target_utilization: Annotated[float, Domain(above=0, at_most=1)] = 0.7
     interval_s: Annotated[float, Domain("s", above=0)] = 15.0
     start_s: Annotated[float, Domain("s", at_least=0)] = 30.0
@@ -211,7 +221,7 @@ class ServerSpec(SchemaTable):
     pays `cold_start_ms` on its next batch; with `starts_cold` the first one is cold as well."""
 
     table: ClassVar[str] = "server"
-    replicas: Annotated[int, Domain(at_least=1, whole=True)] = 1
+    replicas: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     discipline: Annotated[str, OneOf(("fifo", "priority"))] = "fifo"
     queue_limit: Annotated[int, Domain(at_least=0, whole=True)] | None = None
     batching: Batching | None = None

@@ -124,6 +124,36 @@ def test_a_refusal_says_where_what_and_what_is_allowed(path: str, value: Any, me
     assert len(str(error.value)) < 400
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("link.uplink", {"kind": "trace", "times_s": [0, 1], "trace_mbps": [1]}, "as many entries"),
+        ("link.uplink", {"kind": "trace", "times_s": [0, 0], "trace_mbps": [1, 1]}, "must rise"),
+        ("link.uplink", {"kind": "trace", "times_s": [0, 1], "trace_mbps": [0, 0]}, "zero through"),
+        ("link.uplink", {"kind": "trace", "times_s": [], "trace_mbps": []}, "needs file, or times"),
+        ("link.uplink", {"kind": "trace", "times_s": [0]}, "as many entries"),
+        ("task.workload", {"kind": "trace", "times_s": [1.0, 0.5]}, "times_s must not go back"),
+        ("task.workload", {"kind": "trace", "times_s": []}, "needs file or times_s"),
+        ("device.count", 1_000_001, "device.count must be <= 1000000, got 1000001"),
+        ("server.replicas", 10**9, "server.replicas must be <= 1000000"),
+        ("device.cpu.slots", 10**9, "device.cpu.slots must be <= 1000000"),
+        ("server.autoscale", {"max_replicas": 10**9}, "server.autoscale.max_replicas must be <="),
+        ("task.workload.group_size", 10**9, "task.workload.group_size must be <= 1000000"),
+        ("task.on_server.batch_sizes", [1, 10**9], "task.on_server.batch_sizes.1 must be <= 65536"),
+        ("server.batching", {"max_size": 65_537}, "server.batching.max_size must be <= 65536"),
+    ],
+)
+def test_what_would_never_end_or_fill_the_memory_is_refused(
+    path: str, value: Any, message: str
+) -> None:
+    tables = offload()
+    if path == "link.uplink":
+        del tables["link"]["uplink_mbps"]
+    with pytest.raises(ScenarioError) as error:
+        cases_of(tables, {path: value})
+    assert message in error.value.message
+
+
 def test_in_an_array_of_several_the_place_has_its_index() -> None:
     tables = offload()
     tables["task"] = [{**tables["task"], "name": "a"}, {**tables["task"], "name": "b"}]
