@@ -47,7 +47,7 @@ class SimulationJob:
             return {**dict.fromkeys(FIGURES), "problem": str(error)}
         latency = case.latency_ms
         return {
-            "case": case.name or case.policy,
+            "case": case.label,
             "mean_ms": latency["mean"],
             "p50_ms": latency["p50"],
             "p95_ms": latency["p95"],

@@ -166,19 +166,20 @@ def test_bounds_that_rise_are_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "a=normal(1, 0.5, 3, 2)",
-        "a=normal(1, 0.5, 3, 3)",
-        "a=normal(1, 0.5, 90, 99)",
-        "a=lognormal(1, 0.5, -2, -1)",
-        "a=normal(1, 0.5, 2)",
-        "a=uniform(1, 2, 3, 4)",
-        "a=uniform(true, 2)",
+        ("a=normal(1, 0.5, 3, 2)", "the bounds do not rise"),
+        ("a=normal(1, 0.5, 3, 3)", "the bounds do not rise"),
+        ("a=normal(1, 0.5, 90, 99)", "only 0 of the law lies between the bounds"),
+        ("a=lognormal(1, 0.5, -2, -1)", "the bounds do not rise"),
+        ("a=normal(1, 0.5, 2)", "needs 2 or 4 numbers"),
+        ("a=uniform(1, 2, 3, 4)", "needs 2 numbers"),
+        ("a=triangular(1, 2)", "needs 3 numbers"),
+        ("a=uniform(true, 2)", "needs 2 numbers"),
     ],
 )
-def test_bounds_that_make_no_sense_are_refused(text: str) -> None:
-    with pytest.raises(ScenarioError):
+def test_bounds_that_make_no_sense_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
         parse_sample(text)
 
 

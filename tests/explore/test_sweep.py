@@ -199,6 +199,7 @@ def test_a_simulated_sweep_meets_theory(scenario: Path) -> None:
     # a request every 10 ms is served at once while the service takes less than that
     answer = whatif(scenario, sets=["task.on_server.compute_ms=1,2,4"])
     assert answer.frame["mean_ms"].tolist() == pytest.approx([1.0, 2.0, 4.0])
+    assert answer.frame["case"].tolist() == ["cloud"] * 3  # a case without a name is its policy
     assert answer.effects[0].rank_correlation == pytest.approx(1.0)
 
 

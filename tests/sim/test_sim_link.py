@@ -219,3 +219,22 @@ def test_arrival_times_that_go_back_are_refused(tmp_path: Path) -> None:
     file.write_text("time_s\n0\n3\n2\n")
     with pytest.raises(ScenarioError, match=r"arrivals\.csv:4: time goes back"):
         read_arrivals(file)
+
+
+def test_a_lost_last_packet_waits_for_two_round_trips_of_this_link() -> None:
+    tables = offload(
+        link__rtt_ms=400.0,
+        link__loss=0.4,
+        link__uplink_mbps=1e6,
+        link__downlink_mbps=1e6,
+        link__sharing="unlimited",
+        task__on_server={"compute_ms": 0.0, "upload_bytes": 1, "download_bytes": 0},
+        task__workload={"kind": "periodic", "period_ms": 1.0, "requests": 50},
+    )
+    frame = simulate(tables, keep_records=True).records
+    # half a round trip; a timeout of 2 x 400 ms where the last packet was lost; what was sent again
+    # takes longer still, since loss limits the rate
+    took = frame.upload_ms.round(-1).value_counts()
+    assert took[200.0] > 5
+    assert took[1000.0] > 5
+    assert not ((frame.upload_ms > 210) & (frame.upload_ms < 400)).any()
