@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from operator import attrgetter
 
 import numpy as np
 
+from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.registry import Resolved
 from perfmodel.devices.unsupported import Fallback, fallback_of
-from perfmodel.kernels.kernel import Kernel, KernelTable
+from perfmodel.kernels.kernel import NETWORK_COLUMN, Kernel, KernelTable
 from perfmodel.workload import BYTES_OF_PRECISION, Workload
 
 _shape_of = attrgetter(*(f.name for f in fields(Kernel) if f.name not in ("name", "fused")))
@@ -31,6 +34,31 @@ class NetworkBatch:
 
     def __len__(self) -> int:
         return len(self.works)
+
+    @cached_property
+    def largest_batch(self) -> int:
+        """The largest batch size of the networks."""
+        return max((w.graph.batch_size for w in self.works), default=1)
+
+    @cached_property
+    def by_batch_size(self) -> tuple[tuple[int, NetworkBatch], ...]:
+        """The networks of each batch size, as batches of their own."""
+        sizes = dict.fromkeys(w.graph.batch_size for w in self.works)
+        return tuple(
+            (size, network_batch([w for w in self.works if w.graph.batch_size == size]))
+            for size in sizes
+        )
+
+    @cached_property
+    def row_by_batch_size(self) -> np.ndarray:
+        """`row`, where the tables of `by_batch_size` stand one after the other."""
+        row = np.empty(len(self.row), dtype=np.int64)
+        size_of = np.array([w.graph.batch_size for w in self.works])[self.network]
+        start = 0
+        for size, same in self.by_batch_size:
+            row[size_of == size] = same.row + start
+            start += len(same.table)
+        return row
 
 
 def network_batch(works: Sequence[Workload]) -> NetworkBatch:
@@ -81,11 +109,17 @@ def kernel_times(batch: NetworkBatch, resolved: Resolved) -> KernelTimes:
     """
     predictor, target = resolved.target.predictor, resolved.target.target
     fallback = fallback_of([(w.graph, w.kernels) for w in batch.works], resolved)
-    tables, row = [batch.table], batch.row
+    tables, row, sizes = [batch.table], batch.row, [1]
     if fallback is not None or predictor.needs_whole_network:
         # the same kernel differs from network to network
         tables, row = [w.table for w in batch.works], np.arange(len(batch.row))
-    parts = np.concatenate([predictor.parts_ms(t) for t in tables])
+        sizes = [w.graph.batch_size for w in batch.works]
+    elif not predictor.grows_with_batch and batch.largest_batch > 1:
+        tables = [same.table for _, same in batch.by_batch_size]
+        row, sizes = batch.row_by_batch_size, [size for size, _ in batch.by_batch_size]
+    parts = np.concatenate(
+        [_parts_ms(t, size, predictor) for t, size in zip(tables, sizes, strict=True)]
+    )
     novelty = np.concatenate([predictor.novelty(t) for t in tables])
     if fallback is not None:
         there = fallback.parts_ms(tables)
@@ -98,6 +132,48 @@ def kernel_times(batch: NetworkBatch, resolved: Resolved) -> KernelTimes:
         row=row,
         fallback=fallback,
     )
+
+
+def _parts_ms(table: KernelTable, size: int, predictor: Predictor) -> np.ndarray:
+    """`parts_ms` of kernels at a batch size, none of which takes less than at a smaller one.
+
+    Where the predictor does not see to that, each kernel is priced at batches 1, 2, 4, ... and
+    takes the longest of those up to its own; between two of them it lies on the line that joins
+    their times.
+    """
+    parts: np.ndarray = predictor.parts_ms(table)
+    if size == 1 or predictor.grows_with_batch:
+        return parts
+    below = 2 ** int(math.log2(size))
+    sizes = [2**i for i in range(int(math.log2(below)) + 1)]
+    sizes += [] if below == size else [2 * below]
+    times = np.array([predictor.parts_ms(at_batch(table, size, s)).sum(axis=1) for s in sizes])
+    longest = np.maximum.accumulate(times)
+    wanted = longest[-1]
+    if below != size:
+        wanted = longest[-2] + (longest[-1] - longest[-2]) * (size / below - 1)
+    total = parts.sum(axis=1)
+    return parts * np.where(total > 0, wanted / np.where(total > 0, total, 1.0), 1.0)[:, None]
+
+
+def at_batch(table: KernelTable, old: int, new: int) -> KernelTable:
+    """The kernels of a network at batch size `old` as they are at `new`, by rows and elements.
+
+    Weights stay. A fully connected layer holds the batch in its rows, a convolution in its batch
+    and its rows, everything else in its batch; what holds it nowhere (a table of positions) stays.
+    """
+    dense = table["op"] == "fully_connected"
+    follows = np.where(dense, table["m"], table["batch"]) % old == 0
+    ratio = np.where(follows, new / old, 1.0)
+    number = dict(table.number)
+    for name in ("elements", "macs", "input_elements", "output_elements"):
+        number[name] = number[name] * ratio
+    number["batch"] = np.where(dense, number["batch"], number["batch"] * ratio)
+    in_rows = dense | np.isin(table["op"].astype(str), ("conv2d", "transpose_conv2d"))
+    number["m"] = np.where(in_rows, number["m"] * ratio, number["m"])
+    held = number["weight_elements"].sum() + number["output_elements"].sum()
+    number[NETWORK_COLUMN] = np.full(len(table), held)
+    return KernelTable(table.text, number)
 
 
 def slow_storage(batch: NetworkBatch, times: KernelTimes, resolved: Resolved) -> np.ndarray | None:

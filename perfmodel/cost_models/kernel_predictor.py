@@ -109,6 +109,11 @@ class KernelPredictor:
         """Whether the caches of the machine are shared by all that a network holds."""
         return self.machine.whole
 
+    @property
+    def grows_with_batch(self) -> bool:
+        """Its physics does; trees may jump either way from one batch to the next."""
+        return not self.forests
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         work = work_of(kernels, self.machine)

@@ -89,6 +89,10 @@ class Predictor(Protocol):
         `latency_us` has shape (kernels,); raises `MeasurementError` for times that cannot be.
         """
 
+    @property
+    def grows_with_batch(self) -> bool:
+        """Whether by its form a kernel never takes less at a larger batch."""
+
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
 

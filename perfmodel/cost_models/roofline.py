@@ -62,6 +62,11 @@ class RooflinePredictor:
         return False
 
     @property
+    def grows_with_batch(self) -> bool:
+        """More rows are more waves or the same, and more bytes."""
+        return True
+
+    @property
     def times_single_kernels(self) -> bool:
         """Nothing was measured."""
         return False

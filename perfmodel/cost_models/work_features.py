@@ -297,3 +297,20 @@ def feature_matrix(table: KernelTable, precision: str = "fp32") -> np.ndarray:
     """
     columns = Columns(table, precision)
     return np.column_stack([f.amount(columns) for f in FEATURES])
+
+
+def several_rows(table: KernelTable) -> np.ndarray:
+    """Which kernels multiply several vectors by weights that a single one would stream."""
+    one_pixel = (table["kernel_class"] == "conv1x1") & (table["hout"] * table["wout"] <= 1)
+    streams = (table["kernel_class"] == "fully_connected") | one_pixel
+    return np.asarray(streams & (table["m"] > 1), dtype=bool)
+
+
+def one_row(table: KernelTable, precision: str = "fp32") -> np.ndarray:
+    """`feature_matrix` of the kernels of `several_rows` for a single vector; zero for others."""
+    rows = several_rows(table)
+    amounts = np.zeros((len(table), len(FEATURES)))
+    weight_bytes = table["weight_elements"] * PRECISION_BYTES.get(precision, 4.0)
+    amounts[:, FEATURE_NAMES.index("matrix_vector")] = np.where(rows, weight_bytes, 0.0)
+    amounts[:, FEATURE_NAMES.index("dense_starts")] = np.where(rows, MACS_PER_KERNEL, 0.0)
+    return amounts

@@ -12,7 +12,13 @@ from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts, no_network_terms
-from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS, feature_matrix
+from perfmodel.cost_models.work_features import (
+    FEATURE_NAMES,
+    FEATURE_PARTS,
+    feature_matrix,
+    one_row,
+    several_rows,
+)
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.operators import PRECISION_BYTES
@@ -100,6 +106,11 @@ class EfficiencyPredictor:
         return False
 
     @property
+    def grows_with_batch(self) -> bool:
+        """Every amount of work does, and several rows take at least what one takes."""
+        return True
+
+    @property
     def times_single_kernels(self) -> bool:
         """Its costs come from whole networks."""
         return False
@@ -142,8 +153,15 @@ class EfficiencyPredictor:
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
-        spent = work_matrix(kernels, self.precision) * np.exp(self.log_cost)
+        cost = np.exp(self.log_cost)
+        spent = work_matrix(kernels, self.precision) * cost
         parts: np.ndarray = spent @ _PART_MATRIX
+        rows = kernels.once("several_rows", lambda: several_rows(kernels))
+        if rows.any():
+            # fitted networks seldom had more than one row, which reads the same weights
+            one = one_row(kernels, self.precision) / WORK_UNIT * cost @ _PART_MATRIX
+            less = rows & (parts.sum(axis=1) < one.sum(axis=1))
+            parts[less] = one[less]
         return parts
 
     def latency_ms(self, kernels: KernelTable) -> float:
