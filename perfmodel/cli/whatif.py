@@ -114,15 +114,15 @@ class Meter:
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
-        self._told = 0.0
+        self._tenths = 0
         self._shown = False
 
     def __call__(self, done: int, total: int, elapsed_s: float) -> None:
         """Show progress; nothing in the first second."""
-        share = done / total
-        if elapsed_s < QUIET_S or (not self._terminal and share < self._told + 0.1):
+        share, tenths = done / total, 10 * done // total
+        if elapsed_s < QUIET_S or (not self._terminal and tenths <= self._tenths):
             return
-        self._told, self._shown = share, True
+        self._tenths, self._shown = tenths, True
         left = elapsed_s / share * (1 - share)
         line = f"{done} of {total} points, {percent(share)}, about {left:.0f} s left"
         print(f"\r{line:<70}" if self._terminal else line, end="", file=sys.stderr, flush=True)
