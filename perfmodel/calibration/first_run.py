@@ -45,19 +45,19 @@ def fit_load(runs: Sequence[FirstRun], setup: RunConfig) -> LoadFact | None:
     factor, late = (float(v) for v in run)
     cold = all(r.cold for r in runs)
     return LoadFact(
-        "cpu",
-        framework_of(setup),
-        fixed,
-        1.0 / max(per_byte, 1e-12),
-        f"{'cold' if cold else 'warm'} page cache, measured on this machine",
-        kernel,
-        factor,
-        setup.precision,
-        len(runs),
-        float(np.median(off)),
-        window,
-        pointer,
-        ahead + late,
+        unit="cpu",
+        framework=framework_of(setup),
+        fixed_ms=fixed,
+        bytes_per_ms=1.0 / max(per_byte, 1e-12),
+        source=f"{'cold' if cold else 'warm'} page cache, measured on this machine",
+        kernel_ms=kernel,
+        first_inference=factor,
+        precision=setup.precision,
+        measurements=len(runs),
+        median_error=float(np.median(off)),
+        window_ms_per_mb=window,
+        pointer_ms_per_mb=pointer,
+        unpacked_ms_per_mb=ahead + late,
     )
 
 

@@ -65,7 +65,7 @@ EXPLORE = 0.25
 """Share of networks taken as drawn, whatever the plan says."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HostCalibration:
     """A profile and what it rests on; `lost` counts networks that could not be used, by reason."""
 
@@ -116,15 +116,15 @@ def calibrate_host(
     profile = _profile(device, fitted, samples, usual, machine)
     known = {str(s): planner.unknown(_measured(entries, s, candidates)) for s in setups}
     return HostCalibration(
-        profile,
-        fitted,
-        len(samples),
-        sum(len(s.table) for s in samples),
-        sum(float(e.get("spent_s", 0)) for e in entries.values()),
-        known,
-        lost,
-        machine,
-        _warning(samples, lost.get(MOVED, 0)),
+        profile=profile,
+        fitted=fitted,
+        samples=len(samples),
+        kernels=sum(len(s.table) for s in samples),
+        spent_s=sum(float(e.get("spent_s", 0)) for e in entries.values()),
+        unknown=known,
+        lost=lost,
+        machine=machine,
+        warning=_warning(samples, lost.get(MOVED, 0)),
     )
 
 

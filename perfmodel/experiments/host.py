@@ -52,7 +52,7 @@ class KernelError:
     measured_us: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HostValidation:
     """Everything the comparison found; `repeat` is the median disagreement of second runs.
 
@@ -247,17 +247,17 @@ def _compare(
         if k.endswith(REPEATS) and "sets" in entries[k] and "sets" in entries[_base(k)]
     ]
     return HostValidation(
-        tuple(cases),
-        frozenset(p.model for p in predicted if p.path is not None),
-        tuple(first),
-        tuple(kernels),
-        float(np.median(again)) if again else None,
-        len(again),
-        left_out,
-        machine,
-        instability_warning(results),
-        spent_s,
-        {str(setup): change for setup, change in drift.items()},
+        cases=tuple(cases),
+        files=frozenset(p.model for p in predicted if p.path is not None),
+        first=tuple(first),
+        kernels=tuple(kernels),
+        repeat=float(np.median(again)) if again else None,
+        repeats=len(again),
+        left_out=left_out,
+        machine=machine,
+        warning=instability_warning(results),
+        spent_s=spent_s,
+        drift={str(setup): change for setup, change in drift.items()},
     )
 
 

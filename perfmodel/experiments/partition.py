@@ -114,7 +114,13 @@ def run_partition(
                 try:
                     networks.append(
                         _network(
-                            book, bench, model, host, (handover, invoke_ms), share_s, most_cuts
+                            book=book,
+                            bench=bench,
+                            model=model,
+                            host=host,
+                            handover=(handover, invoke_ms),
+                            allowance_s=share_s,
+                            most_cuts=most_cuts,
                         )
                     )
                 except PerfmodelError as error:
@@ -124,7 +130,15 @@ def run_partition(
                 _run(book, bench, network, lambda what: bar.show(time.monotonic() - began, what))
         entries = dict(book.entries)
         machine = bench.runner.describe()
-    return _compare(networks, entries, host, handover, machine, left_out, time.monotonic() - began)
+    return _compare(
+        networks=networks,
+        entries=entries,
+        host=host,
+        handover=handover,
+        machine=machine,
+        left_out=left_out,
+        spent_s=time.monotonic() - began,
+    )
 
 
 def _handover(book: Journal, folder: Path) -> tuple[Transfer, float]:
@@ -323,8 +337,15 @@ def _compare(
     )
     warning = instability_warning(results)
     return PartitionValidation(
-        *(tuple(cases), tuple(plans), tuple(outcomes), source, handover, machine),
-        *(warning, dict(left_out), spent_s),
+        cases=tuple(cases),
+        plans=tuple(plans),
+        networks=tuple(outcomes),
+        source=source,
+        handover=handover,
+        machine=machine,
+        warning=warning,
+        left_out=dict(left_out),
+        spent_s=spent_s,
     )
 
 
@@ -347,14 +368,14 @@ def _outcome(
         first, second = (result_from_entry(k, entries[k]).ratio for k in again)
         ratio = first / second
     return NetworkOutcome(
-        network.model,
-        len(network.layers),
-        len(single),
-        float(np.mean([abs(c.error) for c in single.values()])),
-        mine["whole"].error if "whole" in mine else float("nan"),
-        chosen,
-        best,
-        ratio,
-        network.curve,
-        {network.plans[name][0]: case.measured_ms for name, case in single.items()},
+        model=network.model,
+        layers=len(network.layers),
+        cuts=len(single),
+        mape=float(np.mean([abs(c.error) for c in single.values()])),
+        whole_error=mine["whole"].error if "whole" in mine else float("nan"),
+        chosen=chosen,
+        best=best,
+        chosen_over_best=ratio,
+        curve=network.curve,
+        measured_ms={network.plans[name][0]: case.measured_ms for name, case in single.items()},
     )

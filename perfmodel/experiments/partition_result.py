@@ -14,7 +14,7 @@ from perfmodel.plans.units import Transfer
 from perfmodel.runners.runner import Machine, machine_to_dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkOutcome:
     """What a network's sweep found.
 
@@ -34,7 +34,7 @@ class NetworkOutcome:
     measured_ms: Mapping[int, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PartitionValidation:
     """Every plan predicted and measured; `source` says where the layer times came from."""
 

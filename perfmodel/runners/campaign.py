@@ -244,13 +244,13 @@ def _set_from_dict(data: Mapping[str, Any]) -> SetResult:
     raw = data["raw"]
     return SetResult(
         RawRuns(
-            tuple(raw["warmup_ms"]),
-            tuple(raw["runs_ms"]),
-            raw["started_s"],
-            raw["load_ms"],
-            raw["first_ms"],
-            {k: tuple(v) for k, v in raw["per_op_us"].items()},
-            tuple(raw.get("cpu_ms", ())),
+            warmup_ms=tuple(raw["warmup_ms"]),
+            runs_ms=tuple(raw["runs_ms"]),
+            started_s=raw["started_s"],
+            load_ms=raw["load_ms"],
+            first_ms=raw["first_ms"],
+            per_op_us={k: tuple(v) for k, v in raw["per_op_us"].items()},
+            cpu_ms=tuple(raw.get("cpu_ms", ())),
         ),
         tuple(data["reference_before_ms"]),
         tuple(data["reference_after_ms"]),

@@ -51,7 +51,7 @@ class FirstRun:
         return self.load_ms + self.inference_ms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One network measured in one setup; `kernel_us` has shape (kernels,).
 
@@ -135,14 +135,14 @@ def sample(
         raise RunnerError(f"{key}: the runtime gave no times of operators")
     table = KernelTable.from_kernels(kernels)
     return Sample(
-        key,
-        setup,
-        table,
-        np.maximum(times, SHORTEST_US),
-        whole_ms(result, usual_ms),
-        len(per_op) or len(pieces),
-        first_run(table, setup, result, entry, usual_ms),
-        bool(still_sets(result, usual_ms)),
+        key=key,
+        setup=setup,
+        table=table,
+        kernel_us=np.maximum(times, SHORTEST_US),
+        whole_ms=whole_ms(result, usual_ms),
+        operators=len(per_op) or len(pieces),
+        first=first_run(table, setup, result, entry, usual_ms),
+        stable=bool(still_sets(result, usual_ms)),
     )
 
 

@@ -98,13 +98,13 @@ class PreparedTflite:
         cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
         per_op = self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
         result = RawRuns(
-            warm,
-            tuple(wall for wall, _ in timed),
-            started_s,
-            self.load_ms,
-            self.first_ms,
-            per_op,
-            cpu,
+            warmup_ms=warm,
+            runs_ms=tuple(wall for wall, _ in timed),
+            started_s=started_s,
+            load_ms=self.load_ms,
+            first_ms=self.first_ms,
+            per_op_us=per_op,
+            cpu_ms=cpu,
         )
         self.load_ms = self.first_ms = None
         return result

@@ -55,7 +55,18 @@ def samples(count: int, noise: float = 0.0, fixed_ms: float = 0.1) -> list[Sampl
         load += 0.7 * work.window_bytes / 1e6 + 0.15 * work.pointer_bytes / 1e6
         first = FirstRun(load, 1.3 * whole, whole, work, True)
         key = f"fp32/t1/{graph.name}"
-        found.append(Sample(key, SETUP, table, us, whole, len(table), first, True))
+        found.append(
+            Sample(
+                key=key,
+                setup=SETUP,
+                table=table,
+                kernel_us=us,
+                whole_ms=whole,
+                operators=len(table),
+                first=first,
+                stable=True,
+            )
+        )
     return found
 
 

@@ -277,7 +277,15 @@ class FakeGpu(HostDevice):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.facts = GpuFacts(
-            "NVIDIA Paper 9000", (9, 0), 2, 65536, 1 << 32, 10**6, 10**6, 64, 13000
+            name="NVIDIA Paper 9000",
+            compute_capability=(9, 0),
+            multiprocessors=2,
+            l2_bytes=65536,
+            memory_bytes=1 << 32,
+            clock_khz=10**6,
+            memory_clock_khz=10**6,
+            memory_bus_bits=64,
+            driver_cuda=13000,
         )
         self.stream_handle = 0
 

@@ -53,16 +53,16 @@ def conv(
     ):
         out.append((s + sum(pads) - d * (k - 1) - 1) // st + 1)
     return GpuStep(
-        "conv",
-        "conv2d",
-        ("x",),
-        "y",
-        ((batch, *size, cin),),
-        (batch, *out, cout),
-        window,
-        groups,
-        activation,
-        "z" if residual else "",
+        name="conv",
+        op="conv2d",
+        inputs=("x",),
+        output="y",
+        input_shapes=((batch, *size, cin),),
+        output_shape=(batch, *out, cout),
+        window=window,
+        groups=groups,
+        activation=activation,
+        residual="z" if residual else "",
     )
 
 

@@ -33,7 +33,15 @@ from validation.cuda import data_sheet as gpu_roofline
 from validation.cuda import tables as cuda_study
 from validation.cuda.data_sheet import Assumptions, gpu_spec, step_seconds
 
-IDEAL = Assumptions(1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 1)
+IDEAL = Assumptions(
+    fp32_share=1.0,
+    tensor_share=1.0,
+    memory_share=1.0,
+    winograd=1.0,
+    vanilla_share=0.1,
+    kernel_s=0.0,
+    most_split=1,
+)
 TEN_SM = GpuSpec(
     name="paper",
     vendor="paper",

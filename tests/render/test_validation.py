@@ -35,17 +35,17 @@ def validation() -> HostValidation:
         KernelError("two<script>", TARGET, "conv_b", "conv1x1", 21000.0, 19000.0),
     )
     return HostValidation(
-        cases,
-        frozenset({"file"}),
-        (cases[0],),
-        kernels,
-        0.01,
-        2,
-        {"x": "the budget was spent"},
-        Machine("tflite", {"cpu": "a <b> CPU"}),
-        "",
-        12.0,
-        {"fp32/t1": 1.03},
+        cases=cases,
+        files=frozenset({"file"}),
+        first=(cases[0],),
+        kernels=kernels,
+        repeat=0.01,
+        repeats=2,
+        left_out={"x": "the budget was spent"},
+        machine=Machine("tflite", {"cpu": "a <b> CPU"}),
+        warning="",
+        spent_s=12.0,
+        drift={"fp32/t1": 1.03},
     )
 
 

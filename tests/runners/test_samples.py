@@ -50,9 +50,25 @@ def test_sets_around_which_the_reference_moved_are_left_out() -> None:
 
 
 def test_an_interrupted_set_is_told_by_its_processor_time() -> None:
-    raw = RawRuns((), (20.0, 22.0, 21.0), 0.0, 1.0, 2.0, {}, (10.0, 10.0, 10.2))
+    raw = RawRuns(
+        warmup_ms=(),
+        runs_ms=(20.0, 22.0, 21.0),
+        started_s=0.0,
+        load_ms=1.0,
+        first_ms=2.0,
+        per_op_us={},
+        cpu_ms=(10.0, 10.0, 10.2),
+    )
     assert SetResult(raw, (1.0,), (1.0,)).median_ms == 10.0
-    calm = RawRuns((), (10.1, 10.3, 10.2), 0.0, 1.0, 2.0, {}, (10.0, 10.1, 10.0))
+    calm = RawRuns(
+        warmup_ms=(),
+        runs_ms=(10.1, 10.3, 10.2),
+        started_s=0.0,
+        load_ms=1.0,
+        first_ms=2.0,
+        per_op_us={},
+        cpu_ms=(10.0, 10.1, 10.0),
+    )
     assert SetResult(calm, (1.0,), (1.0,)).median_ms == 10.2
 
 

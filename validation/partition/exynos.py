@@ -184,7 +184,7 @@ def plan_ms(layers: LayerGraph, unit: Unit, places: Sequence[Sequence[int]]) -> 
     return np.array([sum(costs[a, b] for a, b in pairwise((0, *c, len(layers)))) for c in places])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CutStudy:
     """The fitted and the predicted table. Errors are relative means, `fitted` says on which rows
     the parameters were learned."""

@@ -43,7 +43,7 @@ class Rows:
     reformat_us: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BlockSplit:
     """One split, predicted and measured, in ms; `split_layer` is the first on the DLA."""
 
@@ -100,15 +100,15 @@ def read_rows(data: Path) -> Rows:
         first = block["layer"].strip("{}").split("..")[0].split("/")[0]
         starts.append(next(i for i, n in enumerate(names) if n.startswith(f"{first}/")))
     return Rows(
-        np.array([float(r["latency_us"]) for r in gpu]),
-        np.array([work_of_row(r) for r in gpu]),
-        names.index("prob"),
-        tuple(starts),
-        np.array([float(r["latency_us"]) for r in blocks]),
-        np.array(
+        gpu_us=np.array([float(r["latency_us"]) for r in gpu]),
+        work=np.array([work_of_row(r) for r in gpu]),
+        softmax=names.index("prob"),
+        start=tuple(starts),
+        block_us=np.array([float(r["latency_us"]) for r in blocks]),
+        boundary_bytes=np.array(
             [FP16_BYTES * float(r["cin"]) * float(r["hin"]) * float(r["win"]) for r in blocks]
         )[: len(reformats)],
-        np.array([float(r["latency_us"]) for r in reformats]),
+        reformat_us=np.array([float(r["latency_us"]) for r in reformats]),
     )
 
 

@@ -41,7 +41,7 @@ _FAMILIES = {
 """MNN runs the classifier as a 1x1 convolution and the mean as a pooling."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CoExecution:
     """The best plan of a network on a phone beside either unit alone (None: cannot be compared)."""
 
@@ -117,7 +117,15 @@ def co_execution(data: Path) -> list[CoExecution]:
                     continue
             threads = min(by_threads, key=lambda t: float(by_threads[t].sum()))
             found.append(
-                _study(model, str(device), layers, by_threads[threads], threads, gpu, fits)
+                _study(
+                    model=model,
+                    device=str(device),
+                    layers=layers,
+                    cpu_ms=by_threads[threads],
+                    threads=threads,
+                    gpu_ms=gpu,
+                    fits=fits,
+                )
             )
     return found
 
@@ -151,7 +159,16 @@ def _study(
     )
     whole = plan.unpartitioned_ms
     free = float(np.minimum(cpu_ms, gpu_ms).sum())
-    return CoExecution(model, device, float(cpu_ms.sum()), threads, whole, plan, off, free)
+    return CoExecution(
+        model=model,
+        device=device,
+        cpu_ms=float(cpu_ms.sum()),
+        threads=threads,
+        gpu_ms=whole,
+        plan=plan,
+        off_gpu=off,
+        free_ms=free,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -262,7 +262,15 @@ class CudnnBackend:
         addresses = (o.inputs[0], o.weights[0], o.output)
         after = run_launches(
             self._device,
-            epilogue(step, o.output, 0, o.weights[1], o.residual, o.output, self._variant),
+            epilogue(
+                step=step,
+                x=o.output,
+                scale=0,
+                shift=o.weights[1],
+                residual=o.residual,
+                output=o.output,
+                variant=self._variant,
+            ),
         )
 
         def work() -> None:
@@ -278,12 +286,12 @@ class CudnnBackend:
         relu = step.activation == "relu"
         found = self._lt.linear(
             step.matrix,
-            self._variant.half,
-            self.mode.precision == "tf32",
-            relu,
-            o.weights[1],
-            bool(o.residual),
-            self._workspace_bytes,
+            half=self._variant.half,
+            tf32=self.mode.precision == "tf32",
+            relu=relu,
+            bias=o.weights[1],
+            residual=bool(o.residual),
+            workspace_bytes=self._workspace_bytes,
         )
         after: Work | None = None
         if step.activation not in ("none", "relu"):

@@ -245,7 +245,15 @@ def _mean(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...
 
 def _add(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
     if len(o.inputs) == 1:
-        return epilogue(step, o.inputs[0], 0, o.weights[0], 0, o.output, variant)
+        return epilogue(
+            step=step,
+            x=o.inputs[0],
+            scale=0,
+            shift=o.weights[0],
+            residual=0,
+            output=o.output,
+            variant=variant,
+        )
     elements = math.prod(step.output_shape)
     v = variant.vector if elements % variant.vector == 0 else 1
     arguments = (*o.inputs, o.output, elements // v, ACTIVATION_CODES[step.activation])
@@ -267,11 +275,27 @@ def inner_elements(shape: Shape, variant: KernelBuild) -> int:
 
 
 def _scale_shift(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
-    return epilogue(step, o.inputs[0], o.weights[0], o.weights[1], 0, o.output, variant)
+    return epilogue(
+        step=step,
+        x=o.inputs[0],
+        scale=o.weights[0],
+        shift=o.weights[1],
+        residual=0,
+        output=o.output,
+        variant=variant,
+    )
 
 
 def _mul(step: GpuStep, o: Operands, variant: KernelBuild) -> tuple[Launch, ...]:
-    return epilogue(step, o.inputs[0], o.weights[0], 0, 0, o.output, variant)
+    return epilogue(
+        step=step,
+        x=o.inputs[0],
+        scale=o.weights[0],
+        shift=0,
+        residual=0,
+        output=o.output,
+        variant=variant,
+    )
 
 
 def epilogue(

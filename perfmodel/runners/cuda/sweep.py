@@ -126,7 +126,14 @@ def _conv(
     residual = stride == 1 and rng.random() < 0.2
     activation = str(rng.choice(["none", "relu", "relu6"], p=[0.3, 0.5, 0.2]))
     return conv_step(
-        _batch(rng), cin, (side, side), cout, _same(kernel, stride), 1, activation, residual
+        batch=_batch(rng),
+        cin=cin,
+        side=(side, side),
+        cout=cout,
+        window=_same(kernel, stride),
+        groups=1,
+        activation=activation,
+        residual=residual,
     )
 
 
@@ -140,13 +147,13 @@ def _conv_first(rng: Draw) -> GpuStep:
     stride = {3: int(rng.choice([1, 2])), 5: 2, 7: 2, 11: 4}[k]
     side = _between(rng, 96, 320)
     return conv_step(
-        _batch(rng),
-        3,
-        (side, side),
-        _channels(rng, 16, 96),
-        _same((k, k), stride),
-        1,
-        str(rng.choice(["relu", "relu6"])),
+        batch=_batch(rng),
+        cin=3,
+        side=(side, side),
+        cout=_channels(rng, 16, 96),
+        window=_same((k, k), stride),
+        groups=1,
+        activation=str(rng.choice(["relu", "relu6"])),
     )
 
 
@@ -155,14 +162,30 @@ def _conv_grouped(rng: Draw) -> GpuStep:
     k = int(rng.choice([1, 3, 5]))
     cin, cout = (groups * max(4, _channels(rng, 64, 512) // groups) for _ in range(2))
     side = _side(rng, 7, 60)
-    return conv_step(_batch(rng), cin, (side, side), cout, _same((k, k), 1), groups, "relu")
+    return conv_step(
+        batch=_batch(rng),
+        cin=cin,
+        side=(side, side),
+        cout=cout,
+        window=_same((k, k), 1),
+        groups=groups,
+        activation="relu",
+    )
 
 
 def _conv_depthwise(rng: Draw) -> GpuStep:
     c, k = _channels(rng, 16, 1400), int(rng.choice([3, 3, 3, 5]))
     side, stride = _side(rng, 7, 130), int(rng.choice([1, 1, 2]))
     activation = str(rng.choice(["relu", "relu6", "relu6"]))
-    return conv_step(_batch(rng), c, (side, side), c, _same((k, k), stride), c, activation)
+    return conv_step(
+        batch=_batch(rng),
+        cin=c,
+        side=(side, side),
+        cout=c,
+        window=_same((k, k), stride),
+        groups=c,
+        activation=activation,
+    )
 
 
 def _unary(op: str, shape: Shape, out: Shape | None = None, **fields: object) -> GpuStep:
