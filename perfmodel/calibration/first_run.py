@@ -20,7 +20,9 @@ from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.samples import FirstRun
 
 MIN_RUNS = 8
+"""First runs needed for eight costs."""
 MB = 1e6
+"""Bytes of a megabyte, the unit of costs by size."""
 
 
 def framework_of(setup: RunConfig) -> str:

@@ -31,20 +31,29 @@ from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.samples import Sample
 
 FOLDS = 4
+"""A fit of three quarters of the networks stands for that of all; more folds cost time."""
 MIN_NETWORKS = 8
 """Networks a target needs before anything is fitted to it."""
 SMALLEST_SLOPE = 0.05
-"""What is outside the fitted range is never as sure as what is inside."""
+"""Least growth of an error with novelty, by judgement: what is outside the fitted range is never as
+sure as what is inside, whatever the few large networks say."""
 L2_BYTES = 1e6
+"""A core's own cache, in round numbers (0.5 to 2 MB in CPUs since 2017): only where a kernel's
+bytes leave it, and the trees correct that by the times."""
 BLOCKS = (1, 4, 8, 16, 32, 64)
+"""Output channels that a library may compute at once: vectors of 4 to 16, times 1 to 4 of them."""
 NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 4) for i in range(2, 25)))
+"""Sizes of a last cache that are tried: none, then 1.4 to 64 MiB in steps of a quarter octave."""
 PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
 BUSY_MACS = 2e6
-"""Products of fewer MACs tell more of what starting them costs (a tenth for depthwise ones)."""
+"""Smaller products take too much of their time to start to show a library's blocks: 2 MMAC take
+about 50 us on one core. Depthwise ones, which are slower by MAC, count from a tenth of it."""
 OWN_SPEEDS = Shrinkage(target_term=1.0, target_family=0.6, target_cell=0.5, strength=4000.0)
-"""Hundreds of networks tell a target's speeds: little is borrowed from the other targets."""
+"""A host measures hundreds of networks a target, enough for speeds of its own: little is borrowed
+from the other targets (kernel_model's own settings are for phones with tens of kernels)."""
 WHOLE_LIMIT = 0.5
-"""A network's kernels are stretched to its whole time by at most this share."""
+"""Kernel times come from a profiled run and are scaled so that they add up to the timed one. By
+more than this share they are not: then one of the two runs was disturbed."""
 
 
 @dataclass(frozen=True)

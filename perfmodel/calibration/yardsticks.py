@@ -21,9 +21,12 @@ from perfmodel.runners.random_nets import is_random, random_named
 from perfmodel.runners.samples import Sample, whole_ms
 
 COUNT = 12
+"""Yardsticks of a setup: a median of twelve networks that each repeat within about 2 % (the second
+runs of validation/results/host/validation.json) is good to about 1 %."""
 LEAST = 3
-"""Fewer yardsticks than this tell nothing."""
+"""A median of fewer is a single network's luck."""
 RANGE_MS = (1.0, 30.0)
+"""Long enough to be timed well, short enough to be timed often."""
 _PREFIX = "yardstick_"
 _FACT = re.compile(_PREFIX + r"([a-z0-9]+)_(t[0-9]+)_(\w+)_ms")
 

@@ -36,6 +36,7 @@ from perfmodel.runners.tflite_operators import file_steps, written_steps
 
 REPEATS = "#2"
 SET_MS = 40.0
+"""Length of a set of a short network: several time slices of the system's scheduler."""
 LONGEST_PROFILED_MS = 400.0
 """Operators of longer networks are not timed: their whole times are."""
 

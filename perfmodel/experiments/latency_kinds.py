@@ -29,8 +29,10 @@ from perfmodel.runners.samples import first_run, whole_ms
 
 FRAME_MS = 1000 / 60
 COMPETITOR_MS = 6.0
+"""Drawing takes about a third of a frame, by judgement: an app that takes more drops frames."""
 SUSTAINED_S = 60.0
 FIRST_RUNS = 5
+"""Cold starts of which the median counts: files on disk are read at varying speed."""
 
 _COMPETITOR = """
 import sys, time

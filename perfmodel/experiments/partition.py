@@ -58,6 +58,7 @@ NETWORKS = (
 )
 SETUP = RunConfig("fp32", 1)
 MOST_CUTS = 40
+"""Cut points of a network that are run; more are sampled evenly."""
 WHOLE = Discipline(sets=5, runs=3, max_runs=30, set_ms=60.0, warmups=1, reference_runs=4)
 PLAN = Discipline(sets=3, runs=2, max_runs=30, set_ms=40.0, warmups=1, reference_runs=3)
 REMATCH = Discipline(sets=5, runs=3, max_runs=40, set_ms=60.0, warmups=1, reference_runs=4)

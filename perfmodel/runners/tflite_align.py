@@ -1,4 +1,4 @@
-"""Whose time is it: matching what a runtime's profile lists to the kernels of our graph.
+"""Matching the operators that a runtime's profile lists to the kernels of our graph.
 
 Both are in the order of execution. The delegate may add operators of its own (copies, reshapes):
 their time belongs to the kernel they serve, the one before, or the first. It may also do away with

@@ -23,11 +23,16 @@ from perfmodel.runners.cuda.steps import GpuStep, Shape
 from perfmodel.runners.cuda.timing import Timing, time_work
 
 POOL_ELEMENTS = 1 << 20
+"""Random numbers that are drawn once; inputs repeat them, which no kernel can notice."""
 MOST_SETS = 64
+"""Copies of weights and outputs at most: small kernels would otherwise need thousands."""
 MOST_SET_BYTES = 3 << 30
+"""Memory of all copies at most, so that boards of 4 GB can measure."""
 TARGET_GRAPH_MS = 2.0
+"""Length of one graph: long against what starting it costs, about 10 us."""
 COMPARED_SLICES = 16
 SLICE_ELEMENTS = 1 << 14
+"""What is fetched of an answer to be compared: evenly over it, first and last numbers included."""
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ from typing import Any
 from perfmodel.runners.cuda.device import Work
 
 SAMPLE_MS = 2.0
+"""Length of a sample: thousands of ticks of the events' clock (0.5 us)."""
 MOST_REPLAYS = 50
+"""Replays between two events at most, whatever the length."""
 UNSTABLE = 1.10
-"""A 90th percentile this far above the median is worth a warning."""
+"""A 90th percentile this far above the median is worth a warning, by judgement."""
 
 
 @dataclass(frozen=True)
