@@ -82,7 +82,7 @@ class AdbRunner:
         if len(ready) > 1:
             raise RunnerError(
                 f"{len(ready)} phones are attached: {', '.join(ready)}",
-                f"choose one by its serial number in {SERIAL}",
+                f"choose one with --serial or {SERIAL}",
             )
         for serial, state, *_ in attached:
             if state == "unauthorized":
@@ -108,11 +108,12 @@ class AdbRunner:
         if benchmark_model is None:
             raise RunnerError(
                 "the adb runner needs a benchmark_model program built for the phone",
-                f"set {BENCHMARK_MODEL} to its path (TensorFlow Lite's tools/benchmark)",
+                f"give --benchmark-model PATH (TensorFlow Lite's tools/benchmark) or set {BENCHMARK_MODEL}",
             )
         if not benchmark_model.is_file():
             raise RunnerError(
-                f"{benchmark_model}: no such file", f"set {BENCHMARK_MODEL} to its path"
+                f"{benchmark_model}: no such file",
+                f"give --benchmark-model PATH or set {BENCHMARK_MODEL}",
             )
         tool = f"{REMOTE}/benchmark_model"
         self.shell("mkdir", "-p", REMOTE)

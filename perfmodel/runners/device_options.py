@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +39,3 @@ class DeviceOptions:
     adb: str = "adb"
     ssh: str = "ssh"
     scp: str = "scp"
-
-    @staticmethod
-    def from_environment(environment: Mapping[str, str] | None = None) -> DeviceOptions:
-        """What the environment says of an attached phone; everything else as by default."""
-        words = os.environ if environment is None else environment
-        tool = words.get(BENCHMARK_MODEL, "")
-        return DeviceOptions(
-            benchmark_model=Path(tool) if tool else None, serial=words.get(SERIAL, "")
-        )

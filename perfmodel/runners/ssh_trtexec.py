@@ -59,7 +59,7 @@ class SshTrtexecRunner:
         except RunnerError:
             raise RunnerError(
                 f"{self.host} has no trtexec at {self.trtexec}",
-                "install TensorRT (part of JetPack brings it)",
+                "install TensorRT (JetPack brings it), or name its path with --trtexec",
             ) from None
 
     def shell(self, *words: str, check: bool = True) -> str:

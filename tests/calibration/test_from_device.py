@@ -175,13 +175,6 @@ def test_an_unknown_runner_names_the_known_ones(phone: Callable[..., DeviceReque
     assert error.value.hint == "runners: adb, ssh, cuda"
 
 
-def test_the_environment_names_tool_and_phone() -> None:
-    words = {"PERFMODEL_BENCHMARK_MODEL": "/tools/bm", "ANDROID_SERIAL": "R58"}
-    options = DeviceOptions.from_environment(words)
-    assert (options.benchmark_model, options.serial) == (Path("/tools/bm"), "R58")
-    assert DeviceOptions.from_environment({}) == DeviceOptions()
-
-
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DeviceRequest]:
     monkeypatch.setenv("FAKE_SSH_CALLS", str(tmp_path / "calls"))
