@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from perfmodel.errors import PerfmodelError
+from perfmodel.graph.kinds import GATES
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.checks import CONVOLUTIONS, Fault, one_per_row, positions
 from perfmodel.units import MS_PER_S, US_PER_S, format_count
@@ -51,8 +52,9 @@ def kernel_macs(frame: pd.DataFrame) -> np.ndarray:
     convolution = size("batch", "cout", "hout", "wout", "cin", "kh", "kw") / size("groups")
     is_convolution = np.isin(op, (*CONVOLUTIONS, "fully_connected"))
     macs[is_convolution] = convolution[is_convolution]
-    recurrent = np.isin(op, ("lstm", "gru"))
-    macs[recurrent] = (4 * size("batch", "m", "k", "k"))[recurrent]
+    recurrent = np.isin(op, tuple(GATES))
+    gates = np.array([GATES.get(kind, 0) for kind in op])
+    macs[recurrent] = (gates * size("batch", "m", "k", "k"))[recurrent]
     product = frame["k"].notna().to_numpy() & ~recurrent & ~is_convolution
     macs[product] = size("batch", "m", "n", "k")[product]
     return macs

@@ -108,7 +108,8 @@ class AdbRunner:
         if benchmark_model is None:
             raise RunnerError(
                 "the adb runner needs a benchmark_model program built for the phone",
-                f"give --benchmark-model PATH (TensorFlow Lite's tools/benchmark) or set {BENCHMARK_MODEL}",
+                f"give --benchmark-model PATH or set {BENCHMARK_MODEL} (TensorFlow Lite's "
+                "tools/benchmark)",
             )
         if not benchmark_model.is_file():
             raise RunnerError(
