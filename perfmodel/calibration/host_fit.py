@@ -97,7 +97,13 @@ def model(seed: int = 0) -> KernelModel:
 
 
 def _machine(setup: RunConfig) -> Machine:
-    return Machine(float(setup.threads), L2_BYTES, setup.precision, "none", "none", whole=True)
+    return Machine(
+        lanes=float(setup.threads),
+        cache_bytes=L2_BYTES,
+        precision=setup.precision,
+        winograd="none",
+        shares_cache=True,
+    )
 
 
 def traits_of(

@@ -107,7 +107,7 @@ class KernelPredictor:
     @property
     def needs_whole_network(self) -> bool:
         """Whether the caches of the machine are shared by all that a network holds."""
-        return self.machine.whole
+        return self.machine.shares_cache
 
     @property
     def grows_with_batch(self) -> bool:
@@ -246,9 +246,9 @@ class KernelPredictor:
                 "winograd": self.machine.winograd,
                 "overlap": self.machine.overlap,
                 **{
-                    n: v
-                    for n in ("whole", *_BLOCKS, "near_bytes")
-                    if (v := getattr(self.machine, n)) != getattr(Machine, n)
+                    key: value
+                    for key, name in _ONLY_IF_SET.items()
+                    if (value := getattr(self.machine, name)) != getattr(Machine, name)
                 },
             },
             "terms": list(TERMS),
@@ -297,6 +297,8 @@ _FIELDS = (
 )
 
 _BLOCKS = ("columns", "channels")
+_ONLY_IF_SET = {"whole": "shares_cache", **{n: n for n in (*_BLOCKS, "near_bytes")}}
+"""Fields of a machine by their name in a file, which leaves them out where they are the default."""
 
 
 def _machine(data: dict[str, Any]) -> Machine:
@@ -312,7 +314,7 @@ def _machine(data: dict[str, Any]) -> Machine:
         precision=precision,
         winograd=winograd,
         overlap=overlap,
-        whole=plain_data.flag(data.get("whole", False), "machine.whole"),
+        shares_cache=plain_data.flag(data.get("whole", False), "machine.whole"),
         **{n: round(number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
         near_bytes=number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
     )

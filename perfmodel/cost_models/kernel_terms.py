@@ -27,21 +27,16 @@ TERM_PARTS = ("compute", "memory", "memory", "memory", "overhead")
 REFERENCE_MACS_PER_US = 1e4
 REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
+"""Units of the log costs, not measurements: about one big core of a phone of 2019 (10 GMAC/s,
+4 GB/s) and the start of one kernel, so that log costs are small and share a prior around 0."""
+
 SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
 """A network that holds less stays in any core's cache, one that holds more in no cache."""
 
 PRODUCT_CLASSES = frozenset(
     [
-        "conv1x1",
-        "conv3x3",
-        "convkxk",
-        "conv_first",
-        "grouped",
-        "transpose_conv",
-        "fully_connected",
-        "matmul",
-        "sparse_matmul",
-        "recurrent",
+        *("conv1x1", "conv3x3", "convkxk", "conv_first", "grouped", "transpose_conv"),
+        *("fully_connected", "matmul", "sparse_matmul", "recurrent"),
     ]
 )
 """Classes that amount to a matrix product and share its efficiency until measured otherwise."""
@@ -52,44 +47,27 @@ GROUPS = ("conv", "product", "other")
 _CONVS = ("conv1x1", "conv3x3", "convkxk", "conv_first", "grouped", "transpose_conv", "depthwise")
 _TILES = ((128, 128), (128, 64), (64, 64), (32, 32), (256, 128))
 _CLASS_ORDER = [
-    "conv1x1",
-    "fully_connected",
-    "matmul",
-    "sparse_matmul",
-    "recurrent",
-    "convkxk",
-    "conv_first",
-    "conv3x3",
-    "grouped",
-    "transpose_conv",
-    "depthwise",
-    "pool",
-    "reduce",
-    "elementwise",
-    "transcendental",
-    "softmax",
-    "norm",
-    "data_movement",
-    "resize",
-    "detection",
+    *("conv1x1", "fully_connected", "matmul", "sparse_matmul", "recurrent", "convkxk"),
+    *("conv_first", "conv3x3", "grouped", "transpose_conv", "depthwise", "pool", "reduce"),
+    *("elementwise", "transcendental", "softmax", "norm", "data_movement", "resize", "detection"),
 ]
 """Classes in the order of their code, a feature. Profiles hold it: append, never insert."""
 
 _LOG_FLOOR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """What of a target's hardware shapes a kernel's efficiency.
 
     `lanes` is the number of cores or multiprocessors that a kernel spreads over, `cache_bytes`
     the last-level cache (0 = unknown), `precision` sets the bytes of an element, `winograd` names
     the rules by which the library picks Winograd's algorithm, `overlap` says what runs at the same
-    time (see `combine`); where `whole`, a kernel's time depends on how much its network holds,
-    which decides on the cache that its weights come from, and its recurrent layers run step by step
-    (see `steps_of`). `columns` output channels of a product,
-    `channels` of a depthwise convolution are computed at once: fewer cost as much. `near_bytes`
-    of a recurrent layer's weights stay near the core from one step to the next.
+    time (see `combine`). Where `shares_cache`, a kernel's time depends on how much its network
+    holds, which decides on the cache that its weights come from, and recurrent layers run by step
+    (see `steps_of`). A product computes `columns` output channels at once, a depthwise convolution
+    `channels`: a block that is only partly used takes as long as a full one. `near_bytes` of a
+    recurrent layer's weights stay near the core from one step to the next.
     """
 
     lanes: float = 1.0
@@ -97,7 +75,7 @@ class Machine:
     precision: str = "fp32"
     winograd: str = "best"
     overlap: str = "none"
-    whole: bool = False
+    shares_cache: bool = False
     columns: int = 1
     channels: int = 1
     near_bytes: float = 0.0
@@ -110,6 +88,8 @@ class Machine:
 
 OVERLAPS = ("none", "launch", "memory")
 _SHARPNESS = 4.0
+"""Power of the norm that stands for "the longer of two". At 4, two equal times take a fifth more
+than one of them (2^(1/4) = 1.19), as where a kernel is bound by neither alone."""
 
 
 def combine(spent: np.ndarray, overlap: str) -> tuple[np.ndarray, np.ndarray]:
@@ -329,55 +309,17 @@ def _features(shape: _Shape, machine: Machine) -> dict[str, np.ndarray]:
         columns[f"waves_{rows}x{cols}"] = _log(blocks)
         columns[f"tail_{rows}x{cols}"] = np.ceil(blocks) / blocks
         columns[f"waste_{rows}x{cols}"] = waste(m, rows) + waste(n, cols)
-    held = t.number.get(NETWORK_COLUMN) if machine.whole else None
+    held = t.number.get(NETWORK_COLUMN) if machine.shares_cache else None
     columns["network"] = np.zeros(len(t)) if held is None else _held_class(held * size)
     return columns
 
 
 _OP_ORDER = [
-    "conv2d",
-    "fully_connected",
-    "gemm",
-    "gemm_tn",
-    "gemm_nt",
-    "bmm",
-    "matmul",
-    "lstm",
-    "gru",
-    "max_pool2d",
-    "avg_pool2d",
-    "reduce_mean",
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "relu",
-    "relu6",
-    "batch_norm",
-    "scale",
-    "clip",
-    "maximum",
-    "pow",
-    "sigmoid",
-    "tanh",
-    "gelu",
-    "exp",
-    "hard_swish",
-    "swish",
-    "softmax",
-    "layer_norm",
-    "lrn",
-    "concat",
-    "split",
-    "slice",
-    "pad",
-    "reshape",
-    "transpose",
-    "layout_convert",
-    "channel_shuffle",
-    "gather",
-    "tile",
-    "resize",
+    *("conv2d", "fully_connected", "gemm", "gemm_tn", "gemm_nt", "bmm", "matmul", "lstm", "gru"),
+    *("max_pool2d", "avg_pool2d", "reduce_mean", "add", "sub", "mul", "div", "relu", "relu6"),
+    *("batch_norm", "scale", "clip", "maximum", "pow", "sigmoid", "tanh", "gelu", "exp"),
+    *("hard_swish", "swish", "softmax", "layer_norm", "lrn", "concat", "split", "slice", "pad"),
+    *("reshape", "transpose", "layout_convert", "channel_shuffle", "gather", "tile", "resize"),
 ]
 """Operators in the order of their code, a feature. Profiles hold it: append, never insert."""
 
@@ -390,7 +332,7 @@ def work_of(table: KernelTable, machine: Machine) -> Work:
     cell = cells_of(table)
     group = np.array([_group_of(c) for c in shape.kind], dtype=object)
     steps = None
-    if machine.whole:
+    if machine.shares_cache:
         steps = steps_of(table, machine.element_bytes, machine.near_bytes)
         recurrent = shape.kind == "recurrent"
         cell[recurrent & steps.in_float] = FLOAT_STEPS

@@ -19,7 +19,20 @@ from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_term
 from perfmodel.kernels.kernel import KernelTable
 
 TILE_M, TILE_N = 128, 64
-"""Output tile of one thread block of a library's matrix kernel."""
+"""Output tile of one thread block of a library's matrix kernel. As the three numbers below it is
+assumed, not fitted: libraries have several, and 128 x 64 is among the usual ones."""
+
+LARGE_GROUPS = 8
+"""More groups than this are taken to run as plain kernels, as their slices are thin."""
+
+TENSOR_ROWS = 16
+"""Rows of the smallest product that tensor cores compute (16 x 16 x 16, CUDA's `wmma`)."""
+
+SPLIT_DEPTH = 64
+"""Depth of a product below which it is taken not to be split among thread blocks."""
+
+WINOGRAD_CHANNELS = 16
+"""Input channels from which on 3x3 convolutions are taken to run by Winograd's algorithm."""
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Bounds of every number of a data sheet, in its unit."""
@@ -108,7 +121,7 @@ class RooflinePredictor:
     def _compute_s(self, kernels: KernelTable) -> np.ndarray:
         flops = 2 * kernels["macs"]
         plain_s = flops / (self.fp32_flops_per_s * self.plain_share)
-        dense = np.isin(kernels["op"].astype(str), DENSE_OPS) & (kernels["groups"] <= 8)
+        dense = np.isin(kernels["op"].astype(str), DENSE_OPS) & (kernels["groups"] <= LARGE_GROUPS)
         if not self.library or not dense.any():
             return np.where(flops > 0, plain_s, 0.0)
         return np.where(dense & (flops > 0), self._tiled_s(kernels), plain_s)
@@ -119,11 +132,11 @@ class RooflinePredictor:
         bare = np.isin(kernels["op"].astype(str), ("bmm", "gemm"))
         count = np.where(bare, np.maximum(kernels["batch"], 1), kernels["groups"])
         # few rows (a fully connected layer at batch 1): libraries have flat tiles, down to one row
-        lowest = 16 if self.tensor else 1
+        lowest = TENSOR_ROWS if self.tensor else 1
         height = np.minimum(TILE_M, np.maximum(lowest, 2 ** np.ceil(np.log2(m))))
         tiles = np.ceil(m / height) * np.ceil(n / TILE_N) * count
         split = np.minimum(self.most_split, np.floor(self.multiprocessors / tiles))
-        split = np.maximum(1, np.minimum(split, np.maximum(np.floor(k / 64), 1)))
+        split = np.maximum(1, np.minimum(split, np.maximum(np.floor(k / SPLIT_DEPTH), 1)))
         waves = np.ceil(tiles * split / self.multiprocessors)
         share = np.where(self._winograd_able(kernels), self.winograd, 1.0) * self.dense_share
         rate = self.matrix_flops_per_s / self.multiprocessors * share
@@ -134,7 +147,7 @@ class RooflinePredictor:
         conv = (kernels["op"].astype(str) == "conv2d") & (kernels["groups"] == 1)
         window = (kernels["kh"] == 3) & (kernels["kw"] == 3)
         stride = (kernels["sh"] == 1) & (kernels["sw"] == 1)
-        return conv & window & stride & (kernels["cin"] >= 16)
+        return conv & window & stride & (kernels["cin"] >= WINOGRAD_CHANNELS)
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """Nothing was fitted, so nothing lies outside, but for classes that no roofline prices."""

@@ -3,6 +3,11 @@
 Every feature is an amount of work in MAC equivalents: multiply-accumulates as they are, elements,
 bytes and kernel starts times about what one of them costs a mobile core in MACs. Features of
 comparable size make "every unit costs the same" a sensible prior for work that was rarely seen.
+
+The equivalents below are not fitted. They are orders of magnitude for a core of 10 GMAC/s and
+4 GB/s, as in `kernel_terms` (an fp32 element moved is a nanosecond, or 10 MACs; 15 us start a
+kernel), and only set where the costs of rarely seen work are shrunk to: every target's own cost of
+each kind of work is fitted on top of them.
 """
 
 from __future__ import annotations
@@ -32,6 +37,38 @@ VECTOR = 8
 
 WINOGRAD_TILE, WINOGRAD_POINTS = 4, 36
 """F(4x4, 3x3): a tile of 4 x 4 outputs takes 6 x 6 products a pair of channels (Lavin, 2016)."""
+
+MACS_PER_WINDOW_ELEMENT = 4.0
+"""MAC equivalents of comparing or adding one element of a pooling window."""
+
+MACS_PER_FUNCTION = 24.0
+"""MAC equivalents of one exponential, sigmoid or the like: a polynomial and its scaling."""
+
+MACS_PER_NORMED_ELEMENT = 48.0
+"""MAC equivalents of normalising one element: a function, and two more passes over the data."""
+
+MACS_PER_BOX_INPUT, MACS_PER_YOLO_INPUT = 8.0, 16.0
+"""MAC equivalents of reading one input of a detection layer; YOLO's takes a sigmoid of some."""
+
+MACS_PER_SCATTERED_ELEMENT = 16.0
+"""Elements that one output of a grouped transposed convolution is worth, as it is scattered."""
+
+TRANSFORM_SHARE = 1 / 3
+"""Of the cost of touching an element, what one point of a Winograd transform costs: the points of a
+tile lie next to each other."""
+
+IM2COL_SHARE = 1 / 2
+"""Of the cost of touching an element, what copying it into a matrix costs."""
+
+GROUP_START_SHARE = 1 / 5
+"""Of the cost of starting a kernel, what starting each group of a grouped convolution costs."""
+
+WINOGRAD_WEIGHT_FACTOR = 4.0
+"""36 points stand for 9 weights of a 3x3 window: four times the bytes."""
+
+MACS_PER_OFF_DEVICE_ELEMENT, MACS_PER_OFF_DEVICE_START = 48.0, 2e6
+"""MAC equivalents of taking an element from the GPU to the CPU and back, and of going there: some
+0.2 ms, more than a dozen kernel starts."""
 
 OFF_DEVICE_OPS = ("reduce_layer", "layer_norm", "detection_output", "yolo_output")
 """Operators without a form for the GPU in ncnn's Vulkan back end: the CPU runs them."""
@@ -147,10 +184,14 @@ FEATURES: tuple[Feature, ...] = (
         "element",
         "memory",
         "",
-        lambda c: c.winograd * c.tile_points * (c.cin + c.cout) * _E / 3,
+        lambda c: c.winograd * c.tile_points * (c.cin + c.cout) * _E * TRANSFORM_SHARE,
     ),
     Feature(
-        "winograd_weights", "byte", "memory", "weights", lambda c: c.winograd * c.weight_bytes * 4
+        "winograd_weights",
+        "byte",
+        "memory",
+        "weights",
+        lambda c: c.winograd * c.weight_bytes * WINOGRAD_WEIGHT_FACTOR,
     ),
     Feature(
         "uneven_3x3_macs",
@@ -165,7 +206,7 @@ FEATURES: tuple[Feature, ...] = (
         "element",
         "memory",
         "",
-        lambda c: c.slid * c.groups * c.m * c.k * _E / 2,
+        lambda c: c.slid * c.groups * c.m * c.k * _E * IM2COL_SHARE,
     ),
     Feature("window_output", "element", "memory", "", lambda c: c.slid * c.output * _E),
     Feature("first_macs", "MAC", "compute", "product", lambda c: c.of("conv_first") * c.macs),
@@ -185,7 +226,11 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature("grouped_elements", "element", "memory", "", lambda c: c.narrow * c.moved * _E),
     Feature(
-        "group_starts", "group", "overhead", "start", lambda c: c.of("grouped") * c.groups * _K / 5
+        "group_starts",
+        "group",
+        "overhead",
+        "start",
+        lambda c: c.of("grouped") * c.groups * _K * GROUP_START_SHARE,
     ),
     Feature(
         "transpose_conv_macs",
@@ -206,7 +251,9 @@ FEATURES: tuple[Feature, ...] = (
         "element",
         "compute",
         "",
-        lambda c: c.of("transpose_conv") * (c.groups > 1) * c.output * 16 * _E,
+        lambda c: (
+            c.of("transpose_conv") * (c.groups > 1) * c.output * MACS_PER_SCATTERED_ELEMENT * _E
+        ),
     ),
     Feature("matrix_vector", "byte", "memory", "weights", lambda c: c.vector * c.weight_bytes),
     Feature(
@@ -220,17 +267,37 @@ FEATURES: tuple[Feature, ...] = (
     Feature("dense_elements", "element", "memory", "", lambda c: c.dense * c.moved * _E),
     Feature("dense_weights", "byte", "memory", "weights", lambda c: c.dense * c.weight_bytes),
     Feature(
-        "pool_windows", "element", "compute", "", lambda c: c.of("pool") * c.output * c.window * 4
+        "pool_windows",
+        "element",
+        "compute",
+        "",
+        lambda c: c.of("pool") * c.output * c.window * MACS_PER_WINDOW_ELEMENT,
     ),
     Feature(
         "pool_elements", "element", "memory", "", lambda c: c.of("pool", "reduce") * c.moved * _L
     ),
     Feature("elementwise", "element", "memory", "", lambda c: c.of("elementwise") * c.moved * _L),
     Feature(
-        "transcendental", "element", "compute", "", lambda c: c.of("transcendental") * c.output * 24
+        "transcendental",
+        "element",
+        "compute",
+        "",
+        lambda c: c.of("transcendental") * c.output * MACS_PER_FUNCTION,
     ),
-    Feature("softmax", "element", "compute", "", lambda c: c.of("softmax") * c.output * 48),
-    Feature("norm", "element", "compute", "", lambda c: c.of("norm") * c.output * 48),
+    Feature(
+        "softmax",
+        "element",
+        "compute",
+        "",
+        lambda c: c.of("softmax") * c.output * MACS_PER_NORMED_ELEMENT,
+    ),
+    Feature(
+        "norm",
+        "element",
+        "compute",
+        "",
+        lambda c: c.of("norm") * c.output * MACS_PER_NORMED_ELEMENT,
+    ),
     Feature("shuffles", "element", "memory", "", lambda c: _heavy_shuffles(c) * c.moved * _L),
     Feature(
         "moves",
@@ -240,20 +307,28 @@ FEATURES: tuple[Feature, ...] = (
         lambda c: (c.of(*_MOVES) - _heavy_shuffles(c)) * c.moved * _L,
     ),
     Feature("uneven_moves", "element", "memory", "", lambda c: _uneven_moves(c) * c.moved * _L),
-    Feature("yolo_heads", "element", "compute", "", lambda c: c.ops("yolo_output") * c.input * 16),
+    Feature(
+        "yolo_heads",
+        "element",
+        "compute",
+        "",
+        lambda c: c.ops("yolo_output") * c.input * MACS_PER_YOLO_INPUT,
+    ),
     Feature(
         "detections",
         "element",
         "compute",
         "",
-        lambda c: (c.of("detection") - c.ops("yolo_output", "prior_box")) * c.input * 8,
+        lambda c: (
+            (c.of("detection") - c.ops("yolo_output", "prior_box")) * c.input * MACS_PER_BOX_INPUT
+        ),
     ),
     Feature(
         "off_device_elements",
         "element",
         "memory",
         "",
-        lambda c: c.ops(*OFF_DEVICE_OPS) * c.moved * 48,
+        lambda c: c.ops(*OFF_DEVICE_OPS) * c.moved * MACS_PER_OFF_DEVICE_ELEMENT,
     ),
     Feature(
         "conv_starts",
@@ -278,7 +353,11 @@ FEATURES: tuple[Feature, ...] = (
         lambda c: c.of(*_MOVES, "detection", "pool", "reduce") * _K,
     ),
     Feature(
-        "off_device_starts", "kernel", "overhead", "start", lambda c: c.ops(*OFF_DEVICE_OPS) * 2e6
+        "off_device_starts",
+        "kernel",
+        "overhead",
+        "start",
+        lambda c: c.ops(*OFF_DEVICE_OPS) * MACS_PER_OFF_DEVICE_START,
     ),
 )
 """Every feature, in the order of the columns of `feature_matrix`."""

@@ -9,10 +9,10 @@ import numpy as np
 from perfmodel.kernels.kernel import KernelTable
 
 GATE_MOVES = 200
-"""Moved bytes that the sigmoid or tanh of one gate takes about as long as."""
+"""Bytes that are moved in about the time of the sigmoid or tanh of one gate."""
 
 STEPS_TO_START = 4
-"""Steps of a layer that starting it takes about as long as, besides arithmetic."""
+"""Starting a layer takes about as long as the fixed cost of this many of its steps."""
 
 FLOAT_BYTES = 4.0
 

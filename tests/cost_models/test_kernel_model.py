@@ -23,6 +23,15 @@ from perfmodel.kernels.winograd import winograd_work
 from perfmodel.measurements.kernels import table_from_rows
 from validation.data.kernel_tables import lookup_drift_us, phone_set, read_phone_rows
 
+MACHINE = {
+    "lanes": 1.0,
+    "cache_bytes": 0.0,
+    "precision": "fp32",
+    "winograd": "best",
+    "overlap": "none",
+}
+"""A machine as a profile holds it."""
+
 
 def _convs(count: int, kernel: int = 1, seed: int = 0, cin: int | None = None) -> KernelTable:
     rng = np.random.default_rng(seed)
@@ -184,7 +193,7 @@ def test_a_predictor_is_plain_data_and_answers_the_same_after_reading() -> None:
         {"cells": {"conv1x1": [1e9] * 5}},
         {"default": None},
         {"machine": {}},
-        {"machine": {**vars(Machine()), "columns": 0}},
+        {"machine": {**MACHINE, "columns": 0}},
         {"inputs": ["no such feature"]},
         {"ranges": {"conv1x1": [[0, 0], [1, 1]]}},
         {"forests": {"conv": {"roots": []}}},

@@ -23,7 +23,7 @@ from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.recurrent import GATE_MOVES, STEPS_TO_START
 
-HOST = Machine(winograd="none", whole=True)
+HOST = Machine(winograd="none", shares_cache=True)
 COMPUTE, WEIGHTS, MOVED = (TERMS.index(n) for n in ("compute", "weights", "transform"))
 
 
