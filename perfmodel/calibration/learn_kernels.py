@@ -49,10 +49,6 @@ EAGER = "pytorch"
 """The framework whose kernels are eager calls in fp32; other GPU frameworks are library calls."""
 
 LIBRARIES = ("cudnn", "miopen")
-TENSOR_FACTOR = 4.0
-"""A card whose fp16 peak is more than this many times its fp32 peak has tensor cores: without
-them the ratio is 2 (packed) or less."""
-
 SHEET_INTERVAL = Interval(0.9, 0.35, 0.35)
 SHEET_ERROR = FitError(
     "GPUs left out, data sheet alone, transformer networks", 62, 0.11, 0.12, 0.84
@@ -102,7 +98,7 @@ def sheet_traits(sheet: GpuSpec, target: Target) -> TargetTraits:
     """A data sheet as traits: eager kernels know the vendor, library calls the tensor cores too."""
     if target.framework == EAGER and target.precision == "fp32":
         return traits_of(sheet, "fp32", str(target))
-    tensor = target.precision == "fp16" and sheet.fp16_gflops > TENSOR_FACTOR * sheet.fp32_gflops
+    tensor = target.precision == "fp16" and sheet.tensor_cores
     stated = "fp16_tc" if tensor else target.precision
     traits = traits_of(sheet, stated, str(target))
     return replace(traits, traits=(*traits.traits, float(tensor)))

@@ -21,7 +21,6 @@ from perfmodel.calibration.learn_kernels import (
     target_traits,
     write_population,
 )
-from perfmodel.devices.gpu_specs import GpuSpec
 from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.measurements import columns
 from perfmodel.measurements.table import MeasurementTable
@@ -197,6 +196,9 @@ def test_tensor_cores_are_told_from_the_data_sheet() -> None:
     half = sheet_traits(v100, Target("v", "gpu", "pytorch", "fp16"))
     # NVIDIA, tensor cores: 112 TFLOP/s of fp16 are eight times the 14 of fp32
     assert (half.traits, half.machine.precision) == ((0.0, 1.0), "fp16_tc")
+    # NVIDIA L4: 121 of fp16 are less than four times its 31 of fp32, and tensor cores give them
+    l4 = sheet_traits(sheets_by_device()["nvidia-l4"], Target("l", "gpu", "pytorch", "fp16"))
+    assert l4.traits == (0.0, 1.0)
     p100 = sheets_by_device()["tesla-p100-pcie-16gb"]
     half = sheet_traits(p100, Target("p", "gpu", "pytorch", "fp16"))
     assert (half.traits, half.machine.precision) == ((0.0, 0.0), "fp16")
@@ -214,7 +216,7 @@ def test_populations_are_found_by_framework_unit_and_precision() -> None:
 
 
 def test_a_card_of_twice_the_peak_and_bandwidth_is_nearly_twice_as_fast_on_large_kernels() -> None:
-    sheet = GpuSpec("made", "NVIDIA", 20000, 1000, 80, 6)
+    sheet = replace(sheets_by_device()["tesla-v100-pcie-32gb"], fp32_gflops=20000, tdp_w=0)
     large = {"hin": 56, "win": 56, "hout": 56, "wout": 56, "cin": 512, "cout": 512, "batch": 32}
     rows = conv_rows(1, 1e6, "made", unit="gpu", framework="pytorch", threads=np.nan, **large)
     times = []
