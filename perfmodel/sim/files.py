@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.scenario import Scenario
-from perfmodel.sim.schema import read_table
+from perfmodel.sim.schema import Exactly, SchemaTable, Text, read_table
 from perfmodel.sim.toml import read_toml
 
 CASE_KEYS = ("compare", "case", "group")
@@ -63,12 +63,17 @@ def cases_of(
     _refuse_overridden(body, list(overrides or ()), (*groups, *cases, *policies), OUTSIDE)
     for policy in policies:
         _refuse_overridden(body, list(policy.set), (*groups, *cases), f"by {policy.place}")
-    return tuple(
+    found = tuple(
         _case(body, group, case, policy)
         for group in groups
         for case in cases
         for policy in policies
     )
+    names = [", ".join(part for part in (case.group, case.name) if part) for case in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ScenarioError(f"two cases are named {twice!r}", "give each a name of its own")
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,10 +149,9 @@ def _compared(table: Mapping[str, Any]) -> list[CaseChange]:
     if not isinstance(policies, list):
         raise ScenarioError(f"compare must be a list of policies, got {policies!r}")
     for policy in policies:
-        if policy not in POLICIES:
-            raise ScenarioError(
-                f"compare: unknown policy {policy!r}", nearest_hint(str(policy), POLICIES)
-            )
+        if not isinstance(policy, str) or policy not in POLICIES:
+            hint = nearest_hint(str(policy)[:60], POLICIES)
+            raise ScenarioError(f"compare: unknown policy {policy!r}", hint)
     place = f"compare = {policies}"
     instead = """, or vary compare: --set 'compare=["device"],["cloud"]'"""
     return [CaseChange(name, {"task.policy": name}, place, instead) for name in policies]
@@ -159,18 +163,22 @@ def _variants(table: Mapping[str, Any], key: str) -> list[CaseChange]:
         raise ScenarioError(f"{key} must be an array of tables, written [[{key}]]")
     found = []
     for entry in entries:
-        for name in entry:
-            if name not in ("name", "set"):
-                raise ScenarioError(
-                    f"[[{key}]] unknown key {name!r}", nearest_hint(name, ("name", "set"))
-                )
-        if "name" not in entry:
-            raise ScenarioError(f"[[{key}]] name is missing")
-        if not isinstance(entry.get("set", {}), Mapping):
-            raise ScenarioError(f"[[{key}]] set must be a table of dotted paths")
-        name = str(entry["name"])
-        found.append(CaseChange(name, _flat(entry.get("set", {})), f"[[{key}]] {name!r}"))
+        try:
+            read = read_table(NamedChange, entry)
+        except ScenarioError as error:
+            raise ScenarioError(f"[[{key}]] {error.message}", error.hint) from None
+        found.append(CaseChange(read.name, _flat(read.set), f"[[{key}]] {read.name!r}"))
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedChange(SchemaTable):
+    """An entry of [[case]] or [[group]]: `set` holds values by dotted path, or tables of them."""
+
+    name: Text
+    set: Annotated[dict[str, Any], Exactly(dict, "a table of dotted paths")] = field(
+        default_factory=dict
+    )
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

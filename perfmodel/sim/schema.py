@@ -223,7 +223,7 @@ def _refusal(cls: type[SchemaTable], table: Any, error: Any) -> ScenarioError:
     unknown = [item for item in errors if item["type"] == "unexpected_keyword_argument"]
     first = (unknown or errors)[0]
     parts = _path(table, first["loc"])
-    path, key = ".".join((*_outside(cls), *parts)), str(first["loc"][-1])
+    path, key = ".".join((*_outside(cls), *parts)), str(first["loc"][-1]) if first["loc"] else ""
     parent = ".".join((*_outside(cls), *parts[:-1]))
     place = f"[{parent}] " if parent else ""
     if unknown:

@@ -92,6 +92,47 @@ def test_bad_input_is_refused_by_name(
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("case", [{"nam": "a"}], "[[case]] unknown key 'nam'; did you mean 'name'?"),
+        ("case", [{"set": {}}], "[[case]] name is missing"),
+        ("case", [{"name": 1}], "[[case]] name must be a text, got 1"),
+        (
+            "group",
+            [{"name": "a", "set": 3}],
+            "[[group]] set must be a table of dotted paths",
+        ),
+        ("group", [3], "[[group]] must be a table, got 3"),
+        ("group", {"name": "a"}, "group must be an array of tables, written [[group]]"),
+        ("case", [{"name": "a"}, {"name": "a"}], "two cases are named 'a'"),
+        ("compare", ["cloud", "cloud"], "two cases are named 'cloud'"),
+        ("compare", [["cloud"]], "compare: unknown policy ['cloud']"),
+        ("compare", "cloud", "compare must be a list of policies, got 'cloud'"),
+        ("compare", [3], "compare: unknown policy 3"),
+    ],
+)
+def test_cases_that_make_no_sense_are_refused(key: str, value: Any, message: str) -> None:
+    with pytest.raises(ScenarioError) as error:
+        cases_of({**offload(), key: value})
+    assert str(error.value).startswith(message)
+
+
+def test_a_change_may_be_written_as_dotted_paths_or_as_tables() -> None:
+    law = {"kind": "exponential", "mean": 3.0}
+    for change in (
+        {"task.on_server.compute_ms": law, "link.rtt_ms": 7},
+        {"task": {"on_server": {"compute_ms": law}}, "link": {"rtt_ms": 7}},
+    ):
+        (case,) = cases_of({**offload(), "case": [{"name": "c", "set": change}]})
+        plan = case.scenario.task[0].on_server
+        assert plan is not None
+        assert plan.compute_ms is not None
+        assert (plan.compute_ms.kind, plan.compute_ms.mean) == ("exponential", 3.0)
+        assert case.scenario.link is not None
+        assert case.scenario.link.rtt_ms == 7.0
+
+
 def test_messages_name_the_file(scenario: Path) -> None:
     scenario.write_text(GOOD.replace("replicas", "replicsa"))
     with pytest.raises(ScenarioError, match=r"good\.toml: .*unknown key"):
