@@ -14,8 +14,8 @@ from perfmodel.explore.varied import Law, Varied, refuse_twice
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_POINTS = 10_000_000
-DEFAULT_SAMPLES = 100
+MAX_POINTS = 10_000_000  # some GB of rows
+DEFAULT_SAMPLES = 100  # a share of variance is then known to within about a tenth
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ IN_FLIGHT = 4
 """Chunks a worker has waiting, so that it never waits for us."""
 
 MOST_DEATHS = 3
+"""Of worker processes before we give up: one may be bad luck, three are a cause that stays."""
 
 
 def run_here(job: Job, chunks: Sequence[int], make: Make) -> Iterator[tuple[int, Rows]]:

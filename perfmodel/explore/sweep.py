@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ANALYTIC_CHUNK = 10_000
+"""Predicted points at once: each takes microseconds, and rows reach the file every second or so."""
+
 CHUNKS_PER_WORKER = 16
 LARGEST_CHUNK = 50
+"""Simulated points go to workers in parts small enough that none waits long for the last one."""
+
 MOST_FRONT = 200
+"""Rows of a front that the answer holds; its size is told, and the file has them all."""
+
 Progress = Callable[[int, int, float], None]
 """Called with points done, points in all, and seconds since the start."""
 

@@ -14,7 +14,7 @@ from perfmodel.errors import ScenarioError
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_VALUES = 1_000_000
+MAX_VALUES = 1_000_000  # of one path; more is a slip of the pen and not a grid
 _RANGE = re.compile(r"([^:]+):([^:]+):([^:]+)")
 _LAW = re.compile(r"(\w+)\((.*)\)")
 

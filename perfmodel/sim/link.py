@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SEGMENT_BYTES = 1448  # TCP payload of a 1500-byte packet with time stamps (RFC 7323)
 LEAST_TIMEOUT_MS = 200.0  # least retransmission timeout of Linux TCP (TCP_RTO_MIN)
 MATHIS_CONSTANT = math.sqrt(1.5)  # Mathis et al. 1997: rate <= C MSS / (RTT sqrt(loss))
-OBSERVATIONS_KEPT = 5
+OBSERVATIONS_KEPT = 5  # uploads that a bandwidth is seen from, as many as Yin et al. 2015 take
 
 
 class RadioPower:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 BITS_PER_MS_PER_MBPS = 1000.0
-KEPT_SEGMENTS = 512
+KEPT_SEGMENTS = 512  # of the past, before those that are over are forgotten: a few kB a phone
 Segment = tuple[float, float]  # duration in ms, rate in Mbit/s
 
 

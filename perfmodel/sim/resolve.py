@@ -18,12 +18,14 @@ from perfmodel.sim.schema import read_table
 from perfmodel.sim.tables import LinkSpec, Radio, RateSpec
 from perfmodel.sim.toml import read_toml
 from perfmodel.sim.traces import read_arrivals, read_trace
+from perfmodel.units import MS_PER_S
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Batches of a model that are predicted; times of those between are linear."""
+
 BYTES_PER_MB = 1e6
 BYTES_PER_FP32 = 4
 MACS_PER_GMAC = 1e9
-MS_PER_S = 1000.0
 
 
 def resolve(scenario: Scenario, folder: Path) -> Scenario:

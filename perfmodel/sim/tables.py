@@ -14,6 +14,7 @@ MOST_PARTS = 1_000_000
 """Phones, slots or replicas of a scenario at most: each of them takes memory."""
 
 LARGEST_BATCH = 65_536
+"""Far above any measured batch; the time of every size up to the largest is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

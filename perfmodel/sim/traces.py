@@ -11,7 +11,7 @@ from pathlib import Path
 from perfmodel.errors import ScenarioError, nearest_hint
 
 MAHIMAHI_PACKET_BITS = 8 * 1500  # one line of a mahimahi file lets one 1500-byte packet pass
-MAHIMAHI_BIN_MS = 100
+MAHIMAHI_BIN_MS = 100  # at 1 Mbit/s eight packets fall into such a bin, so its rate means something
 LONGEST_STEP = 15.0  # times the median step; the widest in the published traces we read is 9.8
 
 

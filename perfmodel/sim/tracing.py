@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.files import write_atomically
+from perfmodel.units import US_PER_MS
 
-MOST_SLICES = 200_000
-US_PER_MS = 1000.0
+MOST_SLICES = 200_000  # some 50 MB of JSON, which the viewer still opens
 ROUNDING_MS = 1e-9
 
 
