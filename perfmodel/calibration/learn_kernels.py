@@ -128,12 +128,15 @@ def kernel_columns(rows: MeasurementTable) -> KernelTable:
     return table_from_rows(columns)
 
 
-def learn_kernels(table: MeasurementTable, *, seed: int = 0) -> LearnedKernels:
+def learn_kernels(
+    table: MeasurementTable, *, seed: int = 0, shared_only: bool = False
+) -> LearnedKernels:
     """Learn from the kernel rows of one framework on one unit of several devices.
 
     GPUs that have a data sheet share what the sheets leave open and have trees of their own;
-    other targets share physics and trees. Raises `MeasurementError` if the rows are of several
-    frameworks or units, or if there are none.
+    other targets share physics and trees. `shared_only` leaves out the targets, which take most of
+    the time of GPUs, for devices that are not among them. Raises `MeasurementError` if the rows
+    are of several frameworks or units, or if there are none.
     """
     rows = table.kernels
     if not len(rows):
@@ -156,7 +159,10 @@ def learn_kernels(table: MeasurementTable, *, seed: int = 0) -> LearnedKernels:
     if by_sheet:
         own = gpu_model(seed) if listed[0].framework == EAGER else library_model(seed)
     shared = spec_model(seed) if by_sheet else phone_model(seed)
-    return learn(kernels, rows.column("latency_us"), listed, shared, own)
+    times = rows.column("latency_us")
+    if shared_only:
+        return LearnedKernels(population=shared.fit(kernels, times).population(), targets={})
+    return learn(kernels, times, listed, shared, own)
 
 
 def learn(

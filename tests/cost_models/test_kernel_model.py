@@ -21,7 +21,8 @@ from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.winograd import winograd_work
 from perfmodel.measurements.kernels import table_from_rows
-from validation.data.kernel_tables import lookup_drift_us, phone_set, read_phone_rows
+from validation.data.kernel_rows import lookup_drift_us
+from validation.data.kernel_tables import phone_set, read_phone_rows
 
 MACHINE = {
     "lanes": 1.0,

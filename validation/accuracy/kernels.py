@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.cost_models.interval import COVERAGE, conformal_bounds
-from validation.data.kernel_tables import KernelSet
+from perfmodel.cost_models.interval import conformal_bounds
+from validation.data.kernel_rows import KernelTimes
 
 
 @dataclass(frozen=True)
@@ -22,63 +22,65 @@ class Cases:
     measured: np.ndarray
 
 
-def network_cases(kernels: KernelSet, predicted_us: np.ndarray, label: np.ndarray) -> Cases:
-    """Sums over the kernels of each (target, network) that is predicted."""
-    targets = kernels.target_names
-    keys = sorted(set(zip(targets, kernels.network, strict=True)))
-    rows = [np.flatnonzero((targets == t) & (kernels.network == n)) for t, n in keys]
-    kept = [i for i, r in enumerate(rows) if np.isfinite(predicted_us[r]).all()]
+def network_cases(kernels: KernelTimes, predicted_us: np.ndarray, label: np.ndarray) -> Cases:
+    """Sums over the kernels of each (target, network), of those that are predicted."""
+    members: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(zip(kernels.target, kernels.network, strict=True)):
+        members.setdefault(key, []).append(row)
+    kept = [(k, r) for k, r in sorted(members.items()) if np.isfinite(predicted_us[r]).all()]
     return Cases(
-        tuple(f"{keys[i][0]} {keys[i][1]}" for i in kept),
-        np.array([label[rows[i][0]] for i in kept], dtype=object),
-        np.array([keys[i][0] for i in kept], dtype=object),
-        np.array([predicted_us[rows[i]].sum() / 1e3 for i in kept]),
-        np.array([kernels.kernel_us[rows[i]].sum() / 1e3 for i in kept]),
+        tuple(f"{target} {network}" for (target, network), _ in kept),
+        np.array([label[rows[0]] for _, rows in kept], dtype=object),
+        np.array([target for (target, _), _ in kept], dtype=object),
+        np.array([predicted_us[rows].sum() / 1e3 for _, rows in kept]),
+        np.array([kernels.latency_us[rows].sum() / 1e3 for _, rows in kept]),
     )
 
 
 def cross_conformal(
-    predicted: np.ndarray, measured: np.ndarray, label: np.ndarray, coverage: float = COVERAGE
+    predicted: np.ndarray, measured: np.ndarray, label: Sequence[object] | np.ndarray
 ) -> np.ndarray:
-    """Intervals from the errors of the other labels' left-out cases, shape (cases, 2)."""
+    """90 % intervals from the errors of the other labels' left-out cases, shape (cases, 2).
+
+    So are the intervals of shipped profiles made, from all labels; here a case's own may not help.
+    """
+    labels = np.asarray(label, dtype=object)
     log_error = np.log(measured / predicted)
-    out = np.empty((len(predicted), 2))
-    for value in sorted(set(label)):
-        others = log_error[label != value]
-        out[label == value] = conformal_bounds(others if len(others) else log_error, coverage)
-    return predicted[:, None] * np.exp(out)
+    bounds = np.empty((len(predicted), 2))
+    for value in sorted(set(labels.tolist())):
+        others = log_error[labels != value]
+        bounds[labels == value] = conformal_bounds(others if len(others) else log_error)
+    return predicted[:, None] * np.exp(bounds)
 
 
 def proportional(
-    kernels: KernelSet, label: np.ndarray, columns: Sequence[np.ndarray]
+    kernels: KernelTimes, label: np.ndarray, columns: Sequence[np.ndarray]
 ) -> np.ndarray:
     """Per target, non-negative least squares of relative error on `columns`, by left-out label.
 
-    One column (MACs) is the FLOPs-proportional baseline; MACs, bytes and a constant are a roofline
-    of sums, the per-device linear baseline. NaN where a target has no other label.
+    One column (MACs) is the FLOPs-proportional baseline; MACs, elements and a constant are a
+    roofline of sums, the per-device linear baseline. NaN where a target has no other label.
     """
     from scipy.optimize import nnls
 
     design = np.column_stack(columns)
     predicted = np.full(len(kernels), np.nan)
     for value in sorted(set(label)):
-        for target in np.unique(kernels.rows.target):
-            mine = kernels.rows.target == target
+        for target in sorted(set(kernels.target)):
+            mine = kernels.target == target
             train, test = mine & (label != value), mine & (label == value)
             if not train.any() or not test.any():
                 continue
             # whole networks are asked for, so rows count by their time
-            weight = 1 / np.sqrt(kernels.kernel_us[train])
+            weight = 1 / np.sqrt(kernels.latency_us[train])
             scale = np.maximum(design[train].max(axis=0), 1e-12)
             a = design[train] / scale * weight[:, None]
-            x, _ = nnls(a, kernels.kernel_us[train] * weight)
+            x, _ = nnls(a, kernels.latency_us[train] * weight)
             predicted[test] = (design[test] / scale) @ x
     return predicted
 
 
-def simple_columns(kernels: KernelSet) -> dict[str, list[np.ndarray]]:
+def simple_columns(kernels: KernelTimes) -> Mapping[str, list[np.ndarray]]:
     """Columns of the two linear baselines."""
-    t = kernels.rows.table
-    moved = t["input_elements"] + t["output_elements"] + t["weight_elements"]
     ones = np.ones(len(kernels))
-    return {"FLOPs": [t["macs"]], "roofline": [t["macs"], moved, ones]}
+    return {"FLOPs": [kernels.macs], "roofline": [kernels.macs, kernels.elements, ones]}

@@ -21,6 +21,7 @@ from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target
+from validation.data.kernel_rows import lookup_drift_us
 
 SHAPE_COLUMNS = [
     "op",
@@ -216,26 +217,6 @@ def with_session_waits(kernels: KernelSet) -> KernelSet:
         mine = (names == target) & (kernels.network == network)
         wait[mine] = np.quantile(kernels.latency_us[mine], 0.05)
     return replace(kernels, rows=replace(kernels.rows, wait_us=wait))
-
-
-def lookup_drift_us(latency_us: np.ndarray, bound_us: np.ndarray, blocks: int = 20) -> np.ndarray:
-    """Host time that grew over a series of measurements, by place in the series.
-
-    In the NeuSight conv2d tables the shortest times grow steadily from row to row (A100: 59 us in
-    the first tenth of the rows, 355 us in the last; P100: 108 to 758 us), on every GPU alike,
-    whatever the shapes: with `cudnn.benchmark` each call looks its plan up among all plans found
-    so far, inside the timed section. A quadratic through zero is fitted to the low quantiles of
-    what is left over a lower bound of the kernel's own time, `bound_us`.
-    """
-    place = np.arange(len(latency_us)) / max(len(latency_us), 1)
-    left = latency_us - bound_us
-    block = np.minimum((place * blocks).astype(int), blocks - 1)
-    low = np.array([np.quantile(left[block == b], 0.06) for b in range(blocks)])
-    middle = (np.arange(blocks) + 0.5) / blocks
-    design = np.column_stack([np.ones(blocks), middle, middle**2])
-    coefficients, *_ = np.linalg.lstsq(design, low, rcond=None)
-    drift = coefficients[1] * place + coefficients[2] * place**2
-    return np.maximum(drift, 0.0)
 
 
 def with_targets(kernels: KernelSet, targets: tuple[TargetTraits, ...]) -> KernelSet:
