@@ -201,14 +201,14 @@ def profile_from_dict(data: Any, where: str = "profile") -> DeviceProfile:
         twice = next(n for n in names if names.count(n) > 1)
         raise c.fail("targets", f"{twice} stands twice")
     return DeviceProfile(
-        device,
-        c.text("title", ""),
-        c.text("kind", choices=KINDS),
-        targets,
-        c.text("soc", ""),
-        None if c.data.get("year") is None else c.whole("year", low=1970),
-        _facts(c),
-        traits_from_dict(c.data.get("traits", {}), f"{where}.traits"),
+        device=device,
+        title=c.text("title", ""),
+        kind=c.text("kind", choices=KINDS),
+        targets=targets,
+        soc=c.text("soc", ""),
+        year=None if c.data.get("year") is None else c.whole("year", low=1970),
+        hardware=_facts(c),
+        traits=traits_from_dict(c.data.get("traits", {}), f"{where}.traits"),
     )
 
 
@@ -265,7 +265,14 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
     )
     kind = c.text("latency_kind", "steady", LATENCY_KINDS)
     model = raw_model(c.data.get("model"), f"{where}.model", shared)
-    return TargetProfile(target, kind, model, interval, error, provenance)
+    return TargetProfile(
+        target=target,
+        latency_kind=kind,
+        model=model,
+        interval=interval,
+        error=error,
+        provenance=provenance,
+    )
 
 
 def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def _cached_profile(path: str, stamp: tuple[int, int]) -> DeviceProfile:
     return read_profile(Path(path))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TargetLine:
     """What `perfmodel devices` says of one target."""
 
@@ -197,14 +197,14 @@ def target_lines(profile: DeviceProfile) -> tuple[TargetLine, ...]:
     """One line a target, in the profile's order."""
     return tuple(
         TargetLine(
-            profile.device,
-            profile.title,
-            profile.kind,
-            str(t.target),
-            t.error.median,
-            t.error.experiment,
-            t.error.cases,
-            t.provenance.source,
+            device=profile.device,
+            title=profile.title,
+            kind=profile.kind,
+            target=str(t.target),
+            median_error=t.error.median,
+            experiment=t.error.experiment,
+            cases=t.error.cases,
+            source=t.provenance.source,
         )
         for t in profile.targets
     )

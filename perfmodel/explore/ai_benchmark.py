@@ -52,7 +52,7 @@ class TestRow:
     extrapolated: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rate:
     """Inception V3 on a device, images per second: its fastest target, the GPU's where it is a
     desktop or server."""
@@ -64,7 +64,7 @@ class Rate:
     per_second: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Generation:
     """A processor's published Inception V3 latency and ours; no target means none is known."""
 
@@ -76,7 +76,7 @@ class Generation:
     interval_ms: tuple[float, float] | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AiBenchmark:
     """The tables of AI-Benchmark, predicted."""
 
@@ -118,10 +118,10 @@ def ai_benchmark(targets: Sequence[str], *, profiles: Sequence[ProfileSource] = 
     fastest = {d: _fastest(inception, targets) for d, targets in shown.items()}
     rates = [_rate(answer, kinds[d]) for d, answer in fastest.items() if answer is not None]
     return AiBenchmark(
-        tuple(asked),
-        tuple(rows),
-        tuple(sorted(rates, key=lambda r: -r.per_second)),
-        tuple(_generation(inception, everyone, *g) for g in GENERATIONS),
+        devices=tuple(asked),
+        tests=tuple(rows),
+        rates=tuple(sorted(rates, key=lambda r: -r.per_second)),
+        generations=tuple(_generation(inception, everyone, *g) for g in GENERATIONS),
     )
 
 
@@ -187,11 +187,11 @@ def _gpus(targets: Sequence[Resolved]) -> list[Resolved]:
 def _rate(answer: Answer, kind: str) -> Rate:
     """Images per second of a device's fastest target."""
     return Rate(
-        answer.resolved.device.device,
-        kind,
-        str(answer.resolved.target.target),
-        answer.latency_ms,
-        MS_PER_S / answer.latency_ms,
+        device=answer.resolved.device.device,
+        kind=kind,
+        target=str(answer.resolved.target.target),
+        latency_ms=answer.latency_ms,
+        per_second=MS_PER_S / answer.latency_ms,
     )
 
 
@@ -210,7 +210,11 @@ def _generation(
         if soc_of(device, r.device.soc).slug == slug
     ]
     best = _fastest(inception, mine)
-    if best is None:
-        return Generation(soc, year, published_ms, "", None, None)
-    target = str(best.resolved.target.target)
-    return Generation(soc, year, published_ms, target, best.latency_ms, best.interval_ms)
+    return Generation(
+        soc=soc,
+        year=year,
+        published_ms=published_ms,
+        target="" if best is None else str(best.resolved.target.target),
+        latency_ms=None if best is None else best.latency_ms,
+        interval_ms=None if best is None else best.interval_ms,
+    )

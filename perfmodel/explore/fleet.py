@@ -26,9 +26,9 @@ class Fleet:
     example: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FleetShare:
-    """What part of a fleet passes; `unknown` is the part no profile answers for.
+    """What part of a fleet passes; `unknown` is the part that no profile answers for.
 
     `expected` weighs each phone by its chance to pass, over the part that is known.
     """
@@ -107,10 +107,10 @@ def fleet_share(fleet: Fleet, chance: Mapping[str, float], passing: Collection[s
             failed += share
     known = passed + failed
     return FleetShare(
-        fleet.name,
-        fleet.example,
-        passed,
-        failed,
-        max(0.0, 1.0 - known),
-        expected / known if known else 0.0,
+        fleet=fleet.name,
+        example=fleet.example,
+        passing=passed,
+        failing=failed,
+        unknown=max(0.0, 1.0 - known),
+        expected=expected / known if known else 0.0,
     )

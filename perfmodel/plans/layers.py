@@ -43,7 +43,7 @@ class Crossing:
     readers: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerGraph:
     """A graph as layers in an order in which they can run, branches kept together."""
 
@@ -89,12 +89,12 @@ class LayerGraph:
             for c in self.crossings
         )
         return LayerGraph(
-            self.graph,
-            tuple(self.layers[i] for i in order),
-            crossings,
-            pick(self.weights_bytes),
-            pick(self.params),
-            pick(self.largest_weight_bytes),
+            graph=self.graph,
+            layers=tuple(self.layers[i] for i in order),
+            crossings=crossings,
+            weights_bytes=pick(self.weights_bytes),
+            params=pick(self.params),
+            largest_weight_bytes=pick(self.largest_weight_bytes),
         )
 
 
@@ -135,12 +135,14 @@ def layer_graph(graph: Graph, kernels: Sequence[Kernel]) -> LayerGraph:
         {t.name: t for i in layer.ops for t in graph.weights_of(graph.ops[i])} for layer in layers
     ]
     return LayerGraph(
-        graph,
-        layers,
-        _crossings(graph, layer_of, len(layers)),
-        tuple(sum(t.size_bytes for t in w.values()) for w in weights),
-        tuple(sum(t.elements for t in w.values()) for w in weights),
-        tuple(max((t.size_bytes for t in w.values()), default=0) for w in weights),
+        graph=graph,
+        layers=layers,
+        crossings=_crossings(graph, layer_of, len(layers)),
+        weights_bytes=tuple(sum(t.size_bytes for t in w.values()) for w in weights),
+        params=tuple(sum(t.elements for t in w.values()) for w in weights),
+        largest_weight_bytes=tuple(
+            max((t.size_bytes for t in w.values()), default=0) for w in weights
+        ),
     )
 
 

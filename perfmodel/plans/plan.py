@@ -45,7 +45,7 @@ MAX_ENERGY_STATES = 200
 """The same for energies under a deadline, where every state keeps several plans."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """Operators that run together; indices are into the plan's `op_order`."""
 
@@ -58,7 +58,7 @@ class Segment:
     weights_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Boundary:
     """Between two segments: what crosses, and the part of both segments' time that moving takes."""
 
@@ -68,7 +68,7 @@ class Boundary:
     latency_ms: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CutCurve:
     """Two-segment plans over the cut point: after no layer, after the first, ..., after the last.
 
@@ -91,7 +91,7 @@ class CutCurve:
         return tuple(a + b + c for a, b, c in parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PartitionResult:
     """A plan: segments in order, what crosses between them, and the time without cutting.
 
@@ -275,10 +275,16 @@ def _result(
     segments, boundaries = [], []
     for n, u in enumerate(found.units):
         first, last = layers.op_range(sizes[n], sizes[n + 1] - 1)
-        weights = sum(layers.weights_bytes[sizes[n] : sizes[n + 1]])
-        names = ops[first].name, ops[last - 1].name
         segments.append(
-            Segment(first, last - 1, *names, made.units[u].target, milliseconds[n], weights)
+            Segment(
+                first_op=first,
+                last_op=last - 1,
+                first_name=ops[first].name,
+                last_name=ops[last - 1].name,
+                target=made.units[u].target,
+                latency_ms=milliseconds[n],
+                weights_bytes=sum(layers.weights_bytes[sizes[n] : sizes[n + 1]]),
+            )
         )
         if n:
             boundaries.append(_boundary(layers, made.units, found.units, sizes, n, first - 1))
@@ -286,20 +292,20 @@ def _result(
     best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
     known = all(made.units[u].layer_mj is not None for u in found.units)
     return PartitionResult(
-        layers.graph.name,
-        by,
-        len(segments),
-        objective,
-        found.latency_ms,
-        found.energy_mj if known else None,
-        tuple(segments),
-        tuple(boundaries),
-        whole[best],
-        made.units[best].target,
-        exact_over,
-        made.notes,
-        tuple(op.name for op in ops),
-        cut_curve(made),
+        model=layers.graph.name,
+        criterion=by,
+        k=len(segments),
+        objective=objective,
+        latency_ms=found.latency_ms,
+        energy_mj=found.energy_mj if known else None,
+        segments=tuple(segments),
+        boundaries=tuple(boundaries),
+        unpartitioned_ms=whole[best],
+        unpartitioned_target=made.units[best].target,
+        exact_over=exact_over,
+        notes=made.notes,
+        op_order=tuple(op.name for op in ops),
+        curve=cut_curve(made),
     )
 
 
@@ -319,8 +325,12 @@ def _boundary(
     before, after = units[chosen[n - 1]], units[chosen[n]]
     outward = before.outward.latency_ms(len(handed), sum(c.size_bytes for c in handed))
     inward = after.inward.latency_ms(len(taken), sum(c.size_bytes for c in taken))
-    total = sum(c.size_bytes for c in crossing)
-    return Boundary(after_op, len(crossing), total, float(outward + inward))
+    return Boundary(
+        after_op=after_op,
+        tensors=len(crossing),
+        bytes=sum(c.size_bytes for c in crossing),
+        latency_ms=float(outward + inward),
+    )
 
 
 def cut_curve(made: Problem) -> CutCurve:
@@ -349,13 +359,13 @@ def cut_curve(made: Problem) -> CutCurve:
             moved[0] += crossing.size_bytes
     names = ("input", *(layer.name for layer in layers.layers))
     return CutCurve(
-        made.units[0].target,
-        made.units[second].target,
-        names,
-        _plain(head_runs),
-        _plain(head_in + head_out + tail_in + tail_out),
-        _plain(tail_runs),
-        tuple(int(m) for m in moved),
+        first_target=made.units[0].target,
+        second_target=made.units[second].target,
+        after=names,
+        first_ms=_plain(head_runs),
+        moving_ms=_plain(head_in + head_out + tail_in + tail_out),
+        second_ms=_plain(tail_runs),
+        moved_bytes=tuple(int(m) for m in moved),
     )
 
 

@@ -36,7 +36,14 @@ def random_layers(generator: np.random.Generator, n: int, chain: bool) -> LayerG
     )
     weights = tuple(int(w) for w in generator.integers(0, 100, n))
     layers = tuple(Layer((i,), (i,), f"op{i}", "convolutional") for i in range(n))
-    return LayerGraph(graph, layers, crossings, weights, weights, weights)
+    return LayerGraph(
+        graph=graph,
+        layers=layers,
+        crossings=crossings,
+        weights_bytes=weights,
+        params=weights,
+        largest_weight_bytes=weights,
+    )
 
 
 def random_units(generator: np.random.Generator, n: int, count: int) -> list[Unit]:
@@ -210,7 +217,7 @@ def test_two_segments_by_hand() -> None:
     generator = np.random.default_rng(0)
     layers = random_layers(generator, 3, chain=True)
     small = tuple(Crossing(c.tensor, 64, c.maker, c.readers) for c in layers.crossings)
-    layers = LayerGraph(layers.graph, layers.layers, small, (0, 0, 0), (0, 0, 0), (0, 0, 0))
+    layers = replace(layers, crossings=small)
     cpu = Unit(name="cpu", target="d/cpu", layer_ms=np.array([10.0, 10.0, 10.0]))
     wire = Transfer(0.0, 64.0)
     gpu = Unit(
