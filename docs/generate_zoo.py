@@ -16,9 +16,20 @@ Wherever a command takes a model, a name works, and so does a name with paramete
 perfmodel predict mobilenet_v2@width=0.5,resolution=160,batch=4 --on snapdragon-855-plus/cpu
 ```
 
-MACs are multiply-accumulates of one image (1 MAC = 2 FLOPs). Parameters are counted after batch
-normalisation is folded into the convolution before it, so they are up to 1 % below those printed
-for training. "Published" is what a source prints for the default parameters, "-" where none does.
+A name may also be one that papers and tools use: `ResNet-18`, `mobilenet_v1_1.0_224` and `VGG 16`
+are found, `squeezenet` is SqueezeNet 1.0 as in its paper (ncnn's logs mean 1.1 by it), and the name
+of a family (`resnet`, `mobilenet`) asks which. A name with a precision (`..._quant`) is refused:
+choose the precision with the target. Names that no rule finds stand in `perfmodel/zoo/aliases.csv`
+with who uses them, published figures in `published_figures.csv` and `accuracy.csv` beside it.
+
+The graph is the network as its code runs it. What an exporter would leave out (branches that reach
+no output, sums with zeros) runs in eager PyTorch and not elsewhere: NAS-Bench-201's dead edges cost
+nothing on TFLite.
+
+MACs are multiply-accumulates of one image (1 MAC = 2 FLOPs), of all that the network's code runs.
+Parameters are counted after batch normalisation is folded into the convolution before it, so they
+are up to 1 % below those printed for training. "Published" is what a source prints for the
+default parameters, "-" where none does.
 
 | name | network | input | MACs | parameters | published MACs | published parameters |
 |---|---|---|---:|---:|---:|---:|

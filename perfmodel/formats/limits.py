@@ -14,19 +14,35 @@ MAX_TEXT_BYTES = 4 * 2**20
 """Largest text format file (.param, .prototxt); structure only, so real ones are below 1 MB."""
 
 MAX_LINE_BYTES = 2**18
+"""Longest line of a .param file; the longest of ncnn's own are about 400 bytes."""
+
 MAX_TOKENS = 400_000
 """Words and marks of one text file; a network of 1,000 layers has about 40,000."""
 
 MAX_OPS = 10_000
+"""Most operators of one file: NASNet-A large has 800, Switch Transformers with 48 layers 2,700."""
+
 MAX_FAN = 1_000
 """Most operands of one element-wise layer, each of which becomes an operator, and most results."""
 
 MAX_TENSORS = 200_000
+"""Most tensors of one file: an operator of the most allowed has about 20."""
+
 MAX_RANK = 16
+"""Most axes of a tensor; frameworks end at 8 (TFLite) or a little more."""
+
 MAX_DIM = 2**31 - 1
+"""Longest axis: sizes are integers of 32 bits in every format but ONNX."""
+
 MAX_ELEMENTS = 2**40
+"""Most elements of a tensor: a thousand times the largest weights that fit a 2 GiB file."""
+
 MAX_NESTING = 32
+"""Messages or types inside each other; real files nest about five."""
+
 MAX_NAME = 2_000
+"""Longest name in bytes; paths in a TensorFlow graph reach some hundreds."""
+
 MAX_FIELDS = 500_000
 """Fields of one protobuf file: a network of 10,000 nodes has about 400,000."""
 
@@ -43,6 +59,7 @@ MAX_FOLDED_ELEMENTS = 1_024
 """Longest constant of integers whose numbers are looked at; shapes and axes are far shorter."""
 
 MAX_FOLDED_TOTAL = 2_000_000
+"""Numbers of all constants that are looked at, so that folding them stays within some megabytes."""
 
 
 def check_shape(shape: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Cost: what a network demands (MACs, bytes, memory) and the kernels it becomes; no device here."""
+"""What a network demands (MACs, bytes, memory) and the kernels it becomes; no device here."""
 
 from perfmodel.kernels.fusion import fuse, kernel_of, run_by
 from perfmodel.kernels.fusion_rules import FUSION
