@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Result, Table, plain
+from perfmodel.render.result import Data, Result, ResultTable, plain
 from perfmodel.render.text import percent
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def host_calibration_result(data: Data) -> Result:
         f"{data['measuring_s']:.0f} s; errors are those of networks left out of the fit",
         data=data,
         warnings=[data["warning"]] if data["warning"] else [],
-        parts=(Table(headers=headers, rows=rows),),
+        parts=(ResultTable(headers=headers, rows=rows),),
         closing=(
             f"profile: {data['profile']}",
             f"raw values: {data['journal']} (the same command with a larger --budget goes on from "
@@ -141,6 +141,6 @@ def suggestions_result(answer: Any) -> Result:
         f"of {data['borrowed_from']})",
         data=data,
         facts=("others then known to: one standard deviation of what their latency may be",),
-        parts=(Table(headers=headers, rows=rows),),
+        parts=(ResultTable(headers=headers, rows=rows),),
         closing=("then: perfmodel calibrate --from YOUR_TABLE.csv --device NAME",),
     )

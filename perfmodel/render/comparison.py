@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import STEADY, Data, Figure, Result, Table, plain
+from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Bar, bars, heat_map
 from perfmodel.units import format_ms
 
@@ -84,7 +84,7 @@ def comparison_result(data: Data, plot: Path | None = None) -> Result:
         ),
         parts=(
             _across(data, relative),
-            Figure(title=f"Heat map, {unit}", draw=lambda: comparison_map(data)),
+            ResultFigure(title=f"Heat map, {unit}", draw=lambda: comparison_map(data)),
             _cells(cells, unit, "ratio" if relative else "latency_ms"),
         ),
         assumptions=(STEADY,),
@@ -92,14 +92,14 @@ def comparison_result(data: Data, plot: Path | None = None) -> Result:
     )
 
 
-def _across(data: Data, relative: bool) -> Table:
+def _across(data: Data, relative: bool) -> ResultTable:
     key = "ratio" if relative else "latency_ms"
     shown = [[_shown(c, key) for c in row] for row in grid(data)]
     if len(data["targets"]) <= MOST_COLUMNS:
         rows = [[m, *row] for m, row in zip(data["models"], shown, strict=True)]
-        return Table(headers=["network", *data["targets"]], rows=rows, page_rows=0)
+        return ResultTable(headers=["network", *data["targets"]], rows=rows, page_rows=0)
     rows = [[t, *(row[j] for row in shown)] for j, t in enumerate(data["targets"])]
-    return Table(headers=["target", *data["models"]], rows=rows, page_rows=0)
+    return ResultTable(headers=["target", *data["models"]], rows=rows, page_rows=0)
 
 
 def _shown(cell: Data, key: str) -> str:
@@ -107,7 +107,7 @@ def _shown(cell: Data, key: str) -> str:
     return "?" if value is None else f"{value:.3g}" + ("*" if cell["extrapolated"] else "")
 
 
-def _cells(cells: Sequence[Data], unit: str, key: str) -> Table:
+def _cells(cells: Sequence[Data], unit: str, key: str) -> ResultTable:
     rows = [
         (
             c["model"],
@@ -119,7 +119,7 @@ def _cells(cells: Sequence[Data], unit: str, key: str) -> Table:
         for c in cells
     ]
     headers = ("network", "target", unit, "interval ms", "")
-    return Table(headers=headers, rows=rows, title="Numbers", text_rows=0)
+    return ResultTable(headers=headers, rows=rows, title="Numbers", text_rows=0)
 
 
 def _bounds(interval_ms: Sequence[float] | None) -> str:
@@ -171,7 +171,7 @@ def suite_result(data: Data) -> Result:
         data=data,
         parts=(
             *(_tests(data, device) for device in data["devices"]),
-            Figure(title=speed, draw=lambda: bars(rates, "/s", "images per second")),
+            ResultFigure(title=speed, draw=lambda: bars(rates, "/s", "images per second")),
             _rates(data, speed),
             _generations(data),
         ),
@@ -180,7 +180,7 @@ def suite_result(data: Data) -> Result:
     )
 
 
-def _tests(data: Data, device: str) -> Table:
+def _tests(data: Data, device: str) -> ResultTable:
     """The tests on one device, a configuration a column."""
     mine = [t for t in data["tests"] if t["device"] == device]
     configurations = list(dict.fromkeys(t["configuration"] for t in mine))
@@ -194,7 +194,7 @@ def _tests(data: Data, device: str) -> Table:
         rates = [t["per_second"] for t in few if t["per_second"] is not None]
         best = f"{max(rates):.3g}" if rates else "-"
         rows.append([few[0]["test"], few[0]["model"], *times, best])
-    return Table(
+    return ResultTable(
         title=f"{device}: ms per inference, steady (* = extrapolated)",
         headers=["test", "network", *configurations, "best/s"],
         rows=rows,
@@ -205,7 +205,7 @@ def _time(latency_ms: float | None) -> str:
     return "no target" if latency_ms is None else f"{latency_ms:.3g}"
 
 
-def _rates(data: Data, title: str) -> Table:
+def _rates(data: Data, title: str) -> ResultTable:
     rows: list[tuple[str, ...]] = [
         (
             r["device"],
@@ -218,10 +218,10 @@ def _rates(data: Data, title: str) -> Table:
     ]
     rows += [(name, "published", "-", "-", f"{rate:g}") for name, rate in data["published_rates"]]
     headers = ("device", "kind", "target", "ms", "images/s")
-    return Table(title=title, headers=headers, rows=rows)
+    return ResultTable(title=title, headers=headers, rows=rows)
 
 
-def _generations(data: Data) -> Table:
+def _generations(data: Data) -> ResultTable:
     rows = [
         (
             g["soc"],
@@ -235,4 +235,4 @@ def _generations(data: Data) -> Table:
     ]
     headers = ("processor", "phone of", "published ms", "ours ms", "interval", "target")
     title = "Inception V3 over generations of phone processors"
-    return Table(title=title, headers=headers, rows=rows)
+    return ResultTable(title=title, headers=headers, rows=rows)

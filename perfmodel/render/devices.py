@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfmodel.render.result import Result, Table, plain
+from perfmodel.render.result import Result, ResultTable, plain
 from perfmodel.render.text import percent
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ def devices_result(lines: Sequence[TargetLine]) -> Result:
         title="Targets",
         answer=f"{len(lines)} targets on {len({line.device for line in lines})} devices",
         data=plain(lines),
-        parts=(Table(headers=HEADERS, rows=rows),),
+        parts=(ResultTable(headers=HEADERS, rows=rows),),
     )

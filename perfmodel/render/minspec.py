@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Figure, Result, Table, plain
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import chance, percent
 from perfmodel.units import format_ms
@@ -55,14 +55,14 @@ def minspec_result(data: Data) -> Result:
         data=data,
         facts=_facts(data),
         parts=(
-            Figure(
+            ResultFigure(
                 title=f"p{asked['percentile']:g} latency; the limit dashed",
                 draw=lambda: _latencies(data),
             ),
             _phones(data["passing"], "pass, slowest first", "faster ones (--json has all)"),
             _phones(data["failing"], "fail, nearest first", "more (--json has all)"),
             _phones(data.get("unknown", ()), "not known", "more (--json has all)"),
-            Figure(title="Shares of the fleet", draw=lambda: _shares(data["fleet"])),
+            ResultFigure(title="Shares of the fleet", draw=lambda: _shares(data["fleet"])),
         ),
         assumptions=tuple(data["assumptions"]),
     )
@@ -101,7 +101,7 @@ def _shares(share: Data) -> str:
     return bars([Bar(n, 100 * share[k]) for n, k in named], "%", "share of the fleet")
 
 
-def _phones(phones: Sequence[Data], title: str, rest: str) -> Table:
+def _phones(phones: Sequence[Data], title: str, rest: str) -> ResultTable:
     rows = [
         (
             p["device"],
@@ -118,4 +118,4 @@ def _phones(phones: Sequence[Data], title: str, rest: str) -> Table:
         for p in phones
     ]
     named = f"{len(phones)} {title}"
-    return Table(title=named, headers=HEADERS, rows=rows, text_rows=SHOWN, rest=rest)
+    return ResultTable(title=named, headers=HEADERS, rows=rows, text_rows=SHOWN, rest=rest)

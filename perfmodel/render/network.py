@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Result, Table
+from perfmodel.render.result import Data, Result, ResultTable
 from perfmodel.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def inspection_result(data: Data) -> Result:
         f"{data['op_count']} ops, batch {data['batch_size']}",
         data=data,
         facts=facts,
-        parts=(Table(headers=headers, rows=rows),),
+        parts=(ResultTable(headers=headers, rows=rows),),
     )
 
 
@@ -106,7 +106,7 @@ def models_result(entries: Sequence[ZooEntry]) -> Result:
             {f.name: getattr(e, f.name) for f in fields(e) if f.name != "builder"} for e in entries
         ],
         parts=(
-            Table(
+            ResultTable(
                 headers=("name", "network", "family", "parameters", "asked for by seed"), rows=rows
             ),
         ),

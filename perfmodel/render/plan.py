@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.cut_curve import curve_svg, totals
-from perfmodel.render.result import STEADY, Data, Figure, Result, Table, plain
+from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Bar, bars
 from perfmodel.units import format_bytes, format_ms
 
@@ -55,7 +55,7 @@ def plan_result(data: Data, plot: Path | None = None) -> Result:
         data=data,
         facts=(how, *energies, *map(str, data.get("notes", ()))),
         parts=(
-            Figure(title="Where the time goes", draw=lambda: _plot(data)),
+            ResultFigure(title="Where the time goes", draw=lambda: _plot(data)),
             _segments(data),
             _boundaries(data),
             *_curve(data),
@@ -74,19 +74,19 @@ def _plot(data: Data) -> str:
     return bars(rows, "ms", "segments and boundaries")
 
 
-def plan_curve(data: Data) -> Figure:
+def plan_curve(data: Data) -> ResultFigure:
     """Latency over the cut point of two pieces."""
     title = f"{data['model']}: latency over the cut point"
-    return Figure(title=title, draw=lambda: curve_svg(data["curve"], title))
+    return ResultFigure(title=title, draw=lambda: curve_svg(data["curve"], title))
 
 
-def _curve(data: Data) -> list[Figure]:
+def _curve(data: Data) -> list[ResultFigure]:
     curve = data.get("curve")
     known = curve is not None and any(whole is not None for whole in totals(curve))
     return [plan_curve(data)] if known else []
 
 
-def _segments(data: Data) -> Table:
+def _segments(data: Data) -> ResultTable:
     segments = data["segments"]
     longest = max(s["latency_ms"] for s in segments) or 1.0
     rows = [
@@ -101,13 +101,13 @@ def _segments(data: Data) -> Table:
     ]
     headers = ("ops", "from .. to", "target", "weights", "ms")
     bar_shares = [s["latency_ms"] / longest for s in segments]
-    return Table(title="Pieces", headers=headers, rows=rows, bars=bar_shares)
+    return ResultTable(title="Pieces", headers=headers, rows=rows, bars=bar_shares)
 
 
-def _boundaries(data: Data) -> Table:
+def _boundaries(data: Data) -> ResultTable:
     rows = [
         (b["after_op"], b["tensors"], format_bytes(b["bytes"]), f"{b['latency_ms']:.3f}")
         for b in data["boundaries"]
     ]
     headers = ("cut after op", "tensors", "bytes", "moving ms")
-    return Table(title="Between them", headers=headers, rows=rows)
+    return ResultTable(title="Between them", headers=headers, rows=rows)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import STEADY, Data, Figure, Result, Table, plain
+from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import percent
 from perfmodel.units import format_bytes, format_count, format_ms
@@ -92,12 +92,12 @@ def _provenance(data: Data) -> tuple[str, ...]:
     return (f"calibrated on {origin['measurements']} measurements: {origin['source']}{build}",)
 
 
-def _heaviest(kernels: Sequence[Data]) -> tuple[Table | Figure, ...]:
+def _heaviest(kernels: Sequence[Data]) -> tuple[ResultTable | ResultFigure, ...]:
     heavy = sorted(kernels, key=lambda k: -k["latency_ms"])
     return (_table(heavy, text_rows=HEAVIEST, page_rows=0),)
 
 
-def _every_kernel(kernels: Sequence[Data]) -> tuple[Table | Figure, ...]:
+def _every_kernel(kernels: Sequence[Data]) -> tuple[ResultTable | ResultFigure, ...]:
     if not kernels:
         return ()
     heavy = sorted(kernels, key=lambda k: -k["latency_ms"])[:PLOTTED]
@@ -106,11 +106,11 @@ def _every_kernel(kernels: Sequence[Data]) -> tuple[Table | Figure, ...]:
         classes[k["class"]] = classes.get(k["class"], 0.0) + k["latency_ms"]
     ordered = sorted(classes.items(), key=lambda c: -c[1])
     return (
-        Figure(
+        ResultFigure(
             title="Time by kind of kernel",
             draw=lambda: bars([Bar(n, v) for n, v in ordered], "ms", "by class"),
         ),
-        Figure(
+        ResultFigure(
             title="The heaviest kernels",
             draw=lambda: bars(
                 [Bar(k["name"], k["latency_ms"], note=k["bound"]) for k in heavy], "ms", "kernels"
@@ -125,7 +125,7 @@ def _table(
     title: str = "",
     text_rows: int | None = None,
     page_rows: int | None = None,
-) -> Table:
+) -> ResultTable:
     """Kernels with their shares; bars are relative to the longest."""
     longest = max((k["latency_ms"] for k in kernels), default=0.0) or 1.0
     total = sum(k["latency_ms"] for k in kernels) or 1.0
@@ -141,7 +141,7 @@ def _table(
         )
         for k in kernels
     ]
-    return Table(
+    return ResultTable(
         headers=HEADERS,
         rows=rows,
         title=title,

@@ -24,7 +24,7 @@ STEADY = "steady-state latency of a network that has the unit to itself: no heat
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class ResultTable:
     """Rows under headers.
 
     `bars` are shares (0 to 1), one a row, that text draws as a last column. At most `text_rows` are
@@ -42,7 +42,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figure:
+class ResultFigure:
     """A plot that stands on pages only; `draw` returns SVG, or nothing where there is none."""
 
     title: str
@@ -62,7 +62,7 @@ class Result:
     data: Any
     facts: Sequence[str] = ()
     warnings: Sequence[str] = ()
-    parts: Sequence[Table | Figure] = ()
+    parts: Sequence[ResultTable | ResultFigure] = ()
     assumptions: Sequence[str] = ()
     sources: Sequence[str] = ()
     closing: Sequence[str] = ()
@@ -72,7 +72,7 @@ def as_text(result: Result) -> str:
     """The result for a terminal: the answer is the first line."""
     head = [printable(result.answer), *(f"  {printable(fact)}" for fact in result.facts)]
     head += [f"warning: {printable(text)}" for text in result.warnings]
-    tables = [_table_text(p) for p in result.parts if isinstance(p, Table)]
+    tables = [_table_text(p) for p in result.parts if isinstance(p, ResultTable)]
     more = result.sources[SHOWN_SOURCES:]
     tail = [
         *(f"  assumed: {printable(text)}" for text in result.assumptions),
@@ -84,7 +84,7 @@ def as_text(result: Result) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _table_text(part: Table) -> str:
+def _table_text(part: ResultTable) -> str:
     rows = part.rows if part.text_rows is None else part.rows[: part.text_rows]
     if not rows:
         return ""
@@ -119,8 +119,8 @@ def as_page(result: Result, command: str = "") -> str:
     return document(result.title, result.answer, result.facts, sections, command)
 
 
-def _section(part: Table | Figure) -> Section:
-    if isinstance(part, Figure):
+def _section(part: ResultTable | ResultFigure) -> Section:
+    if isinstance(part, ResultFigure):
         return Section(part.title, part.draw())
     return Section(part.title, html_table(part.headers, part.rows, part.page_rows))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Figure, Result, Table, plain
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Point, scatter
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
@@ -56,7 +56,7 @@ def selection_result(data: Data) -> Result:
         data=data,
         facts=facts,
         parts=(
-            Figure(
+            ResultFigure(
                 title="Accuracy over latency (what none beats is joined)",
                 draw=lambda: _plot(data),
             ),
@@ -94,7 +94,7 @@ def _plot(data: Data) -> str:
     return scatter(points, "ms", data["metric"], "accuracy over latency", joined=True)
 
 
-def _table(candidates: Sequence[Data], title: str, text_rows: int) -> Table:
+def _table(candidates: Sequence[Data], title: str, text_rows: int) -> ResultTable:
     rows = [
         (
             c["model"],
@@ -109,6 +109,6 @@ def _table(candidates: Sequence[Data], title: str, text_rows: int) -> Table:
         )
         for c in candidates
     ]
-    return Table(
+    return ResultTable(
         title=title, headers=HEADERS, rows=rows, text_rows=text_rows, rest="more (--json has all)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfmodel.render.result import Data, Figure, Result, Table
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable
 from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
@@ -30,7 +30,7 @@ def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
         ),
         warnings=[f"{_label(c)}: {text}" for c in cases for text in c["warnings"]],
         parts=(
-            Figure(title="95th percentile of latency", draw=lambda: _plot(cases)),
+            ResultFigure(title="95th percentile of latency", draw=lambda: _plot(cases)),
             *(_latencies(data, group) for group in groups),
             _steps(cases),
             _busy(cases),
@@ -116,7 +116,7 @@ def _plot(cases: Sequence[Data]) -> str:
     return bars(rows, "ms", "p95 of each case")
 
 
-def _latencies(data: Data, group: str) -> Table:
+def _latencies(data: Data, group: str) -> ResultTable:
     cases = [c for c in data["cases"] if c["group"] == group]
     best = data["winners"][group]
     rows = []
@@ -136,10 +136,10 @@ def _latencies(data: Data, group: str) -> Table:
         )
     covered = percent(data["interval_coverage"])
     headers = ["", "mean", f"{covered} CI", "p50", "p95", "p99", "late", "energy", "bottleneck"]
-    return Table(title=group or "latency per request", headers=headers, rows=rows)
+    return ResultTable(title=group or "latency per request", headers=headers, rows=rows)
 
 
-def _steps(cases: Sequence[Data]) -> Table:
+def _steps(cases: Sequence[Data]) -> ResultTable:
     """A row a case, a column for each step that took time anywhere."""
     used = [s for s in STEPS if any(c["steps_ms"].get(s, 0) > 0 for c in cases)]
     rows = [
@@ -150,13 +150,13 @@ def _steps(cases: Sequence[Data]) -> Table:
         ]
         for c in cases
     ]
-    return Table(title="mean time per step", headers=["", *used, "total"], rows=rows)
+    return ResultTable(title="mean time per step", headers=["", *used, "total"], rows=rows)
 
 
-def _busy(cases: Sequence[Data]) -> Table:
+def _busy(cases: Sequence[Data]) -> ResultTable:
     units = list(dict.fromkeys(u for c in cases for u, share in c["utilization"].items() if share))
     rows = [(_label(c), *(percent(c["utilization"].get(u), 1) for u in units)) for c in cases]
-    return Table(title="How busy", headers=("case", *units), rows=rows, text_rows=0)
+    return ResultTable(title="How busy", headers=("case", *units), rows=rows, text_rows=0)
 
 
 def _circumstances(case: Data) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Figure, Result, Table, plain
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Bar, Point, bars, scatter
 from perfmodel.render.text import percent
 from perfmodel.units import format_number
@@ -83,7 +83,7 @@ def sweep_result(data: Data) -> Result:
     )
 
 
-def _effects(data: Data) -> list[Table | Figure]:
+def _effects(data: Data) -> list[ResultTable | ResultFigure]:
     effects = data["effects"]
     if not effects:
         return []
@@ -107,11 +107,11 @@ def _effects(data: Data) -> list[Table | Figure]:
         Bar(e["path"], 100 * e["share"], note=f"{e['low']:.4g} to {e['high']:.4g}") for e in effects
     ]
     return [
-        Figure(
+        ResultFigure(
             title=f"Share of the variance of {data['metric']}",
             draw=lambda: bars(shares, "%", "sensitivity"),
         ),
-        Table(
+        ResultTable(
             title=f"what moves it ({data['variance_method']})",
             headers=headers,
             rows=rows,
@@ -120,7 +120,7 @@ def _effects(data: Data) -> list[Table | Figure]:
     ]
 
 
-def _over(data: Data) -> list[Figure]:
+def _over(data: Data) -> list[ResultFigure]:
     """The answer over the input that moves it most, where both are numbers."""
     effects, metric, rows = data["effects"], data["metric"], data.get("rows", [])
     if not effects or not _plottable(rows, effects[0]["path"], metric):
@@ -132,7 +132,9 @@ def _over(data: Data) -> list[Figure]:
         if r.get(metric) is not None
     ]
     return [
-        Figure(title=f"{metric} over {path}", draw=lambda: scatter(points, path, metric, "points"))
+        ResultFigure(
+            title=f"{metric} over {path}", draw=lambda: scatter(points, path, metric, "points")
+        )
     ]
 
 
@@ -143,7 +145,7 @@ def _plottable(rows: Sequence[Data], path: str, metric: str) -> bool:
     return len(rows) > 2 and all(numeric(r.get(path)) for r in rows) and metric in rows[0]
 
 
-def _front(data: Data) -> list[Table | Figure]:
+def _front(data: Data) -> list[ResultTable | ResultFigure]:
     front, names = data["front"], data["objectives"]
     if not front:
         return []
@@ -160,14 +162,14 @@ def _front(data: Data) -> list[Table | Figure]:
         Point(r[first], r[other], ", ".join(f"{p}={r[p]}" for p in data["paths"]), True)
         for r in front
     ]
-    plot = Figure(
+    plot = ResultFigure(
         title=f"{other} over {first} on that front",
         draw=lambda: scatter(marked, first, other, "Pareto front"),
     )
     return [plot, table]
 
 
-def _best(data: Data) -> list[Table | Figure]:
+def _best(data: Data) -> list[ResultTable | ResultFigure]:
     """The best points, where no front is known."""
     rows = data.get("best_rows", [])
     if not rows:
@@ -177,6 +179,8 @@ def _best(data: Data) -> list[Table | Figure]:
     return [_points("best points", rows, [*data["paths"], *figures])]
 
 
-def _points(title: str, rows: Sequence[Data], columns: Sequence[str]) -> Table:
+def _points(title: str, rows: Sequence[Data], columns: Sequence[str]) -> ResultTable:
     shown = [[_short(r.get(c)) for c in columns] for r in rows]
-    return Table(title=title, headers=columns, rows=shown, text_rows=SHOWN, rest="more points")
+    return ResultTable(
+        title=title, headers=columns, rows=shown, text_rows=SHOWN, rest="more points"
+    )

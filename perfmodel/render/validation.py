@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.render.cut_curve import curve_svg
-from perfmodel.render.result import Data, Figure, Result, Table, plain
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.svg import Point, scatter
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
@@ -41,7 +41,7 @@ def validation_result(data: Data) -> Result:
             *(["the budget ended first: the same command goes on"] if unfinished else []),
         ],
         parts=(
-            Figure(
+            ResultFigure(
                 title="Predicted over measured (outside the interval marked)",
                 draw=lambda: _plot(cases),
             ),
@@ -96,7 +96,7 @@ def _facts(data: Data) -> list[str]:
     return facts
 
 
-def _groups(data: Data) -> Table:
+def _groups(data: Data) -> ResultTable:
     """Scores by target, or of all cases where an experiment has no groups."""
     groups = data.get("groups") or {"all": {"cases": len(data["cases"]), **data}}
     rows = [
@@ -113,7 +113,7 @@ def _groups(data: Data) -> Table:
         for name, scored in groups.items()
     ]
     headers = ("", "cases", *(title for title, _, _ in SCORES))
-    return Table(title="Figures", headers=headers, rows=rows)
+    return ResultTable(title="Figures", headers=headers, rows=rows)
 
 
 def _plot(cases: Sequence[Data]) -> str:
@@ -130,13 +130,13 @@ def _outside(case: Data) -> bool:
     return not case["low_ms"] <= case["measured_ms"] <= case["high_ms"]
 
 
-def _worst(data: Data, cases: Sequence[Data]) -> Table:
+def _worst(data: Data, cases: Sequence[Data]) -> ResultTable:
     """The farthest off, with the kernels that explain it where they are known."""
     why = {(w["model"], w["target"]): _why(w["kernels"]) for w in data.get("worst", ())}
     ordered = sorted(cases, key=lambda c: -abs(math.log(c["predicted_ms"] / c["measured_ms"])))
     rows = [(*_case(c), why.get((c["model"], c["target"]), "")) for c in ordered[:WORST]]
     headers = (*CASE_HEADERS, "kernels that are most off")
-    return Table(
+    return ResultTable(
         title="Farthest off",
         headers=headers,
         rows=rows,
@@ -168,11 +168,11 @@ def _case(case: Data) -> tuple[str, ...]:
     )
 
 
-def _cases(title: str, cases: Sequence[Data]) -> Table:
-    return Table(title=title, headers=CASE_HEADERS, rows=[*map(_case, cases)], text_rows=0)
+def _cases(title: str, cases: Sequence[Data]) -> ResultTable:
+    return ResultTable(title=title, headers=CASE_HEADERS, rows=[*map(_case, cases)], text_rows=0)
 
 
-def _classes(data: Data) -> Table:
+def _classes(data: Data) -> ResultTable:
     rows = [
         (
             f"{c['target']}: {c['kernel_class']}",
@@ -184,15 +184,15 @@ def _classes(data: Data) -> Table:
         for c in data.get("kernel_classes", ())
     ]
     headers = ("class", "kernels", "share of time", "error", "bias")
-    return Table(title="Error by kernel class", headers=headers, rows=rows, text_rows=0)
+    return ResultTable(title="Error by kernel class", headers=headers, rows=rows, text_rows=0)
 
 
-def _failed(data: Data) -> Table:
+def _failed(data: Data) -> ResultTable:
     rows = [(name, str(why)[:200]) for name, why in (data.get("left_out") or {}).items()]
-    return Table(title="Left out", headers=("network", "why"), rows=rows, text_rows=0)
+    return ResultTable(title="Left out", headers=("network", "why"), rows=rows, text_rows=0)
 
 
-def _networks(data: Data) -> list[Table | Figure]:
+def _networks(data: Data) -> list[ResultTable | ResultFigure]:
     """Of `validate partition`: each network's cuts, and the curve with what was measured."""
     networks = data.get("networks", ())
     rows = [
@@ -208,14 +208,14 @@ def _networks(data: Data) -> list[Table | Figure]:
         for n in networks
     ]
     headers = ("network", "cuts", "mean error", "whole", "chosen", "best", "chosen/best")
-    table = Table(title="Cuts of each network", headers=headers, rows=rows)
+    table = ResultTable(title="Cuts of each network", headers=headers, rows=rows)
     return [table, *(_curve(network) for network in networks)]
 
 
-def _curve(network: Data) -> Figure:
+def _curve(network: Data) -> ResultFigure:
     title = f"{network['model']}: latency over the cut point, predicted and measured"
     measured = {int(place): ms for place, ms in network["measured_ms"].items()}
-    return Figure(title=title, draw=lambda: curve_svg(network["curve"], title, measured))
+    return ResultFigure(title=title, draw=lambda: curve_svg(network["curve"], title, measured))
 
 
 def _machine(machine: Any) -> tuple[str, ...]:
@@ -255,5 +255,5 @@ def kinds_result(data: Data) -> Result:
             f"first: {'cold page cache' if cold else 'page cache could not be dropped: warm'}",
             f"in app: beside {data['competing_load']}",
         ),
-        parts=(Table(headers=("network, ms", *(title for title, _ in columns)), rows=rows),),
+        parts=(ResultTable(headers=("network, ms", *(title for title, _ in columns)), rows=rows),),
     )

@@ -19,19 +19,19 @@ from perfmodel.render import (
     sweep,
     validation,
 )
-from perfmodel.render.result import Figure, Result, Table, as_page, as_text
+from perfmodel.render.result import Result, ResultFigure, ResultTable, as_page, as_text
 
 
 def lines(result: Result) -> list[str]:
     return as_text(result).splitlines()
 
 
-def tables(result: Result) -> dict[str, Table]:
-    return {part.title: part for part in result.parts if isinstance(part, Table)}
+def tables(result: Result) -> dict[str, ResultTable]:
+    return {part.title: part for part in result.parts if isinstance(part, ResultTable)}
 
 
 def figures(result: Result) -> dict[str, str]:
-    return {part.title: part.draw() for part in result.parts if isinstance(part, Figure)}
+    return {part.title: part.draw() for part in result.parts if isinstance(part, ResultFigure)}
 
 
 def kernel(name: str, kind: str, ms: float) -> dict[str, Any]:

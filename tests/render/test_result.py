@@ -8,15 +8,17 @@ from dataclasses import FrozenInstanceError, dataclass
 import pytest
 
 from perfmodel.render.page import check_figure_name, html_table, write_figure
-from perfmodel.render.result import Figure, Result, Table, as_page, as_text, plain
+from perfmodel.render.result import Result, ResultFigure, ResultTable, as_page, as_text, plain
 
 ROWS = [("a", 1), ("b", 2), ("c", 3)]
 
 
 def result(**changes: object) -> Result:
     parts = (
-        Table(title="numbers", headers=("name", "n"), rows=ROWS, text_rows=2, rest="more letters"),
-        Figure(title="drawn", draw=lambda: "<svg>here</svg>"),
+        ResultTable(
+            title="numbers", headers=("name", "n"), rows=ROWS, text_rows=2, rest="more letters"
+        ),
+        ResultFigure(title="drawn", draw=lambda: "<svg>here</svg>"),
     )
     made: dict = {
         "title": "Title",
@@ -59,8 +61,8 @@ def test_text_of_an_answer_alone_is_one_line() -> None:
 
 
 def test_rows_may_be_for_text_or_for_pages_only() -> None:
-    page_only = Table(title="p", headers=("h",), rows=[("x",)], text_rows=0)
-    text_only = Table(title="t", headers=("h",), rows=[("y",)], page_rows=0)
+    page_only = ResultTable(title="p", headers=("h",), rows=[("x",)], text_rows=0)
+    text_only = ResultTable(title="t", headers=("h",), rows=[("y",)], page_rows=0)
     made = result(parts=(page_only, text_only))
     assert "x" not in as_text(made).split("\n\n")[1]
     assert "y" in as_text(made)
@@ -71,7 +73,7 @@ def test_rows_may_be_for_text_or_for_pages_only() -> None:
 
 
 def test_bars_are_drawn_in_text_alone() -> None:
-    bars = Table(headers=("h",), rows=[("x",), ("y",)], bars=[1.0, 0.5])
+    bars = ResultTable(headers=("h",), rows=[("x",), ("y",)], bars=[1.0, 0.5])
     lines = as_text(result(parts=(bars,))).split("\n\n")[1].splitlines()
     assert lines[2:] == ["x  " + "█" * 20, "y  " + "█" * 10]
     assert "█" not in as_page(result(parts=(bars,)))
@@ -97,7 +99,7 @@ def test_a_page_has_every_part_and_the_command() -> None:
 
 
 def test_a_figure_without_content_is_left_out() -> None:
-    page = as_page(result(parts=(Figure(title="nothing", draw=lambda: ""),)))
+    page = as_page(result(parts=(ResultFigure(title="nothing", draw=lambda: ""),)))
     assert "nothing" not in page
 
 
