@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from perfmodel.render.result import Result
     from perfmodel.runners.device_options import DeviceOptions
 
+HARDWARE = ("host", "adb", "ssh", "cuda")
+"""What `--from` may name beside files."""
 OF_LEARNING = ("kind", "like", "profile")
 OF_MEASURING = ("budget", "journal")
 IDLE = {
@@ -41,7 +43,26 @@ IDLE = {
     "cuda": ("skip_bad", "files", *OF_ADB, *OF_SSH),
     "FILE": (*OF_MEASURING, "seed", "model", "files", *OF_ADB, *OF_SSH),
 }
-"""What `--from` names (beside files, hardware) and the options that do nothing with it."""
+"""What `--from` names and the options that do nothing with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked; `sources` are files, or one piece of hardware."""
+
+    sources: tuple[str, ...]
+    device: str
+    kind: str
+    like: str
+    skip_bad: bool
+    output: Path | None
+    budget: str
+    journal: Path | None
+    seed: int
+    models: tuple[str, ...]
+    files: Path | None
+    options: DeviceOptions
+    profiles: tuple[Path, ...]
 
 
 def command(
@@ -96,175 +117,141 @@ def command(
 
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
-    sources, profiles = source or [], profile or []
-    if suggest is not None:
+    asked = Request(
+        sources=tuple(source or ()),
+        device=device,
+        kind=kind,
+        like=like,
+        skip_bad=skip_bad,
+        output=output,
+        budget=budget,
+        journal=journal,
+        seed=seed,
+        models=tuple(model or ()),
+        files=files,
+        options=DeviceOptions(
+            benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
+        ),
+        profiles=tuple(profile or ()),
+    )
+    check_outputs(output, journal)
+    if suggest is None:
+        refuse_idle(context, "without --suggest", "on")
+        made = _calibrated(context, asked)
+    else:
         refuse_idle(context, "with --suggest", "output", "kind", *IDLE["FILE"])
-        target = on or f"{device or 'new-device'}/cpu"
-        show(_suggestions(suggest, target, sources, like, skip_bad, profiles), as_json)
-        return 0
-    refuse_idle(context, "without --suggest", "on")
+        made = _suggestions(suggest, on or f"{device or 'new-device'}/cpu", asked)
+    show(made, as_json)
+    return 0
+
+
+def _calibrated(context: typer.Context, asked: Request) -> Result:
+    """A profile from what `--from` names."""
+    sources = asked.sources
     if not sources:
         raise PerfmodelError(
             "calibrate needs --from FILE, --from host, cuda, adb or ssh:HOST, or --suggest N",
             "for example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone",
         )
-    check_outputs(output, journal)
-    measured = [s for s in sources if s.partition(":")[0] in IDLE and not Path(s).is_file()]
+    measured = [s for s in sources if s.partition(":")[0] in HARDWARE and not Path(s).is_file()]
     if not measured:
         refuse_idle(context, "with --from FILE: nothing is measured", *IDLE["FILE"])
-        made = _of_tables(
-            sources,
-            device,
-            kind=kind or "phone",
-            like=like,
-            skip_bad=skip_bad,
-            profiles=profiles,
-            output=output,
-        )
-        show(made, as_json)
-        return 0
+        return _of_tables(asked)
     if len(sources) > 1:
         raise PerfmodelError(f"--from {measured[0]} stands alone", "give files in another call")
     name = measured[0].partition(":")[0]
     refuse_idle(context, f"with --from {name}", *IDLE[name])
-    seconds = duration_s(budget)
-    if name == "host":
-        show(_of_host(seconds, output, journal, device, seed), as_json)
-        return 0
-    options = DeviceOptions(
-        benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
-    )
-    pattern = "*.onnx" if name == "ssh" else "*.tflite"
-    models = (*(model or ()), *map(str, files_in(files, pattern)))
-    made = _of_device(
-        measured[0],
-        device,
-        budget_s=seconds,
-        output=output,
-        journal=journal,
-        seed=seed,
-        models=models,
-        options=options,
-        like=like,
-        kind=kind,
-        profiles=profiles,
-    )
-    show(made, as_json)
-    return 0
+    return _of_host(asked) if name == "host" else _of_device(measured[0], asked)
 
 
-def _of_tables(
-    sources: Sequence[str],
-    device: str,
-    *,
-    kind: str,
-    like: str,
-    skip_bad: bool,
-    profiles: Sequence[Path],
-    output: Path | None,
-) -> Result:
+def _of_tables(asked: Request) -> Result:
     """A device's profile, from files of measurements."""
     from perfmodel.calibration.from_table import calibrate_device
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import calibration_data, calibration_result
 
-    path = _profile_path(device, output)
-    table, bad = _read(sources, device, skip_bad)
+    path = _profile_path(asked)
+    table, bad = _read(asked, asked.device)
     made = calibrate_device(
-        table, device=device, like=like, kind=kind, skip_bad=skip_bad, profiles=profiles
+        table,
+        device=asked.device,
+        like=asked.like,
+        kind=asked.kind or "phone",
+        skip_bad=asked.skip_bad,
+        profiles=asked.profiles,
     )
     write_profile(made.device, path)
     data = calibration_data(made, path, (*bad, *made.unused))
-    return calibration_result(data, named=output is not None)
+    return calibration_result(data, named=asked.output is not None)
 
 
-def _read(
-    sources: Sequence[str], device: str, skip_bad: bool
-) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
+def _read(asked: Request, device: str) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """The rows of the files that belong to the device; a file of one other device is taken too."""
     from perfmodel.measurements.table import read_measurements
 
-    paths = [Path(s) for s in sources]
+    paths = [Path(s) for s in asked.sources]
     for path in paths:
         if not path.is_file():
             raise MeasurementError(f"{path}: no such file", "name a table or a log, or --from host")
-    return read_measurements(paths, device=device, skip_bad=skip_bad)
+    return read_measurements(paths, device=device, skip_bad=asked.skip_bad)
 
 
-def _of_host(
-    budget_s: float, output: Path | None, journal: Path | None, device: str, seed: int
-) -> Result:
+def _of_host(asked: Request) -> Result:
     """This machine's profile, from random networks that run on it."""
     from perfmodel.calibration.from_host import calibrate_host, calibration_to_dict
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import host_calibration_result
 
-    path = output or Path(f"{device or 'host'}.json")
-    book = journal or path.with_suffix(".journal.jsonl")
-    done = calibrate_host(budget_s, book, seed=seed, device=device or "host")
+    device = asked.device or "host"
+    path = asked.output or Path(f"{device}.json")
+    book = asked.journal or path.with_suffix(".journal.jsonl")
+    done = calibrate_host(duration_s(asked.budget), book, seed=asked.seed, device=device)
     write_profile(done.profile, path)
     return host_calibration_result(
         {**calibration_to_dict(done), "profile": str(path), "journal": str(book)}
     )
 
 
-def _of_device(
-    source: str,
-    device: str,
-    *,
-    budget_s: float,
-    output: Path | None,
-    journal: Path | None,
-    seed: int,
-    models: tuple[str, ...],
-    options: DeviceOptions,
-    like: str,
-    kind: str,
-    profiles: Sequence[Path],
-) -> Result:
+def _of_device(source: str, asked: Request) -> Result:
     """The profile of an attached device, from networks that run on it."""
     from perfmodel.calibration.from_device import DeviceRequest, calibrate_device_over
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import device_calibration_result
 
-    path = _profile_path(device, output)
+    path = _profile_path(asked)
+    pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
     request = DeviceRequest(
-        device=device,
-        journal=journal or Path(f"{device}.journal.jsonl"),
-        budget_s=budget_s,
-        models=models,
-        seed=seed,
-        options=options,
+        device=asked.device,
+        journal=asked.journal or Path(f"{asked.device}.journal.jsonl"),
+        budget_s=duration_s(asked.budget),
+        models=(*asked.models, *map(str, files_in(asked.files, pattern))),
+        seed=asked.seed,
+        options=asked.options,
     )
-    made = calibrate_device_over(source, request, like=like, kind=kind, profiles=profiles)
+    made = calibrate_device_over(
+        source, request, like=asked.like, kind=asked.kind, profiles=asked.profiles
+    )
     write_profile(made.calibration.device, path)
-    return device_calibration_result(made, path, named=output is not None)
+    return device_calibration_result(made, path, named=asked.output is not None)
 
 
-def _profile_path(device: str, output: Path | None) -> Path:
+def _profile_path(asked: Request) -> Path:
     """Where a device's profile goes; `PerfmodelError` without a name for the device."""
     from perfmodel.cli.output import check_outputs
     from perfmodel.devices.registry import user_folder
 
-    if not device:
+    if not asked.device:
         raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
-    path = output or user_folder() / f"{device}.json"
+    path = asked.output or user_folder() / f"{asked.device}.json"
     check_outputs(path)
     return path
 
 
-def _suggestions(
-    count: int,
-    target: str,
-    sources: Sequence[str],
-    like: str,
-    skip_bad: bool,
-    profiles: Sequence[Path],
-) -> Result:
+def _suggestions(count: int, target: str, asked: Request) -> Result:
     """Which networks to measure next and why."""
     from perfmodel.calibration.from_table import next_measurements
     from perfmodel.render.calibration import suggestions_result
 
-    table = _read(sources, target.partition("/")[0], skip_bad)[0] if sources else None
-    answer = next_measurements(count, target, like=like, table=table, profiles=profiles)
+    table = _read(asked, target.partition("/")[0])[0] if asked.sources else None
+    answer = next_measurements(count, target, like=asked.like, table=table, profiles=asked.profiles)
     return suggestions_result(answer)

@@ -13,6 +13,7 @@ from cli_folder import Perform
 
 from perfmodel.cli import app, queries, validate
 from perfmodel.cli.app import INTERRUPTED, run
+from perfmodel.cli.calibrate import HARDWARE
 from perfmodel.cli.calibrate import IDLE as CALIBRATE_IDLE
 from perfmodel.cli.options import duration_s, files_in, needs_pyarrow, sizes
 from perfmodel.cli.whatif import Meter
@@ -236,7 +237,7 @@ def test_rows_measured_so_far_guide_suggestions(perform: Perform) -> None:
 def test_hardware_stands_alone(perform: Perform) -> None:
     done = perform("calibrate", "--from", "host", "--from", "examples/ten_rows.csv")
     assert "--from host stands alone" in done.err
-    assert set(CALIBRATE_IDLE) == {"host", "adb", "ssh", "cuda", "FILE"}
+    assert set(CALIBRATE_IDLE) == {*HARDWARE, "FILE"}
 
 
 def test_a_device_needs_a_name(perform: Perform) -> None:
