@@ -111,13 +111,17 @@ def links() -> str:
     return head + "|---|---:|---:|---:|---|---|\n" + "\n".join(rows)
 
 
-def main() -> None:
-    """Fill in the text."""
+def page() -> str:
+    """The text, filled in."""
     text = (DOCS / "scenarios.in.md").read_text(encoding="utf-8")
     sections = "\n\n".join(section(heading, table) for heading, table in TABLES)
     text = text.replace("{{TABLES}}", sections).replace("{{LINKS}}", links())
-    text = text.replace("{{POLICIES}}", policies())
-    (DOCS / "scenarios.md").write_text(text, encoding="utf-8")
+    return text.replace("{{POLICIES}}", policies())
+
+
+def main() -> None:
+    """Write the page."""
+    (DOCS / "scenarios.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import re
 import subprocess
@@ -287,6 +288,31 @@ def test_one_table_of_policies_drives_the_schema_and_the_documents() -> None:
     docs = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text()
     for name in POLICIES:
         assert re.search(rf"^\| `{name}` \| ", docs, re.M)
+
+
+def test_the_page_of_scenarios_tells_every_key_bound_and_default_as_they_are() -> None:
+    """The page is written from the tables: a bound or default that changes shows in it."""
+    place = Path(__file__).resolve().parents[2] / "docs"
+    spec = importlib.util.spec_from_file_location("page", place / "generate_scenarios.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.page() == (place / "scenarios.md").read_text(encoding="utf-8")
+    tables = {table for _, table in generator.TABLES}
+    assert tables == {
+        Scenario,
+        *(table_at(Scenario, path.split(".")[:-1]) for path in all_fields()),
+    }
+
+
+def test_tables_cannot_be_changed_and_are_made_by_keyword() -> None:
+    tables = {table_at(Scenario, path.split(".")[:-1]) for path in all_fields()}
+    assert len(tables) == 17
+    for table in tables:
+        parameters = table.__dataclass_params__  # type: ignore[union-attr]
+        assert parameters.frozen
+        assert all(item.kw_only for item in dataclasses.fields(table))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
