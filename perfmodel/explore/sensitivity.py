@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_LEVELS = 20
-"""A sampled number is cut into at most so many classes of equal size. With the usual hundreds of
-samples a class has tens of points; twenty classes miss 1/20**2 of the variance of a straight line.
-"""
+MOST_CLASSES = 20
+POINTS_PER_CLASS = 20
+"""A sampled number is cut into classes of equal size, in each of which a straight line follows the
+answer: with twenty points to a class its two numbers leave chance a tenth of the variance. Twenty
+classes of lines miss 1/20**4 of the variance of a parabola."""
 
 FEWEST_POINTS = 2
 FEWEST_SAMPLES = 3
@@ -95,12 +96,12 @@ def sensitivity(
 def _effect(path: str, column: np.ndarray, values: np.ndarray, drawn: bool) -> Effect:
     import numpy as np
 
-    level, labels = levels(column, MOST_LEVELS if drawn else math.inf)
+    level, labels = levels(column, _classes(column) if drawn else math.inf)
     count = np.bincount(level)
     means = np.bincount(level, values) / count
     low, high = int(means.argmin()), int(means.argmax())
     between = float(count @ (means - values.mean()) ** 2) / len(values)
-    share = _estimate(between, values, len(count)) if drawn else _share(between, values)
+    share = _estimate(column, level, values) if drawn else _share(between, values)
     return Effect(
         path=path,
         share=share,
@@ -110,6 +111,14 @@ def _effect(path: str, column: np.ndarray, values: np.ndarray, drawn: bool) -> E
         low_at=labels[low],
         high_at=labels[high],
     )
+
+
+def _classes(column: np.ndarray) -> int:
+    """Into how many classes a sampled number is cut; values that come again stay apart."""
+    points, values = len(column), len(_names(column))
+    if values <= min(MOST_CLASSES, points // 2):
+        return values
+    return max(1, min(MOST_CLASSES, points // POINTS_PER_CLASS))
 
 
 def _variance(values: np.ndarray) -> float:
@@ -125,20 +134,30 @@ def _share(between: float, values: np.ndarray) -> float:
     return between / total if total else 0.0
 
 
-def _estimate(between: float, values: np.ndarray, classes: int) -> float:
-    """The share of the variance between classes, less what chance alone would give.
+def _estimate(column: np.ndarray, level: np.ndarray, values: np.ndarray) -> float:
+    """The share of the variance that means or lines of the classes explain, less that of chance.
 
-    Means of random classes differ by their scatter; the correction (omega squared, Hays 1963)
-    takes the expected share of that away, so an idle input has a share of about zero. Values of a
-    grid need none: each of them meets the same values of the other inputs.
+    They follow chance as well; the correction (omega squared, Hays 1963) takes the expected share
+    of that away, so an idle input has a share of about zero. Values of a grid need none: each of
+    them meets the same values of the other inputs.
     """
-    total = _variance(values)
-    spare = len(values) - classes
+    import numpy as np
+
+    count = np.bincount(level)
+    means = np.bincount(level, values) / count
+    explained, parameters = float(count @ (means - values.mean()) ** 2), len(count)
+    if _numeric(column):
+        x = column.astype(float)
+        apart = x - (np.bincount(level, x) / count)[level]
+        spread = np.bincount(level, apart**2)
+        slanted = np.bincount(level, apart * values)[spread > 0]
+        explained += float((slanted**2 / spread[spread > 0]).sum())
+        parameters += len(slanted)
+    total, spare = _variance(values) * len(values), len(values) - parameters
     if not total or spare <= 0:
-        return _share(between, values)
-    within = len(values) * (total - between) / spare
-    corrected = len(values) * between - (classes - 1) * within
-    return min(1.0, max(0.0, corrected / (len(values) * total + within)))
+        return explained / total if total else 0.0
+    within = max(0.0, total - explained) / spare
+    return min(1.0, max(0.0, (explained - (parameters - 1) * within) / (total + within)))
 
 
 def _names(column: np.ndarray) -> list[str]:
@@ -158,7 +177,7 @@ def _is_full_grid(columns: list[np.ndarray]) -> bool:
     return len(set(rows)) == points
 
 
-def levels(column: np.ndarray, most: float = MOST_LEVELS) -> tuple[np.ndarray, list[Any]]:
+def levels(column: np.ndarray, most: float) -> tuple[np.ndarray, list[Any]]:
     """The level of each point (0, 1, ...) and a value that stands for each level.
 
     A level is a value, or one of `most` classes of equal size where numbers take more values.
