@@ -18,6 +18,7 @@ from perfmodel.cli.app import run
 from perfmodel.errors import PerfmodelError, ScenarioError
 from perfmodel.explore.design import make_design
 from perfmodel.explore.executor import run_processes
+from perfmodel.explore.simulated_points import FIGURES
 from perfmodel.explore.sweep import whatif
 from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set
 
@@ -229,6 +230,9 @@ def test_an_interrupted_sweep_goes_on(scenario: Path, tmp_path: Path) -> None:
     assert output.read_bytes() == (tmp_path / "fresh.csv").read_bytes()
     again = whatif(scenario, sets=sets, output=output)
     assert again.resumed_points == 8
+    header, *rows = output.read_text().splitlines()
+    assert header == ",".join(["point", "task.on_server.compute_ms", *FIGURES, "problem"])
+    assert [row.split(",")[:3] for row in rows[:2]] == [["0", "1", "cloud"], ["1", "2", "cloud"]]
 
 
 def test_another_sweep_does_not_overwrite_results(scenario: Path, tmp_path: Path) -> None:
