@@ -26,7 +26,7 @@ from perfmodel.runners.remote import (
     network_rows,
     safe_name,
 )
-from perfmodel.runners.runner import Job, Machine
+from perfmodel.runners.runner import Job, MachineFacts
 from perfmodel.target import SLUG
 
 MOST_NETWORKS = 12
@@ -239,7 +239,7 @@ class _Writing:
         """As the runner's."""
         return self.runner.name
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """As the runner's."""
         return self.runner.describe()
 

@@ -33,7 +33,7 @@ from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
-from perfmodel.runners.runner import Machine, machine_to_dict
+from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
 from perfmodel.runners.tflite_host import runtime
 from perfmodel.target import Target
@@ -82,7 +82,7 @@ class HostCalibration:
     spent_s: float
     unknown: Mapping[str, float]
     lost: Mapping[str, int]
-    machine: Machine
+    machine: MachineFacts
     warning: str
 
 
@@ -262,7 +262,7 @@ def _profile(
     fitted: Sequence[FittedTarget],
     samples: Sequence[Sample],
     usual: Mapping[RunConfig, float],
-    machine: Machine,
+    machine: MachineFacts,
 ) -> DeviceProfile:
     facts = machine.facts
     source = "measured or read on this machine by perfmodel calibrate"

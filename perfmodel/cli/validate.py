@@ -131,7 +131,8 @@ def _own_profile(asked: Request) -> Path:
 
 def _host(asked: Request) -> Result:
     """The zoo and real files on this machine's CPU."""
-    from perfmodel.experiments.host import validate_host, validation_to_dict
+    from perfmodel.experiments.host import validate_host
+    from perfmodel.experiments.host_result import validation_to_dict
     from perfmodel.render.validation import validation_result
 
     done = validate_host(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
 from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases, setups_of
-from perfmodel.experiments.scores import Case, Scores, scores
+from perfmodel.experiments.host_result import HostValidation, KernelError
+from perfmodel.experiments.scores import Case
 from perfmodel.files import write_atomically
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -29,7 +30,7 @@ from perfmodel.runners.campaign import Discipline, instability_warning, result_f
 from perfmodel.runners.host_bench import FILE_PRECISIONS, LOADS, HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
-from perfmodel.runners.runner import Machine, machine_to_dict
+from perfmodel.runners.runner import MachineFacts
 from perfmodel.runners.samples import first_run, operator_us, whole_ms
 from perfmodel.runners.tflite_align import align
 from perfmodel.runners.tflite_operators import file_steps, written_steps
@@ -39,39 +40,6 @@ SET_MS = 40.0
 """Length of a set of a short network: several time slices of the system's scheduler."""
 LONGEST_PROFILED_MS = 400.0
 """Operators of longer networks are not timed: their whole times are."""
-
-
-@dataclass(frozen=True)
-class KernelError:
-    """One kernel of one network: predicted and measured in us."""
-
-    model: str
-    target: str
-    kernel: str
-    kernel_class: str
-    predicted_us: float
-    measured_us: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostValidation:
-    """Everything the comparison found; `repeat` is the median disagreement of second runs.
-
-    `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
-    measured times were divided by.
-    """
-
-    cases: tuple[Case, ...]
-    files: frozenset[str]
-    first: tuple[Case, ...]
-    kernels: tuple[KernelError, ...]
-    repeat: float | None
-    repeats: int
-    left_out: Mapping[str, str]
-    machine: Machine
-    warning: str
-    spent_s: float
-    drift: Mapping[str, float]
 
 
 def validate_host(
@@ -210,7 +178,7 @@ def _compare(
     predicted: Sequence[Predicted],
     entries: Mapping[str, Any],
     refused: Mapping[str, str],
-    machine: Machine,
+    machine: MachineFacts,
     spent_s: float,
 ) -> HostValidation:
     left_out = dict(refused)
@@ -225,16 +193,7 @@ def _compare(
         result = result_from_entry(p.key, entry)
         results.append(result)
         usual_ms = usual[p.setup] / drift[p.setup]
-        low, high = p.prediction.interval_ms
-        measured = whole_ms(result, usual_ms)
-        case = Case(
-            model=p.model,
-            target=p.prediction.target,
-            predicted_ms=p.prediction.latency_ms,
-            low_ms=low,
-            high_ms=high,
-            measured_ms=measured,
-        )
+        case = _case(p, whole_ms(result, usual_ms))
         cases.append(case)
         run = first_run(_table(p), p.setup, result, entry, usual_ms)
         if p.first_ms is not None:
@@ -259,6 +218,18 @@ def _compare(
         warning=instability_warning(results),
         spent_s=spent_s,
         drift={str(setup): change for setup, change in drift.items()},
+    )
+
+
+def _case(p: Predicted, measured_ms: float) -> Case:
+    low_ms, high_ms = p.prediction.interval_ms
+    return Case(
+        model=p.model,
+        target=p.prediction.target,
+        predicted_ms=p.prediction.latency_ms,
+        low_ms=low_ms,
+        high_ms=high_ms,
+        measured_ms=measured_ms,
     )
 
 
@@ -308,94 +279,3 @@ def _kernel_errors(p: Predicted, result: Any, usual_ms: float) -> list[KernelErr
         )
         for k, us in zip(p.prediction.kernels, times, strict=True)
     ]
-
-
-@dataclass(frozen=True)
-class ClassError:
-    """Kernels of one class on one target: share of the measured time and errors."""
-
-    target: str
-    kernel_class: str
-    kernels: int
-    time_share: float
-    weighted_error: float
-    bias: float
-
-
-def class_errors(kernels: Sequence[KernelError]) -> tuple[ClassError, ...]:
-    """Errors by kernel class, weighted by time, largest share first within a target."""
-    found = []
-    for target in dict.fromkeys(k.target for k in kernels):
-        mine = [k for k in kernels if k.target == target]
-        total = sum(k.measured_us for k in mine)
-        for name in dict.fromkeys(k.kernel_class for k in mine):
-            rows = [k for k in mine if k.kernel_class == name]
-            measured = sum(k.measured_us for k in rows)
-            off = sum(abs(k.predicted_us - k.measured_us) for k in rows)
-            bias = sum(k.predicted_us for k in rows) / max(measured, 1e-9) - 1
-            found.append(
-                ClassError(
-                    target, name, len(rows), measured / total, off / max(measured, 1e-9), bias
-                )
-            )
-    return tuple(sorted(found, key=lambda c: (c.target, -c.time_share)))
-
-
-def worst(done: HostValidation, count: int = 10) -> list[dict[str, Any]]:
-    """The cases with the largest errors, with the kernels that explain most of each."""
-    rows = []
-    for case in sorted(done.cases, key=lambda c: -abs(np.log(c.predicted_ms / c.measured_ms))):
-        mine = [k for k in done.kernels if (k.model, k.target) == (case.model, case.target)]
-        mine.sort(key=lambda k: -abs(k.predicted_us - k.measured_us))
-        rows.append(
-            {
-                "model": case.model,
-                "target": case.target,
-                "error": case.error,
-                "kernels": [
-                    {
-                        "kernel": k.kernel,
-                        "class": k.kernel_class,
-                        "predicted_us": k.predicted_us,
-                        "measured_us": k.measured_us,
-                    }
-                    for k in mine[:3]
-                ],
-            }
-        )
-    return rows[:count]
-
-
-def by_target(done: HostValidation) -> dict[str, Scores]:
-    """Scores of zoo networks by target, of real files and of first runs."""
-    groups: dict[str, list[Case]] = {}
-    for case in done.cases:
-        groups.setdefault(
-            f"files: {case.target}" if case.model in done.files else case.target, []
-        ).append(case)
-    if done.files and any(c.model in done.files for c in done.cases):
-        groups["files: all"] = [c for c in done.cases if c.model in done.files]
-    for case in done.first:
-        groups.setdefault(f"first run: {case.target}", []).append(case)
-    return {name: scores(cases) for name, cases in groups.items()}
-
-
-def validation_to_dict(done: HostValidation) -> dict[str, Any]:
-    """The machine-readable result (keys of every `validate --json`)."""
-    total = scores(done.cases)
-    return {
-        "experiment": "host",
-        "cases": [c.to_dict() for c in done.cases],
-        **total.summary(),
-        "machine": machine_to_dict(done.machine),
-        "groups": {name: s.to_dict() for name, s in by_target(done).items()},
-        "first": [c.to_dict() for c in done.first],
-        "kernel_classes": [vars(c) for c in class_errors(done.kernels)],
-        "worst": worst(done),
-        "repeat_median": done.repeat,
-        "repeats": done.repeats,
-        "left_out": dict(done.left_out),
-        "warning": done.warning,
-        "spent_s": done.spent_s,
-        "drift": dict(done.drift),
-    }

@@ -46,7 +46,7 @@ from perfmodel.runners.host_bench import FILE_PRECISIONS, HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
-from perfmodel.runners.runner import Job, Machine
+from perfmodel.runners.runner import Job, MachineFacts
 from perfmodel.runners.samples import operator_us, whole_ms
 from perfmodel.runners.tflite_align import align
 from perfmodel.runners.tflite_chain import ChainPiece, ChainRunner, measure_handover, write_pieces
@@ -297,7 +297,7 @@ def _compare(
     entries: Mapping[str, Any],
     host: DeviceProfile | None,
     handover: Transfer,
-    machine: Machine,
+    machine: MachineFacts,
     left_out: Mapping[str, str],
     spent_s: float,
 ) -> PartitionValidation:
@@ -314,16 +314,8 @@ def _compare(
                 continue
             result = result_from_entry(f"{network.model}/{name}", entry)
             results.append(result)
-            low, high = _interval(host, predicted)
-            measured = whole_ms(result, usual_ms)
-            mine[name] = Case(
-                model=network.model,
-                target=network.unit.target,
-                predicted_ms=predicted,
-                low_ms=low,
-                high_ms=high,
-                measured_ms=measured,
-            )
+            measured_ms = whole_ms(result, usual_ms)
+            mine[name] = _case(network, predicted, _interval(host, predicted), measured_ms)
         cases += mine.values()
         plans += mine
         if any(name.startswith("cut ") for name in mine):
@@ -347,6 +339,22 @@ def _compare(
         warning=warning,
         left_out=dict(left_out),
         spent_s=spent_s,
+    )
+
+
+def _case(
+    network: PricedNetwork,
+    predicted_ms: float,
+    interval_ms: tuple[float, float],
+    measured_ms: float,
+) -> Case:
+    return Case(
+        model=network.model,
+        target=network.unit.target,
+        predicted_ms=predicted_ms,
+        low_ms=interval_ms[0],
+        high_ms=interval_ms[1],
+        measured_ms=measured_ms,
     )
 
 

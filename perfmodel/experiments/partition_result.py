@@ -11,7 +11,7 @@ import numpy as np
 from perfmodel.experiments.scores import Case, Scores, scores
 from perfmodel.plans.plan import CutCurve
 from perfmodel.plans.units import Transfer
-from perfmodel.runners.runner import Machine, machine_to_dict
+from perfmodel.runners.runner import MachineFacts, machine_to_dict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class PartitionValidation:
     networks: tuple[NetworkOutcome, ...]
     source: str
     handover: Transfer
-    machine: Machine
+    machine: MachineFacts
     warning: str
     left_out: Mapping[str, str]
     spent_s: float

@@ -14,7 +14,7 @@ from pathlib import Path
 from perfmodel.errors import RunnerError
 from perfmodel.runners.device_options import BENCHMARK_MODEL, SERIAL
 from perfmodel.runners.remote import DeviceLog, run_program, safe_name
-from perfmodel.runners.runner import Job, Machine
+from perfmodel.runners.runner import Job, MachineFacts
 
 REMOTE = "/data/local/tmp/perfmodel"
 HOT_STATUS = 2
@@ -122,14 +122,14 @@ class AdbRunner:
         self.shell("chmod", "755", tool)
         return tool
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """Phone, chip and Android version; what it does not say is left out."""
         facts = {
             name: value
             for name, prop in _PROPERTIES.items()
             if (value := self.shell("getprop", prop, check=False).strip())
         }
-        return Machine(self.name, {**facts, "serial": self.serial, "heat": str(self.heat())})
+        return MachineFacts(self.name, {**facts, "serial": self.serial, "heat": str(self.heat())})
 
     def heat(self) -> PhoneHeat:
         """How hot the phone says it is."""

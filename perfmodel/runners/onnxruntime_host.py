@@ -13,7 +13,7 @@ import numpy as np
 
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.runner import Job, Machine, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -44,10 +44,10 @@ class OnnxRuntimeRunner:
         self.seed, self.profile = seed, profile
         self._library = _onnxruntime()
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """This machine and the runtime's build."""
         build = f"onnxruntime {self._library.__version__}"
-        return Machine(self.name, {**host_facts(), "runtime": build})
+        return MachineFacts(self.name, {**host_facts(), "runtime": build})
 
     def prepare(self, job: Job) -> PreparedOnnx:
         """Load a file and make seeded random inputs; open sizes count as 1."""

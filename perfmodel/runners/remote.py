@@ -19,7 +19,7 @@ from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.files import write_atomically
 from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
 from perfmodel.runners.journal import Journal, raw_folder
-from perfmodel.runners.runner import Job, Machine
+from perfmodel.runners.runner import Job, MachineFacts
 
 MAX_OUTPUT_CHARACTERS = 20_000_000
 
@@ -45,7 +45,7 @@ class DeviceRunner(Protocol):
     def name(self) -> str:
         """The word for it in `--from`."""
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """The device and its state."""
 
     def measure(self, job: Job) -> DeviceLog:

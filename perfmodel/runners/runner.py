@@ -38,7 +38,7 @@ class RawRuns:
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineFacts:
     """Description of what was measured; `facts` are name -> text, units in the names."""
 
     runner: str
@@ -60,13 +60,13 @@ class Runner(Protocol):
 
     name: str
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """The machine, its state and the runtime's build."""
 
     def prepare(self, job: Job) -> Prepared:
         """Load a job."""
 
 
-def machine_to_dict(machine: Machine) -> dict[str, Any]:
+def machine_to_dict(machine: MachineFacts) -> dict[str, Any]:
     """Plain data of a machine description."""
     return {"runner": machine.runner, "facts": dict(machine.facts)}

@@ -11,7 +11,7 @@ import shlex
 
 from perfmodel.errors import RunnerError
 from perfmodel.runners.remote import DeviceLog, run_program, safe_name
-from perfmodel.runners.runner import Job, Machine
+from perfmodel.runners.runner import Job, MachineFacts
 
 REMOTE = "/tmp/perfmodel"
 TRTEXEC = "/usr/src/tensorrt/bin/trtexec"
@@ -69,7 +69,7 @@ class SshTrtexecRunner:
             [self.ssh, *_OPTIONS, self.host, command], timeout_s=self.timeout_s, check=check
         )
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """Board, JetPack release and power mode; what it does not say is left out."""
         asked = {
             "board": ("cat", "/proc/device-tree/model"),
@@ -82,7 +82,7 @@ class SshTrtexecRunner:
             text = self.shell(*words, check=False).replace("\0", "").strip()
             if text and "not found" not in text and "No such file" not in text:
                 facts[name] = " ".join(text.split())[:400]
-        return Machine(self.name, facts)
+        return MachineFacts(self.name, facts)
 
     def measure(self, job: Job) -> DeviceLog:
         """Time one network: trtexec's log, its layer profile and its run times."""

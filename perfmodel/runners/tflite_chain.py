@@ -13,7 +13,7 @@ import numpy as np
 
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.runners.runner import Job, Machine, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 from perfmodel.runners.tflite_host import TfliteRunner, _open, fill_inputs, runtime
 
 HANDOVER_SIZES = (4_096, 65_536, 262_144, 1_048_576, 4_194_304)
@@ -56,7 +56,7 @@ class ChainRunner:
     def __init__(self, chains: dict[str, tuple[ChainPiece, ...]]) -> None:
         self.chains = chains
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """This machine and the runtime's build."""
         return TfliteRunner().describe()
 

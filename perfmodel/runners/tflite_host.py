@@ -19,7 +19,7 @@ from perfmodel.errors import RunnerError
 from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.progress import no_native_notes
-from perfmodel.runners.runner import Job, Machine, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 
 _RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
@@ -58,10 +58,10 @@ class TfliteRunner:
         self.profile = profile
         self.build, self._interpreter = runtime()
 
-    def describe(self) -> Machine:
+    def describe(self) -> MachineFacts:
         """This machine and the runtime's build."""
         facts = {**host_facts(), "runtime": self.build, "numpy": np.__version__}
-        return Machine(self.name, facts)
+        return MachineFacts(self.name, facts)
 
     def prepare(self, job: Job) -> PreparedTflite:
         """Load a .tflite file and fill its inputs with seeded random data."""

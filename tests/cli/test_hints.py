@@ -168,9 +168,9 @@ def test_the_example_of_help_runs(
 
 
 def _nothing_measured(*_: object, **__: object) -> object:
-    from perfmodel.experiments.host import HostValidation
+    from perfmodel.experiments.host_result import HostValidation
     from perfmodel.experiments.scores import Case
-    from perfmodel.runners.runner import Machine
+    from perfmodel.runners.runner import MachineFacts
 
     case = Case(model="one", target="host/cpu", predicted_ms=1.0, measured_ms=1.0)
     return HostValidation(
@@ -181,7 +181,7 @@ def _nothing_measured(*_: object, **__: object) -> object:
         repeat=None,
         repeats=0,
         left_out={},
-        machine=Machine("tflite", {}),
+        machine=MachineFacts("tflite", {}),
         warning="",
         spent_s=0.0,
         drift={},

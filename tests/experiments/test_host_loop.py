@@ -75,7 +75,8 @@ def test_a_killed_calibration_goes_on_and_loses_nothing(
 def test_a_profile_of_half_a_minute_predicts_unseen_networks(
     calibrated: tuple[Path, Path, list[str]], tmp_path: Path
 ) -> None:
-    from perfmodel.experiments.host import validate_host, validation_to_dict
+    from perfmodel.experiments.host import validate_host
+    from perfmodel.experiments.host_result import validation_to_dict
 
     profile, _, _ = calibrated
     target = read_profile(profile).targets[0]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-from perfmodel.experiments.host import HostValidation, KernelError, validation_to_dict, worst
+from perfmodel.experiments.host_result import HostValidation, KernelError, validation_to_dict, worst
 from perfmodel.experiments.scores import Case
 from perfmodel.render.result import as_page
 from perfmodel.render.validation import validation_result
-from perfmodel.runners.runner import Machine
+from perfmodel.runners.runner import MachineFacts
 
 TARGET = "host/cpu/tflite/fp32/t1"
 
@@ -42,7 +42,7 @@ def validation() -> HostValidation:
         repeat=0.01,
         repeats=2,
         left_out={"x": "the budget was spent"},
-        machine=Machine("tflite", {"cpu": "a <b> CPU"}),
+        machine=MachineFacts("tflite", {"cpu": "a <b> CPU"}),
         warning="",
         spent_s=12.0,
         drift={"fp32/t1": 1.03},

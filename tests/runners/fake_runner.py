@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from perfmodel.runners.runner import Job, Machine, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 
 
 class FakePrepared:
@@ -27,8 +27,8 @@ class FakeRunner:
         self.time_ms = time_ms
         self.prepared: list[str] = []
 
-    def describe(self) -> Machine:
-        return Machine("fake", {"runtime": "fake 1"})
+    def describe(self) -> MachineFacts:
+        return MachineFacts("fake", {"runtime": "fake 1"})
 
     def prepare(self, job: Job) -> FakePrepared:
         self.prepared.append(job.key)

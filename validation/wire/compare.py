@@ -52,7 +52,7 @@ DRIFT_WORTH_A_WARNING = 0.05
 
 
 @dataclass(frozen=True)
-class Answer:
+class WireAnswer:
     """One request as the client saw it (ms); `before_ms` is the busy time of the batch before."""
 
     latency_ms: float
@@ -78,7 +78,7 @@ class PercentileCase(Case):
     replayed_ms: float | None = None
 
 
-class Wire:
+class LoopbackWire:
     """Server, relay and client; use as a context manager."""
 
     def __init__(self, networks: Sequence[Path], max_batch: int, timeout_ms: float) -> None:
@@ -112,7 +112,7 @@ class Wire:
         assert process.stdout is not None
         return int(process.stdout.readline())
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> LoopbackWire:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -123,19 +123,19 @@ class Wire:
             assert process.stdout is not None
             process.stdout.close()
 
-    def run(self, times_s: Sequence[float], upload_bytes: int = UPLOAD_BYTES) -> list[Answer]:
+    def run(self, times_s: Sequence[float], upload_bytes: int = UPLOAD_BYTES) -> list[WireAnswer]:
         """Send a request at every time, wait for all answers; latency counts from the time due."""
         start = time.perf_counter() + LEAD_S
         sender = threading.Thread(target=self._send, args=(start, times_s, upload_bytes))
         sender.start()
-        answers: dict[int, Answer] = {}
+        answers: dict[int, WireAnswer] = {}
         while len(answers) < len(times_s):
             number, size, queued_s, before_s, batch = REPLY.unpack(
                 receive(self._socket, REPLY.size)
             )
             receive(self._socket, size)
             latency_s = time.perf_counter() - start - times_s[number]
-            answers[number] = Answer(1e3 * latency_s, 1e3 * queued_s, 1e3 * before_s, batch)
+            answers[number] = WireAnswer(1e3 * latency_s, 1e3 * queued_s, 1e3 * before_s, batch)
         sender.join()
         return [answers[number] for number in range(len(times_s))]
 
@@ -148,7 +148,7 @@ class Wire:
             self._socket.sendall(REQUEST.pack(number, len(payload)) + payload)
 
 
-def calibrate(wire: Wire, requests: int, rng: np.random.Generator) -> list[Answer]:
+def calibrate(wire: LoopbackWire, requests: int, rng: np.random.Generator) -> list[WireAnswer]:
     """Ask one at a time with pauses like those of a lightly loaded server."""
     answers = []
     for _ in range(requests):
@@ -156,14 +156,14 @@ def calibrate(wire: Wire, requests: int, rng: np.random.Generator) -> list[Answe
     return answers
 
 
-def overhead_ms(answers: Sequence[Answer]) -> float:
+def overhead_ms(answers: Sequence[WireAnswer]) -> float:
     """Return the median of what is left of a lone request's latency: sockets, threads, sleeping."""
     ideal = 8 * UPLOAD_BYTES / UPLINK_MBPS / 1e3 + 8 * REPLY_BYTES / DOWNLINK_MBPS / 1e3 + RTT_MS
     served = zip(answers, busy_times(answers), strict=False)
     return statistics.median(answer.latency_ms - busy_ms - ideal for answer, busy_ms in served)
 
 
-def busy_times(answers: Sequence[Answer]) -> list[float]:
+def busy_times(answers: Sequence[WireAnswer]) -> list[float]:
     """Return how long the server was busy with every request but the last, one at a time."""
     return [answer.before_ms for answer in answers[1:]]
 
@@ -218,7 +218,7 @@ def predict(tables: dict[str, Any], policy: str, load: float) -> list[Percentile
     return cases
 
 
-def batch_table(wire: Wire, largest: int, rounds: int) -> dict[str, Any]:
+def batch_table(wire: LoopbackWire, largest: int, rounds: int) -> dict[str, Any]:
     """Measure every batch size: small requests sent together, so that they share a batch."""
     seen: dict[int, list[float]] = {size: [] for size in range(1, largest + 1)}
     before = 0
@@ -247,7 +247,7 @@ def one_policy(
     if max_batch > 1:
         batching = {"batching": {"max_size": max_batch, "timeout_ms": timeout_ms}}
     cases: list[PercentileCase] = []
-    with Wire(networks[:max_batch], max_batch, timeout_ms) as wire:
+    with LoopbackWire(networks[:max_batch], max_batch, timeout_ms) as wire:
         alone = calibrate(wire, LONE_REQUESTS, rng)
         extra_ms = overhead_ms(alone) - (timeout_ms if max_batch > 1 else 0.0)
         nominal_ms = statistics.fmean(busy_times(alone))
@@ -272,7 +272,9 @@ def one_policy(
     return cases
 
 
-def pilot(wire: Wire, max_batch: int, gap_s: float, rng: np.random.Generator) -> dict[str, Any]:
+def pilot(
+    wire: LoopbackWire, max_batch: int, gap_s: float, rng: np.random.Generator
+) -> dict[str, Any]:
     """Measure service times just before a run and at its load: caches and clocks are then alike."""
     if max_batch > 1:
         return batch_table(wire, max_batch, PILOT_ROUNDS)
@@ -281,7 +283,10 @@ def pilot(wire: Wire, max_batch: int, gap_s: float, rng: np.random.Generator) ->
 
 
 def afterwards(
-    answers: Sequence[Answer], times_s: Sequence[float], service: dict[str, Any], extra_ms: float
+    answers: Sequence[WireAnswer],
+    times_s: Sequence[float],
+    service: dict[str, Any],
+    extra_ms: float,
 ) -> tuple[float, list[float | None]]:
     """Return how far service times went from the pilot's, and percentiles with the true ones."""
     took = busy_times(answers)
@@ -293,7 +298,10 @@ def afterwards(
 
 
 def _measured(
-    case: PercentileCase, answers: Sequence[Answer], drift: float | None, replayed_ms: float | None
+    case: PercentileCase,
+    answers: Sequence[WireAnswer],
+    drift: float | None,
+    replayed_ms: float | None,
 ) -> PercentileCase:
     latencies = [answer.latency_ms for answer in answers]
     return replace(

@@ -9,13 +9,11 @@ so that a run that is cut short keeps what it has. Nothing changes the GPU's clo
 from __future__ import annotations
 
 import argparse
-import itertools
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -33,6 +31,7 @@ from perfmodel.runners.cuda.campaign_state import (
     with_batch,
 )
 from perfmodel.runners.cuda.device import CudaDevice
+from perfmodel.runners.cuda.eager import Eager, run_eager
 from perfmodel.runners.cuda.kernel_bench import KernelBench
 from perfmodel.runners.cuda.network import GpuNetwork, make_weights
 from perfmodel.runners.cuda.plan import plan_graph
@@ -44,21 +43,6 @@ from perfmodel.runners.cuda.timing import Timing, layers_that_add_up, time_work
 NETWORK_TOLERANCE = 3.0
 """A whole network may be off by this many times one kernel's tolerance: rounding adds up over its
 layers, but random errors partly cancel (n layers alike would be off by about sqrt(n))."""
-
-
-class Eager(Protocol):
-    """A framework that runs a plan operator by operator, to compare with."""
-
-    framework: str
-    layouts: Mapping[str, str]
-    """Tensor layout (nchw, nhwc) by precision."""
-
-    @property
-    def build(self) -> str:
-        """Versions of what runs."""
-
-    def time(self, plan: GpuPlan, precision: str, seed: int) -> Timing:
-        """Time of one pass; raises `RunnerError` where the plan cannot be run."""
 
 
 def run_campaign(
@@ -86,7 +70,7 @@ def run_campaign(
             "check": _check,
             "sweep": _sweep,
             "networks": _networks,
-            "eager": lambda state, log: _eager(state, eager, log),
+            "eager": lambda state, log: run_eager(state, eager, log) if eager else None,
         }
         for stage in settings.stages:
             state.note_clocks(f"before {stage}")
@@ -323,37 +307,6 @@ def _layer_rows(state: State, network: GpuNetwork, name: str, whole_us: float) -
                 "variant": tables.kernel_variant(step, mode, prepared.algorithm),
             }
         )
-
-
-# -- eager: the same layers in another framework, launched one by one
-
-
-def _eager(state: State, make: Callable[[], Eager] | None, log: Callable[[str], None]) -> None:
-    assert make is not None
-    try:
-        eager = make()
-    except RunnerError as error:
-        state.failures.append(f"eager: {error}")
-        return
-    settings = state.settings
-    wanted = itertools.product(settings.batches, eager.layouts.items(), settings.networks)
-    for batch, (precision, layout), name in wanted:
-        if state.out_of_time():
-            return
-        plan = plan_graph(zoo.build(with_batch(name, batch)), eager.framework)
-        try:
-            timing = eager.time(plan, precision, settings.seed)
-        except RunnerError as error:
-            state.failures.append(f"eager {precision} {name} batch {batch}: {error}")
-            continue
-        mode, runs = Mode(eager.framework, precision, layout), len(timing.values_us)
-        state.networks.append(
-            tables.common_columns(state.name, mode, eager.build, name, batch, runs)
-            | tables.network_timing(timing, kernels=len(plan.steps))
-            | {"variant": tables.variant_text(launch="eager", layout=layout)}
-        )
-        log(f"{name} batch {batch} {mode.name}: {timing.median_us / 1e3:.3f} ms")
-        state.write()
 
 
 def parse_arguments(argv: Sequence[str]) -> tuple[Path, Settings]:
