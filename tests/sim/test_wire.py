@@ -15,7 +15,15 @@ import pytest
 pytest.importorskip("validation.wire", reason="the validation folder needs a checkout")
 
 from perfmodel.sim import simulate
-from validation.wire.compare import PercentileCase, report, scenario, worst
+from validation.wire.compare import (
+    PercentileCase,
+    WireAnswer,
+    busy_times,
+    overhead_ms,
+    report,
+    scenario,
+    worst,
+)
 from validation.wire.server import collect, receive
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,3 +117,16 @@ def test_the_report_scores_its_cases_as_every_experiment_does() -> None:
     assert found["worst_with_own_service_times"] == pytest.approx(0.1)
     assert found["cases"][0]["model"] == "paper"
     assert found["machine"]["load_before"] == "0.50"
+
+
+def test_the_overhead_of_a_lone_request_is_what_link_and_server_do_not_explain() -> None:
+    # 20 kB at 60 Mbit/s, 1032 bytes at 100 Mbit/s, 20 ms round trip
+    link_ms = 20_000 * 8 / 60e3 + 1032 * 8 / 100e3 + 20
+    # each answer tells how long the server was busy with the one before
+    answers = [
+        WireAnswer(latency_ms=link_ms + 7 + 1.5, queued_ms=0, before_ms=0, batch_size=1),
+        WireAnswer(latency_ms=link_ms + 5 + 1.5, queued_ms=0, before_ms=7, batch_size=1),
+        WireAnswer(latency_ms=0, queued_ms=0, before_ms=5, batch_size=1),
+    ]
+    assert busy_times(answers) == [7, 5]
+    assert overhead_ms(answers) == pytest.approx(1.5, abs=1e-3)
