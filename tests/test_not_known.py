@@ -118,6 +118,10 @@ def test_percentiles_are_in_percent(value: float) -> None:
 def test_a_percentile_as_a_share_is_asked_about() -> None:
     with pytest.raises(PerfmodelError, match="did you mean 95"):
         perfmodel.minspec("mobilenet_v2", 50.0, percentile=0.95)
+    with pytest.raises(PerfmodelError, match=r"did you mean 1\?"):
+        Budget(max_latency_ms=1.0, percentile=0.01)
+    with pytest.raises(PerfmodelError, match="for example --percentile 95"):
+        Budget(max_latency_ms=1.0, percentile=0.001)
     for edge in (1.0, 99.99):
         assert Budget(max_latency_ms=1.0, percentile=edge).percentile == edge
 
