@@ -87,7 +87,7 @@ def network_batch(works: Sequence[Workload]) -> NetworkBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelTimes:
+class PricedKernels:
     """What the kernels of a batch take on a target while no other kernel slows them.
 
     Kernel i takes `parts_ms[row[i]]` (columns `PARTS`), holds `weight_bytes[row[i]]` bytes of
@@ -102,7 +102,7 @@ class KernelTimes:
     fallback: Fallback | None = None
 
 
-def kernel_times(batch: NetworkBatch, resolved: Resolved) -> KernelTimes:
+def kernel_times(batch: NetworkBatch, resolved: Resolved) -> PricedKernels:
     """The time of every kernel of a batch on a target, fall-backs included.
 
     A kernel that the unit cannot run takes infinitely long where the device has no unit for it.
@@ -125,7 +125,7 @@ def kernel_times(batch: NetworkBatch, resolved: Resolved) -> KernelTimes:
         there = fallback.parts_ms(tables)
         parts[fallback.kernels], novelty[fallback.kernels] = there[fallback.kernels], 0.0
     weights = np.concatenate([t["weight_elements"] for t in tables])
-    return KernelTimes(
+    return PricedKernels(
         parts_ms=parts,
         weight_bytes=weights * BYTES_OF_PRECISION[target.precision],
         novelty=novelty,
@@ -176,7 +176,9 @@ def at_batch(table: KernelTable, old: int, new: int) -> KernelTable:
     return KernelTable(table.text, number)
 
 
-def slow_storage(batch: NetworkBatch, times: KernelTimes, resolved: Resolved) -> np.ndarray | None:
+def slow_storage(
+    batch: NetworkBatch, times: PricedKernels, resolved: Resolved
+) -> np.ndarray | None:
     """How many times as long each kernel takes because of another's weights, shape (kernels,).
 
     None where the device has no `StorageFact` for the unit.

@@ -19,8 +19,8 @@ from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import (
-    KernelTimes,
     NetworkBatch,
+    PricedKernels,
     kernel_times,
     network_batch,
     slow_storage,
@@ -99,7 +99,7 @@ class BatchPrediction:
     low_ms: np.ndarray
     high_ms: np.ndarray
     novelty: np.ndarray
-    times: KernelTimes
+    times: PricedKernels
     kernel_ms: np.ndarray
 
     @property

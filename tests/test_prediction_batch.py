@@ -6,7 +6,6 @@ import pytest
 
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError
-from perfmodel.formats.load import load
 from perfmodel.kernel_times import network_batch
 from perfmodel.prediction import (
     predict,
@@ -14,21 +13,34 @@ from perfmodel.prediction import (
     predict_many,
     predict_workload,
 )
-from perfmodel.workload import workload
+from perfmodel.workload import fusion_rules, load_at_batch, workload
 
-MODELS = ("mobilenet_v2", "mobilenet_v1@width=0.5", "squeezenet_1_1", "alexnet")
+MODELS = (
+    *(("mobilenet_v2", 1), ("mobilenet_v1@width=0.5", 3), ("vgg16", 1), ("squeezenet_1_1", 1)),
+    *(("vgg16", 4), ("alexnet", 3)),
+)
 
 
-@pytest.mark.parametrize("target", ["snapdragon-855-plus/cpu", "snapdragon-888/gpu"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "snapdragon-855-plus/cpu",
+        "snapdragon-888/gpu",
+        "exynos-2200/gpu",  # slow storage: one network's weights slow its own kernels alone
+        "jetson-agx-xavier/dla",  # what the unit cannot run falls back, network by network
+        "nvidia-a100-pcie-40gb/gpu",  # trees
+    ],
+)
 def test_a_batch_equals_single_predictions(target: str) -> None:
-    works = [workload(load(m), "ncnn") for m in MODELS]
     resolved = ProfileFolder().resolve(target)
+    works = [workload(load_at_batch(m, b), fusion_rules(resolved)) for m, b in MODELS]
     together = predict_batch(network_batch(works), resolved).predictions()
     for one, work in zip(together, works, strict=True):
         alone = predict_workload(work, resolved, per_layer=False)
         assert one.latency_ms == pytest.approx(alone.latency_ms, rel=1e-12)
         assert one.interval_ms == pytest.approx(alone.interval_ms, rel=1e-12)
         assert one.novel_kernels == alone.novel_kernels
+        assert alone.latency_ms == pytest.approx(predict(work.graph, target).latency_ms, rel=1e-12)
         assert (one.target, one.macs, one.extrapolated) == (
             alone.target,
             alone.macs,

@@ -17,7 +17,7 @@ CLASSES = ("entry", "middle", "top")
 """Classes of phones from cheap to dear: the series its processor belongs to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Soc:
     """A phone processor; None where no source says.
 
@@ -34,7 +34,16 @@ class Soc:
     source: str
 
 
-UNKNOWN = Soc("", "", None, "unknown", (), None, None, "")
+UNKNOWN = Soc(
+    slug="",
+    soc="",
+    year=None,
+    grade="unknown",
+    phones=(),
+    big_core_mw=None,
+    little_core_mw=None,
+    source="",
+)
 
 
 def soc_slug(text: str) -> str:
@@ -56,14 +65,14 @@ def _soc(row: dict[str, str]) -> Soc:
         return float(row[name]) if row[name] else None
 
     return Soc(
-        row["slug"],
-        row["soc"],
-        int(row["year"]) if row["year"] else None,
-        row["class"],
-        tuple(p.strip() for p in row["phones"].split(";") if p.strip()),
-        number("big_core_mw"),
-        number("little_core_mw"),
-        row["source"],
+        slug=row["slug"],
+        soc=row["soc"],
+        year=int(row["year"]) if row["year"] else None,
+        grade=row["class"],
+        phones=tuple(p.strip() for p in row["phones"].split(";") if p.strip()),
+        big_core_mw=number("big_core_mw"),
+        little_core_mw=number("little_core_mw"),
+        source=row["source"],
     )
 
 

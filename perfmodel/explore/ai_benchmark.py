@@ -15,7 +15,7 @@ from perfmodel.devices.registry import (
     list_targets,
 )
 from perfmodel.errors import PerfmodelError, TargetError
-from perfmodel.explore.candidates import Answer, Networks
+from perfmodel.explore.candidates import Networks, PredictedNetwork
 from perfmodel.target import parse_target
 from perfmodel.zoo.suites import AI_BENCHMARK
 
@@ -140,7 +140,7 @@ def _device_rows(
     if not targets:
         return []
     device = targets[0].device.device
-    best: dict[tuple[str, str], Answer] = {}
+    best: dict[tuple[str, str], PredictedNetwork] = {}
     for resolved in targets:
         configuration = configuration_of(resolved)
         for spec, answer in zip(specs, networks.on(resolved), strict=True):
@@ -156,7 +156,9 @@ def _device_rows(
     ]
 
 
-def _row(test: str, spec: str, device: str, configuration: str, answer: Answer | None) -> TestRow:
+def _row(
+    test: str, spec: str, device: str, configuration: str, answer: PredictedNetwork | None
+) -> TestRow:
     row = TestRow(test=test, model=spec, device=device, configuration=configuration)
     if answer is None:
         return row
@@ -169,12 +171,12 @@ def _row(test: str, spec: str, device: str, configuration: str, answer: Answer |
     )
 
 
-def _has_time(answer: Answer | PerfmodelError) -> TypeGuard[Answer]:
+def _has_time(answer: PredictedNetwork | PerfmodelError) -> TypeGuard[PredictedNetwork]:
     """Whether a network is predicted on a target, closely enough to be an answer."""
-    return isinstance(answer, Answer) and not answer.unknown
+    return isinstance(answer, PredictedNetwork) and not answer.unknown
 
 
-def _fastest(network: Networks, targets: Sequence[Resolved]) -> Answer | None:
+def _fastest(network: Networks, targets: Sequence[Resolved]) -> PredictedNetwork | None:
     """The first network on the fastest of some targets; None where none has a time."""
     answers = [a for r in targets if _has_time(a := network.on(r)[0])]
     return min(answers, key=lambda a: a.latency_ms, default=None)
@@ -184,7 +186,7 @@ def _gpus(targets: Sequence[Resolved]) -> list[Resolved]:
     return [r for r in targets if r.target.target.unit == "gpu"]
 
 
-def _rate(answer: Answer, kind: str) -> Rate:
+def _rate(answer: PredictedNetwork, kind: str) -> Rate:
     """Images per second of a device's fastest target."""
     return Rate(
         device=answer.resolved.device.device,

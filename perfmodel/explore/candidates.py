@@ -71,7 +71,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PredictedNetwork:
     """One network of a batch on a target."""
 
     batch: BatchPrediction
@@ -124,14 +124,14 @@ class Networks:
         self._works: dict[str, list[Workload | PerfmodelError]] = {}
         self._batches: dict[str, NetworkBatch] = {}
 
-    def on(self, resolved: Resolved) -> list[Answer | PerfmodelError]:
+    def on(self, resolved: Resolved) -> list[PredictedNetwork | PerfmodelError]:
         """Every network on a target, in order; the error where one cannot be predicted."""
         works = self._fused(fusion_rules(resolved))
         known = [w for w in works if isinstance(w, Workload)]
         answers = iter(self._answers(known, resolved))
         return [next(answers) if isinstance(w, Workload) else w for w in works]
 
-    def one_on(self, resolved: Resolved) -> Answer:
+    def one_on(self, resolved: Resolved) -> PredictedNetwork:
         """The first network on a target; raises where it cannot be predicted."""
         answer = self.on(resolved)[0]
         if isinstance(answer, PerfmodelError):
@@ -151,7 +151,7 @@ class Networks:
 
     def _answers(
         self, works: Sequence[Workload], resolved: Resolved
-    ) -> list[Answer | PerfmodelError]:
+    ) -> list[PredictedNetwork | PerfmodelError]:
         if not works:
             return []
         rules = works[0].framework
@@ -161,12 +161,12 @@ class Networks:
             predicted = predict_batch(self._batches[rules], resolved)
         except PerfmodelError:
             return [_alone(w, resolved) for w in works]
-        return [Answer(predicted, i) for i in range(len(works))]
+        return [PredictedNetwork(predicted, i) for i in range(len(works))]
 
 
-def _alone(work: Workload, resolved: Resolved) -> Answer | PerfmodelError:
+def _alone(work: Workload, resolved: Resolved) -> PredictedNetwork | PerfmodelError:
     try:
-        return Answer(predict_batch(network_batch([work]), resolved), 0)
+        return PredictedNetwork(predict_batch(network_batch([work]), resolved), 0)
     except PerfmodelError as error:
         return error
 
@@ -194,7 +194,7 @@ class Estimate:
     reason: str
 
 
-def estimate(answer: Answer, budget: Budget) -> Estimate:
+def estimate(answer: PredictedNetwork, budget: Budget) -> Estimate:
     """What a budget says of a network on a target."""
     resolved, work, median = answer.resolved, answer.work, answer.latency_ms
     target = resolved.target.target

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
-from perfmodel.explore.candidates import Answer, Networks
+from perfmodel.explore.candidates import Networks, PredictedNetwork
 from perfmodel.graph.ir import Graph
 from perfmodel.target import PRECISIONS, UNITS
 
@@ -136,7 +136,7 @@ def _column(networks: Networks, resolved: Sequence[Resolved]) -> list[Cell]:
     ]
 
 
-def _cell(model: str, resolved: Resolved, answer: Answer | PerfmodelError) -> Cell:
+def _cell(model: str, resolved: Resolved, answer: PredictedNetwork | PerfmodelError) -> Cell:
     cell = Cell(
         model=model,
         target=str(resolved.target.target),

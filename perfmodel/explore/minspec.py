@@ -11,10 +11,10 @@ from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import TargetError
 from perfmodel.explore.candidates import (
     ANY,
-    Answer,
     Budget,
     Estimate,
     Networks,
+    PredictedNetwork,
     estimate,
     resolved_targets,
     worth,
@@ -127,7 +127,7 @@ def minspec(
     return _result(network.graphs[0].name, asked, best, len(found), fleet)
 
 
-def _answer(answer: Answer, asked: Requirement) -> PhoneAnswer:
+def _answer(answer: PredictedNetwork, asked: Requirement) -> PhoneAnswer:
     found, device = estimate(answer, asked), answer.resolved.device
     target, phone = answer.resolved.target.target, phone_of(device)
     return PhoneAnswer(

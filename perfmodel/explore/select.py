@@ -11,10 +11,10 @@ from perfmodel.devices.registry import QUANTISED, ProfileFolder, ProfileSource, 
 from perfmodel.errors import PerfmodelError, UnknownModelError
 from perfmodel.explore.candidates import (
     ANY,
-    Answer,
     Budget,
     Estimate,
     Networks,
+    PredictedNetwork,
     estimate,
     resolved_targets,
     worth,
@@ -100,13 +100,10 @@ def select(
         max_memory_mb=max_memory_mb,
         max_energy_mj=max_energy_mj,
     )
-    variants = variants_of(models, metric)
-    if on:
-        shares, targets = _on_device(on, profiles)
-    else:
-        shares, targets = _on_fleet(Path(str(fleet)), profiles)
+    asked = _Asked(variants_of(models, metric), budget, allow_uncovered)
+    on_device = _on_device(on, profiles) if on else None
+    shares, targets = on_device or _on_fleet(Path(str(fleet)), profiles)
     least = min_share if not on else 1.0
-    asked = _Asked(variants, budget, allow_uncovered)
     found = _candidates(asked, targets, shares, least)
     ordered = tuple(sorted(found, key=lambda c: (-c.accuracy, c.latency_ms)))
     return Selection(
@@ -210,7 +207,7 @@ def _candidates(
     return [_joined(best, shares, min_share) for best in asked.best(targets) if best]
 
 
-def _candidate(variant: Variant, answer: Answer, budget: Budget) -> Candidate:
+def _candidate(variant: Variant, answer: PredictedNetwork, budget: Budget) -> Candidate:
     # the name of the variant with its parameters, not the name that its graph bears
     shared = vars(estimate(answer, budget)) | {"model": variant.model}
     return Candidate(

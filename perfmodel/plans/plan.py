@@ -269,25 +269,12 @@ def _result(
     ]
     layers = made.layers.reordered([int(n) for n in order])
     sizes = [int(states.member[s].sum()) for s in found.states]
-    steps = list(zip(zip(found.states, found.states[1:], strict=False), found.units, strict=True))
-    milliseconds = [float(costs.latency_ms[u][a, b]) for (a, b), u in steps]
-    ops = layers.ordered_graph().ops
-    segments, boundaries = [], []
-    for n, u in enumerate(found.units):
-        first, last = layers.op_range(sizes[n], sizes[n + 1] - 1)
-        segments.append(
-            Segment(
-                first_op=first,
-                last_op=last - 1,
-                first_name=ops[first].name,
-                last_name=ops[last - 1].name,
-                target=made.units[u].target,
-                latency_ms=milliseconds[n],
-                weights_bytes=sum(layers.weights_bytes[sizes[n] : sizes[n + 1]]),
-            )
-        )
-        if n:
-            boundaries.append(_boundary(layers, made.units, found.units, sizes, n, first - 1))
+    segments = _segments(made, layers, costs, found, sizes)
+    boundaries = [
+        _boundary(layers, made.units, found.units, sizes, n, segment.first_op - 1)
+        for n, segment in enumerate(segments)
+        if n
+    ]
     whole = [float(ms[0, -1]) for ms in costs.latency_ms]
     best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
     known = all(made.units[u].layer_mj is not None for u in found.units)
@@ -298,15 +285,41 @@ def _result(
         objective=objective,
         latency_ms=found.latency_ms,
         energy_mj=found.energy_mj if known else None,
-        segments=tuple(segments),
+        segments=segments,
         boundaries=tuple(boundaries),
         unpartitioned_ms=whole[best],
         unpartitioned_target=made.units[best].target,
         exact_over=exact_over,
         notes=made.notes,
-        op_order=tuple(op.name for op in ops),
+        op_order=tuple(op.name for op in layers.ordered_graph().ops),
         curve=cut_curve(made),
     )
+
+
+def _segments(
+    made: Problem,
+    layers: LayerGraph,
+    costs: SegmentCosts,
+    found: PlanPath,
+    sizes: Sequence[int],
+) -> tuple[Segment, ...]:
+    """The segments of a plan; segment n holds the ordered layers sizes[n] to sizes[n + 1]."""
+    ops = layers.ordered_graph().ops
+    segments = []
+    for n, u in enumerate(found.units):
+        first, last = layers.op_range(sizes[n], sizes[n + 1] - 1)
+        segments.append(
+            Segment(
+                first_op=first,
+                last_op=last - 1,
+                first_name=ops[first].name,
+                last_name=ops[last - 1].name,
+                target=made.units[u].target,
+                latency_ms=float(costs.latency_ms[u][found.states[n], found.states[n + 1]]),
+                weights_bytes=sum(layers.weights_bytes[sizes[n] : sizes[n + 1]]),
+            )
+        )
+    return tuple(segments)
 
 
 def _boundary(

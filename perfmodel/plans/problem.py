@@ -17,7 +17,7 @@ from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.devices.unsupported import unsupported
 from perfmodel.errors import PartitionError, TargetError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernel_times import KernelTimes, kernel_times, network_batch
+from perfmodel.kernel_times import PricedKernels, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
@@ -188,7 +188,7 @@ def _unit(around: _Around, resolved: Resolved) -> Unit:
 def _storage(
     layers: LayerGraph,
     owner: Sequence[int],
-    times: KernelTimes,
+    times: PricedKernels,
     each_ms: np.ndarray,
     fact: StorageFact | None,
 ) -> SlowStorage | None:
@@ -202,7 +202,7 @@ def _storage(
     )
 
 
-def _fallback_notes(layers: LayerGraph, resolved: Resolved, times: KernelTimes) -> list[str]:
+def _fallback_notes(layers: LayerGraph, resolved: Resolved, times: PricedKernels) -> list[str]:
     """What a target's unit cannot run and where it runs instead."""
     target, fallback = resolved.target.target, times.fallback
     if fallback is None:
