@@ -416,7 +416,7 @@ def _candidates(rules: str) -> dict[str, KernelTable]:
     from perfmodel.kernels import uncovered_ops
 
     found = {}
-    for name in zoo.names():
+    for name in zoo.mobile_names():
         graph = zoo.build(name)
         if uncovered_ops(graph):
             continue
