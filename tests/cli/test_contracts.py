@@ -125,6 +125,14 @@ def test_json_has_the_promised_keys(command: str, files: Perform) -> None:
         assert answer["reproduce"] == f"perfmodel {words}"
 
 
+@pytest.mark.parametrize("command", RUNS)
+def test_without_json_people_are_answered(command: str, files: Perform) -> None:
+    done = files(*shlex.split(RUNS[command][0]))
+    assert done.code == 0
+    assert done.out[0] not in "{["
+    assert len(done.out.splitlines()[0].split()) >= 3
+
+
 def test_per_layer_adds_the_kernels(perform: Perform) -> None:
     words = shlex.split(RUNS["predict"][0])
     assert "kernels" not in perform(*words, "--json").json

@@ -14,7 +14,7 @@ import pytest
 from cli_folder import ROOT, Done, Perform
 
 from perfmodel.cli import validate
-from perfmodel.cli.app import COMMANDS, built, run
+from perfmodel.cli.app import COMMANDS, UsageProblem, built, run
 from perfmodel.errors import PerfmodelError
 from perfmodel.render.result import Result
 
@@ -342,3 +342,70 @@ def test_an_option_that_would_do_nothing_is_refused(
     done = perform(*words.split())
     assert done.code == 2
     assert says in done.err
+
+
+DEFAULTS = {
+    "minspec percentile": 95.0,
+    "minspec unit": "any",
+    "minspec kind": "phone",
+    "select percentile": 95.0,
+    "select max_latency_ms": 33.3,  # a frame at 30 frames a second
+    "select min_share": 0.9,
+    "select metric": "imagenet_top1",
+    "predict kind": "steady",
+    "partition by": "optimal",
+    "partition objective": "latency",
+    "calibrate budget": "10min",
+    "calibrate seed": 0,
+    "validate budget": "5min",
+    "validate runner": "tflite",
+    "simulate workers": 1,
+    "whatif seed": 0,
+}
+RANGES: dict[str, tuple[int, int | None]] = {
+    "predict --batch-size": (1, 65536),
+    "calibrate --suggest": (1, 50),
+    "calibrate --seed": (0, None),
+    "simulate x.toml --replications": (1, 10_000),
+    "simulate x.toml --seed": (0, None),
+    "simulate x.toml --workers": (1, 256),
+    "whatif --workers": (1, 256),
+    "whatif --n": (1, None),
+}
+
+
+def parameter(words: str) -> Any:
+    command, name = words.split()
+    return next(p for p in built(command).params if p.name == name)
+
+
+@pytest.mark.parametrize("words", DEFAULTS)
+def test_what_is_left_out_has_its_default(words: str) -> None:
+    assert parameter(words).default == DEFAULTS[words]
+
+
+@pytest.mark.parametrize("words", RANGES)
+def test_numbers_have_their_range(words: str) -> None:
+    command, *rest = words.split()
+    low, high = RANGES[words]
+
+    def parse(value: int) -> None:
+        built(command).make_context(command, [*rest, str(value)])
+
+    parse(low)
+    with pytest.raises(UsageProblem):
+        parse(low - 1)
+    if high is not None:
+        parse(high)
+        with pytest.raises(UsageProblem):
+            parse(high + 1)
+
+
+def test_flags_are_off_unless_given() -> None:
+    on = [
+        f"{command} {p.name}"
+        for command in COMMANDS
+        for p in built(command).params
+        if getattr(p, "is_flag", False) and p.default
+    ]
+    assert on == []
