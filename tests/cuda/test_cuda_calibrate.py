@@ -69,6 +69,19 @@ def test_the_budget_is_shared_by_the_modes_that_are_left(
     assert ran == [("vanilla/fp32", 50.0), ("cudnn/fp32", 90.0)]
 
 
+def test_what_earlier_calls_spent_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, float]] = []
+    clock = iter([0.0, 30.0, 30.0, 100.0, 110.0])
+    monkeypatch.setattr(mode_campaigns.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(mode_campaigns, "run_campaign", campaign_that(True, ran))
+    one = Settings(modes=("vanilla/fp32",), budget_s=100.0, device_name="x")
+    campaigns_by_mode(tmp_path / "j.jsonl", one, print)
+    monkeypatch.setattr(mode_campaigns.time, "monotonic", lambda: 0.0)
+    two = Settings(modes=("vanilla/fp32", "cudnn/fp32"), budget_s=100.0, device_name="x")
+    campaigns_by_mode(tmp_path / "j.jsonl", two, print)
+    assert ran == [("vanilla/fp32", 100.0), ("cudnn/fp32", 70.0)]
+
+
 def test_a_mode_that_was_cut_short_or_lost_its_table_runs_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

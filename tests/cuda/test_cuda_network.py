@@ -262,9 +262,25 @@ def test_checks_look_at_what_goes_into_the_softmax() -> None:
     assert before_softmax(checked) == checked
 
 
+def test_padding_is_symmetric_where_each_pair_of_sides_is() -> None:
+    """Sides are (top, bottom, left, right); height and width may differ."""
+    assert Window((3, 3), pads=(1, 1, 0, 0)).symmetric
+    assert Window((3, 3), pads=(0, 0, 2, 2)).symmetric
+    assert not Window((3, 3), pads=(1, 0, 1, 0)).symmetric
+    assert not Window((3, 3), pads=(1, 1, 0, 1)).symmetric
+
+
 def test_one_sided_padding_becomes_even_where_the_size_allows() -> None:
     window = Window((3, 3), (2, 2), (0, 1, 0, 1))
     assert even_pads(window, (1, 224, 224, 3), (1, 112, 112, 32)).pads == (1, 1, 1, 1)
+    # height alone, then width alone, from either side: 8 pixels, 4 of every second one
+    for given, even in (
+        ((1, 0, 1, 1), (1, 1, 1, 1)),
+        ((1, 1, 0, 1), (1, 1, 1, 1)),
+        ((1, 1, 1, 0), (1, 1, 1, 1)),
+    ):
+        side = Window((3, 3), (2, 2), given)
+        assert even_pads(side, (1, 8, 8, 3), (1, 4, 4, 5)).pads == even
     kept = Window((2, 2), (1, 1), (0, 1, 0, 1))
     assert even_pads(kept, (1, 8, 8, 4), (1, 8, 8, 4)) == kept
 
