@@ -92,7 +92,10 @@ def test_least_recently_used_model_is_evicted() -> None:
     assert memory.holds("a")
     memory.put("c", 40)
     assert [memory.holds(name) for name in "abc"] == [True, False, True]
-    assert memory.evictions == 1
+    assert (memory.evictions, memory.kills, memory.loads) == (1, 0, 0)
+    memory.kill()
+    assert [memory.holds(name) for name in "abc"] == [False, False, False]
+    assert (memory.evictions, memory.kills) == (1, 1)
 
 
 def test_two_models_that_do_not_fit_together_are_loaded_every_time() -> None:

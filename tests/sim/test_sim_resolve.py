@@ -62,3 +62,22 @@ def test_bytes_without_a_link_are_refused() -> None:
     del tables["link"]
     with pytest.raises(ScenarioError, match="link"):
         simulate(tables)
+
+
+def test_a_batching_server_is_predicted_at_powers_of_two_and_its_largest_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def predict(graph: Any, target: str, *, batch_size: int = 1) -> Any:
+        asked.append(batch_size)
+        return SimpleNamespace(latency_ms=5.0 + batch_size, weights_bytes=12_000_000)
+
+    monkeypatch.setattr(perfmodel, "predict", predict, raising=False)
+    simulate(
+        offload(
+            task__on_server={"model": "alexnet", "target": "server/gpu"},
+            server__batching={"max_size": 200},
+        )
+    )
+    assert asked == [1, 2, 4, 8, 16, 32, 64, 128, 200]
