@@ -52,8 +52,9 @@ class Comparison:
 
     def fastest(self, model: str) -> Cell | None:
         """A network's cell with the least latency."""
-        known = [c for c in self.cells if c.model == model and c.latency_ms is not None]
-        return min(known, key=lambda c: c.latency_ms or 0.0, default=None)
+        mine = [c for c in self.cells if c.model == model]
+        known = [(c.latency_ms, i) for i, c in enumerate(mine) if c.latency_ms is not None]
+        return mine[min(known)[1]] if known else None
 
 
 def compare(
