@@ -153,7 +153,8 @@ def _parts_ms(table: KernelTable, size: int, predictor: Predictor) -> np.ndarray
     if below != size:
         wanted = longest[-2] + (longest[-1] - longest[-2]) * (size / below - 1)
     total = parts.sum(axis=1)
-    return parts * np.where(total > 0, wanted / np.where(total > 0, total, 1.0), 1.0)[:, None]
+    longer = np.divide(wanted, total, out=np.ones_like(total), where=total > 0)
+    return parts * longer[:, None]
 
 
 def at_batch(table: KernelTable, old: int, new: int) -> KernelTable:
