@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -392,3 +393,27 @@ def test_outputs_are_checked_without_writing(tmp_path: Path) -> None:
             check_output(bad)
     with pytest.raises(PerfmodelError, match="is a file, not a folder"):
         check_folder(tmp_path / "a")
+
+
+def test_suggestions_read_the_rows_of_their_device(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def read(paths: object, *, device: str, skip_bad: bool) -> object:
+        asked.append(device)
+        raise PerfmodelError("read")
+
+    monkeypatch.setattr("perfmodel.measurements.table.read_measurements", read)
+    words = ["calibrate", "--from", "examples/ten_rows.csv", "--suggest", "1"]
+    for more in (["--on", "a-phone/gpu"], ["--device", "b-phone"]):
+        assert perform(*words, *more).code == 2
+    assert asked == ["a-phone", "b-phone"]
+
+
+def test_what_was_asked_cannot_change_on_the_way(
+    perform: Perform, asked: list[tuple[str, validate.Request]]
+) -> None:
+    perform("validate", "host")
+    with pytest.raises(FrozenInstanceError):
+        asked[0][1].budget_s = 1.0  # type: ignore[misc]
