@@ -15,11 +15,14 @@ __version__ = "0.1.0"
 
 _API = {
     "calibrate": "perfmodel.calibration.from_table:calibrate",
+    "calibrate_from_sheet": "perfmodel.calibration.from_table:calibrate_from_sheet",
     "compare": "perfmodel.explore.compare:compare",
     "gpu_profile": "perfmodel.calibration.learn_kernels:gpu_profile",
     "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
+    "learn_population": "perfmodel.calibration.learn:learn_population",
     "load": "perfmodel.formats.load:load",
     "minspec": "perfmodel.explore.minspec:minspec",
+    "next_measurements": "perfmodel.calibration.suggest:next_measurements",
     "partition": "perfmodel.plans.plan:partition",
     "predict": "perfmodel.prediction:predict",
     "predict_kernels": "perfmodel.calibration.learn_kernels:predict_kernels",

@@ -91,7 +91,8 @@ class PricedKernels:
     """What the kernels of a batch take on a target while no other kernel slows them.
 
     Kernel i takes `parts_ms[row[i]]` (columns `PARTS`), holds `weight_bytes[row[i]]` bytes of
-    weights and lies `novelty[row[i]]` outside the fitted range. `fallback` tells of kernels that
+    weights and lies `novelty[row[i]]` outside the fitted range. `extra_log` (networks,) widens the
+    log intervals of networks that are like none that was measured. `fallback` tells of kernels that
     the target's unit leaves to another.
     """
 
@@ -99,6 +100,7 @@ class PricedKernels:
     weight_bytes: np.ndarray
     novelty: np.ndarray
     row: np.ndarray
+    extra_log: np.ndarray
     fallback: Fallback | None = None
 
 
@@ -121,15 +123,21 @@ def kernel_times(batch: NetworkBatch, resolved: Resolved) -> PricedKernels:
         [_parts_ms(t, size, predictor) for t, size in zip(tables, sizes, strict=True)]
     )
     novelty = np.concatenate([predictor.novelty(t) for t in tables])
+    weights = np.concatenate([t["weight_elements"] for t in tables])
+    terms = predictor.network_terms([w.table for w in batch.works])
+    if terms.log_factor.any():
+        # a factor of the network, whose kernels share no rows from here on
+        parts = parts[row] * np.exp(terms.log_factor)[batch.network][:, None]
+        novelty, weights, row = novelty[row], weights[row], np.arange(len(batch.row))
     if fallback is not None:
         there = fallback.parts_ms(tables)
         parts[fallback.kernels], novelty[fallback.kernels] = there[fallback.kernels], 0.0
-    weights = np.concatenate([t["weight_elements"] for t in tables])
     return PricedKernels(
         parts_ms=parts,
         weight_bytes=weights * BYTES_OF_PRECISION[target.precision],
         novelty=novelty,
         row=row,
+        extra_log=terms.extra_log,
         fallback=fallback,
     )
 

@@ -194,7 +194,7 @@ def predict_batch(batch: NetworkBatch, resolved: Resolved) -> BatchPrediction:
     latency = np.bincount(batch.network, each, count) + fitted.predictor.overhead_ms
     beyond = np.bincount(batch.network, times.novelty[times.row] * each, count)
     novelty = beyond / np.maximum(latency, 1e-12)
-    extra = fitted.interval.novelty_slope * novelty
+    extra = fitted.interval.novelty_slope * novelty + times.extra_log
     return BatchPrediction(
         batch=batch,
         resolved=resolved,

@@ -215,7 +215,7 @@ def _together(parts: Sequence[DeviceRows]) -> DeviceRows:
 
 def _suggested(target: str) -> tuple[str, ...]:
     """The networks of the zoo that teach most about a target that nothing is known of."""
-    from perfmodel.calibration.from_table import next_measurements
+    from perfmodel.calibration.suggest import next_measurements
 
     return tuple(s.name for s in next_measurements(MOST_NETWORKS, target).suggestions)
 

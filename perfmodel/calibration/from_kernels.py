@@ -8,8 +8,8 @@ from functools import partial
 
 import numpy as np
 
-from perfmodel.calibration.borrow import MeasuredNetwork
 from perfmodel.calibration.learn_kernels import shipped_population, target_traits
+from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.interval import (
     FitError,
     Interval,
@@ -49,7 +49,8 @@ framework differ by a factor of two either way."""
 
 NOVELTY_SLOPE = 0.5
 """Widening of the interval for a network all of whose time is in kernels e times larger or smaller
-than any fitted one, as in `validation.profiles.network_training`."""
+than any fitted one, as for whole networks
+(`from_table.NOVELTY_SLOPE`)."""
 
 LEFT_OUT = "networks left out in ten folds, sums of their kernels"
 LEFT_OUT_KERNELS = "a fifth of the kernels left out in turn"

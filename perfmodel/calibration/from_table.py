@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.adapt import Adaptation, Suggestion, adapt, suggest, work_of
-from perfmodel.calibration.borrow import Borrowed, Known, MeasuredNetwork, borrow, known_targets
-from perfmodel.calibration.from_kernels import MeasuredKernels, fit_kernels
+from perfmodel.calibration.adapt import Adaptation, Start, adapt
+from perfmodel.calibration.from_kernels import fit_kernels
+from perfmodel.calibration.from_spec import sheets_of, start_from_sheet
+from perfmodel.calibration.learn import family_of_model
+from perfmodel.calibration.measured import (
+    NetworkTables,
+    TargetRows,
+    largest_processor,
+    rows_by_target,
+)
+from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.calibration.population import Population, precision_class
+from perfmodel.calibration.prior import Prior, prior_for
 from perfmodel.cost_models.interval import (
-    NORMAL_90,
     FitError,
-    Interval,
     expected_error,
     expected_interval,
     fit_error,
 )
 from perfmodel.cost_models.kernel_population import KernelPopulation
+from perfmodel.cost_models.plain_data import joined_ranges
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
-from perfmodel.devices.profile import (
-    LATENCY_KINDS,
-    DeviceProfile,
-    Provenance,
-    TargetProfile,
-)
-from perfmodel.devices.registry import ProfileFolder
-from perfmodel.errors import MeasurementError, PerfmodelError
-from perfmodel.kernels import KernelTable, fuse
+from perfmodel.devices.cpu_specs import cpu_sheet
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.registry import ProfileFolder, ProfileSource
+from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import BadRow, MeasurementTable
-from perfmodel.target import PRECISIONS, SLUG, Target, parse_target
-
-MAX_FOLDS = 40
-MAX_NETWORKS = 1200
-"""Networks beyond this number teach nothing that a sample of them does not."""
+from perfmodel.target import SLUG, Target
 
 NOVELTY_SLOPE = 0.5
-CROSS_VALIDATED = "each network family left out in turn"
+"""Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
+
+FEWEST_BLOCKS = 3
+EACH_FAMILY = "each network family left out in turn"
+EACH_NETWORK = "each network left out in turn; all are of one or two families"
 NOT_TESTED = "too few networks to leave any out: spread that the model expects"
 
-REFERENCE_NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet18", "squeezenet_1_1", "inception_v3")
-"""Networks whose expected spread sets the interval where few were measured."""
+RESEMBLES = 0.5
+"""Weight from which on a known target is named as the one that a new one resembles."""
+
+Populations = Population | Sequence[Population] | None
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,21 @@ def calibrate(
     *,
     device: str,
     like: str = "",
+    population: Populations = None,
     kernels: KernelPopulation | None = None,
+    profiles: Sequence[ProfileSource] = (),
+    cores: str = "",
 ) -> DeviceProfile:
     """The profile of `device` from its measurements; see `calibrate_device`."""
-    return calibrate_device(table, device=device, like=like, kernels=kernels).device
+    return calibrate_device(
+        table,
+        device=device,
+        like=like,
+        population=population,
+        kernels=kernels,
+        profiles=profiles,
+        cores=cores,
+    ).device
 
 
 def calibrate_device(
@@ -85,31 +100,77 @@ def calibrate_device(
     kind: str = "phone",
     title: str = "",
     skip_bad: bool = False,
-    profiles: Sequence[Path] = (),
+    population: Populations = None,
     kernels: KernelPopulation | None = None,
+    profiles: Sequence[ProfileSource] = (),
+    cores: str = "",
+    networks: NetworkTables | None = None,
 ) -> Calibration:
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
-    `like` names a known device to start from; otherwise the average of the nearest kin and the
-    known target that explains the measurements best are compared by cross-validation. `kernels`
-    replaces what ships of the targets whose kernels were measured (`learn_kernels`). Raises
-    `MeasurementError` (file, line, reason) for rows that cannot be used, unless `skip_bad`.
+    `population` is what is known of other devices, one or several (`learn_population`), `kernels`
+    of those whose kernels were measured (`learn_kernels`); left out, it is what ships.
+    `like` names a known device to start from, which may be one of `profiles`; `cores` the CPU's
+    as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8). `networks` keeps what was read
+    and fused for another call. Raises `MeasurementError` (file, line, reason) for rows that cannot
+    be used, unless `skip_bad`.
     """
-    if not SLUG.fullmatch(device):
-        raise MeasurementError(
-            f"--device {device!r} is no device name", "use a-z, 0-9, - and ., such as my-phone"
-        )
-    folder = ProfileFolder(tuple(profiles))
-    groups, unused = _groups(table, device, skip_bad)
+    _check_name(device)
+    groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, networks=networks)
     if not groups:
         raise MeasurementError(
             "no row of the table can be used", "see the reasons above, or docs/calibrate.md"
         )
-    known = known_targets(folder, skip=device)
-    made = tuple(_fit_group(group, known, folder, like, kernels) for group in groups)
+    groups, others = largest_processor(groups)
+    unused += [_other_processor(g) for g in others]
+    made = tuple(
+        _from_kernels(group, like, profiles, kernels)
+        if group.kernels is not None
+        else _from_networks(group, like, population, profiles, cores)
+        for group in groups
+    )
     ranked = tuple(sorted(made, key=_rank))
     profile = DeviceProfile(device, title or device, kind, tuple(m.profile for m in ranked))
     return Calibration(profile, ranked, tuple(unused))
+
+
+def calibrate_from_sheet(
+    device: str,
+    cores: str,
+    *,
+    threads: int = 4,
+    cluster: str = "",
+    framework: str = "ncnn",
+    precision: str = "float",
+    population: Populations = None,
+    kind: str = "phone",
+) -> DeviceProfile:
+    """The profile of a CPU target that nobody has measured, from its cores and clocks.
+
+    `cores` is written as 4xCortex-A76@2.4+4xCortex-A55@1.8 (GHz), from big to little. Raises
+    `ProfileError` for cores that are not known.
+    """
+    _check_name(device)
+    target = Target(device, "cpu", framework, precision, threads, cluster)
+    prior = prior_for(target, population=_matching(population, target))
+    start = _sheet_start(cores, target, prior)
+    fitted = adapt((), prior.population, start)
+    profile = TargetProfile(
+        target,
+        "steady",
+        _predictor(fitted, ()),
+        expected_interval(np.zeros(0), fitted.half_width_log, NOVELTY_SLOPE),
+        expected_error(NOT_TESTED, fitted.half_width_log),
+        Provenance(f"spec sheet: {cores}", 0, note=f"costs of {prior.population.title}"),
+    )
+    return DeviceProfile(device, device, kind, (profile,))
+
+
+def _check_name(device: str) -> None:
+    if not SLUG.fullmatch(device):
+        raise MeasurementError(
+            f"--device {device!r} is no device name", "use a-z, 0-9, - and ., such as my-phone"
+        )
 
 
 def _rank(made: CalibratedTarget) -> tuple[object, ...]:
@@ -118,319 +179,143 @@ def _rank(made: CalibratedTarget) -> tuple[object, ...]:
     return units.index(t.unit), t.precision == "int8", -(made.networks + made.kernels), -t.threads
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Rows of one target: networks as measured, single kernels, and where they come from."""
-
-    target: Target
-    kind: str
-    measured: tuple[MeasuredNetwork, ...]
-    kernels: MeasuredKernels | None
-    source: str
-    build: str
+def _other_processor(group: TargetRows) -> BadRow:
+    reason = f"left out: {group.processor} beside another processor of {group.target}"
+    return BadRow(group.source, 0, reason)
 
 
-def _groups(
-    table: MeasurementTable, device: str, skip_bad: bool
-) -> tuple[list[_Group], list[BadRow]]:
-    """Rows by target; rows of a latency kind other than the target's main one are listed."""
-    found: dict[Target, list[dict[str, object]]] = {}
-    unused: list[BadRow] = []
-    records: list[dict[str, Any]] = [*table.frame.to_dict("records")]  # type: ignore[list-item]
-    for row in records:
-        try:
-            found.setdefault(target_of(row, device), []).append(dict(row))
-        except MeasurementError as error:
-            _refuse(row, error, skip_bad, unused)
-    networks = _Networks()
-    groups = []
-    for target, rows in found.items():
-        kinds = {str(r["kind"] or "steady") for r in rows}
-        kind = next(k for k in ("steady", *LATENCY_KINDS) if k in kinds)
-        chosen = [r for r in rows if str(r["kind"] or "steady") == kind]
-        for r in rows:
-            if str(r["kind"] or "steady") != kind:
-                reason = f"left out: kind {r['kind']} beside {kind} rows of {target}"
-                unused.append(BadRow(str(r["origin_file"]), int(str(r["origin_line"])), reason))
-        measured = _measured(chosen, target, networks, skip_bad, unused)
-        kernels = MeasuredKernels.of([r for r in chosen if r["latency_us"] == r["latency_us"]])
-        if measured or kernels:
-            builds = sorted({str(r["build"]) for r in chosen} - {""})
-            sources = sorted({str(r["source"]) for r in chosen} - {""})
-            files = sorted({Path(str(r["origin_file"])).name for r in chosen})
-            source = "; ".join(sources[:3]) or ", ".join(files)
-            build = ", ".join(builds)[:500]
-            groups.append(_Group(target, kind, measured, kernels, source[:1900], build))
-    return groups, unused
-
-
-def _refuse(row: Mapping[str, object], error: PerfmodelError, skip: bool, to: list[BadRow]) -> None:
-    bad = BadRow(str(row["origin_file"]), int(str(row["origin_line"])), error.message)
-    if not skip:
-        raise MeasurementError(str(bad), error.hint or "--skip-bad leaves such rows out") from error
-    to.append(bad)
-
-
-def target_of(row: Mapping[str, object], device: str) -> Target:
-    """The target that a row measured on `device`; raises `MeasurementError`."""
-    precision = str(row["precision"] or "float")
-    if precision not in PRECISIONS:
-        raise MeasurementError(
-            f"precision {precision!r} has no target", f"known: {', '.join(PRECISIONS)}"
-        )
-    framework, unit = str(row["framework"]), str(row["unit"])
-    if not SLUG.fullmatch(framework):
-        raise MeasurementError(f"framework {framework!r} is no framework name")
-    threads = float(str(row["threads"]))
-    cpu = unit == "cpu"
-    count = int(threads) if cpu and threads == threads else 0
-    return Target(device, unit, framework, precision, count, str(row["affinity"]) if cpu else "")
-
-
-def rules_of(target: Target) -> str:
-    """Fusion rules of a target's framework."""
-    if target.framework == "tflite":
-        return "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
-    return target.framework
-
-
-class _Networks:
-    """Fused networks by name, batch and rules, each made once."""
-
-    def __init__(self) -> None:
-        self.tables: dict[tuple[str, int, str], KernelTable] = {}
-
-    def get(self, model: str, batch: int, rules: str) -> KernelTable:
-        from perfmodel.workload import load_at_batch, workload
-
-        key = (model, batch, rules)
-        if key not in self.tables:
-            self.tables[key] = workload(load_at_batch(model, batch), rules).table
-        return self.tables[key]
-
-
-def model_of(row: Mapping[str, object]) -> str:
-    """The zoo name of a row's model, or its path beside the table."""
-    model = str(row["model"])
-    beside = Path(str(row["origin_file"])).parent / model
-    return str(beside) if Path(model).suffix and beside.is_file() else model
-
-
-def _measured(
-    rows: Sequence[Mapping[str, object]],
-    target: Target,
-    networks: _Networks,
-    skip_bad: bool,
-    unused: list[BadRow],
-) -> tuple[MeasuredNetwork, ...]:
-    """Median latency of each network; several runs of one network are one measurement."""
-    times: dict[tuple[str, int], list[float]] = {}
-    tables: dict[tuple[str, int], KernelTable] = {}
-    for row in rows:
-        latency, batch = float(str(row["latency_ms"])), float(str(row["batch"]))
-        if latency != latency:
-            continue
-        key = (model_of(row), int(batch) if batch == batch else 1)
-        try:
-            tables[key] = networks.get(*key, rules_of(target))
-        except PerfmodelError as error:
-            _refuse(row, error, skip_bad, unused)
-            continue
-        times.setdefault(key, []).append(latency)
-    made = [MeasuredNetwork(k[0], tables[k], float(np.median(v))) for k, v in times.items()]
-    if len(made) > MAX_NETWORKS:
-        order = np.argsort([m.latency_ms for m in made])
-        kept = order[np.linspace(0, len(order) - 1, MAX_NETWORKS).astype(int)]
-        made = [made[i] for i in sorted(set(kept.tolist()))]
-    return tuple(made)
-
-
-def _fit_group(
-    group: _Group,
-    known: Sequence[Known],
-    folder: ProfileFolder,
+def _from_kernels(
+    group: TargetRows,
     like: str,
+    profiles: Sequence[ProfileSource],
     kernels: KernelPopulation | None,
 ) -> CalibratedTarget:
-    if group.kernels is not None:
-        made = fit_kernels(group.kernels, group.target, folder, like, group.measured, kernels)
-        count = len(group.kernels.latency_us)
-        profile = TargetProfile(
-            group.target,
-            group.kind,
-            made.predictor,
-            made.interval,
-            made.error,
-            _origin(group, count),
-        )
-        return CalibratedTarget(
-            profile, made.borrowed_from, made.reason, len(group.measured), count
-        )
-    options = [
-        (_left_out(group.measured, option), option)
-        for option in borrow(known, group.target, group.measured, like)
-    ]
-    ratios, chosen = min(options, key=_misfit)
-    result = adapted(group.measured, chosen)
+    assert group.kernels is not None
+    folder = ProfileFolder(tuple(profiles))
+    made = fit_kernels(group.kernels, group.target, folder, like, group.measured, kernels)
+    count = len(group.kernels.latency_us)
     profile = TargetProfile(
         group.target,
-        group.kind,
-        _predictor(result, group.measured),
-        network_interval(result, ratios, rules_of(group.target)),
-        _error(result, ratios, rules_of(group.target)),
-        replace(_origin(group, len(group.measured)), note=f"borrowed from {chosen.source}"),
+        group.latency_kind,
+        made.predictor,
+        made.interval,
+        made.error,
+        _origin(group, count, ""),
     )
-    return CalibratedTarget(profile, chosen.source, chosen.reason, len(group.measured), 0)
+    return CalibratedTarget(profile, made.borrowed_from, made.reason, len(group.measured), count)
 
 
-def _origin(group: _Group, count: int) -> Provenance:
-    cores = f"{group.target.cluster} cores" if group.target.cluster else ""
-    return Provenance(group.source, count, group.build, cores)
-
-
-def _misfit(option: tuple[np.ndarray, Borrowed]) -> float:
-    """Size of the left-out errors; a single measurement decides for what lies nearest."""
-    ratios, borrowed = option
-    return (
-        float(np.mean(np.abs(ratios))) if len(ratios) else -float("target" not in borrowed.source)
+def _from_networks(
+    group: TargetRows,
+    like: str,
+    population: Populations,
+    profiles: Sequence[ProfileSource],
+    cores: str,
+) -> CalibratedTarget:
+    target = group.target
+    prior = prior_for(
+        target, like=like, population=_matching(population, target), profiles=profiles
     )
+    start = prior.start
+    if cores and target.unit == "cpu" and not like:
+        start = _sheet_start(cores, target, prior)
+    fitted = adapt(group.measured, prior.population, start)
+    judged = _judged(group, prior.population, start)
+    source, reason = _borrowed(fitted, prior)
+    profile = TargetProfile(
+        target,
+        group.latency_kind,
+        _predictor(fitted, group.measured),
+        expected_interval(judged.left_out, judged.half_width_log, NOVELTY_SLOPE),
+        _error(judged, group.measured),
+        _origin(group, len(group.measured), f"borrowed from {source}"),
+    )
+    return CalibratedTarget(profile, source, reason, len(group.measured), 0)
 
 
-def family_of_model(model: str) -> str:
-    """What a measured network is left out with: its zoo family, else its file's name."""
-    from perfmodel import zoo
-
-    name = model.partition("@")[0]
-    return zoo.entry(name).family if name in zoo.names() else Path(model).stem
-
-
-def adapted(measured: Sequence[MeasuredNetwork], borrowed: Borrowed) -> Adaptation:
-    """The target after its measurements."""
-    return adapt([m.for_prior(borrowed.prior) for m in measured], borrowed.prior)
-
-
-def _left_out(measured: Sequence[MeasuredNetwork], borrowed: Borrowed) -> np.ndarray:
-    """log(measured / predicted) of networks whose family the adaptation did not see."""
-    families = np.array([family_of_model(m.name) for m in measured], dtype=object)
-    names = sorted(set(families))
-    if len(names) < 3:
-        return np.zeros(0)
-    folds = np.array([names.index(f) % MAX_FOLDS for f in families])
-    ratios = np.zeros(len(measured))
-    for fold in sorted(set(folds.tolist())):
-        held = [int(i) for i in np.flatnonzero(folds == fold)]
-        kept = [m for m, f in zip(measured, folds, strict=True) if f != fold]
-        result = adapted(kept, borrowed)
-        for i in held:
-            m = measured[i]
-            work = m.for_prior(borrowed.prior).work
-            ratios[i] = np.log(m.latency_ms / result.latency_ms(work))
-    return ratios
+def _matching(population: Populations, target: Target) -> Population | None:
+    """Of the given populations the one that has most in common with a target."""
+    if population is None:
+        return None
+    given = [population] if isinstance(population, Population) else list(population)
+    precision = precision_class(target.precision)
+    fitting = [p for p in given if p.unit == target.unit]
+    if not fitting:
+        raise MeasurementError(
+            f"no given population is of a {target.unit}, which rows of {target} need",
+            "leave `population` out to borrow from what ships",
+        )
+    return min(fitting, key=lambda p: (p.precision != precision, p.framework != target.framework))
 
 
-def _predictor(result: Adaptation, measured: Sequence[MeasuredNetwork]) -> EfficiencyPredictor:
-    """The adapted costs; what was borrowed and what was measured both count as known sizes."""
-    ranges = dict(result.prior.ranges)
-    for name, (low, high) in size_ranges([m.kernels for m in measured]).items():
-        if name in ranges:
-            a, b = ranges[name]
-            low = tuple(min(x, y) for x, y in zip(a, low, strict=True))
-            high = tuple(max(x, y) for x, y in zip(b, high, strict=True))
-        ranges[name] = (low, high)
-    return replace(result.predictor, ranges=dict(sorted(ranges.items())))
+def _sheet_start(cores: str, target: Target, prior: Prior) -> Start:
+    sheet = cpu_sheet(cores, target.threads or 1, target.cluster)
+    known = prior.population
+    return start_from_sheet(sheet, known, sheets_of(known) if known.cores else [])
 
 
-def expected_sd(result: Adaptation, rules: str) -> float:
-    """Standard deviation of log latency that the model expects of networks of all kinds."""
-    from perfmodel import zoo
-
-    tables = [KernelTable.from_kernels(fuse(zoo.build(n), rules)) for n in REFERENCE_NETWORKS]
-    works = [work_of(t, result.prior.precision) for t in tables]
-    return float(np.sqrt(np.mean([result.log_sd(w) ** 2 for w in works])))
-
-
-def network_interval(result: Adaptation, ratios: np.ndarray, rules: str) -> Interval:
-    """90 % interval: the spread that the model expects, and more and more that of left-out rows."""
-    return expected_interval(ratios, NORMAL_90 * expected_sd(result, rules), NOVELTY_SLOPE)
+def _borrowed(fitted: Adaptation, prior: Prior) -> tuple[str, str]:
+    """Whom the target resembles and why, in words."""
+    title = prior.population.title
+    if prior.like:
+        return prior.like, f"asked for by --like; how targets differ from {title}"
+    name, weight = fitted.nearest
+    share = f"{100 * weight:.0f} %"
+    if weight >= RESEMBLES and fitted.measurements > 1:
+        return name, f"of {title} it explains the measurements best ({share} of the weight)"
+    return f"the median of {title}", f"nearest is {name} with {share} of the weight"
 
 
-def _error(result: Adaptation, ratios: np.ndarray, rules: str) -> FitError:
-    if not len(ratios):
-        return expected_error(NOT_TESTED, NORMAL_90 * expected_sd(result, rules))
-    return fit_error(CROSS_VALIDATED, ratios)
+def blocks_of(measured: Sequence[MeasuredNetwork]) -> list[object]:
+    """What is left out together to see how well the rest predicts it, one label a network.
 
-
-LARGEST_CANDIDATE_MACS = 30e9
-
-
-@dataclass(frozen=True)
-class NextMeasurements:
-    """Networks worth measuring next on a target, and what is assumed before them."""
-
-    target: str
-    borrowed_from: str
-    suggestions: tuple[Suggestion, ...]
-
-
-def next_measurements(
-    count: int,
-    on: str,
-    *,
-    like: str = "",
-    table: MeasurementTable | None = None,
-    profiles: Sequence[Path] = (),
-) -> NextMeasurements:
-    """The `count` networks of the zoo that teach most about target `on`, in order.
-
-    `on` is a target of a device that may be new; unit, framework and precision default to cpu,
-    ncnn and float. `table` holds what was measured already. No latency is looked at that is not in
-    it: the choice follows from the networks' work and from how known targets differ.
+    Network families; single networks where fewer than three families were measured, as when
+    somebody searches one family; nothing where there are fewer than three networks.
     """
-    query = parse_target(on)
-    target = Target(
-        query.device,
-        query.unit or "cpu",
-        query.framework or "ncnn",
-        query.precision or "float",
-        query.threads,
-        query.cluster,
-    )
-    measured: tuple[MeasuredNetwork, ...] = ()
-    if table is not None:
-        groups, _ = _groups(table, target.device, True)
-        measured = next((g.measured for g in groups if query.matches(g.target)), ())
-    known = known_targets(ProfileFolder(tuple(profiles)), skip=target.device)
-    chosen = borrow(known, target, measured, like)[-1]
-    prior = chosen.prior
-    works = {
-        name: work_of(table, prior.precision)
-        for name, table in _candidates(rules_of(target)).items()
-    }
-    seen = [m.for_prior(prior) for m in measured]
-    return NextMeasurements(str(target), chosen.source, suggest(works, prior, count, seen))
+    families = [family_of_model(m.name) for m in measured]
+    if len(set(families)) >= FEWEST_BLOCKS:
+        return list(families)
+    return list(range(len(measured))) if len(measured) >= FEWEST_BLOCKS else []
 
 
-def _candidates(rules: str) -> dict[str, KernelTable]:
-    """Networks of the zoo that every device can run in seconds."""
-    from perfmodel import zoo
-    from perfmodel.kernels import uncovered_ops
+def _predictor(fitted: Adaptation, measured: Sequence[MeasuredNetwork]) -> EfficiencyPredictor:
+    """The adapted costs; what was borrowed and what was measured both count as known sizes."""
+    made = fitted.predictor
+    own = size_ranges([m.kernels for m in measured])
+    return replace(made, ranges=joined_ranges(made.ranges, own))
 
-    found = {}
-    for name in zoo.mobile_names():
-        graph = zoo.build(name)
-        if uncovered_ops(graph):
-            continue
-        table = KernelTable.from_kernels(fuse(graph, rules))
-        if table["macs"].sum() <= LARGEST_CANDIDATE_MACS:
-            found[name] = table
-    return found
+
+def _judged(group: TargetRows, population: Population, start: Start | None) -> Adaptation:
+    """The adaptation that says how good the target is: its own device may be no witness."""
+    blocks, device = blocks_of(group.measured), f"{group.target.device}/"
+    mine = np.array([name.startswith(device) for name in population.names])
+    weights = np.ones(len(mine)) if start is None else start.weights
+    if mine.any() and weights[~mine].sum() > 0:
+        population = population.without(mine)
+        start = None if start is None else replace(start, weights=start.weights[~mine])
+    return adapt(group.measured, population, start, blocks)
+
+
+def _error(judged: Adaptation, measured: Sequence[MeasuredNetwork]) -> FitError:
+    if not len(judged.left_out):
+        return expected_error(NOT_TESTED, judged.half_width_log)
+    families = len({family_of_model(m.name) for m in measured})
+    return fit_error(EACH_FAMILY if families >= FEWEST_BLOCKS else EACH_NETWORK, judged.left_out)
+
+
+def _origin(group: TargetRows, count: int, note: str) -> Provenance:
+    cores = f"{group.target.cluster} cores" if group.target.cluster else ""
+    step = group.resolution_ms
+    coarse = f"times in steps of {step:g} ms" if step >= 0.1 else ""
+    words = "; ".join(w for w in (note, coarse) if w)
+    return Provenance(group.source, count, group.build, cores, note=words)
 
 
 __all__ = [
     "CalibratedTarget",
     "Calibration",
-    "NextMeasurements",
+    "blocks_of",
     "calibrate",
     "calibrate_device",
-    "next_measurements",
+    "calibrate_from_sheet",
 ]

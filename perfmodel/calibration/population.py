@@ -1,200 +1,247 @@
-"""What known targets teach about a new one: average costs, how they vary, who resembles whom."""
+"""What known devices teach about a new one: what kinds of work cost, and how devices differ.
+
+A population holds the fitted targets of one framework family, unit and precision class. It ships as
+data (hw_profiles/populations); `learn` makes one from measurements.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.adapt import Adaptation, Measured, Prior, adapt, network_name
+from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.work_features import FEATURE_NAMES
-from perfmodel.cost_models.work_predictor import Range
+from perfmodel.cost_models.work_predictor import ranges_from_dict
+from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import ProfileError
+from perfmodel.files import write_atomically
+from perfmodel.target import Target
 
-NEARNESS_POWER = 0.4
-MAX_NEARNESS_POWER = 3.0
-NEARNESS_FLOOR = 0.03
-"""A known target weighs (d^2 + floor^2)^-p, d its distance in log units on the measured networks
-and p growing by NEARNESS_POWER with every network after the first: one measurement sets only the
-scale, ten tell which known targets are alike."""
-
-NORMAL_90 = 1.645
-"""Standard deviations of a two-sided 90 % interval of a normal distribution."""
-
-LEAST_SPREAD = 0.2
-"""Share of the population's covariance that is left around the nearest targets."""
+FORMAT, VERSION = "perfmodel-population", 1
+MAX_FILE_BYTES = 8_000_000
+MAX_TARGETS, MAX_NETWORKS = 2000, 500
+FOLDER = "populations"
+"""Below the folder of profiles that ship."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Population:
-    """The fitted targets of one framework, unit and precision, as a base for new ones.
+    """Fitted targets of one framework, unit and precision class, as a base for new ones.
 
-    `names` of the targets; `shapes` (targets, features) log costs without the scale, `scales`
-    (targets,); `networks` they ran, `work` (networks, features); `residuals` (targets, networks)
-    log measured / fitted, the network's median where it was not run. `covariance` of shapes,
-    `effect_covariance` of residuals between networks, `noise_sd` of a measurement.
-    `width_factors` by number of measurements: how many standard deviations held 90 % (`calibrate`).
+    Of `names` (targets) and `networks` (for readers only: networks are recognised by `anchors`):
+    `anchors` (networks, features) their descriptions (`cost_models.likeness`) and `work` their work
+    by feature; `log_cost` (targets, features) and `log_ms` (targets, networks), measured or, where
+    `measured` is false, fitted. `spread` (features + networks, squared) is the covariance of what
+    tells a target from its nearest kin, log costs first, then log times; `wide` (features, squared)
+    that of the shapes of costs among all targets. `noise_sd` of one careful measurement,
+    `strange_sd` and `strange_width` of what costs leave of a network that no target ran (log units;
+    the latter holds 90 %). `width_factors`: standard deviations that held 90 % on targets left out,
+    by number of measurements. `evidence` measurements count fully when weighing targets; more
+    are not independent. `cores` of the targets' processors as spec sheets write them, or "".
     """
 
+    framework: str
+    unit: str
+    precision: str
     names: tuple[str, ...]
     networks: tuple[str, ...]
-    shapes: np.ndarray
-    scales: np.ndarray
+    anchors: np.ndarray
     work: np.ndarray
-    residuals: np.ndarray
-    covariance: np.ndarray
-    effect_covariance: np.ndarray
+    log_cost: np.ndarray
+    log_ms: np.ndarray
+    measured: np.ndarray
+    spread: np.ndarray
+    wide: np.ndarray
     noise_sd: float
-    precision: str = "fp32"
-    ranges: Mapping[str, Range] = field(default_factory=dict)
+    strange_sd: float
+    strange_width: float
+    evidence: float = 6.0
     width_factors: Mapping[int, float] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    cores: tuple[str, ...] = ()
 
-    def log_ms(self) -> np.ndarray:
-        """Log latency of every network on every target, shape (targets, networks)."""
-        costs = self.shapes + self.scales[:, None]
-        fitted: np.ndarray = np.log(np.exp(costs) @ self.work.T) + self.residuals
-        return fitted
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f"{len(self.names)} targets of {self.framework} on a {self.unit}, {self.precision}"
 
-    def prior(
-        self, weights: np.ndarray | None = None, spread: float = 1.0, measurements: int = 0
-    ) -> Prior:
-        """Weighted medians of the targets, equal weights by default; `spread` scales variances."""
-        share = np.ones(len(self.names)) if weights is None else weights
-        centre = weighted_median(self.scales, share)
-        return Prior(
-            log_cost=weighted_median(self.shapes, share),
-            covariance=self.covariance * spread,
-            log_scale=float(centre),
-            scale_sd=float(max(self.scales.std(), 0.3)),
-            noise_sd=self.noise_sd,
-            precision=self.precision,
-            ranges=self.ranges,
-            known=self.networks,
-            effects=weighted_median(self.residuals, share),
-            effect_covariance=self.effect_covariance * spread,
-            width_factor=self._width_factor(measurements),
+    def without(self, chosen: np.ndarray) -> Population:
+        """The population less some targets (a mask); what describes their spread stays."""
+        keep = np.flatnonzero(~chosen)
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in keep),
+            cores=tuple(self.cores[i] for i in keep) if self.cores else (),
+            log_cost=self.log_cost[keep],
+            log_ms=self.log_ms[keep],
+            measured=self.measured[keep],
         )
 
-    def _width_factor(self, measurements: int) -> float:
+    def width_factor(self, measurements: int) -> float:
         """Linear between the calibrated numbers of measurements, on a logarithmic scale."""
-        if not self.width_factors:
-            return NORMAL_90
         counts = sorted(self.width_factors)
+        if not counts:
+            return 1.645  # a normal law's 90 %
         factors = [self.width_factors[c] for c in counts]
         return float(np.interp(np.log1p(measurements), np.log1p(counts), factors))
 
-    def nearness(self, measured: Sequence[Measured]) -> np.ndarray:
-        """Weight of each known target by how alike its latencies of the measured networks are.
 
-        Networks that the population never ran tell the scale and shape by `adapt` alone.
-        """
-        place = {n: i for i, n in enumerate(self.networks)}
-        common = [m for m in measured if network_name(m.name) in place]
-        weights = np.full(len(self.names), 1.0 / len(self.names))
-        if len(common) < 2:
-            return weights
-        columns = [place[network_name(m.name)] for m in common]
-        gap = self.log_ms()[:, columns] - np.log([m.latency_ms for m in common])
-        gap = gap - np.median(gap, axis=1, keepdims=True)
-        power = min(MAX_NEARNESS_POWER, NEARNESS_POWER * (len(common) - 1))
-        weights = (np.mean(gap**2, axis=1) + NEARNESS_FLOOR**2) ** -power
-        return weights / weights.sum()
-
-    def near(self, measured: Sequence[Measured]) -> Prior:
-        """The prior centred on the targets that resemble the measured one."""
-        return self.prior(self.nearness(measured), _spread(measured), len(measured))
-
-    def like(self, name: str, measured: Sequence[Measured] = ()) -> Prior:
-        """The prior centred on one named target; raises `ProfileError` with the known names."""
-        if name not in self.names:
-            some = ", ".join(self.names[:5])
-            raise ProfileError(f"no known target {name!r} to borrow from", f"for example: {some}")
-        weights = np.array([float(n == name) for n in self.names])
-        return self.prior(weights, _spread(measured), len(measured))
-
-    def without(self, chosen: np.ndarray) -> Population:
-        """The population less some targets (a mask)."""
-        keep = ~chosen
-        return replace(
-            self,
-            names=tuple(n for n, kept in zip(self.names, keep, strict=True) if kept),
-            shapes=self.shapes[keep],
-            scales=self.scales[keep],
-            residuals=self.residuals[keep],
-        )
-
-    def adapt(self, measured: Sequence[Measured]) -> Adaptation:
-        """The new target after its measurements, borrowing from whom it resembles."""
-        return adapt(measured, self.near(measured))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        data: dict[str, Any] = {"features": list(FEATURE_NAMES)}
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, np.ndarray):
-                value = np.round(value, 5).tolist()
-            elif entry.name == "width_factors":
-                value = {str(n): float(v) for n, v in value.items()}
-            elif entry.name == "ranges":
-                value = {n: [list(low), list(high)] for n, (low, high) in value.items()}
-            elif isinstance(value, tuple):
-                value = list(value)
-            data[entry.name] = value
-        return data
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Population:
-        """Read and check plain data; raises `ProfileError`."""
-        if list(data.get("features", ())) != list(FEATURE_NAMES):
-            raise ProfileError("population: made by another version", "rebuild the profiles")
-        try:
-            names = tuple(str(n) for n in data["names"])
-            networks = tuple(str(n) for n in data["networks"])
-            ranges = {str(n): (tuple(a), tuple(b)) for n, (a, b) in data["ranges"].items()}
-            arrays = {k: np.array(data[k], dtype=float) for k in _SIZES}
-            noise = float(data["noise_sd"])
-            factors = {int(n): float(v) for n, v in data["width_factors"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ProfileError(f"population: {error!r:.80}") from None
-        counts = {"t": len(names), "n": len(networks), "f": len(FEATURE_NAMES)}
-        for key, letters in _SIZES.items():
-            wanted = tuple(counts[c] for c in letters)
-            if arrays[key].shape != wanted or not np.isfinite(arrays[key]).all():
-                raise ProfileError(f"population.{key}: must hold finite numbers, shape {wanted}")
-        precision = str(data.get("precision", "fp32"))
-        return cls(
-            names,
-            networks,
-            **arrays,
-            noise_sd=noise,
-            precision=precision,
-            ranges=ranges,
-            width_factors=factors,
-        )
+def file_name(framework: str, unit: str, precision: str) -> str:
+    """Where a population is kept below the folder of populations."""
+    return f"networks-{framework}-{unit}-{precision}.json"
 
 
-def _spread(measured: Sequence[Measured]) -> float:
-    return max(LEAST_SPREAD, 1.0 / max(len(measured), 1))
+def precision_class(precision: str) -> str:
+    """Precisions that share a population: whole numbers, or any floating point."""
+    return "int8" if precision in ("int8", "uint8") else "float"
 
 
-_SIZES = {
-    "shapes": "tf",
-    "scales": "t",
+def write_population(population: Population, folder: Path) -> Path:
+    """Write into the folder of populations, atomically and the same bytes for the same data."""
+    path = folder / file_name(population.framework, population.unit, population.precision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = {"format": FORMAT, "version": VERSION, **to_dict(population)}
+    write_atomically(path, json.dumps(data, separators=(",", ":")) + "\n")
+    return path
+
+
+def shipped_population(target: Target) -> Population | None:
+    """The population that ships for a target's framework, unit and precision; None without one."""
+    name = file_name(target.framework, target.unit, precision_class(target.precision))
+    path = builtin_folder() / FOLDER / name
+    if not path.is_file():
+        return None
+    return _cached(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _cached(path: str, stamp: int) -> Population:
+    return read_population(Path(path))
+
+
+def read_population(path: Path) -> Population:
+    """Read and check a file; raises `ProfileError` with file, field and reason."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ProfileError(f"{path}: larger than a population may be")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProfileError(f"{path}: cannot be read: {error!s:.200}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ProfileError(f"{path}: format: must be {FORMAT}")
+    if data.get("version") != VERSION:
+        raise ProfileError(f"{path}: version: this perfmodel reads version {VERSION}")
+    try:
+        return from_dict({k: v for k, v in data.items() if k not in ("format", "version")})
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+
+
+_SHAPES = {
+    "anchors": "nf",
     "work": "nf",
-    "residuals": "tn",
-    "covariance": "ff",
-    "effect_covariance": "nn",
+    "log_cost": "tf",
+    "log_ms": "tn",
+    "measured": "tn",
+    "spread": "ss",
+    "wide": "ff",
 }
+"""Arrays by their sizes: targets, networks, features, and features + networks."""
+
+_NUMBERS = ("noise_sd", "strange_sd", "strange_width", "evidence")
+_TEXTS = ("framework", "unit", "precision")
+_LISTS = ("names", "networks", "cores")
+_DIGITS = {"work": 8, "spread": 6, "wide": 6}
 
 
-def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Median along the first axis where each row counts by its weight."""
-    order = np.argsort(values, axis=0)
-    share = np.cumsum(weights[order], axis=0)
-    place = np.argmax(share >= 0.5 * share[-1], axis=0)
-    picked = np.take_along_axis(order, place[None], axis=0)
-    chosen: np.ndarray = np.take_along_axis(values, picked, axis=0)[0]
-    return chosen
+def to_dict(population: Population) -> dict[str, Any]:
+    """Plain JSON data; features are named, so that another version's file is recognised."""
+    data: dict[str, Any] = {"features": list(FEATURE_NAMES)}
+    for entry in fields(population):
+        value = getattr(population, entry.name)
+        if entry.name == "measured":
+            value = value.astype(int).tolist()
+        elif isinstance(value, np.ndarray):
+            value = np.round(value, _DIGITS.get(entry.name, 5)).tolist()
+        elif entry.name == "width_factors":
+            value = {str(n): round(float(v), 4) for n, v in value.items()}
+        elif entry.name == "ranges":
+            value = {n: [list(low), list(high)] for n, (low, high) in value.items()}
+        elif isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, float):
+            value = round(value, 5)
+        data[entry.name] = value
+    return data
+
+
+def from_dict(data: Mapping[str, Any]) -> Population:
+    """Read and check plain data; raises `ProfileError` that names the field."""
+    if list(data.get("features", ())) != list(FEATURE_NAMES):
+        raise ProfileError(
+            "features: this population was made by another version",
+            "rebuild it with `python -m validation.profiles`",
+        )
+    known = {"features", *(f.name for f in fields(Population))}
+    if set(data) - known:
+        raise ProfileError(f"unknown field {sorted(set(data) - known)[0]!r:.60}")
+    lists = {name: _texts(data, name) for name in _LISTS}
+    targets, networks, features = len(lists["names"]), len(lists["networks"]), len(FEATURE_NAMES)
+    if not 0 < targets <= MAX_TARGETS or networks > MAX_NETWORKS:
+        raise ProfileError(f"names: {targets} targets and {networks} networks are out of bounds")
+    if len(lists["cores"]) not in (0, targets):
+        raise ProfileError("cores: must name those of each target, or none")
+    sizes = {"t": targets, "n": networks, "f": features, "s": features + networks}
+    arrays = {
+        name: _array(data, name, tuple(sizes[letter] for letter in letters))
+        for name, letters in _SHAPES.items()
+    }
+    arrays["measured"] = arrays["measured"] > 0.5
+    return Population(
+        **{name: str(data.get(name, ""))[:80] for name in _TEXTS},
+        **lists,  # type: ignore[arg-type]
+        **arrays,  # type: ignore[arg-type]
+        **{name: _positive(data, name) for name in _NUMBERS},  # type: ignore[arg-type]
+        width_factors=_factors(data.get("width_factors")),
+        ranges=ranges_from_dict(data.get("ranges")),
+    )
+
+
+def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = data.get(name)
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise ProfileError(f"{name}: must be a list of names")
+    return tuple(value)
+
+
+def _array(data: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.array(data.get(name), dtype=float)
+    except (TypeError, ValueError):
+        raise ProfileError(f"{name}: must hold rows of numbers") from None
+    if array.size == 0 and 0 in shape:
+        return np.zeros(shape)
+    if array.shape != shape or not np.isfinite(array).all() or np.abs(array).max() > 1e9:
+        raise ProfileError(f"{name}: must hold finite numbers, shape {shape}")
+    return array
+
+
+def _positive(data: Mapping[str, Any], name: str) -> float:
+    value = data.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 100:
+        raise ProfileError(f"{name}: must be a number > 0 and < 100, got {value!r:.40}")
+    return float(value)
+
+
+def _factors(data: Any) -> dict[int, float]:
+    if not isinstance(data, dict) or len(data) > 100:
+        raise ProfileError("width_factors: must be an object of at most 100 numbers")
+    if not all(key.isdigit() and len(key) < 7 for key in data):
+        raise ProfileError("width_factors: keys are numbers of measurements")
+    return {int(key): _positive(data, key) for key in data}

@@ -249,7 +249,7 @@ def _profile_path(asked: Request) -> Path:
 
 def _suggestions(count: int, target: str, asked: Request) -> Result:
     """Which networks to measure next and why."""
-    from perfmodel.calibration.from_table import next_measurements
+    from perfmodel.calibration.suggest import next_measurements
     from perfmodel.render.calibration import suggestions_result
 
     table = _read(asked, target.partition("/")[0])[0] if asked.sources else None

@@ -30,17 +30,26 @@ class NetworkTerms:
     extra_log: np.ndarray
 
 
+class Correction(Protocol):
+    """What whole networks take beyond their kernels' costs (`network_correction`)."""
+
+    def of_described(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log factor of described networks and how far each is recognised, 0 to 1."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WorkCosts:
     """What amounts of work cost on a target, by which targets of any framework can be compared.
 
     `log_cost` holds log ms per unit of work in the order of `work_features.FEATURES`; `precision`
-    sets the bytes of a weight; `ranges` the fitted sizes by kernel class.
+    sets the bytes of a weight; `ranges` the fitted sizes by kernel class; `correction` what whole
+    networks take beyond.
     """
 
     log_cost: tuple[float, ...]
     precision: str
     ranges: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]
+    correction: Correction
 
 
 def no_network_terms(networks: Sequence[KernelTable]) -> NetworkTerms:

@@ -10,8 +10,10 @@ import numpy as np
 
 from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
+from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
+from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.plain_data import Range, joined_ranges
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts, no_network_terms
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
 from perfmodel.cost_models.work_features import (
     FEATURE_NAMES,
     FEATURE_PARTS,
@@ -90,7 +92,7 @@ class EfficiencyPredictor:
 
     `log_cost` holds the logarithm of milliseconds per `WORK_UNIT` by feature, in the order of
     `work_features.FEATURES`; `precision` sets the bytes of a weight; `ranges` the sizes
-    of kernels that were fitted, by class.
+    of kernels that were fitted, by class; `correction` what whole networks take beyond.
     """
 
     kind: ClassVar[str] = "efficiency"
@@ -99,6 +101,7 @@ class EfficiencyPredictor:
     precision: str = "fp32"
     ranges: Mapping[str, Range] = field(default_factory=dict)
     overhead_ms: float = 0.0
+    correction: NetworkCorrection = field(default_factory=NetworkCorrection)
 
     @property
     def needs_whole_network(self) -> bool:
@@ -118,7 +121,12 @@ class EfficiencyPredictor:
     @property
     def work_costs(self) -> WorkCosts:
         """What its target pays for each kind of work."""
-        return WorkCosts(log_cost=self.log_cost, precision=self.precision, ranges=self.ranges)
+        return WorkCosts(
+            log_cost=self.log_cost,
+            precision=self.precision,
+            ranges=self.ranges,
+            correction=self.correction,
+        )
 
     def with_overhead(self, overhead_ms: float) -> EfficiencyPredictor:
         """The same model with another fixed cost of an inference."""
@@ -166,7 +174,8 @@ class EfficiencyPredictor:
 
     def latency_ms(self, kernels: KernelTable) -> float:
         """Milliseconds of a whole network."""
-        return self.overhead_ms + float(self.parts_ms(kernels).sum())
+        factor = float(np.exp(self.network_terms([kernels]).log_factor[0]))
+        return self.overhead_ms + factor * float(self.parts_ms(kernels).sum())
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
@@ -180,8 +189,8 @@ class EfficiencyPredictor:
         return far
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
-        """None beyond the kernels."""
-        return no_network_terms(networks)
+        """Misfits of the networks that the correction knows, extra width for strange ones."""
+        return self.correction.terms(networks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""
@@ -192,12 +201,14 @@ class EfficiencyPredictor:
             },
             "ranges": {n: [list(low), list(high)] for n, (low, high) in self.ranges.items()},
             "overhead_ms": self.overhead_ms,
+            **self.correction.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EfficiencyPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        plain_data.only(data, ("precision", "log_cost", "ranges", "overhead_ms"))
+        known = ("precision", "log_cost", "ranges", "overhead_ms", *CORRECTION_FIELDS)
+        plain_data.only(data, known)
         precision = plain_data.choice(data.get("precision"), "precision", PRECISION_BYTES)
         costs = data.get("log_cost")
         if not isinstance(costs, Mapping) or set(costs) != set(FEATURE_NAMES):
@@ -209,8 +220,12 @@ class EfficiencyPredictor:
         return cls(
             log_cost=tuple(number(costs[n], f"log_cost.{n}", -most, most) for n in FEATURE_NAMES),
             precision=precision,
-            ranges=plain_data.ranges(
-                data.get("ranges"), "ranges", MAX_CLASSES, len(SIZE_COLUMNS), MAX_LOG_SIZE
-            ),
+            ranges=ranges_from_dict(data.get("ranges")),
+            correction=NetworkCorrection.from_dict(data),
             overhead_ms=number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
         )
+
+
+def ranges_from_dict(data: Any) -> dict[str, Range]:
+    """Ranges of sizes by kernel class from plain data; raises `ProfileError`."""
+    return plain_data.ranges(data, "ranges", MAX_CLASSES, len(SIZE_COLUMNS), MAX_LOG_SIZE)

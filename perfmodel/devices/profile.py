@@ -296,7 +296,7 @@ def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
     }
 
 
-SHARED_FIELDS = ("forests", "ranges")
+SHARED_FIELDS = ("forests", "ranges", "anchors")
 """Large fields of a model that several targets of a device may have in common."""
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfmodel.calibration.from_table import calibrate, calibrate_device, next_measurements
+from perfmodel.calibration.from_table import calibrate, calibrate_device
+from perfmodel.calibration.suggest import next_measurements
 from perfmodel.cli.app import run
 from perfmodel.devices.profile import read_profile, write_profile
 from perfmodel.errors import MeasurementError, TargetError

@@ -1,308 +1,378 @@
-"""Whole networks on ncnn: unseen networks, new devices from a few networks or from specs alone."""
+"""Whole networks on ncnn: unseen networks, new devices from a few networks or from specs alone.
+
+Every figure is what a user gets: a population is learned from the devices (or networks) that are
+not held out, a profile is calibrated with it and asked.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfmodel.calibration.adapt import Adaptation, Measured, adapt, network_name, suggest
-from perfmodel.calibration.from_spec import prior_from_sheet
-from perfmodel.calibration.population import Population
-from perfmodel.devices.cpu_specs import CpuSheet, cpu_sheet
-from perfmodel.formats.ncnn.reader import read_ncnn
-from perfmodel.graph.ir import Graph
-from perfmodel.measurements.table import read_measurements
+import perfmodel
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.measurements.table import MeasurementTable, read_measurements
 from validation.accuracy.common import Result, score
-from validation.data.network_tables import NetworkRows, TargetKey, network_rows
-from validation.profiles.network_training import cross_conformal, leave_family_out, model_for
-from validation.profiles.population import calibrate, population
+from validation.data.network_tables import family_of, network_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEVICE_FOLDS = 10
 SHOTS = (1, 3, 5, 10)
+FEWEST_LEFT = 3
+"""A target is asked only if this many of its networks are left to predict."""
+
 REASONS = {
     "vision_transformer": "the only network with attention: its kernels are never seen",
     "alexnet": "the only one with normalisation across channels and 5x5 groups",
     "shufflenet": "the only one with grouped 1x1 convolutions",
     "efficientnetv2_b0": "the only one with reductions that a GPU hands back to the CPU",
 }
+CORES = Path(__file__).resolve().parents[1] / "data" / "ncnn_devices.csv"
 
 
-@lru_cache(maxsize=2)
-def rows_of(data: Path, unit: str) -> NetworkRows:
-    """Rows of ncnn_e2e.csv of one unit, one a (target, network): the median of repeated runs."""
+@dataclass(frozen=True, eq=False)
+class Campaign:
+    """Steady rows of one unit and precision with what tells targets and networks apart.
+
+    `target` numbers the rows' targets, in the order of `targets`; `model` are the networks' files.
+    """
+
+    frame: pd.DataFrame
+    folder: Path
+    targets: tuple[str, ...]
+    target: np.ndarray
+    model: np.ndarray
+
+    def table(self, rows: np.ndarray) -> MeasurementTable:
+        """Some rows (a mask or indices) as a table."""
+        return MeasurementTable(
+            self.frame.iloc[np.arange(len(self.frame))[rows]].reset_index(drop=True)
+        )
+
+    def path(self, model: str) -> str:
+        """The file of a network."""
+        return str(self.folder / model)
+
+    def latency_ms(self) -> dict[tuple[int, str], float]:
+        """Median latency by target and network."""
+        times: dict[tuple[int, str], list[float]] = {}
+        for t, model, ms in zip(self.target, self.model, self.frame["latency_ms"], strict=True):
+            times.setdefault((int(t), str(model)), []).append(float(ms))
+        return {case: float(np.median(values)) for case, values in times.items()}
+
+    def rows_of(self, target: int, models: Sequence[str]) -> np.ndarray:
+        """A mask of the rows of a target's networks."""
+        mask: np.ndarray = (self.target == target) & np.isin(self.model, list(models))
+        return mask
+
+    def first(self, target: int) -> Mapping[str, Any]:
+        """The first row of a target."""
+        row: Mapping[str, Any] = self.frame.iloc[int(np.argmax(self.target == target))]
+        return row
+
+
+@lru_cache(maxsize=4)
+def campaign(data: Path, unit: str, precision: str = "float") -> Campaign:
+    """Rows of ncnn_e2e.csv whose networks are there and whose targets ran three of them."""
     table, _ = read_measurements([data / "ncnn_e2e.csv"])
-
-    def load(model: str) -> Graph:
-        path = data / model
-        if not path.is_file():
-            raise KeyError(model)
-        return read_ncnn(path)
-
-    return _one_a_case(network_rows(table, load, framework="ncnn", units=(unit,)))
-
-
-def _one_a_case(rows: NetworkRows) -> NetworkRows:
-    log_ms = rows.matrix()
-    target, network = np.nonzero(np.isfinite(log_ms))
-    shared = (rows.targets, rows.networks, rows.families, rows.kernels, rows.work)
-    return NetworkRows(*shared, target, network, np.exp(log_ms[target, network]))
-
-
-def _names(rows: NetworkRows, picked: np.ndarray) -> list[str]:
-    return [
-        f"{_short(rows.networks[n])} on {rows.targets[t]}"
-        for t, n in zip(rows.target[picked], rows.network[picked], strict=True)
-    ]
+    chosen = table.networks.where(framework="ncnn", unit=unit, precision=precision)
+    frame = chosen.frame[[(data / m).is_file() for m in chosen.frame["model"]]]
+    names = np.array([_target_name(row) for row in frame.to_dict("records")], dtype=object)
+    enough = {n for n in set(names) if frame["model"][names == n].nunique() >= 3}
+    keep = np.array([n in enough for n in names])
+    frame, names = frame[keep].reset_index(drop=True), names[keep]
+    targets = tuple(sorted(set(names)))
+    number = {name: i for i, name in enumerate(targets)}
+    return Campaign(
+        frame,
+        data,
+        targets,
+        np.array([number[n] for n in names]),
+        frame["model"].to_numpy(dtype=object),
+    )
 
 
-def _short(network: str) -> str:
-    return network.rsplit("/", 1)[-1].removesuffix(".param")
+def _target_name(row: Mapping[Any, Any]) -> str:
+    threads = "" if row["threads"] != row["threads"] else f"{row['threads']:.0f} threads"
+    parts = [row["device"], row["unit"], threads, row["affinity"], row["processor"]]
+    return " ".join(str(p) for p in parts if p)
 
 
-def _simple_models(rows: NetworkRows) -> dict[str, np.ndarray]:
-    """Baselines that leave the network out: time proportional to MACs, linear in MACs and bytes."""
-    macs = np.array([k["macs"].sum() for k in rows.kernels])
-    moved = np.array([(k["output_elements"] + k["weight_elements"]).sum() for k in rows.kernels])
-    family = np.array(rows.families)
-    flops, linear = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    for row in range(len(rows)):
-        t, n = rows.target[row], rows.network[row]
-        other = (rows.target == t) & (family[rows.network] != family[n])
-        if other.sum() < 3:
-            continue
-        seen, ms = rows.network[other], rows.latency_ms[other]
-        flops[row] = np.exp(np.median(np.log(ms / macs[seen]))) * macs[n]
-        linear[row] = _linear(np.column_stack([macs, moved])[seen], ms) @ [macs[n], moved[n], 1.0]
-    return {"FLOPs": flops, "linear": np.maximum(linear, 1e-3)}
+def cores_of_devices() -> dict[str, str]:
+    """Cores of each CPU device: from the title in the source, completed by vendors' sheets."""
+    with CORES.open(newline="") as file:
+        return {row["device"]: row["cores"] for row in csv.DictReader(file)}
 
 
-def _linear(inputs: np.ndarray, ms: np.ndarray) -> np.ndarray:
-    """Non-negative least squares on relative error, with a constant."""
-    from scipy.optimize import nnls
-
-    design = np.column_stack([inputs, np.ones(len(ms))])
-    size = design.max(axis=0)
-    solution: np.ndarray = nnls(design / size / ms[:, None], np.ones(len(ms)))[0] / size
-    return solution
-
-
-def _kinds(rows: NetworkRows) -> dict[str, np.ndarray]:
-    """Rows by kind of target."""
-    unit = rows.targets[0].target.unit
-    int8 = np.array([key.target.precision == "int8" for key in rows.targets])[rows.target]
-    kinds = {f"{unit} float": ~int8}
-    return kinds | ({f"{unit} int8": int8} if int8.any() else {})
+def learn(rows: Campaign, mask: np.ndarray, seed: int) -> Any:
+    """The population of some rows, by the function that makes what ships."""
+    first = rows.first(0)
+    return perfmodel.learn_population(
+        rows.table(mask),
+        framework="ncnn",
+        unit=str(first["unit"]),
+        precision=str(first["precision"]),
+        cores=cores_of_devices(),
+        seed=seed,
+    )
 
 
-def leave_one_network_out(data: Path, seed: int) -> list[Result]:
-    """Each network with its 8-bit twin is unseen on every device."""
-    results = []
-    for unit in ("cpu", "gpu"):
-        rows = rows_of(data, unit)
-        left_out = leave_family_out(rows, model_for(unit))
-        bounds, simple = cross_conformal(left_out, rows), _simple_models(rows)
-        for kind, member in _kinds(rows).items():
-            picked = np.flatnonzero(member & np.isfinite(left_out.predicted_ms))
-            results.append(
-                score(
-                    "ncnn, leave one network out",
-                    kind,
-                    left_out.predicted_ms[picked],
-                    rows.latency_ms[picked],
-                    _names(rows, picked),
-                    seed,
-                    groups=rows.target[picked].tolist(),
-                    intervals=bounds[picked],
-                    baselines={n: v[picked] for n, v in simple.items()},
-                    reasons=REASONS,
-                )
-            )
-    return results
+@dataclass
+class Asked:
+    """Profiles of held-out targets and what is asked of them; answered all at once."""
+
+    rows: Campaign
+    profiles: dict[int, DeviceProfile] = field(default_factory=dict)
+    cases: list[tuple[int, str]] = field(default_factory=list)
+    nearest: list[float] = field(default_factory=list)
+
+    def calibrate(self, target: int, models: Sequence[str], population: Any) -> None:
+        """A profile from some networks of a target."""
+        table = self.rows.table(self.rows.rows_of(target, models))
+        self.profiles[target] = perfmodel.calibrate(
+            table, device=f"held-out-{target}", population=population
+        )
+
+    def ask(self, target: int, models: Sequence[str]) -> None:
+        """Ask the target's profile for networks."""
+        self.cases += [(target, m) for m in models]
+
+    def answers(self) -> list[Any]:
+        """Predictions of the cases, by the calls that users make; every network is read once."""
+        queries = [
+            (self.rows.path(m), str(self.profiles[t].targets[0].target), 1) for t, m in self.cases
+        ]
+        found = list(perfmodel.predict_many(queries, profiles=list(self.profiles.values())))
+        for answer in found:
+            if isinstance(answer, Exception):
+                raise answer
+        return found
+
+    def result(
+        self,
+        experiment: str,
+        kind: str,
+        seed: int,
+        baselines: Mapping[str, np.ndarray],
+        reasons: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Scores of all cases."""
+        times, answers = self.rows.latency_ms(), self.answers()
+        return score(
+            experiment,
+            kind,
+            np.array([a.latency_ms for a in answers]),
+            np.array([times[case] for case in self.cases]),
+            [f"{network_name(m)} on {self.rows.targets[t]}" for t, m in self.cases],
+            seed,
+            groups=[t for t, _ in self.cases],
+            intervals=np.array([a.interval_ms for a in answers]),
+            baselines=baselines,
+            reasons=reasons,
+        )
 
 
-def device_folds(rows: NetworkRows, seed: int) -> np.ndarray:
-    """Fold of every target; targets of one device (all its threads and units) share theirs."""
-    devices = sorted({_one_device(key) for key in rows.targets})
-    order = np.random.default_rng(seed).permutation(len(devices))
-    fold = {devices[d]: place % DEVICE_FOLDS for place, d in enumerate(order)}
-    return np.array([fold[_one_device(key)] for key in rows.targets])
-
-
-def _one_device(key: TargetKey) -> str:
+def one_device(device: str) -> str:
     """The device, however it was set up when it was measured."""
-    device = key.target.device
     for suffix in ("-overclocked", "-vulkan", "-b"):
         device = device.removesuffix(suffix)
     return device
 
 
-def _float_only(rows: NetworkRows) -> NetworkRows:
-    float_target = np.array([key.target.precision != "int8" for key in rows.targets])
-    return rows.where(float_target[rows.target])
+def device_folds(rows: Campaign, seed: int) -> np.ndarray:
+    """Fold of every target; targets of one device (all its threads and units) share theirs."""
+    names = [one_device(str(rows.first(t)["device"])) for t in range(len(rows.targets))]
+    devices = sorted(set(names))
+    order = np.random.default_rng(seed).permutation(len(devices))
+    fold = {devices[d]: place % DEVICE_FOLDS for place, d in enumerate(order)}
+    return np.array([fold[name] for name in names])
 
 
-def _priors(rows: NetworkRows, folds: np.ndarray, seed: int) -> dict[int, Population]:
-    """By fold, the prior from the devices of all other folds."""
-    priors = {}
-    for fold in range(DEVICE_FOLDS):
-        other = rows.where(folds[rows.target] != fold)
-        fitted = model_for(rows.targets[0].target.unit).fit(other.inputs(), other.latency_ms)
-        priors[fold] = calibrate(population(fitted, other), other, seed=seed)
-    return priors
+@lru_cache(maxsize=4)
+def _populations(data: Path, unit: str, seed: int) -> dict[int, Any]:
+    """By fold, the population of the devices of all other folds."""
+    rows = campaign(data, unit)
+    folds = device_folds(rows, seed)
+    return {f: learn(rows, folds[rows.target] != f, seed) for f in range(DEVICE_FOLDS)}
 
 
-class _Cases:
-    """Predictions gathered case by case."""
-
-    def __init__(self) -> None:
-        self.predicted: list[float] = []
-        self.measured: list[float] = []
-        self.names: list[str] = []
-        self.groups: list[int] = []
-        self.bounds: list[tuple[float, float]] = []
-        self.nearest: list[float] = []
-
-    def add(self, rows: NetworkRows, row: int, adapted: Adaptation, nearest: float) -> None:
-        n, t = int(rows.network[row]), int(rows.target[row])
-        self.predicted.append(adapted.latency_ms(rows.work[n], rows.networks[n]))
-        self.measured.append(float(rows.latency_ms[row]))
-        self.names.append(f"{_short(rows.networks[n])} on {rows.targets[t]}")
-        self.groups.append(t)
-        self.nearest.append(nearest)
-        self.bounds.append(adapted.interval_ms(rows.work[n], rows.networks[n]))
-
-    def result(self, experiment: str, kind: str, seed: int) -> Result:
-        return score(
-            experiment,
-            kind,
-            np.array(self.predicted),
-            np.array(self.measured),
-            self.names,
-            seed,
-            groups=self.groups,
-            intervals=np.array(self.bounds),
-            baselines={"nearest device": np.array(self.nearest)},
-        )
-
-
-def _nearest_device(log_ms: np.ndarray, known: np.ndarray, seen: np.ndarray, t: int) -> np.ndarray:
-    """Log latencies of the known target most like `t` on the seen networks, scaled to it."""
-    gap = log_ms[known][:, seen] - log_ms[t, seen]
-    usable = np.isfinite(gap).all(axis=1)
-    if not usable.any():
-        return np.full(log_ms.shape[1], np.nan)
-    scale = np.median(gap[usable], axis=1)
-    distance = np.mean(np.abs(gap[usable] - scale[:, None]), axis=1)
-    best = int(np.argmin(distance))
-    nearest: np.ndarray = log_ms[known][usable][best] - scale[best]
-    return nearest
-
-
-def new_device(data: Path, seed: int, shots: int, active: bool = False) -> list[Result]:
+def new_device(data: Path, seed: int, shots: int, chosen: bool = False) -> list[Result]:
     """A device unseen in every form; `shots` of its networks are measured, the rest predicted.
 
-    The other networks are known from other devices. The measured ones are drawn at random, or
-    chosen by `suggest` if `active`.
+    The measured ones are drawn at random, or chosen by `next_measurements` if `chosen`.
     """
     results = []
     for unit in ("cpu", "gpu"):
-        rows = _float_only(rows_of(data, unit))
-        folds, log_ms = device_folds(rows, seed), rows.matrix()
-        priors, cases = _folded_priors(data, unit, seed), _Cases()
-        rng = np.random.default_rng(seed)
-        for t in np.unique(rows.target):
-            own = np.flatnonzero(rows.target == t)
-            if len(own) < shots + 3:
+        rows, populations = campaign(data, unit), _populations(data, unit, seed)
+        folds, times = device_folds(rows, seed), rows.latency_ms()
+        rng, asked, near = np.random.default_rng(seed), Asked(rows), _Nearest(rows, times)
+        for t in range(len(rows.targets)):
+            own = sorted(m for target, m in times if target == t)
+            order = rng.permutation(len(own))
+            if len(own) < shots + FEWEST_LEFT:
                 continue
-            prior = priors[folds[t]]
-            first = _choice(rows, own, prior, shots, rng, active)
-            measured = [_measured(rows, row) for row in first]
-            adapted = prior.adapt(measured)
-            known = np.unique(rows.target[folds[rows.target] != folds[t]])
-            near = _nearest_device(log_ms, known, rows.network[first], int(t))
-            for row in np.setdiff1d(own, first):
-                cases.add(rows, int(row), adapted, float(np.exp(near[rows.network[row]])))
-        how = "chosen" if active else "random"
+            first = [own[i] for i in order[:shots]]
+            if chosen:
+                first = _suggested(rows, own, populations[folds[t]], shots)
+            asked.calibrate(t, first, populations[folds[t]])
+            rest = [m for m in own if m not in first]
+            asked.ask(t, rest)
+            asked.nearest += near.times(t, first, rest, np.flatnonzero(folds != folds[t]))
+        how = "chosen" if chosen else "random"
         results.append(
-            cases.result(f"ncnn, new device from {shots} networks ({how})", f"{unit} float", seed)
+            asked.result(
+                f"ncnn, new device from {shots} networks ({how})",
+                f"{unit} float",
+                seed,
+                {"nearest device": np.array(asked.nearest)},
+            )
         )
     return results
 
 
-@lru_cache(maxsize=4)
-def _folded_priors(data: Path, unit: str, seed: int) -> dict[int, Population]:
-    rows = _float_only(rows_of(data, unit))
-    return _priors(rows, device_folds(rows, seed), seed)
+def _suggested(rows: Campaign, own: Sequence[str], population: Any, count: int) -> list[str]:
+    unit = str(rows.first(0)["unit"])
+    answer = perfmodel.next_measurements(
+        count,
+        f"new-device/{unit}/ncnn/float",
+        population=population,
+        candidates=[rows.path(m) for m in own],
+    )
+    by_path = {rows.path(m): m for m in own}
+    return [by_path[s.name] for s in answer.suggestions]
 
 
-def _measured(rows: NetworkRows, row: int) -> Measured:
-    n = int(rows.network[row])
-    return Measured(rows.work[n], float(rows.latency_ms[row]), rows.networks[n])
+class _Nearest:
+    """The known target most like a new one on the measured networks, scaled to it."""
 
+    def __init__(self, rows: Campaign, times: Mapping[tuple[int, str], float]) -> None:
+        self.models = sorted(set(rows.model.tolist()))
+        place = {m: i for i, m in enumerate(self.models)}
+        self.log_ms = np.full((len(rows.targets), len(self.models)), np.nan)
+        for (t, m), ms in times.items():
+            self.log_ms[t, place[m]] = np.log(ms)
 
-def _choice(
-    rows: NetworkRows,
-    own: np.ndarray,
-    prior: Population,
-    shots: int,
-    rng: np.random.Generator,
-    active: bool,
-) -> np.ndarray:
-    if not active:
-        return rng.permutation(own)[:shots]
-    by_name = {rows.networks[rows.network[row]]: row for row in own}
-    tables = {name: rows.work[rows.network[row]] for name, row in by_name.items()}
-    return np.array([by_name[s.name] for s in suggest(tables, prior.prior(), shots)])
-
-
-@lru_cache(maxsize=1)
-def _cores_of_devices() -> dict[str, str]:
-    """Cores of each CPU device: from the title in the source, completed by vendors' sheets."""
-    with (Path(__file__).parent / "ncnn_devices.csv").open(newline="") as file:
-        return {row["device"]: row["cores"] for row in csv.DictReader(file)}
-
-
-def _sheet(key: TargetKey) -> CpuSheet | None:
-    cores = _cores_of_devices().get(key.target.device)
-    if cores is None:
-        return None
-    return cpu_sheet(cores, key.target.threads, key.target.cluster)
+    def times(
+        self, target: int, seen: Sequence[str], asked: Sequence[str], known: np.ndarray
+    ) -> list[float]:
+        """Times in ms of the asked networks; NaN where no known target ran all the seen ones."""
+        columns = [self.models.index(m) for m in seen]
+        gap = self.log_ms[known][:, columns] - self.log_ms[target, columns]
+        usable = np.isfinite(gap).all(axis=1)
+        if not usable.any():
+            return [float("nan")] * len(asked)
+        scale = np.median(gap[usable], axis=1)
+        distance = np.mean(np.abs(gap[usable] - scale[:, None]), axis=1)
+        best = int(np.argmin(distance))
+        mine = np.exp(self.log_ms[known][usable][best] - scale[best])
+        return [float(mine[self.models.index(m)]) for m in asked]
 
 
 def from_sheet_alone(data: Path, seed: int) -> list[Result]:
     """A CPU target of an unseen device by its cores, clocks and threads only."""
-    rows = _float_only(rows_of(data, "cpu"))
-    folds, priors, cases = device_folds(rows, seed), _folded_priors(data, "cpu", seed), _Cases()
-    sheets = {str(key): _sheet(key) for key in rows.targets}
-    for t in np.unique(rows.target):
-        known = priors[folds[t]]
-        sheet = sheets[str(rows.targets[t])]
-        if sheet is None:
+    rows, populations = campaign(data, "cpu"), _populations(data, "cpu", seed)
+    folds, times, cores = device_folds(rows, seed), rows.latency_ms(), cores_of_devices()
+    asked = Asked(rows)
+    for t in range(len(rows.targets)):
+        first = rows.first(t)
+        sheet = cores.get(str(first["device"]), "")
+        if not sheet:
             continue
-        prior = prior_from_sheet(sheet, known, [sheets[name] for name in known.names])
-        peers = np.array([_peak(sheets[name]) for name in known.names])
-        nearest = int(np.nanargmin(np.abs(peers - _peak(sheet))))
-        near = known.log_ms()[nearest] + peers[nearest] - _peak(sheet)
-        place = {n: i for i, n in enumerate(known.networks)}
-        adapted = adapt([], prior)
-        for row in np.flatnonzero(rows.target == t):
-            name = network_name(rows.networks[rows.network[row]])
-            simple = float(np.exp(near[place[name]])) if name in place else float("nan")
-            cases.add(rows, int(row), adapted, simple)
-    return [cases.result("ncnn, new device from its spec sheet", "cpu float", seed)]
+        asked.profiles[t] = perfmodel.calibrate_from_sheet(
+            f"held-out-{t}",
+            sheet,
+            threads=int(first["threads"]),
+            cluster=str(first["affinity"]),
+            population=populations[folds[t]],
+        )
+        asked.ask(t, sorted(m for target, m in times if target == t))
+    return [asked.result("ncnn, new device from its spec sheet", "cpu float", seed, {})]
 
 
-def _peak(sheet: CpuSheet | None) -> float:
-    return float("nan") if sheet is None else float(np.log(sheet.peak_gflops))
+def leave_one_network_out(data: Path, seed: int) -> list[Result]:
+    """Each network with its variants is unseen on every device."""
+    results = []
+    for unit, precision in (("cpu", "float"), ("cpu", "int8"), ("gpu", "float")):
+        rows = campaign(data, unit, precision)
+        family = np.array([family_of(m) for m in rows.model])
+        asked: list[Asked] = [_one_network_out(rows, family, f, seed) for f in sorted(set(family))]
+        results.append(_joined(asked, f"{unit} {precision}", seed))
+    return results
 
 
-def _few_shot(shots: int, active: bool = False) -> Callable[[Path, int], list[Result]]:
+def _one_network_out(rows: Campaign, family: np.ndarray, left: str, seed: int) -> Asked:
+    asked = Asked(rows)
+    population = learn(rows, family != left, seed)
+    for t in range(len(rows.targets)):
+        mine = rows.target == t
+        rest = sorted(set(rows.model[mine & (family == left)]))
+        seen = sorted(set(rows.model[mine & (family != left)]))
+        if rest and seen:
+            asked.calibrate(t, seen, population)
+            asked.ask(t, rest)
+    return asked
+
+
+def _joined(parts: Sequence[Asked], kind: str, seed: int) -> Result:
+    """One result of all networks, with models that look at MACs and parameters alone."""
+    rows, times = parts[0].rows, parts[0].rows.latency_ms()
+    cases = [case for part in parts for case in part.cases]
+    answers = [answer for part in parts if part.cases for answer in part.answers()]
+    size = {m: (a.macs, a.params) for (_, m), a in zip(cases, answers, strict=True)}
+    return score(
+        "ncnn, leave one network out",
+        kind,
+        np.array([a.latency_ms for a in answers]),
+        np.array([times[case] for case in cases]),
+        [f"{network_name(m)} on {rows.targets[t]}" for t, m in cases],
+        seed,
+        groups=[t for t, _ in cases],
+        intervals=np.array([a.interval_ms for a in answers]),
+        baselines=_simple_models(cases, times, size),
+        reasons=REASONS,
+    )
+
+
+def _simple_models(
+    cases: Sequence[tuple[int, str]],
+    times: Mapping[tuple[int, str], float],
+    size: Mapping[str, tuple[int, int]],
+) -> dict[str, np.ndarray]:
+    """Time proportional to MACs, and linear in MACs and parameters; the network's family unseen."""
+    flops, linear = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
+    for place, (t, model) in enumerate(cases):
+        seen = [m for target, m in times if target == t and family_of(m) != family_of(model)]
+        seen = [m for m in seen if m in size]
+        if len(seen) < FEWEST_LEFT:
+            continue
+        ms = np.array([times[t, m] for m in seen])
+        known = np.array([[*size[m], 1.0] for m in seen])
+        asked = np.array([*size[model], 1.0])
+        flops[place] = np.exp(np.median(np.log(ms / known[:, 0]))) * asked[0]
+        linear[place] = max(float(_linear(known, ms) @ asked), 1e-3)
+    return {"FLOPs": flops, "linear": linear}
+
+
+def _linear(design: np.ndarray, ms: np.ndarray) -> np.ndarray:
+    """Non-negative least squares on relative error."""
+    from scipy.optimize import nnls
+
+    size = np.maximum(design.max(axis=0), 1e-9)
+    solution: np.ndarray = nnls(design / size / ms[:, None], np.ones(len(ms)))[0] / size
+    return solution
+
+
+def _few_shot(shots: int, chosen: bool = False) -> Callable[[Path, int], list[Result]]:
     def run(data: Path, seed: int) -> list[Result]:
-        return new_device(data, seed, shots, active)
+        return new_device(data, seed, shots, chosen)
 
     return run
 
@@ -311,6 +381,6 @@ EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
     "ncnn-network": leave_one_network_out,
     **{f"ncnn-device-{n}": _few_shot(n) for n in SHOTS},
     "ncnn-device-specs": from_sheet_alone,
-    "ncnn-device-10-chosen": _few_shot(10, active=True),
+    "ncnn-device-10-chosen": _few_shot(10, chosen=True),
 }
 """Experiments by name."""

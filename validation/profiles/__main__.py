@@ -18,6 +18,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from perfmodel.calibration import population as network_populations
 from perfmodel.calibration.learn_kernels import FOLDER, write_population
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import DeviceProfile, write_profile
@@ -25,6 +26,7 @@ from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
 from validation.profiles.common import BuiltTarget, DeviceInfo
+from validation.profiles.ncnn import ncnn_populations
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
@@ -70,6 +72,9 @@ def write_populations(data: Path, folder: Path) -> int:
         for name, population in builder(data).items():
             write_population(population, folder / FOLDER / f"{name}.json")
             written += 1
+    for networks in ncnn_populations(data):
+        network_populations.write_population(networks, folder / FOLDER)
+        written += 1
     return written
 
 

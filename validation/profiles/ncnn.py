@@ -1,76 +1,117 @@
-"""Profiles of the ncnn devices: one joint fit, errors and intervals from left-out networks."""
+"""Profiles of the ncnn devices: populations of all of them, each device calibrated with its rows.
+
+The populations ship as well, because `calibrate` starts from them; the calls are those of a user.
+"""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from perfmodel.cost_models.interval import COVERAGE, FitError, Interval
+import numpy as np
+
+from perfmodel.calibration.from_table import calibrate_device
+from perfmodel.calibration.learn import learn_population
+from perfmodel.calibration.measured import NetworkTables, short_processor
+from perfmodel.calibration.population import Population
 from perfmodel.devices.profile import Provenance, TargetProfile
-from perfmodel.formats.ncnn.reader import read_ncnn
-from perfmodel.graph.ir import Graph
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.table import MeasurementTable, read_measurements
 from perfmodel.target import Target
-from validation.data.network_tables import NetworkRows, TargetKey, network_rows
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
-from validation.profiles.network_training import TrainedTarget, train
 
 SOURCE = "Tencent/ncnn benchmark/README.md, commit a4d2ea1d4422 (BSD-3-Clause)"
-EXPERIMENT = "network left out on every device"
+CLASSES = (("cpu", "float"), ("cpu", "int8"), ("gpu", "float"))
+FEWEST_NETWORKS = 3
 _CLUSTER_RANK = {"big": 0, "all": 1, "little": 2, "": 0}
+CORES = Path(__file__).resolve().parents[1] / "data" / "ncnn_devices.csv"
 
 
-def graph_loader(data: Path) -> Callable[[str], Graph]:
-    """Reads the benchmarked graph of a model name; `KeyError` where there is none."""
+@lru_cache(maxsize=1)
+def _networks() -> NetworkTables:
+    """Every network is read and fused once."""
+    return NetworkTables()
 
-    def load(model: str) -> Graph:
-        path = data / "ncnn_models" / f"{Path(model).stem}.param"
-        if not path.is_file():
-            raise KeyError(model)
-        return read_ncnn(path)
 
-    return load
+@lru_cache(maxsize=2)
+def _table(data: Path) -> MeasurementTable:
+    table, _ = read_measurements([data / "ncnn_e2e.csv"], skip_bad=True)
+    frame = table.networks.where(framework="ncnn").frame
+    known = [(data / model).is_file() for model in frame["model"]]
+    return MeasurementTable(frame[known].reset_index(drop=True))
+
+
+@lru_cache(maxsize=2)
+def ncnn_populations(data: Path) -> tuple[Population, ...]:
+    """The populations of ncnn's CPUs, float and int8, and GPUs."""
+    with CORES.open(newline="") as file:
+        cores = {row["device"]: row["cores"] for row in csv.DictReader(file)}
+    return tuple(
+        learn_population(
+            _table(data),
+            framework="ncnn",
+            unit=unit,
+            precision=precision,
+            cores=cores,
+            networks=_networks(),
+        )
+        for unit, precision in CLASSES
+    )
 
 
 def build_ncnn(data: Path) -> list[BuiltTarget]:
-    """Every target of ncnn_e2e.csv as a profile's target; CPUs and GPUs are fitted apart."""
-    table, _ = read_measurements([data / "ncnn_e2e.csv"], skip_bad=True)
-    load, infos = graph_loader(data), _device_infos(data)
-    built = []
-    for unit in ("cpu", "gpu"):
-        rows = network_rows(table, load, framework="ncnn", units=(unit,))
-        firsts = _first_processors(rows)
-        for trained in train(rows):
-            target, info = _named(trained.key, infos[trained.key.target.device], firsts)
-            profile = _profile(trained, target)
-            built.append(BuiltTarget(info, profile, _rank(target)))
+    """Every target of ncnn_e2e.csv as a profile's target."""
+    populations, infos, built = ncnn_populations(data), _device_infos(data), []
+    for device, processor, rows in _devices(_table(data)):
+        info = _named(infos[device], processor, _first_processors(_table(data)))
+        made = calibrate_device(
+            rows,
+            device=info.device,
+            kind=info.kind,
+            population=populations,
+            skip_bad=True,
+            networks=_networks(),
+        )
+        for target in made.targets:
+            if target.networks >= FEWEST_NETWORKS:
+                profile = _described(target.profile, processor)
+                built.append(BuiltTarget(info, profile, _rank(profile.target)))
     return built
 
 
-def _profile(trained: TrainedTarget, target: Target) -> TargetProfile:
-    width, processor = round(trained.half_width_log, 4), trained.key.processor
-    return TargetProfile(
-        target,
-        "steady",
-        trained.predictor,
-        Interval(COVERAGE, width, width, trained.novelty_slope),
-        FitError(
-            EXPERIMENT,
-            trained.cases,
-            round(trained.median_error, 4),
-            round(trained.mean_error, 4),
-            round(trained.within_20, 4),
-        ),
-        Provenance(
+def _devices(table: MeasurementTable) -> list[tuple[str, str, MeasurementTable]]:
+    """Rows by device and, for GPUs, processor; a CPU has none."""
+    frame = table.frame
+    processor = np.where(frame["unit"] == "cpu", "", frame["processor"])
+    keys = sorted(set(zip(frame["device"], processor, strict=True)))
+    return [
+        (
+            device,
+            short_processor(name),
+            MeasurementTable(
+                frame[(frame["device"] == device) & (processor == name)].reset_index(drop=True)
+            ),
+        )
+        for device, name in keys
+    ]
+
+
+def _described(profile: TargetProfile, processor: str) -> TargetProfile:
+    cluster, note = profile.target.cluster, profile.provenance.note
+    words = ("min of benchncnn's runs", f"GPU {processor}" if processor else "", note)
+    return replace(
+        profile,
+        provenance=Provenance(
             SOURCE,
-            trained.measurements,
+            profile.provenance.measurements,
             build="ncnn, versions differ by device and are not stated",
-            affinity=f"powersave: {target.cluster} cores" if target.cluster else "",
-            note=f"min of benchncnn's runs; GPU {processor}" if processor else "",
+            affinity=f"powersave: {cluster} cores" if cluster else "",
+            note="; ".join(w for w in words if w),
         ),
     )
 
@@ -95,28 +136,26 @@ def _device_infos(data: Path) -> dict[str, DeviceInfo]:
             info = DeviceInfo(row["device"], row["device_title"], row["kind"])
             facts = facts_of(row["device"], "", known)
             if facts is not None:
-                chip = {"soc": facts.soc, "year": facts.year, "hardware": facts.hardware}
-                info = replace(info, **chip)  # type: ignore[arg-type]
+                chip: dict[str, Any] = {"soc": facts.soc, "year": facts.year}
+                info = replace(info, hardware=facts.hardware, **chip)
             infos[row["device"]] = info
     return infos
 
 
-def _first_processors(rows: NetworkRows) -> dict[str, str]:
+def _first_processors(table: MeasurementTable) -> dict[str, str]:
     """The GPU that keeps the device's name: the one with the most networks."""
     counts: dict[str, dict[str, int]] = {}
-    for number, key in enumerate(rows.targets):
-        if key.processor:
-            mine = counts.setdefault(key.target.device, {})
-            mine[key.processor] = mine.get(key.processor, 0) + int((rows.target == number).sum())
+    gpus = table.where(unit="gpu").frame
+    for device, name in zip(gpus["device"], gpus["processor"], strict=True):
+        mine = counts.setdefault(device, {})
+        mine[short_processor(name)] = mine.get(short_processor(name), 0) + 1
     return {d: min(c, key=lambda p: (-c[p], p)) for d, c in counts.items()}
 
 
-def _named(key: TargetKey, info: DeviceInfo, firsts: dict[str, str]) -> tuple[Target, DeviceInfo]:
+def _named(info: DeviceInfo, processor: str, firsts: Mapping[str, str]) -> DeviceInfo:
     """A second GPU of a device becomes a device of its own, named after both."""
-    if not key.processor or firsts[key.target.device] == key.processor:
-        return key.target, info
-    words = re.sub(r"\((r|tm)\)", "", key.processor.lower())
+    if not processor or firsts[info.device] == processor:
+        return info
+    words = re.sub(r"\((r|tm)\)", "", processor.lower())
     slug = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
-    name = f"{key.target.device}-{slug}"[:80]
-    title = f"{info.title}: {key.processor}"
-    return replace(key.target, device=name), replace(info, device=name, title=title)
+    return replace(info, device=f"{info.device}-{slug}"[:80], title=f"{info.title}: {processor}")

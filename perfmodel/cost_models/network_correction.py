@@ -1,0 +1,91 @@
+"""What a whole network takes beyond its kernels' costs, found by its likeness to known networks.
+
+Costs by kind of work leave a misfit: an unlucky cache, a path of the framework that one network
+takes. Where other devices or this one ran a network, its misfit is known. A known network gets all
+of it, a near variant part of it, a strange network none and a wider interval instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from perfmodel.cost_models.likeness import descriptions, interpolation
+from perfmodel.cost_models.predictor import NetworkTerms
+from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.errors import ProfileError
+from perfmodel.kernels.kernel import KernelTable
+
+LARGEST_LOG = 1.5
+"""Bound of a correction in log units: the largest misfit of ncnn_e2e.csv's networks is 1.4."""
+
+MAX_ANCHORS = 256
+"""Anchors that a file may hold; a population has about 30 networks, a table adds at most 100."""
+
+FIELDS = ("anchors", "misfits", "strange_log")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NetworkCorrection:
+    """Misfits of known networks, and the width of the interval where none is like the asked one.
+
+    `anchors` are descriptions of known networks (`likeness.described`), shape (anchors, features);
+    `misfits` their log(measured / sum of kernels), shape (anchors,); `strange_log` is added to the
+    half width of the log interval of a network that is like none of them.
+    """
+
+    anchors: np.ndarray = field(default_factory=lambda: np.zeros((0, len(FEATURE_NAMES))))
+    misfits: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    strange_log: float = 0.0
+
+    def terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """Factor and extra width of whole networks."""
+        factor, recognised = self.of_described(descriptions(networks))
+        return NetworkTerms(log_factor=factor, extra_log=self.strange_log * (1.0 - recognised))
+
+    def of_described(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log factor of described networks and how far each is recognised, 0 to 1."""
+        if not len(self.anchors):
+            return np.zeros(len(asked)), np.zeros(len(asked))
+        weights, recognised = interpolation(asked, self.anchors)
+        return np.clip(weights @ self.misfits, -LARGEST_LOG, LARGEST_LOG), recognised
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data; nothing where there is nothing to correct."""
+        if not len(self.anchors) and not self.strange_log:
+            return {}
+        return {
+            "anchors": [[round(v, 5) or 0 for v in row] for row in self.anchors.tolist()],
+            "misfits": [round(v, 5) for v in self.misfits.tolist()],
+            "strange_log": round(self.strange_log, 4),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> NetworkCorrection:
+        """Read and check plain data; absent fields mean no correction. Raises `ProfileError`."""
+        if not any(name in data for name in FIELDS):
+            return cls()
+        anchors = _numbers(data.get("anchors"), "anchors", 1.0001, (None, len(FEATURE_NAMES)))
+        misfits = _numbers(data.get("misfits"), "misfits", LARGEST_LOG, (len(anchors),))
+        strange = _numbers([data.get("strange_log")], "strange_log", 15.0, (1,))
+        if (anchors < 0).any() or strange[0] < 0:
+            raise ProfileError("anchors and strange_log must not be negative")
+        return cls(anchors=anchors, misfits=misfits, strange_log=float(strange[0]))
+
+
+def _numbers(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An array of finite numbers of at most `limit` in size; None in `shape` is any length."""
+    rows = data if isinstance(data, list) else None
+    if rows is None or len(rows) > MAX_ANCHORS:
+        raise ProfileError(f"{name}: must be a list of at most {MAX_ANCHORS}")
+    try:
+        array = np.array(rows, dtype=float).reshape((-1, *shape[1:]) if rows else (0, *shape[1:]))
+    except (TypeError, ValueError):
+        raise ProfileError(f"{name}: must hold numbers only, rows of one length") from None
+    wanted = shape[0] if shape[0] is not None else len(rows)
+    if len(array) != wanted or not (np.abs(array) <= limit).all():
+        raise ProfileError(f"{name}: must hold {wanted} rows of numbers up to {limit:g}")
+    return array

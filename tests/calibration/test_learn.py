@@ -1,0 +1,125 @@
+"""Learning a population: the law behind made-up devices is found, kin are told from strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perfmodel.calibration.adapt import adapt
+from perfmodel.calibration.learn import family_of_model, kin_spread, learn_population
+from perfmodel.calibration.measured import NetworkTables
+from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.errors import MeasurementError
+from perfmodel.measurements.table import MeasurementTable, read_measurements
+
+NETWORKS = ("mobilenet_v1", "mobilenet_v2", "squeezenet_1_1", "resnet18", "alexnet", "vgg11")
+TABLES = NetworkTables()
+
+
+def table(path: Path, devices: int, noise: float = 0.0) -> MeasurementTable:
+    """Devices that take 1 ms per 50 million MACs, each at its own speed."""
+    rng = np.random.default_rng(3)
+    lines = ["device,unit,framework,precision,threads,affinity,model,latency_ms"]
+    for device in range(devices):
+        speed = np.exp(rng.normal(0, 0.5))
+        for name in NETWORKS:
+            ms = speed * TABLES.get(name, 1, "ncnn")["macs"].sum() / 50e6
+            ms *= np.exp(rng.normal(0, noise))
+            lines.append(f"board-{device},cpu,ncnn,float,4,big,{name},{ms:.6g}")
+    path.write_text("\n".join(lines) + "\n")
+    return read_measurements([path])[0]
+
+
+def test_a_held_out_device_is_predicted_by_the_law_of_the_others(tmp_path: Path) -> None:
+    known = learn_population(
+        table(tmp_path / "t.csv", 8, 0.02), framework="ncnn", unit="cpu", networks=TABLES
+    )
+    assert (len(known.names), len(known.networks)) == (8, len(NETWORKS))
+    tables = [TABLES.get(n, 1, "ncnn") for n in NETWORKS]
+    one = MeasuredNetwork("", tables[3], 7.0)
+    adapted = adapt([one], known)
+    for made in tables:
+        expected = 7.0 * made["macs"].sum() / tables[3]["macs"].sum()
+        assert adapted.latency_ms(made) == pytest.approx(expected, rel=0.1)
+
+
+def test_what_was_measured_stands_in_the_population_as_measured(tmp_path: Path) -> None:
+    rows = table(tmp_path / "t.csv", 6)
+    known = learn_population(rows, framework="ncnn", unit="cpu", networks=TABLES)
+    times = rows.where(device="board-2", model="resnet18").column("latency_ms")
+    place = known.names.index("board-2/cpu/ncnn/float/t4@big")
+    assert np.exp(known.log_ms[place, known.networks.index("resnet18")]) == pytest.approx(times[0])
+    assert known.measured.all()
+
+
+def test_cores_are_those_of_each_device(tmp_path: Path) -> None:
+    known = learn_population(
+        table(tmp_path / "t.csv", 6),
+        framework="ncnn",
+        unit="cpu",
+        networks=TABLES,
+        cores={"board-1": "4xCortex-A53@1.4"},
+    )
+    assert known.cores == ("", "4xCortex-A53@1.4", "", "", "", "")
+
+
+def test_too_few_targets_teach_nothing(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="4 targets"):
+        learn_population(
+            table(tmp_path / "t.csv", 4), framework="ncnn", unit="cpu", networks=TABLES
+        )
+    with pytest.raises(MeasurementError, match="0 targets"):
+        learn_population(
+            table(tmp_path / "t.csv", 6), framework="ncnn", unit="gpu", networks=TABLES
+        )
+
+
+def test_the_spread_between_kin_is_that_of_pairs_not_of_all() -> None:
+    """Two kinds of device that differ by 2 in one network's time, and by 0.1 among themselves."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat([0.0, 2.0], 40)
+    times = rng.normal(0, 0.1, (80, 12)) + np.outer(kind, np.eye(12)[0])
+    names = np.array([f"d{i}" for i in range(80)])
+    spread = kin_spread(np.zeros((80, 3)), times, np.ones((80, 12), dtype=bool), names)
+    # the difference of two independent draws of sd 0.1, nearest ones chosen: below 2 x 0.01
+    assert 0.005 < spread[3, 3] < 0.025
+    assert np.linalg.eigvalsh(spread).min() > -1e-12
+
+
+def test_a_pair_that_was_not_measured_says_nothing() -> None:
+    rng = np.random.default_rng(1)
+    times = rng.normal(0, 0.1, (30, 12))
+    measured = np.ones((30, 12), dtype=bool)
+    measured[:, 5] = False
+    times[:, 5] = 1e3
+    names = np.array([f"d{i}" for i in range(30)])
+    spread = kin_spread(np.zeros((30, 2)), times, measured, names)
+    assert spread[7, 7] == pytest.approx(0.0, abs=1e-9)
+    assert spread[2, 2] > 0.001
+
+
+def test_a_device_is_no_kin_of_itself() -> None:
+    """Its other thread counts would make devices look more alike than they are."""
+    rng = np.random.default_rng(2)
+    times = np.repeat(rng.normal(0, 0.3, (10, 12)), 2, axis=0)
+    measured = np.ones((20, 12), dtype=bool)
+    alone = kin_spread(np.zeros((20, 2)), times, measured, np.array([f"d{i}" for i in range(20)]))
+    apart = kin_spread(
+        np.zeros((20, 2)), times, measured, np.array([f"d{i // 2}" for i in range(20)])
+    )
+    assert np.trace(apart) > 1.1 * np.trace(alone)
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("resnet50", "resnet"),
+        ("resnet50@width=0.5", "resnet"),
+        ("/a/b/resnet50_int8.param", "resnet50"),
+        ("ncnn_models/vgg16.param", "vgg16"),
+    ],
+)
+def test_variants_are_of_one_family(model: str, family: str) -> None:
+    assert family_of_model(model) == family

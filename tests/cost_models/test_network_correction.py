@@ -1,0 +1,134 @@
+"""Whole networks are recognised by what they compute; what is not recognised is not corrected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfmodel.cost_models.likeness import (
+    LENGTH_SCALE,
+    described,
+    descriptions,
+    distances,
+    interpolation,
+    likeness,
+)
+from perfmodel.cost_models.network_correction import NetworkCorrection
+from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor
+from perfmodel.errors import ProfileError
+from tests.calibration.made_up import network
+
+COUNT = len(FEATURE_NAMES)
+
+
+def mixture(*shares: float) -> np.ndarray:
+    """A description with these shares of the first kinds of work."""
+    row = np.zeros(COUNT)
+    row[: len(shares)] = np.sqrt(shares)
+    return row
+
+
+def test_hellingers_distance_by_hand() -> None:
+    a, b, c = mixture(1.0), mixture(0.0, 1.0), mixture(0.5, 0.5)
+    found = distances(np.array([a]), np.array([a, b, c]))[0]
+    # sqrt(2 - 2 * affinity): affinities 1, 0 and sqrt(0.5)
+    assert found == pytest.approx([0.0, np.sqrt(2.0), np.sqrt(2 - np.sqrt(2.0))])
+
+
+def test_likeness_falls_to_a_root_of_e_at_the_length_scale() -> None:
+    share = 1 - LENGTH_SCALE**2 / 2
+    one, other = mixture(1.0), mixture(share**2, 1 - share**2)
+    assert likeness(np.array([one]), np.array([other]))[0, 0] == pytest.approx(np.exp(-0.5))
+
+
+def test_a_description_is_a_unit_vector_and_the_same_for_every_batch() -> None:
+    for seed in range(5):
+        one, many = described(network(seed)), described(network(seed, batch=32))
+        assert np.linalg.norm(one) == pytest.approx(1.0)
+        assert many == pytest.approx(one, abs=1e-12)
+
+
+def test_a_known_network_is_recognised_and_a_strange_one_is_not() -> None:
+    known = descriptions([network(s) for s in range(6)])
+    weights, recognised = interpolation(known, known)
+    assert weights == pytest.approx(np.eye(6), abs=1e-4)
+    assert recognised == pytest.approx(1.0, abs=1e-4)
+    _, recognised = interpolation(mixture(0, 0, 0, 0, 1.0)[None], known)
+    assert recognised[0] < 1e-6
+
+
+def test_between_two_networks_the_misfit_is_between_theirs() -> None:
+    step = LENGTH_SCALE / 2
+    angles = np.array([0.0, 2 * step])
+    known = np.array([mixture(np.cos(a) ** 2, np.sin(a) ** 2) for a in angles])
+    correction = NetworkCorrection(anchors=known, misfits=np.array([0.1, 0.3]), strange_log=0.2)
+    middle = mixture(np.cos(step) ** 2, np.sin(step) ** 2)
+    factor, recognised = correction.of_described(np.array([known[0], middle, known[1]]))
+    assert factor[[0, 2]] == pytest.approx([0.1, 0.3], abs=1e-3)
+    # a Gaussian process between two points at +-0.5 length scales, of mean 0:
+    # k = exp(-1/8) to each, K = [[1, exp(-1/2)], ...]: weight k / (1 + exp(-1/2)) for each
+    weight = np.exp(-0.125) / (1 + np.exp(-0.5))
+    assert factor[1] == pytest.approx(weight * 0.4, rel=1e-2)
+    assert recognised[1] == pytest.approx(2 * weight * np.exp(-0.125), rel=1e-2)
+
+
+def test_a_correction_is_bounded() -> None:
+    correction = NetworkCorrection(anchors=mixture(1.0)[None], misfits=np.array([9.0]))
+    assert correction.of_described(mixture(1.0)[None])[0][0] == 1.5
+
+
+def test_the_factor_and_the_width_reach_the_predictor() -> None:
+    tables = [network(0), network(50)]
+    correction = NetworkCorrection(
+        anchors=descriptions(tables[:1]), misfits=np.array([np.log(2.0)]), strange_log=0.25
+    )
+    plain = EfficiencyPredictor(log_cost=(0.0,) * COUNT)
+    made = EfficiencyPredictor(log_cost=(0.0,) * COUNT, correction=correction)
+    assert made.latency_ms(tables[0]) == pytest.approx(2 * plain.latency_ms(tables[0]))
+    assert made.latency_ms(tables[1]) == pytest.approx(plain.latency_ms(tables[1]), rel=1e-6)
+    assert made.network_terms(tables).extra_log == pytest.approx([0.0, 0.25], abs=1e-4)
+    assert (plain.network_terms(tables).extra_log == 0).all()
+
+
+def test_it_survives_the_file_and_an_empty_one_takes_no_room() -> None:
+    correction = NetworkCorrection(
+        anchors=descriptions([network(0), network(1)]),
+        misfits=np.array([0.1, -0.2]),
+        strange_log=0.3,
+    )
+    made = EfficiencyPredictor(log_cost=(0.0,) * COUNT, correction=correction)
+    read = EfficiencyPredictor.from_dict(made.to_dict())
+    assert read.correction.anchors == pytest.approx(correction.anchors, abs=1e-5)
+    assert read.correction.misfits.tolist() == [0.1, -0.2]
+    assert read.correction.strange_log == 0.3
+    assert set(EfficiencyPredictor(log_cost=(0.0,) * COUNT).to_dict()) == {
+        *("precision", "log_cost", "ranges", "overhead_ms"),
+    }
+
+
+ROW = [1.0] + [0.0] * (COUNT - 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"anchors": [ROW], "misfits": [0.1]},
+        {"anchors": [ROW], "misfits": [0.1, 0.2], "strange_log": 0.1},
+        {"anchors": [ROW[:-1]], "misfits": [0.1], "strange_log": 0.1},
+        {"anchors": [ROW, ROW[:-1]], "misfits": [0.1, 0.1], "strange_log": 0.1},
+        {"anchors": [[2.0, *ROW[1:]]], "misfits": [0.1], "strange_log": 0.1},
+        {"anchors": [[-0.5, *ROW[1:]]], "misfits": [0.1], "strange_log": 0.1},
+        {"anchors": [ROW], "misfits": [1.6], "strange_log": 0.1},
+        {"anchors": [ROW], "misfits": [float("nan")], "strange_log": 0.1},
+        {"anchors": [ROW], "misfits": [0.1], "strange_log": -0.1},
+        {"anchors": [ROW], "misfits": ["a"], "strange_log": 0.1},
+        {"anchors": "many", "misfits": [], "strange_log": 0.1},
+        {"anchors": [ROW] * 257, "misfits": [0.1] * 257, "strange_log": 0.1},
+    ],
+)
+def test_damaged_corrections_are_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(ProfileError, match=r"anchors|misfits|strange_log"):
+        NetworkCorrection.from_dict(data)
