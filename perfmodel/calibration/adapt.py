@@ -36,7 +36,7 @@ from perfmodel.calibration.guesses import (
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.likeness import JITTER, likeness
-from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection
+from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
@@ -163,6 +163,7 @@ def _collapsed(
         anchors=np.vstack([population.anchors, described]),
         misfits=np.clip(np.append(misfits, own_misfits), -LARGEST_LOG, LARGEST_LOG),
     )
+    correction = lawful(correction, np.vstack([population.work, seen.asked.work[own]]), log_cost)
     asked = _judged(seen, population)
     between = np.array([log_times(asked, population, g.log_cost, g.log_ms) for g in guesses])
     return Adaptation(

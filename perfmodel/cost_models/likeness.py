@@ -1,9 +1,10 @@
 """How alike two networks are, by what they compute and never by their names.
 
-A network is described by the shares of its work in the kinds of work of `work_features`, counted in
-MAC equivalents of one input of the batch. The affinity of two descriptions is Bhattacharyya's, the
-sum of the roots of the products of shares (1 for the same mix of work, 0 for nothing in common),
-and their likeness a Gaussian kernel of Hellinger's distance.
+A network is described by the shares of the kinds of work of `work_features` in all its work, in MAC
+equivalents of one input of the batch. Only work that grows with the image counts, so that a network
+is the same at every resolution: there its misfit may not make more work faster. The affinity of two
+descriptions is Bhattacharyya's, the sum of the roots of the products of shares (1 for the same mix
+of work, 0 for nothing in common), and their likeness a Gaussian kernel of Hellinger's distance.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perfmodel.cost_models.work_features import FEATURE_NAMES, feature_matrix
+from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURES, feature_matrix
 from perfmodel.kernels.kernel import KernelTable
+
+GROWING = np.array([f.unit in ("MAC", "element") for f in FEATURES])
+"""Features that grow with the image: not weights, which are read once, nor kernels' starts."""
 
 BATCHED_COLUMNS = ("batch", "m", "macs", "input_elements", "output_elements", "elements")
 """Columns of a kernel that grow in proportion to the batch."""
@@ -41,11 +45,12 @@ def described(network: KernelTable) -> np.ndarray:
 
 
 def _described(network: KernelTable) -> np.ndarray:
-    batch = np.maximum(network["batch"], 1.0)
+    # a product after a flattening counts the batch among its rows
+    batch = max(float(network["batch"].max(initial=1.0)), 1.0)
     number = dict(network.number)
     for column in BATCHED_COLUMNS:
-        number[column] = number[column] / batch
-    work = feature_matrix(KernelTable(network.text, number), "fp32").sum(axis=0)
+        number[column] = np.maximum(number[column] / batch, np.minimum(number[column], 1.0))
+    work = feature_matrix(KernelTable(network.text, number), "fp32").sum(axis=0) * GROWING
     total = work.sum()
     return np.sqrt(work / total) if total > 0 else np.zeros(len(FEATURE_NAMES))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from perfmodel.cost_models.likeness import (
+    GROWING,
     LENGTH_SCALE,
     described,
     descriptions,
@@ -15,11 +16,12 @@ from perfmodel.cost_models.likeness import (
     interpolation,
     likeness,
 )
-from perfmodel.cost_models.network_correction import NetworkCorrection
-from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.network_correction import WIDTHS, NetworkCorrection, lawful
+from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import ProfileError
 from tests.calibration.made_up import network
+from tests.calibration.made_up import work as work_of
 
 COUNT = len(FEATURE_NAMES)
 
@@ -77,17 +79,17 @@ def test_between_two_networks_the_misfit_is_between_theirs() -> None:
 
 def test_a_correction_is_bounded() -> None:
     correction = NetworkCorrection(anchors=mixture(1.0)[None], misfits=np.array([9.0]))
-    assert correction.of_described(mixture(1.0)[None])[0][0] == 1.5
+    assert correction.of_described(mixture(1.0)[None])[0][0] == 0.5
 
 
 def test_the_factor_and_the_width_reach_the_predictor() -> None:
     tables = [network(0), network(50)]
     correction = NetworkCorrection(
-        anchors=descriptions(tables[:1]), misfits=np.array([np.log(2.0)]), strange_log=0.25
+        anchors=descriptions(tables[:1]), misfits=np.array([np.log(1.5)]), strange_log=0.25
     )
     plain = EfficiencyPredictor(log_cost=(0.0,) * COUNT)
     made = EfficiencyPredictor(log_cost=(0.0,) * COUNT, correction=correction)
-    assert made.latency_ms(tables[0]) == pytest.approx(2 * plain.latency_ms(tables[0]))
+    assert made.latency_ms(tables[0]) == pytest.approx(1.5 * plain.latency_ms(tables[0]))
     assert made.latency_ms(tables[1]) == pytest.approx(plain.latency_ms(tables[1]), rel=1e-6)
     assert made.network_terms(tables).extra_log == pytest.approx([0.0, 0.25], abs=1e-4)
     assert (plain.network_terms(tables).extra_log == 0).all()
@@ -109,6 +111,32 @@ def test_it_survives_the_file_and_an_empty_one_takes_no_room() -> None:
     }
 
 
+def test_misfits_that_would_make_more_work_faster_are_lowered() -> None:
+    """A network all of whose time is starts: at twice the width it may not lose its misfit."""
+    starts = np.array([f.unit == "kernel" for f in FEATURES])
+    work = np.where(starts, 50.0, 0.0) + np.where([f.unit == "MAC" for f in FEATURES], 0.02, 0.0)
+    work += np.where([f.unit == "element" for f in FEATURES], 0.02, 0.0)
+    shares = np.sqrt(np.where(GROWING, work, 0.0) / work[GROWING].sum())
+    correction = NetworkCorrection(anchors=shares[None], misfits=np.array([0.5]))
+    made = lawful(correction, work[None], np.zeros(COUNT))
+    assert made.misfits[0] < 0.1
+    powers = {"MAC": 2.0, "byte": 2.0, "element": 1.0}
+    power = np.array([powers.get(f.unit, 0.0) for f in FEATURES])
+    for one in (correction, made):
+        times = []
+        for width in WIDTHS:
+            wide = work * width**power
+            mix = np.sqrt(np.where(GROWING, wide, 0.0) / wide[GROWING].sum())
+            times.append(np.log(wide.sum()) + one.of_described(mix[None])[0][0])
+        assert (np.diff(times) >= 0).all() == (one is made)
+
+
+def test_misfits_that_break_no_law_are_kept() -> None:
+    tables = [network(0), network(1)]
+    correction = NetworkCorrection(anchors=descriptions(tables), misfits=np.array([0.05, -0.05]))
+    assert lawful(correction, work_of(tables), np.zeros(COUNT)).misfits.tolist() == [0.05, -0.05]
+
+
 ROW = [1.0] + [0.0] * (COUNT - 1)
 
 
@@ -121,7 +149,7 @@ ROW = [1.0] + [0.0] * (COUNT - 1)
         {"anchors": [ROW, ROW[:-1]], "misfits": [0.1, 0.1], "strange_log": 0.1},
         {"anchors": [[2.0, *ROW[1:]]], "misfits": [0.1], "strange_log": 0.1},
         {"anchors": [[-0.5, *ROW[1:]]], "misfits": [0.1], "strange_log": 0.1},
-        {"anchors": [ROW], "misfits": [1.6], "strange_log": 0.1},
+        {"anchors": [ROW], "misfits": [0.51], "strange_log": 0.1},
         {"anchors": [ROW], "misfits": [float("nan")], "strange_log": 0.1},
         {"anchors": [ROW], "misfits": [0.1], "strange_log": -0.1},
         {"anchors": [ROW], "misfits": ["a"], "strange_log": 0.1},
