@@ -201,6 +201,9 @@ def _expected_sd(
     share: np.ndarray,
 ) -> float:
     """Root mean variance of log times: of a guess, between guesses and of a measurement."""
+    if not len(asked.work):
+        # no network to judge by: as unsure as the known targets' overall speeds differ
+        return max(float(np.std(np.median(population.log_cost, axis=1))), population.strange_sd)
     slope = slopes(seen.asked, population, log_cost, directions)
     certain = np.eye(slope.shape[1])
     if len(slope):
@@ -242,13 +245,14 @@ def expected_covariance(
         gain = np.linalg.solve(own @ own.T + seen.noise(population), own)
         covariance = covariance - slope @ own.T @ gain @ slope.T
         cost = cost - directions.cost @ own.T @ gain @ directions.cost.T
-    alike = likeness(asked.described, seen.asked.described)
+    # one network at two resolutions has one description but two amounts of work
+    alike = likeness(asked.described, seen.asked.described) > 1.0 - STRANGE
+    sizes = asked.work.sum(axis=1)[:, None] / np.maximum(seen.asked.work.sum(axis=1), 1e-300)
+    measured_before: np.ndarray = np.any(alike & (np.abs(sizes - 1.0) < STRANGE), axis=1)
     return Belief(
         covariance=covariance,
         shares=shares_of(asked.work, fitted.log_cost),
-        measured=(alike > 1.0 - STRANGE).any(axis=1)
-        if len(measured)
-        else np.zeros(len(networks), bool),
+        measured=measured_before,
         cost_sd=np.sqrt(np.maximum(np.diag(cost), 0.0)),
     )
 

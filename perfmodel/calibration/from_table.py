@@ -44,9 +44,6 @@ EACH_FAMILY = "each network family left out in turn"
 EACH_NETWORK = "each network left out in turn; all are of one or two families"
 NOT_TESTED = "too few networks to leave any out: spread that the model expects"
 
-RESEMBLES = 0.5
-"""Weight from which on a known target is named as the one that a new one resembles."""
-
 Populations = Population | Sequence[Population] | None
 
 
@@ -260,10 +257,10 @@ def _borrowed(fitted: Adaptation, prior: Prior) -> tuple[str, str]:
     if prior.like:
         return prior.like, f"asked for by --like; how targets differ from {title}"
     name, weight = fitted.nearest
+    if fitted.measurements < 2:
+        return f"the median of {title}", "one measurement says how fast it is, not whom it is like"
     share = f"{100 * weight:.0f} %"
-    if weight >= RESEMBLES and fitted.measurements > 1:
-        return name, f"of {title} it explains the measurements best ({share} of the weight)"
-    return f"the median of {title}", f"nearest is {name} with {share} of the weight"
+    return name, f"of {title} it explains the measurements best, with {share} of the weight"
 
 
 def blocks_of(measured: Sequence[MeasuredNetwork]) -> list[object]:

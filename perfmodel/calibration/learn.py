@@ -151,7 +151,7 @@ def _same(table: KernelTable, known: Sequence[KernelTable]) -> int:
         return 0
     far = distances(descriptions([table]), descriptions(known))[0]
     total = table["macs"].sum()
-    for place in np.flatnonzero(far < SAME_NETWORK):
+    for place in np.flatnonzero(far < SAME_NETWORK).tolist():
         if abs(known[place]["macs"].sum() - total) <= SAME_NETWORK * total:
             return int(place)
     return len(known)
@@ -163,8 +163,8 @@ def _fitted_costs(campaign: Campaign, work: np.ndarray, unit: str, seen: np.ndar
 
     target, network = np.nonzero(np.isfinite(campaign.log_ms) & seen[None, :])
     codes = np.column_stack([target, target, np.zeros_like(target)])
-    options = {"hardware_sd": HARDWARE_SD[unit]} if unit in HARDWARE_SD else {}
-    model = JointEfficiencyModel(**options)
+    model = JointEfficiencyModel()
+    model.set_params(hardware_sd=HARDWARE_SD.get(unit, model.hardware_sd))
     model.fit(np.hstack([codes, work[network]]), np.exp(campaign.log_ms[target, network]))
     costs = np.full((len(campaign.groups), work.shape[1]), np.nan)
     costs[model.targets_] = model.log_cost_

@@ -204,7 +204,7 @@ def from_dict(data: Mapping[str, Any]) -> Population:
     }
     arrays["measured"] = arrays["measured"] > 0.5
     return Population(
-        **{name: str(data.get(name, ""))[:80] for name in _TEXTS},
+        **{name: str(data.get(name, ""))[:80] for name in _TEXTS},  # type: ignore[arg-type]
         **lists,  # type: ignore[arg-type]
         **arrays,  # type: ignore[arg-type]
         **{name: _positive(data, name) for name in _NUMBERS},  # type: ignore[arg-type]

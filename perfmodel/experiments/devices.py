@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.calibration.from_device import MEASURE, DeviceRequest, DeviceRows
-from perfmodel.calibration.from_table import target_of
+from perfmodel.calibration.measured import target_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.experiments.scores import Case, scores

@@ -14,7 +14,14 @@ from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.suggest import suggest
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
-from tests.calibration.made_up import coarser, costs, network, population, timed
+from tests.calibration.made_up import (
+    coarser,
+    convolution,
+    costs,
+    network,
+    population,
+    timed,
+)
 
 KNOWN = [network(seed) for seed in range(14)]
 POPULATION = population(KNOWN)
@@ -185,6 +192,31 @@ def test_measured_networks_are_not_suggested_again() -> None:
     truth = timed(KNOWN, costs(NEW))
     names = {s.name for s in suggest(tables, POPULATION, 14, truth[:4])}
     assert names == {f"net-{i}" for i in range(4, 14)}
+
+
+def test_a_measured_network_at_another_size_is_still_a_candidate() -> None:
+    small = KernelTable.from_kernels([convolution("a", 64, 14, 3), convolution("b", 128, 14, 1)])
+    large = KernelTable.from_kernels([convolution("a", 64, 56, 3), convolution("b", 128, 56, 1)])
+    measured = [MeasuredNetwork("small", small, 3.0)]
+    chosen = suggest({"small": small, "large": large}, POPULATION, 2, measured)
+    assert [s.name for s in chosen] == ["large"]
+
+
+def test_without_any_network_to_judge_by_a_target_is_as_unsure_as_known_ones_differ() -> None:
+    bare = replace(
+        POPULATION,
+        networks=(),
+        anchors=POPULATION.anchors[:0],
+        work=POPULATION.work[:0],
+        log_ms=POPULATION.log_ms[:, :0],
+        measured=POPULATION.measured[:, :0],
+        spread=POPULATION.spread[: len(POPULATION.wide), : len(POPULATION.wide)],
+    )
+    speeds = np.median(POPULATION.log_cost, axis=1)
+    assert adapt((), bare).sd == pytest.approx(float(np.std(speeds)))
+    truth = timed(KNOWN, costs(NEW))
+    adapted = adapt(truth[:6], bare)
+    assert np.median([abs(off(adapted.latency_ms(m.kernels), m)) for m in truth]) < 0.2
 
 
 def test_weighted_median_by_hand() -> None:

@@ -115,8 +115,8 @@ def test_a_device_is_no_kin_of_itself() -> None:
 @pytest.mark.parametrize(
     ("model", "family"),
     [
-        ("resnet50", "resnet"),
-        ("resnet50@width=0.5", "resnet"),
+        ("resnet50", "resnet_bottleneck"),
+        ("resnet50@width=0.5", "resnet_bottleneck"),
         ("/a/b/resnet50_int8.param", "resnet50"),
         ("ncnn_models/vgg16.param", "vgg16"),
     ],

@@ -75,8 +75,7 @@ class Campaign:
 
     def first(self, target: int) -> Mapping[str, Any]:
         """The first row of a target."""
-        row: Mapping[str, Any] = self.frame.iloc[int(np.argmax(self.target == target))]
-        return row
+        return dict(self.frame.iloc[int(np.argmax(self.target == target))])
 
 
 @lru_cache(maxsize=4)
