@@ -26,6 +26,10 @@ LARGEST_LOG = 0.5
 scale of likeness it keeps more work from being faster: from width 1 to 0.75 a network moves by one
 length scale, loses at most 0.2 of its misfit and takes 0.45 less."""
 
+LEAST_GROWTH = 0.15
+"""Share of the growth of the time by costs alone that a correction must leave: widths are asked
+between the nine, and variants depart a little from exact proportions."""
+
 INVOLVED, MOST_CUTS = 0.3, 60
 """Weight from which on an anchor is among those that make a time fall; 0.8^60 leaves nothing."""
 
@@ -112,8 +116,8 @@ def lawful(
     """The correction with misfits so small that no known network is slower for being narrower.
 
     `work` (anchors, features) and `log_cost` (features,) give the time without a correction. Where
-    the corrected time of a network falls anywhere between half and twice its width, the misfits
-    that make it fall are lowered by a fifth, until it does not.
+    the corrected time of a network falls or hardly grows anywhere between half and twice its width,
+    the misfits that make it so are lowered by a fifth, until it grows.
     """
     if not len(correction.anchors):
         return correction
@@ -127,7 +131,8 @@ def lawful(
     misfits = np.clip(correction.misfits, -LARGEST_LOG, LARGEST_LOG)
     for _ in range(MOST_CUTS):
         factor = np.clip(weights @ misfits, -LARGEST_LOG, LARGEST_LOG)
-        falls = (np.diff(log_ms + factor.reshape(log_ms.shape), axis=1) < 0).any(axis=1)
+        grown = np.diff(log_ms + factor.reshape(log_ms.shape), axis=1)
+        falls = (grown < LEAST_GROWTH * np.diff(log_ms, axis=1)).any(axis=1)
         if not falls.any():
             break
         misfits = np.where(involved[falls].any(axis=0), 0.8 * misfits, misfits)

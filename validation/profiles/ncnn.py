@@ -18,7 +18,7 @@ import numpy as np
 from perfmodel.calibration.from_table import calibrate_device
 from perfmodel.calibration.learn import learn_population
 from perfmodel.calibration.measured import NetworkTables, short_processor
-from perfmodel.calibration.population import Population
+from perfmodel.calibration.population import Population, from_dict, to_dict
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.measurements.table import MeasurementTable, read_measurements
 from perfmodel.target import Target
@@ -51,7 +51,7 @@ def ncnn_populations(data: Path) -> tuple[Population, ...]:
     """The populations of ncnn's CPUs, float and int8, and GPUs."""
     with CORES.open(newline="") as file:
         cores = {row["device"]: row["cores"] for row in csv.DictReader(file)}
-    return tuple(
+    learned = (
         learn_population(
             _table(data),
             framework="ncnn",
@@ -62,6 +62,8 @@ def ncnn_populations(data: Path) -> tuple[Population, ...]:
         )
         for unit, precision in CLASSES
     )
+    # as a user reads them from the file, with as many digits
+    return tuple(from_dict(to_dict(population)) for population in learned)
 
 
 def build_ncnn(data: Path) -> list[BuiltTarget]:
