@@ -26,7 +26,7 @@ LARGEST_LOG = 0.5
 scale of likeness it keeps more work from being faster: from width 1 to 0.75 a network moves by one
 length scale, loses at most 0.2 of its misfit and takes 0.45 less."""
 
-LEAST_GROWTH = 0.15
+LEAST_GROWTH = 0.5
 """Share of the growth of the time by costs alone that a correction must leave: widths are asked
 between the nine, and variants depart a little from exact proportions."""
 
