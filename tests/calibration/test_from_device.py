@@ -112,6 +112,10 @@ def test_a_spent_budget_is_said_and_what_there_is_is_used(
     done = calibrate_device_over("adb", phone(budget_s=40.0))
     assert not done.measured.finished
     assert set(done.measured.table.values("model")) == {"mobilenet_v1"}
+    # the first network took 10 s, and a later call counts them
+    monkeypatch.setattr(remote.time, "monotonic", lambda: 0.0)
+    again = calibrate_device_over("adb", phone(budget_s=5.0))
+    assert set(again.measured.table.values("model")) == {"mobilenet_v1"}
     with pytest.raises(RunnerError, match="budget was spent before the first network"):
         calibrate_device_over("adb", phone(budget_s=0.0, models=("resnet18",)))
 
