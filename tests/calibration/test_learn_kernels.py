@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from perfmodel import calibrate, gpu_profile, learn_kernels, predict_kernels
+from perfmodel.calibration import learn_kernels as module
 from perfmodel.calibration.learn_kernels import (
     LearnedKernels,
     population_name,
@@ -21,6 +23,7 @@ from perfmodel.calibration.learn_kernels import (
     target_traits,
     write_population,
 )
+from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.measurements import columns
 from perfmodel.measurements.table import MeasurementTable
@@ -233,3 +236,33 @@ def test_a_card_of_twice_the_peak_and_bandwidth_is_nearly_twice_as_fast_on_large
 def test_a_gpu_without_a_data_sheet_is_an_error() -> None:
     with pytest.raises(MeasurementError, match="no data sheet of 'nothing'"):
         gpu_profile("nothing")
+
+
+@pytest.mark.parametrize(
+    ("device", "framework", "models"),
+    [
+        ("tesla-t4", "pytorch", ["spec", "gpu"]),
+        ("tesla-t4", "cudnn", ["spec", "library"]),
+        ("no-sheet-of-it", "pytorch", ["phone"]),
+    ],
+)
+def test_cards_with_a_data_sheet_share_what_sheets_leave_open(
+    monkeypatch: pytest.MonkeyPatch, device: str, framework: str, models: list[str]
+) -> None:
+    used: list[str] = []
+
+    def recorded(name: str) -> Callable[[int], KernelModel]:
+        def make(seed: int) -> KernelModel:
+            used.append(name)
+            return KernelModel(trees=2, min_rows=5, pool=name != "gpu", spec_only=name == "spec")
+
+        return make
+
+    for name in ("spec", "gpu", "library", "phone"):
+        monkeypatch.setattr(module, f"{name}_model", recorded(name))
+    rows = conv_rows(30, 1e6, device, unit="gpu", framework=framework, threads=np.nan)
+    learned = learn_kernels(table(*rows))
+    assert sorted(used) == sorted(models)
+    assert [t.device for t in learned.targets] == [device]
+    # a card's own effects are no part of what sheets leave open
+    assert learned.population.described == (models == ["phone"])
