@@ -29,6 +29,15 @@ def test_a_network_is_its_kernels_and_the_fixed_cost(model: str, target: str) ->
     assert sum(k.macs for k in answer.kernels) == answer.macs
 
 
+def test_a_kernel_moves_its_input_weights_and_output_in_the_targets_precision() -> None:
+    """10 x 10 x 8 in, 8 x 16 weights and 16 biases, 10 x 10 x 16 out, 2 bytes each."""
+    builder = GraphBuilder("one")
+    graph = builder.build(builder.conv(builder.input((1, 10, 10, 8)), 16, 1))
+    [kernel] = predict(graph, "huawei-p40/gpu/mnn/fp16").kernels
+    assert kernel.bytes == 2 * (800 + 8 * 16 + 16 + 1600)
+    assert kernel.macs == 100 * 8 * 16
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_interval_holds_the_prediction(model: str) -> None:
     answer = predict(model, TARGET)
