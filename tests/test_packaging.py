@@ -141,10 +141,21 @@ def test_circles_are_found() -> None:
     assert circles(graph) == [["b", "c"], ["d"]]
 
 
-@pytest.mark.xfail(reason="three circles are left: prediction, measurements, the TFLite writer")
-def test_no_module_imports_itself_by_way_of_others() -> None:
+@pytest.fixture(scope="module")
+def found_circles() -> list[list[str]]:
+    """Circles among the modules of the package."""
     modules = {name: path for name, path in modules_of("perfmodel").items() if "." in name}
-    assert circles(arrows(modules)) == []
+    return circles(arrows(modules))
+
+
+def test_no_module_imports_itself_by_way_of_others(found_circles: list[list[str]]) -> None:
+    left = [c for c in found_circles if "perfmodel.measurements.table" not in c]
+    assert left == []
+
+
+@pytest.mark.xfail(reason="a measurement table offers to read files, by readers that make tables")
+def test_the_measurement_table_knows_no_readers(found_circles: list[list[str]]) -> None:
+    assert found_circles == []
 
 
 PUBLIC = {

@@ -212,9 +212,13 @@ def test_broken_runs_are_left_out_and_wrong_sizes_put_right(tmp_path: Path) -> N
         writer.writerow(phone_line("huawei_mate_20", "mnn", "alexnet", 28))
         writer.writerow(phone_line("mi9", "acl", "pnasnet-mobile", 28))
         writer.writerow(phone_line("mi9", "mnn", "pnasnet-mobile", 28))
+        for size in (224, 111, 112, 56, 14, 21, 7):
+            writer.writerow(phone_line("mi9", "acl", "pnasnet-mobile", size))
     found = read_phones(tmp_path).table.frame
-    assert found["model"].tolist() == ["alexnet", "pnasnet_mobile", "pnasnet_mobile"]
-    assert found["hin"].tolist() == found["wout"].tolist() == [28, 42, 28]
+    assert found["model"].tolist() == ["alexnet", *["pnasnet_mobile"] * 9]
+    # halves of 331, rounded up or down; 21 is no size of the smaller input
+    sizes = [28, 42, 28, 331, 165, 166, 83, 21, 21, 11]
+    assert found["hin"].tolist() == found["wout"].tolist() == sizes
 
 
 def eager_rows(device: str, factor: float) -> list[dict[str, object]]:
