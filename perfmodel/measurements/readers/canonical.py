@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import MeasurementError
+from perfmodel.files import write_atomically
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.readers.csv_cells import MAX_ROWS, read_csv_columns
 from perfmodel.measurements.readers.results import ReadResult
@@ -121,7 +120,7 @@ def write_measurements(table: MeasurementTable, path: str | Path) -> Path:
         data = gzip.compress(text, mtime=0) if target.name.endswith(".gz") else text
     else:
         raise MeasurementError(f"{target}: unknown ending", "use .csv, .csv.gz or .parquet")
-    _replace(target, data)
+    write_atomically(target, data)
     return target
 
 
@@ -152,18 +151,3 @@ def _parquet_bytes(frame: pd.DataFrame, target: Path) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
-
-
-def _replace(target: Path, data: bytes) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent or Path(), prefix=f".{target.name}.")
-    except OSError as error:
-        raise MeasurementError(f"{target}: cannot be written: {error}") from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
