@@ -281,7 +281,7 @@ def update(seen: Evidence, population: Population, place: int, directions: Direc
         # the first step takes the scale whole; later ones are damped, for sums of exponentials
         share = 1.0 if step == 0 else 0.7
         point = share * (slope.T @ solved) + (1.0 - share) * point
-        own = _trusted(seen.variance, own, inverse, solved)
+        own = trusted(seen.variance, own, inverse, solved)
     cost, times = start_cost + directions.cost @ point, start_ms + directions.time @ point
     at_seen = log_times(seen.asked, population, cost, times) + strange @ solved
     return Guess(cost, times, at_seen, inverse, solved)
@@ -302,7 +302,7 @@ def evidence_of(
     )
 
 
-def _trusted(
+def trusted(
     variance: np.ndarray, own: np.ndarray, inverse: np.ndarray, solved: np.ndarray
 ) -> np.ndarray:
     """Variances of measurements, larger where the others contradict one.

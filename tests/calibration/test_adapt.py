@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perfmodel.calibration.adapt import adapt
-from perfmodel.calibration.guesses import Start, weighted_median
+from perfmodel.calibration.guesses import Start, trusted, weighted_median
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.suggest import suggest
 from perfmodel.errors import MeasurementError
@@ -89,6 +89,17 @@ def test_one_wild_measurement_does_not_carry_the_others_away() -> None:
     adapted = adapt(wild, POPULATION)
     for m in truth[10:]:
         assert abs(np.log(adapted.latency_ms(m.kernels) / good.latency_ms(m.kernels))) < 0.15
+
+
+@pytest.mark.parametrize(("gap", "variance"), [(1.0, 0.12), (0.5, 0.01)])
+def test_a_measurement_is_as_unsure_as_the_others_say_it_must_be(
+    gap: float, variance: float
+) -> None:
+    """Expected with variance 0.04, measured with 0.01: off by 1.0 it must lie within 2.5 standard
+    deviations of 0.16 = (1.0 / 2.5)^2, of which 0.04 are the expectation's; off by 0.5 it does."""
+    inverse = np.array([[1 / (0.04 + 0.01)]])
+    own = np.array([0.01])
+    assert trusted(own, own, inverse, inverse[0] * gap) == pytest.approx(variance)
 
 
 def test_the_order_of_measurements_does_not_matter() -> None:

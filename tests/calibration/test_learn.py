@@ -88,6 +88,16 @@ def test_the_spread_between_kin_is_that_of_pairs_not_of_all() -> None:
     assert np.linalg.eigvalsh(spread).min() > -1e-12
 
 
+def test_the_speed_of_a_device_is_no_departure() -> None:
+    """Devices that differ in speed alone: neither their costs nor their times depart."""
+    speed = np.random.default_rng(4).normal(0, 0.4, 20)[:, None]
+    names = np.array([f"d{i}" for i in range(20)])
+    spread = kin_spread(
+        np.zeros((20, 3)) + speed, np.zeros((20, 12)) + speed, np.ones((20, 12), dtype=bool), names
+    )
+    assert np.abs(spread).max() < 1e-12
+
+
 def test_a_pair_that_was_not_measured_says_nothing() -> None:
     rng = np.random.default_rng(1)
     times = rng.normal(0, 0.1, (30, 12))
