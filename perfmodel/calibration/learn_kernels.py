@@ -23,6 +23,7 @@ from perfmodel.calibration.kernel_settings import (
     phone_model,
     spec_model,
 )
+from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
@@ -42,7 +43,6 @@ from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import PRECISIONS, Target
 
 FORMAT, VERSION = "perfmodel-kernel-population", 1
-FOLDER = "populations"
 MAX_FILE_BYTES = 16_000_000
 
 EAGER = "pytorch"

@@ -19,7 +19,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from perfmodel.calibration import population as network_populations
-from perfmodel.calibration.learn_kernels import FOLDER, write_population
+from perfmodel.calibration.learn_kernels import write_population
+from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import DeviceProfile, write_profile
 from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
