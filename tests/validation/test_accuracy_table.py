@@ -217,6 +217,20 @@ def test_a_line_takes_the_best_simple_model() -> None:
     assert lines[-1] == "| new | 1,234 | 12.5 % | 50.0 % | - | b 20.0 % |"
 
 
+def test_results_of_unknown_code_are_marked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs = {name: [four_cases().to_dict()] for name in ("old", "new")}
+    made = {"old": {"code": ""}, "new": {"code": "abc"}}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"runs": runs, "made": made}))
+    monkeypatch.setattr(readme, "RESULTS", path)
+    old, new, *_ = readme.committed()
+    assert (old.experiment, new.experiment) == ("e (earlier code)", "e")
+    line = [readme.Line("what", "e", "cpu")]
+    assert readme.short_table([old], line).splitlines()[-1].startswith("| what (earlier code) |")
+
+
 def test_a_line_without_a_result_is_an_error() -> None:
     with pytest.raises(PerfmodelError, match="no result of e, gpu"):
         readme.short_table([four_cases()], [readme.Line("new", "e", "gpu")])
