@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, best_s
 from perfmodel.errors import PerfmodelError
 from perfmodel.formats.load import load
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.read import read_measurements
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

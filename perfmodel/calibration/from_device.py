@@ -15,7 +15,8 @@ from pathlib import Path
 
 from perfmodel.calibration.from_table import Calibration, calibrate_device
 from perfmodel.errors import MeasurementError, RunnerError
-from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable, concatenate
 from perfmodel.runners.adb import AdbRunner
 from perfmodel.runners.device_options import DeviceOptions
 from perfmodel.runners.journal import raw_folder

@@ -187,7 +187,7 @@ def _of_tables(asked: Request) -> Result:
 
 def _read(asked: Request, device: str) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """The rows of the files that belong to the device; a file of one other device is taken too."""
-    from perfmodel.measurements.table import read_measurements
+    from perfmodel.measurements.read import read_measurements
 
     paths = [Path(s) for s in asked.sources]
     for path in paths:

@@ -1,11 +1,11 @@
-"""Readers of measurement files: the format is recognised by content, never by name.
+"""Measurement files of any supported format (docs/formats.md lists them) into one checked table.
 
-`read_files` is behind `measurements.table.read_measurements`, which is the public function.
+The format of a file is recognised by its content, never by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,29 +41,43 @@ FORMATS = (
 )
 
 
-def read_files(
-    paths: Sequence[Path],
+def read_measurements(
+    paths: str | Path | Iterable[str | Path],
     *,
-    device: str | None,
-    defaults: Mapping[str, str | float],
-    skip_bad: bool,
-    network_macs: Callable[[str], float | None] | None,
+    device: str | None = None,
+    defaults: Mapping[str, str | float] | None = None,
+    skip_bad: bool = False,
+    network_macs: Callable[[str], float | None] | None = None,
 ) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
-    """See `perfmodel.measurements.table.read_measurements`."""
-    _check_arguments(paths, defaults)
+    """Read measurement files of any supported format into one checked table.
+
+    The format of each file is recognised by its content. `device` names the device where a file
+    does not (tool logs), and selects its rows where a file has several. `defaults` fills other
+    columns that a file leaves empty (`{"precision": "int8", "threads": 4}`). `network_macs`
+    gives the multiply-accumulates of a model, with which the times of networks are checked; left
+    out, those of the zoo's networks are known.
+
+    Returns the table and the rows that are not in it. Damaged or implausible rows raise
+    MeasurementError (file, line, reason) unless `skip_bad`; rows that are sound but no
+    measurement of an inference (training, no latency published) are always only listed, their
+    reason starting with "left out:".
+    """
+    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    files, given = [Path(path) for path in listed], dict(defaults or {})
+    _check_arguments(files, given)
     tables: list[MeasurementTable] = []
     treatment: dict[str, str] = {}
     rejected: list[BadRow] = []
-    for number, path in enumerate(paths, 1):
-        result = _read_one(path, device is not None, defaults)
+    for number, path in enumerate(files, 1):
+        result = _read_one(path, device is not None, given)
         treatment[str(path)] = result.outliers
-        frame = _completed(result, number, device, defaults)
+        frame = _completed(result, number, device, given)
         frame, bad = _without_faults(frame, check_rows(frame))
         frame, repeated = _without_faults(frame, check_duplicates(frame))
         _refuse((*result.bad, *bad, *repeated), skip_bad)
         rejected += [*result.bad, *bad, *repeated, *result.left_out]
         tables.append(MeasurementTable(frame))
-    frame = _of_device(concatenate(tables).frame, device, paths)
+    frame = _of_device(concatenate(tables).frame, device, files)
     for check in (check_duplicates, check_files_agree):
         frame, bad = _without_faults(frame, check(frame))
         _refuse(bad, skip_bad)
@@ -214,4 +228,4 @@ def _of_device(frame: pd.DataFrame, device: str | None, paths: Sequence[Path]) -
     return frame[mine].reset_index(drop=True)
 
 
-__all__ = ["FORMATS", "read_files", "read_one"]
+__all__ = ["FORMATS", "read_measurements", "read_one"]

@@ -1,13 +1,12 @@
 """The canonical measurement table: network rows (latency_ms) and kernel rows (latency_us).
 
-`read_measurements` reads any mix of supported files (docs/formats.md lists them) into one table.
+`perfmodel.measurements.read` makes one of files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import MeasurementError
@@ -154,36 +153,3 @@ def concatenate(tables: Iterable[MeasurementTable]) -> MeasurementTable:
     if not frames:
         return MeasurementTable(make_frame({}, "", []))
     return MeasurementTable(pd.concat(frames, ignore_index=True))
-
-
-def read_measurements(
-    paths: str | Path | Iterable[str | Path],
-    *,
-    device: str | None = None,
-    defaults: Mapping[str, str | float] | None = None,
-    skip_bad: bool = False,
-    network_macs: Callable[[str], float | None] | None = None,
-) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
-    """Read measurement files of any supported format into one checked table.
-
-    The format of each file is recognised by its content. `device` names the device where a file
-    does not (tool logs), and selects its rows where a file has several. `defaults` fills other
-    columns that a file leaves empty (`{"precision": "int8", "threads": 4}`). `network_macs`
-    gives the multiply-accumulates of a model, with which the times of networks are checked; left
-    out, those of the zoo's networks are known.
-
-    Returns the table and the rows that are not in it. Damaged or implausible rows raise
-    MeasurementError (file, line, reason) unless `skip_bad`; rows that are sound but no
-    measurement of an inference (training, no latency published) are always only listed, their
-    reason starting with "left out:".
-    """
-    from perfmodel.measurements import read as readers
-
-    listed = [paths] if isinstance(paths, str | Path) else list(paths)
-    return readers.read_files(
-        [Path(path) for path in listed],
-        device=device,
-        defaults=dict(defaults or {}),
-        skip_bad=skip_bad,
-        network_macs=network_macs,
-    )

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.files import write_atomically
-from perfmodel.measurements.table import MeasurementTable, concatenate, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable, concatenate
 from perfmodel.runners.journal import Journal, raw_folder
 from perfmodel.runners.runner import Job, MachineFacts
 

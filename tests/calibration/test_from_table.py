@@ -15,7 +15,8 @@ from perfmodel.calibration.suggest import next_measurements
 from perfmodel.cli.app import run
 from perfmodel.devices.profile import read_profile, write_profile
 from perfmodel.errors import MeasurementError, TargetError
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 from perfmodel.prediction import predict
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_rows.csv"

@@ -12,7 +12,8 @@ from perfmodel.calibration.learn import family_of_model, kin_spread, learn_popul
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.errors import MeasurementError
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "squeezenet_1_1", "resnet18", "alexnet", "vgg11")
 TABLES = NetworkTables()

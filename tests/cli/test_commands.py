@@ -404,7 +404,7 @@ def test_suggestions_read_the_rows_of_their_device(
         asked.append(device)
         raise PerfmodelError("read")
 
-    monkeypatch.setattr("perfmodel.measurements.table.read_measurements", read)
+    monkeypatch.setattr("perfmodel.measurements.read.read_measurements", read)
     words = ["calibrate", "--from", "examples/ten_rows.csv", "--suggest", "1"]
     for more in (["--on", "a-phone/gpu"], ["--device", "b-phone"]):
         assert perform(*words, *more).code == 2

@@ -28,7 +28,7 @@ from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
 def test_campaign_writes_tables_that_the_measurement_reader_takes(
     paper_gpu: FakeGpu, tmp_path: Path
 ) -> None:
-    from perfmodel.measurements.table import read_measurements
+    from perfmodel.measurements.read import read_measurements
 
     result = run_campaign(tmp_path, TINY, log=lambda _: None)
     assert [f for f in result.failures if "unstable" not in f] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel.measurements import columns as schema
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.read import read_measurements
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "formats.md"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel.errors import MeasurementError
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.read import read_measurements
 
 SAMPLES = sorted((Path(__file__).parent / "samples").iterdir())
 MUTATIONS_PER_SAMPLE = 60

@@ -12,8 +12,9 @@ import pytest
 
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements import columns as schema
+from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.readers.canonical import write_measurements
-from perfmodel.measurements.table import BadRow, read_measurements
+from perfmodel.measurements.table import BadRow
 
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]

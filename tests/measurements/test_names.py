@@ -112,7 +112,7 @@ def test_published_names_become_zoo_names(
 
 
 def test_architectures_build(data_dir: Path) -> None:
-    from perfmodel.measurements.table import read_measurements
+    from perfmodel.measurements.read import read_measurements
 
     for name in ("nasbench201", "fbnet", "ofa"):
         models = read_measurements(data_dir / f"{name}_latency.csv.gz")[0].column("model")
@@ -121,7 +121,7 @@ def test_architectures_build(data_dir: Path) -> None:
 
 
 def test_mapped_names_build(data_dir: Path) -> None:
-    from perfmodel.measurements.table import read_measurements
+    from perfmodel.measurements.read import read_measurements
 
     table, _ = read_measurements([data_dir / "published_e2e.csv", data_dir / "networks_phones.csv"])
     in_zoo = [m for m in table.values("model") if re.split("@", m)[0] in zoo.names()]

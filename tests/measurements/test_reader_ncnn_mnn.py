@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfmodel.errors import MeasurementError
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.read import read_measurements
 
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]

@@ -11,7 +11,8 @@ import pytest
 
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.plausibility import kernel_macs
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]

@@ -12,8 +12,9 @@ import pytest
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.plausibility import kernel_macs
+from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.readers.canonical import write_measurements
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.table import MeasurementTable
 
 Sample = Callable[[str], Path]
 

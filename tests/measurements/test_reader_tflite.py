@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from perfmodel.errors import MeasurementError
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.resolution import (
     decimals,
     resolutions_ms,
     rounding_variance,
     spread_variance,
 )
-from perfmodel.measurements.table import read_measurements
 
 HEADER = "device,unit,framework,precision,threads,source,model,latency_ms\n"
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 import perfmodel
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 from validation.accuracy.common import Result, score
 
 MEASURED = 20

@@ -17,7 +17,8 @@ import numpy as np
 
 import perfmodel
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 from validation.accuracy.common import Result, score
 from validation.data.network_tables import family_of, network_name
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from perfmodel.measurements.plausibility import kernel_macs
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 
 FAMILIES = {
     "nasnet_large": "nasnet",

@@ -18,7 +18,7 @@ from perfmodel.formats.ncnn.reader import read_ncnn
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.rebatch import rebatch
 from perfmodel.kernels import KernelTable, fuse
-from perfmodel.measurements.table import read_measurements
+from perfmodel.measurements.read import read_measurements
 from perfmodel.target import PRECISIONS, Target
 from perfmodel.zoo.published_names import model_name
 

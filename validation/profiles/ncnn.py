@@ -20,7 +20,8 @@ from perfmodel.calibration.learn import learn_population
 from perfmodel.calibration.measured import NetworkTables, short_processor
 from perfmodel.calibration.population import Population, from_dict, to_dict
 from perfmodel.devices.profile import Provenance, TargetProfile
-from perfmodel.measurements.table import MeasurementTable, read_measurements
+from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
