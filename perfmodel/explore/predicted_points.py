@@ -52,16 +52,12 @@ class AnalyticJob:
         self._resolved: dict[tuple[str, str], Resolved | str] = {}
         self._networks: dict[str, Networks] = {}
         self._answers: dict[tuple[str, str], tuple[float, ...] | str] = {}
-        self._unsure: set[str] = set()
 
     def check(self, point: Mapping[str, Any]) -> None:
-        """Raise for a point that could never be evaluated, such as an unknown path.
-
-        A latency that is not known well enough is no such point: others may be.
-        """
-        problem = str(self([{**self.fixed, **point}])[0]["problem"])
-        if problem and problem not in self._unsure:
-            raise ScenarioError(problem)
+        """Raise for a point that could never be evaluated, such as an unknown path."""
+        row = self([{**self.fixed, **point}])[0]
+        if row["problem"]:
+            raise ScenarioError(str(row["problem"]))
 
     def __call__(self, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One row of results a point."""
@@ -159,10 +155,6 @@ class AnalyticJob:
             answer = network.one_on(resolved)
         except PerfmodelError as error:
             return str(error)
-        if answer.unknown:
-            unsure = f"{spec} on {resolved.target.target}: {answer.unknown}"
-            self._unsure.add(unsure)
-            return unsure
         place, work = resolved.target.target, answer.work
         power, accuracy = active_mw(resolved), accuracy_of(spec, place.precision)
         return (

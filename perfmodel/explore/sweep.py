@@ -266,8 +266,6 @@ def _check_metric(frame: pd.DataFrame, metric: str, design: SweepDesign) -> None
     """Refuse a column that is not there or holds no numbers."""
     import pandas as pd
 
-    if metric in frame and frame[metric].isna().all() and frame["problem"].astype(bool).all():
-        raise PerfmodelError(f"no point has a {metric}: {frame['problem'].iloc[0]}")
     if metric not in frame or not pd.api.types.is_numeric_dtype(frame[metric].infer_objects()):
         numeric = [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c].infer_objects())]
         known = [c for c in numeric if c not in (POINT, *design.columns)]

@@ -60,15 +60,3 @@ def test_what_no_prediction_can_have_is_refused(phones: MakePhone, given: str) -
     phones("phone", {CPU: 50.0})
     with pytest.raises(PerfmodelError, match=given.split("=")[0]):
         perfmodel.whatif(model="alexnet", target="phone/cpu", sets=[f"{given},2"])
-
-
-def test_a_latency_that_is_not_known_is_no_point_of_a_sweep(phones: MakePhone) -> None:
-    """Beyond a factor of ten between its ends an interval is no answer, in a sweep neither."""
-    phones("sure", {CPU: 50.0})
-    phones("unsure", {CPU: 5.0}, factor=4.0)
-    sets = ["target=unsure/cpu,sure/cpu"]
-    frame = perfmodel.whatif(model="alexnet", target="unsure/cpu", sets=sets).frame
-    assert frame["latency_ms"].isna().tolist() == [True, False]
-    assert "not known to within a factor of 10" in frame["problem"].iloc[0]
-    with pytest.raises(PerfmodelError, match=r"no point has a latency_ms: .*not known"):
-        perfmodel.whatif(model="alexnet", target="unsure/cpu", sets=["slowdown=1,2"])
