@@ -16,10 +16,9 @@ from perfmodel.cost_models.kernel_model import KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.devices.gpu_specs import GpuSpec, spec_of, traits_of
-from perfmodel.measurements.columns import COLUMNS, ORIGIN
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.kernels import table_from_rows
-from perfmodel.measurements.table import MeasurementTable
+from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
 from validation.data.kernel_rows import lookup_drift_us
 
@@ -96,13 +95,11 @@ class KernelSet:
 
     def measurements(self) -> MeasurementTable:
         """The kernels as a measurement table, as a user would give them, with corrected times."""
-        import pandas as pd
-
         own = [self.targets[t] for t in self.rows.target]
-        frame = pd.DataFrame(
-            {c: self.raw[c].to_numpy() for c in (*SHAPE_COLUMNS, "layer") if c in self.raw.columns}
-        )
-        for name, values in {
+        columns: dict[str, Any] = {
+            c: self.raw[c].to_numpy() for c in (*SHAPE_COLUMNS, "layer") if c in self.raw.columns
+        }
+        columns |= {
             "device": [t.device for t in own],
             "unit": [t.unit for t in own],
             "framework": [t.framework for t in own],
@@ -113,14 +110,9 @@ class KernelSet:
             "latency_us": self.kernel_us,
             "kind": "steady",
             "statistic": "median",
-            ORIGIN[0]: "published kernels",
-            ORIGIN[1]: np.arange(len(self)) + 2,
-        }.items():
-            frame[name] = values
-        for column in COLUMNS:
-            if column.name not in frame:
-                frame[column.name] = "" if column.dtype == "text" else np.nan
-        return MeasurementTable(frame)
+        }
+        lines = np.arange(len(self)) + 2
+        return MeasurementTable(make_frame(columns, "published kernels", lines))
 
     @property
     def target_names(self) -> np.ndarray:
