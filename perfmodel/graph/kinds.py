@@ -94,6 +94,12 @@ REDUCE = [
 ]
 """Attributes `axes` (tuple of non-negative ints) and `keep_dims`."""
 
+CONVOLUTIONS = frozenset({"conv2d", "conv3d", "transpose_conv2d", "transpose_conv3d"})
+"""A tensor (batch, ..., channels) and weights (cout, ..., cin / groups), bias may follow."""
+
+POOLS = frozenset({"max_pool2d", "avg_pool2d", "max_pool3d", "avg_pool3d"})
+"""Attributes `kernel`, `stride`, `pads` and `dilation`, a number for each spatial axis."""
+
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 """Gates of one step of a recurrent layer, each a product with the input and one with the state.
 

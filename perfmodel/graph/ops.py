@@ -1,7 +1,8 @@
 """The operators a graph may hold: their attributes and how shapes follow from them.
 
-`OPS[kind]` is the specification of one operator. Shapes are NHWC; `pads` are
-(top, bottom, left, right); weights of a convolution are (cout, kh, kw, cin / groups), of a fully
+`OPS[kind]` is the specification of one operator. Shapes are NHWC, those of volumes NDHWC; `pads`
+are (top, bottom, left, right), of a volume the front and back before them; weights of a
+convolution are (cout, kh, kw, cin / groups) or (cout, kd, kh, kw, cin / groups), of a fully
 connected layer (out, in). A convolution with `groups == cin` is depthwise. `activation` is the
 name of a fused activation or "none".
 """
@@ -93,42 +94,43 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
     return tuple(out)
 
 
-@_register("conv2d", "stride dilation pads groups")
-def _conv2d(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
-    (n, h, w, cin), (cout, kh, kw, cin_group) = inputs[0], inputs[1]
+def _pad_pairs(pads: Sequence[int]) -> list[tuple[int, int]]:
+    """Padding (before, after) of each spatial axis, from a list of such pairs one after another."""
+    return list(zip(pads[::2], pads[1::2], strict=True))
+
+
+@_register("conv2d conv3d", "stride dilation pads groups")
+def _convolution(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    (n, *size, cin), (cout, *kernel, cin_group) = inputs[0], inputs[1]
     if cin_group * attrs["groups"] != cin or cout % attrs["groups"]:
         raise GraphError(
-            f"conv2d: {cin} channels in, weights {inputs[1]}, groups {attrs['groups']}"
+            f"conv{len(size)}d: {cin} channels in, weights {inputs[1]}, groups {attrs['groups']}"
         )
-    t, b, left, r = attrs["pads"]
-    (sh, sw), (dh, dw) = attrs["stride"], attrs["dilation"]
-    return (
-        (n, window_output(h, kh, sh, (t, b), dh), window_output(w, kw, sw, (left, r), dw), cout),
-    )
+    pads, stride, dilation = _pad_pairs(attrs["pads"]), attrs["stride"], attrs["dilation"]
+    windows = zip(size, kernel, stride, pads, dilation, strict=True)
+    return ((n, *(window_output(*window) for window in windows), cout),)
 
 
-@_register("transpose_conv2d", "stride pads groups")
-def _transpose_conv2d(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
-    (n, h, w, cin), (cout, kh, kw, cin_group) = inputs[0], inputs[1]
+@_register("transpose_conv2d transpose_conv3d", "stride pads groups")
+def _transposed(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    (n, *size, cin), (cout, *kernel, cin_group) = inputs[0], inputs[1]
     if cin_group * attrs["groups"] != cin:
-        raise GraphError(f"transpose_conv2d: {cin} channels in, weights {inputs[1]}")
-    t, b, left, r = attrs["pads"]
-    sh, sw = attrs["stride"]
-    eh, ew = attrs.get("output_padding", (0, 0))
-    dh, dw = attrs.get("dilation", (1, 1))
-    out_h = (h - 1) * sh + dh * (kh - 1) + 1 - t - b + eh
-    out_w = (w - 1) * sw + dw * (kw - 1) + 1 - left - r + ew
-    return ((n, out_h, out_w, cout),)
+        raise GraphError(f"transpose_conv{len(size)}d: {cin} channels in, weights {inputs[1]}")
+    extra = attrs.get("output_padding", (0,) * len(size))
+    dilation = attrs.get("dilation", (1,) * len(size))
+    pads, stride = _pad_pairs(attrs["pads"]), attrs["stride"]
+    axes = zip(size, kernel, stride, pads, extra, dilation, strict=True)
+    out = ((s - 1) * st + d * (k - 1) + 1 - sum(p) + e for s, k, st, p, e, d in axes)
+    return ((n, *out, cout),)
 
 
-@_register("max_pool2d avg_pool2d", "kernel stride pads")
-def _pool2d(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
-    n, h, w, c = inputs[0]
-    t, b, left, r = attrs["pads"]
-    (kh, kw), (sh, sw) = attrs["kernel"], attrs["stride"]
-    dh, dw = attrs.get("dilation", (1, 1))
-    out_h = window_output(h, kh, sh, (t, b), dh)
-    return ((n, out_h, window_output(w, kw, sw, (left, r), dw), c),)
+@_register("max_pool2d avg_pool2d max_pool3d avg_pool3d", "kernel stride pads")
+def _pool(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    n, *size, c = inputs[0]
+    kernel, pads = attrs["kernel"], _pad_pairs(attrs["pads"])
+    dilation = attrs.get("dilation", (1,) * len(size))
+    windows = zip(size, kernel, attrs["stride"], pads, dilation, strict=True)
+    return ((n, *(window_output(*window) for window in windows), c),)
 
 
 @_register("fully_connected")

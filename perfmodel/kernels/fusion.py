@@ -8,13 +8,14 @@ leaves.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op, Tensor
-from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import Product
-from perfmodel.kernels.fusion_rules import ANY_UNARY, CONV, FusionRules, fusion_rules
+from perfmodel.kernels.fusion_rules import ANY_UNARY, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class
 from perfmodel.kernels.operators import MACS, op_macs, product_of
@@ -64,7 +65,7 @@ class _Fuser:
     def _waits(self, op: Op) -> bool:
         if op.kind != "pad" or not self.rules.pad or not self._private(op.outputs[0]):
             return False
-        return self.graph.ops[self.consumers[op.outputs[0]][0]].kind in CONV
+        return self.graph.ops[self.consumers[op.outputs[0]][0]].kind in CONVOLUTIONS
 
     def _private(self, tensor: str) -> bool:
         return tensor not in self.kept and len(self.consumers.get(tensor, ())) == 1
@@ -127,12 +128,12 @@ class _Fuser:
             # a reshape in between may have mixed the channels: then no filter has one factor
             made, normed = host.main.outputs[0], op.outputs[0]
             channels = self.graph.tensors[made].shape[-1] == self.graph.tensors[normed].shape[-1]
-            return rules.batch_norm and host.main.kind in CONV and plain and channels
+            return rules.batch_norm and host.main.kind in CONVOLUTIONS and plain and channels
         if op.kind in rules.activations:
             return host.main.kind in rules.hosts and host.activation == "none"
         if op.kind == "add" and not constants_only:
             plain = host.activation == "none" and not host.residual
-            return rules.residual and host.main.kind in CONV and plain
+            return rules.residual and host.main.kind in CONVOLUTIONS and plain
         return False
 
 
@@ -215,15 +216,28 @@ def _plain(graph: Graph, op: Op) -> dict[str, int | str]:
 
 
 def _window(graph: Graph, op: Op) -> dict[str, int | str]:
-    (kh, kw), (sh, sw) = op.attrs["kernel"], op.attrs["stride"]
-    return _plain(graph, op) | {"kh": kh, "kw": kw, "sh": sh, "sw": sw}
+    return _sliding(graph, op, op.attrs["kernel"])
 
 
 def _conv(graph: Graph, op: Op) -> dict[str, int | str]:
-    _, kh, kw, _ = graph.tensors[op.inputs[1]].shape
-    sh, sw = op.attrs["stride"]
-    sizes = _plain(graph, op) | {"kh": kh, "kw": kw, "sh": sh, "sw": sw}
+    sizes = _sliding(graph, op, graph.tensors[op.inputs[1]].shape[1:-1])
     return sizes | {"groups": op.attrs["groups"]} | _mnk(product_of(graph, op))
+
+
+def _sliding(graph: Graph, op: Op, window: Sequence[int]) -> dict[str, int | str]:
+    """Sizes of a window that slides over an image.
+
+    A volume counts as an image whose rows are those of all its planes, its window likewise: the
+    same work, read in the same order, and measurements of volumes are few.
+    """
+    sizes = _plain(graph, op) | {"kh": math.prod(window[:-1]), "kw": window[-1]}
+    sizes |= {"sh": math.prod(op.attrs["stride"][:-1]), "sw": op.attrs["stride"][-1]}
+    if op.kind.endswith("3d"):
+        _, deep_in, hin, win, _ = graph.tensors[op.inputs[0]].shape
+        _, deep_out, hout, wout, _ = graph.tensors[op.outputs[0]].shape
+        sizes |= {"op": op.kind.replace("3d", "2d"), "hin": deep_in * hin, "win": win}
+        sizes |= {"hout": deep_out * hout, "wout": wout}
+    return sizes
 
 
 def _dense(graph: Graph, op: Op) -> dict[str, int | str]:
@@ -251,10 +265,9 @@ def _recurrent(graph: Graph, op: Op) -> dict[str, int | str]:
 
 
 _SHAPES = {
-    "conv2d": _conv,
-    "transpose_conv2d": _conv,
+    **dict.fromkeys(CONVOLUTIONS, _conv),
     "fully_connected": _dense,
     "matmul": _product,
-    **dict.fromkeys(("max_pool2d", "avg_pool2d"), _window),
+    **dict.fromkeys(POOLS, _window),
     **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent),
 }

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from perfmodel.errors import TargetError
-from perfmodel.graph.kinds import UNARY
+from perfmodel.graph.kinds import CONVOLUTIONS, POOLS, UNARY
 
-CONV = frozenset({"conv2d", "transpose_conv2d"})
-_DENSE = CONV | {"fully_connected"}
+_DENSE = CONVOLUTIONS | {"fully_connected"}
 _NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
 """Normalisations that are several operators in some frameworks, the last of them an addition."""
 _NEVER_RUN = frozenset({"identity", "dropout"})
@@ -57,7 +56,7 @@ FUSION: Mapping[str, FusionRules] = {
         source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
     ),
     "tflite-cpu": FusionRules(
-        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div", "max_pool2d", "avg_pool2d"},
+        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div"} | POOLS,
         activations=_RELUS,
         free=_VIEWS,
         batch_norm=True,
@@ -75,7 +74,7 @@ FUSION: Mapping[str, FusionRules] = {
         source="TFLite gpu/common: linkable (element-wise) operations merge into their producer",
     ),
     "mnn": FusionRules(
-        hosts=CONV,
+        hosts=CONVOLUTIONS,
         activations=frozenset({"relu", "relu6"}),
         free=_VIEWS,
         batch_norm=True,

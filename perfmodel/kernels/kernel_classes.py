@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from perfmodel.errors import UncoveredOpError
-from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, POOLS, REDUCE, UNARY
 
 FIRST_LAYER_CHANNELS = 4
 """Up to this many input channels a convolution is an image layer: vectors run half empty."""
@@ -59,13 +59,13 @@ CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(("softmax", "log_softmax"), "softmax"),
     **dict.fromkeys(_NORMS.split(), "norm"),
     **dict.fromkeys(("resize", "resize_to"), "resize"),
-    **dict.fromkeys(("max_pool2d", "avg_pool2d"), "pool"),
+    **dict.fromkeys(POOLS, "pool"),
     **dict.fromkeys(("lstm", "gru", "rnn", "svdf"), "recurrent"),
     **dict.fromkeys(("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul"), "matmul"),
     **dict.fromkeys(("sparse_gemm_0.90", "sparse_gemm_0.95"), "sparse_matmul"),
     **dict.fromkeys(_DETECTION.split(), "detection"),
     "fully_connected": "fully_connected",
-    "transpose_conv2d": "transpose_conv",
+    **dict.fromkeys(("transpose_conv2d", "transpose_conv3d"), "transpose_conv"),
 }
 """Class by operator; `conv2d` depends on its shape as well (see `kernel_class`)."""
 
@@ -86,7 +86,7 @@ def kernel_class(
     A convolution with as many groups as input channels is depthwise. Raises `UncoveredOpError` for
     an operator of no class.
     """
-    if op != "conv2d":
+    if op not in ("conv2d", "conv3d"):
         if op not in CLASS_OF_OP:
             raise UncoveredOpError(f"operator {op!r} belongs to no kernel class")
         return CLASS_OF_OP[op]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
-from perfmodel.graph.kinds import BINARY, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import (
     Product,
     convolution,
@@ -74,14 +74,14 @@ def product_of(graph: Graph, op: Op) -> Product:
 
 
 def _convolution(graph: Graph, op: Op) -> Product:
-    transposed = op.kind == "transpose_conv2d"
-    batch, height, width, _ = _shape(graph, op, 0) if transposed else _output(graph, op)
-    cout, kh, kw, cin_group = _shape(graph, op, 1)
+    transposed = op.kind.startswith("transpose_conv")
+    *pixels, _ = _shape(graph, op, 0) if transposed else _output(graph, op)
+    cout, *window, cin_group = _shape(graph, op, 1)
     groups = op.attrs["groups"]
     make = transposed_convolution if transposed else convolution
     return make(
-        pixels=batch * height * width,
-        window=kh * kw,
+        pixels=math.prod(pixels),
+        window=math.prod(window),
         cin_of_group=cin_group,
         cout_of_group=cout // groups,
         groups=groups,
@@ -100,8 +100,7 @@ def _matmul(graph: Graph, op: Op) -> Product:
 
 
 _PRODUCTS: Mapping[str, Callable[[Graph, Op], Product]] = {
-    "conv2d": _convolution,
-    "transpose_conv2d": _convolution,
+    **dict.fromkeys(CONVOLUTIONS, _convolution),
     "fully_connected": _dense,
     "matmul": _matmul,
 }
@@ -126,7 +125,7 @@ def _svdf_macs(graph: Graph, op: Op) -> int:
 
 _NORMS = (
     "lrn batch_norm layer_norm instance_norm group_norm l2_norm scale local_norm fake_quant "
-    "softmax log_softmax max_pool2d avg_pool2d select arg_max arg_min"
+    "softmax log_softmax select arg_max arg_min"
 )
 _MOVEMENT = (
     "channel_shuffle reverse concat split slice strided_slice resize_to pad reshape transpose "
@@ -137,15 +136,15 @@ _DETECTION = (
     "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"
 )
 _WEIGHTED = (
-    "conv2d transpose_conv2d fully_connected matmul lstm gru rnn svdf batch_norm layer_norm "
-    "instance_norm group_norm local_norm scale prelu"
+    "fully_connected matmul lstm gru rnn svdf batch_norm layer_norm instance_norm group_norm "
+    "local_norm scale prelu"
 )
 
 MACS: Mapping[str, Callable[[Graph, Op], int]] = {
     **dict.fromkeys(_PRODUCTS, _product_macs),
     **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent_macs),
     "svdf": _svdf_macs,
-    **dict.fromkeys((*UNARY, *BINARY, *REDUCE), _no_macs),
+    **dict.fromkeys((*UNARY, *BINARY, *REDUCE, *POOLS), _no_macs),
     **dict.fromkeys((*_NORMS.split(), *_MOVEMENT.split(), *_DETECTION.split()), _no_macs),
 }
 """MACs by operator kind; a kind that is not here is not covered (see `UNCOVERED`)."""
@@ -157,7 +156,7 @@ UNCOVERED: Mapping[str, str] = {
 }
 """Kinds of the graph vocabulary without a cost, and why."""
 
-WEIGHTED = frozenset(_WEIGHTED.split())
+WEIGHTED = frozenset(_WEIGHTED.split()) | CONVOLUTIONS
 """Kinds whose constants are parameters whatever their dtype (quantised biases are int32)."""
 
 

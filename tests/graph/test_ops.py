@@ -193,3 +193,22 @@ def test_an_operator_without_its_attributes_or_of_no_name_is_refused() -> None:
         infer_shapes("conv2d", [], {})
     with pytest.raises(GraphError, match="unknown operator 'magic'"):
         infer_shapes("magic", [], {})
+
+
+def test_a_volume_is_an_image_with_one_more_axis() -> None:
+    attrs = {"stride": (1, 2, 3), "dilation": (2, 1, 1), "pads": (1, 0, 2, 2, 0, 1), "groups": 2}
+    # depth: 8 + 1 - 5 + 1 = 5; height: (9 + 4 - 3) / 2 + 1 = 6; width: (10 + 1 - 2) / 3 + 1 = 4
+    assert shape("conv3d", (2, 8, 9, 10, 4), (6, 3, 3, 2, 2), **attrs) == (2, 5, 6, 4, 6)
+    with pytest.raises(GraphError, match="conv3d"):
+        shape("conv3d", (2, 8, 9, 10, 4), (6, 3, 3, 2, 4), **attrs)
+    # depth: 4 + 3 - 1 = 6; height: 4 * 2 + 2 = 10; width: 6 * 3 + 2 - 1 = 19
+    spread = {"stride": (1, 2, 3), "pads": (1, 0, 0, 0, 0, 1), "groups": 1}
+    assert shape("transpose_conv3d", (1, 5, 5, 7, 4), (8, 3, 2, 2, 4), **spread) == (
+        1,
+        6,
+        10,
+        19,
+        8,
+    )
+    pool = {"kernel": (2, 3, 2), "stride": (2, 2, 2), "pads": (0, 0, 0, 1, 0, 0)}
+    assert shape("avg_pool3d", (2, 8, 8, 8, 5), **pool) == (2, 4, 4, 4, 5)

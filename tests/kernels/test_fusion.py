@@ -311,3 +311,21 @@ def test_a_build_of_a_framework_follows_its_rules() -> None:
     assert fusion_rules("paddle-lite-armv7") is FUSION["acl"]
     with pytest.raises(TargetError, match="no fusion rules for framework 'torch-7'"):
         fusion_rules("torch-7")
+
+
+def test_a_convolution_of_volumes_is_that_of_an_image_with_all_rows_of_the_volume() -> None:
+    b = GraphBuilder("volume")
+    x = b.input((2, 4, 8, 8, 16))
+    w = b.constant((32, 3, 3, 2, 8))
+    pads = {"pads": (1, 1, 1, 1, 0, 1), "dilation": (1, 1, 1)}
+    y = b.op("conv3d", x, w, stride=(2, 1, 2), groups=2, activation="relu", **pads)
+    y = b.op("max_pool3d", y, kernel=(2, 2, 3), stride=(2, 1, 1), pads=(0,) * 6)
+    conv, pool = fuse(b.build(y), "onnxruntime")
+    # planes (4 + 2 - 3) / 2 + 1 = 2, rows 8, columns (8 + 1 - 2) / 2 + 1 = 4
+    assert (conv.op, conv.batch, conv.hin, conv.win) == ("conv2d", 2, 4 * 8, 8)
+    assert (conv.hout, conv.wout, conv.cin, conv.cout) == (2 * 8, 4, 16, 32)
+    assert (conv.kh, conv.kw, conv.sh, conv.sw, conv.groups) == (3 * 3, 2, 2 * 1, 2, 2)
+    assert conv.macs == 2 * (2 * 8 * 4) * 32 * (3 * 3 * 2) * 8
+    assert (conv.m, conv.n, conv.k) == (2 * 2 * 8 * 4, 16, 18 * 8)
+    assert (pool.op, pool.kh, pool.kw, pool.sh, pool.sw) == ("max_pool2d", 4, 3, 2, 1)
+    assert (pool.hin, pool.win, pool.hout, pool.wout) == (16, 4, 1 * 7, 2)
