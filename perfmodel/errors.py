@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LONGEST_MESSAGE = 1_000
+"""Characters of a message, and of a hint: some ten lines of a terminal. What is longer repeats what
+stands in a damaged file."""
 
 
 class PerfmodelError(Exception):
     """A problem with what the user gave us: says what, where and what to do.
 
-    `message` says what and where; `hint` says what to do next (may be empty).
+    `message` says what and where; `hint` says what to do next (may be empty). Both are bounded: of
+    a longer one the beginning, which says where, and the end, which says why, are kept.
     """
 
     kind = "error"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = bounded(message)
+        self.hint = bounded(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # errors travel between processes: without this they would be made anew from the message
+        # alone, which a class with more arguments refuses
+        return _remade, (type(self), self.args, dict(self.__dict__))
+
+
+def _remade(
+    kind: type[PerfmodelError], arguments: tuple[Any, ...], attributes: Mapping[str, Any]
+) -> PerfmodelError:
+    """An error from what `__reduce__` kept of it."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
+
+
+def bounded(text: str) -> str:
+    """Text of at most `LONGEST_MESSAGE` characters: three quarters from the beginning."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    first, mark = LONGEST_MESSAGE * 3 // 4, " ... "
+    return text[:first] + mark + text[len(text) - (LONGEST_MESSAGE - first - len(mark)) :]
+
+
+class ProfileWarning(UserWarning):
+    """A profile or a folder of profiles that was left out: names it and says why."""
 
 
 class OutputError(PerfmodelError):

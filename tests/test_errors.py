@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
-from perfmodel.errors import nearest_hint, nearest_names
+import copy
+import pickle
+import pkgutil
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+import pytest
+
+import perfmodel
+from perfmodel.errors import (
+    LONGEST_MESSAGE,
+    ModelFileError,
+    PerfmodelError,
+    RunnerError,
+    nearest_hint,
+    nearest_names,
+)
 
 
 def test_case_and_marks_do_not_count() -> None:
@@ -28,3 +45,56 @@ def test_at_most_as_many_as_asked_for_and_none_below_the_cutoff() -> None:
 def test_a_hint_names_the_nearest_or_all() -> None:
     assert nearest_hint("replicsa", ["seed", "replicas"]) == "did you mean 'replicas'?"
     assert nearest_hint("zzz", ["seed", "link"]) == "known: seed, link"
+
+
+def error_classes() -> list[type[BaseException]]:
+    """Every class of an exception that the package defines, its optional parts included."""
+    found: dict[str, type[BaseException]] = {}
+    for module in pkgutil.walk_packages(perfmodel.__path__, "perfmodel."):
+        if module.name == "perfmodel.__main__":
+            continue
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, type) and issubclass(value, BaseException):
+                found[f"{value.__module__}.{value.__qualname__}"] = value
+    return [kind for name, kind in sorted(found.items()) if name.startswith("perfmodel.")]
+
+
+def made(kind: type[BaseException]) -> BaseException:
+    """An error of a class, each of its arguments another word."""
+    if "__init__" not in {n for c in kind.__mro__ for n in vars(c) if c.__module__ != "builtins"}:
+        return kind("a word")
+    if kind.__name__ == "CudnnError":  # asks a library that is beside GPUs only
+        error = kind.__new__(kind)
+        RunnerError.__init__(error, "word 0", "word 1")  # type: ignore[arg-type]
+        return error
+    count = len(signature(kind).parameters)
+    return kind(*(f"word {number}" for number in range(count)))
+
+
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__qualname__)
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+def test_every_error_survives_the_way_between_processes(
+    kind: type[BaseException], copied: Any
+) -> None:
+    error = made(kind)
+    again = copied(error)
+    assert type(again) is kind
+    assert (str(again), again.args, vars(again)) == (str(error), error.args, vars(error))
+
+
+def test_the_walk_finds_errors_of_every_floor() -> None:
+    names = {kind.__name__ for kind in error_classes()}
+    assert {"ModelFileError", "UnknownShapeError", "CudnnError", "ProfileWarning"} <= names
+
+
+def test_a_message_is_bounded_and_keeps_where_and_why() -> None:
+    error = ModelFileError("net.onnx", "node 3", "x" * 5000 + " is no number", "y" * 2000)
+    assert len(error.message) == len(error.hint) == LONGEST_MESSAGE == 1000
+    assert error.message.startswith("net.onnx: node 3: xxx")
+    assert error.message.endswith("xxx is no number")
+    assert error.message.count(" ... ") == 1
+    assert str(error).startswith(error.message)
+    whole = PerfmodelError("x" * 1000)
+    assert whole.message == "x" * 1000

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "perfmodel"
 
 FLOORS = (
-    {"errors", "files", "units"},
+    {"errors", "files", "processes", "units"},
     {"graph"},
     {"zoo"},
     {"formats"},

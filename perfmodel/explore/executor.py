@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from perfmodel.errors import PerfmodelError
+from perfmodel.processes import end_with_parent
 
 Points = Sequence[Mapping[str, Any]]
 Rows = list[dict[str, Any]]
@@ -53,7 +54,9 @@ def run_processes(
 
 
 def _pool(job: Job, chunks: Sequence[int], make: Make, workers: int) -> Iterator[tuple[int, Rows]]:
-    with ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(chunks)), get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         queue, running = iter(chunks), {}  # type: ignore[var-annotated]
         try:
             while True:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
+from perfmodel.processes import end_with_parent
 from perfmodel.sim.case_result import (
     MISSED,
     CaseResult,
@@ -138,7 +139,9 @@ def _run_all(jobs: Sequence[Job], workers: int, tracer: Tracer | None) -> list[R
         return [_run_one(*jobs[0], tracer), *(_run_one(*job) for job in jobs[1:])]
     if workers <= 1 or len(jobs) == 1:
         return [_run_one(*job) for job in jobs]
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         return list(pool.map(_run_job, jobs))
 
 
