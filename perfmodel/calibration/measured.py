@@ -113,6 +113,10 @@ def rows_by_target(
     records: list[Row] = table.frame.to_dict("records")  # type: ignore[assignment]
     for row, step in zip(records, steps, strict=True):
         row["resolution_ms"] = float(step)
+        if row["tokens_per_s"] == row["tokens_per_s"]:
+            reason = "left out: tokens per second, of which no latency can be made"
+            unused.append(BadRow(str(row["origin_file"]), int(row["origin_line"]), reason))
+            continue
         try:
             target = target_of(row, device or str(row["device"]))
         except MeasurementError as error:

@@ -69,10 +69,18 @@ def _latency_faults(frame: pd.DataFrame) -> Iterator[Fault]:
     import numpy as np
 
     ms, us = frame["latency_ms"].to_numpy(), frame["latency_us"].to_numpy()
-    for i in positions(np.isnan(ms) & np.isnan(us)):
+    rate = frame["tokens_per_s"].to_numpy()
+    figures = np.sum([~np.isnan(ms), ~np.isnan(us), ~np.isnan(rate)], axis=0)
+    for i in positions(figures == 0):
         yield i, "column latency_ms: no latency, and none in latency_us"
-    for i in positions(~np.isnan(ms) & ~np.isnan(us)):
-        yield i, "column latency_ms: a row is a network (latency_ms) or a kernel (latency_us)"
+    for i in positions(figures > 1):
+        reason = "a row is a network (latency_ms), a kernel (latency_us) or a rate (tokens_per_s)"
+        yield i, f"column latency_ms: {reason}"
+    for i in positions(~np.isnan(rate) & ~(rate > 0)):
+        yield i, f"column tokens_per_s: must be above 0, got {rate[i]:g}"
+    is_rate = frame["kind"].isin(schema.RATE_KINDS).to_numpy()
+    for i in positions(is_rate != ~np.isnan(rate)):
+        yield i, "column kind: prefill and decode are kinds of tokens_per_s, and only these"
     for name, values, limit in (
         ("latency_ms", ms, schema.MAX_LATENCY_MS),
         ("latency_us", us, schema.MAX_LATENCY_MS * 1e3),
@@ -136,7 +144,7 @@ def _shape_faults(frame: pd.DataFrame) -> Iterator[Fault]:
 
 def check_duplicates(frame: pd.DataFrame) -> list[Fault]:
     """Rows whose key (target, model, layer and shape, repetition) stands further up already."""
-    key = [*schema.KEY, "layer", "op", *schema.SHAPE, "is_kernel"]
+    key = [*schema.KEY, "layer", "op", "tokens", *schema.SHAPE, "is_kernel"]
     keyed = frame.assign(is_kernel=frame["latency_us"].notna())
     repeated = keyed.duplicated(key)
     if not repeated.any():

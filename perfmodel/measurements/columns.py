@@ -14,7 +14,9 @@ TABLE_VERSION = 1
 
 UNITS = target.UNITS
 PRECISIONS = (*target.PRECISIONS, "fp16_tc", "bf16", "w8a16")
-KINDS = ("first", "steady", "sustained", "in_app")
+RATE_KINDS = ("prefill", "decode")
+KINDS = ("first", "steady", "sustained", "in_app", *RATE_KINDS)
+"""Kinds of latency, and the two kinds of rate: tokens read (prefill) and written (decode)."""
 STATISTICS = ("median", "min", "mean", "p90")
 AFFINITIES = target.CLUSTERS
 
@@ -60,7 +62,7 @@ COMMON = (
     _text("source", "where the figure comes from"),
     _text("model", "zoo name with parameters, or a model file relative to the table"),
     _integer("batch", "inputs per run; every latency is that of the whole batch"),
-    _text("kind", "kind of latency", KINDS),
+    _text("kind", "kind of latency or rate", KINDS),
     _integer("runs", "timed runs behind the figure", key=False),
     _integer("run", "number of this repetition, where one target was measured several times"),
     _text("statistic", "what the latency is over its runs", STATISTICS),
@@ -78,6 +80,10 @@ NETWORK = (
     _number("load_ms", "loading and initialisation", "ms"),
     _number("peak_memory_bytes", "peak memory of the process", "bytes"),
     _number("energy_mj", "energy of one run", "mJ"),
+)
+RATE = (
+    _number("tokens_per_s", "rate of a language model; no latency", "1/s"),
+    _integer("tokens", "tokens read (prefill) or written (decode) in a run"),
 )
 KERNEL = (
     _text("layer", "name of the layer in the source"),
@@ -105,7 +111,7 @@ KERNEL = (
     _number("latency_us", "latency of the kernel", "us"),
 )
 
-COLUMNS = (*COMMON, *NETWORK, *KERNEL)
+COLUMNS = (*COMMON, *NETWORK, *RATE, *KERNEL)
 COLUMN = {column.name: column for column in COLUMNS}
 NAMES = tuple(COLUMN)
 TEXT = tuple(c.name for c in COLUMNS if c.dtype == "text")
@@ -114,12 +120,14 @@ INTEGERS = tuple(c.name for c in COLUMNS if c.dtype == "integer")
 KEY = tuple(c.name for c in COLUMNS if c.key)
 SHAPE = tuple(c.name for c in KERNEL if c.dtype == "integer")
 
-ORIGIN = ("origin_file", "origin_line")
-"""Where a row was read, kept beside the columns for messages and never written."""
+ORIGIN = ("origin_file", "origin_line", "origin_evidence")
+"""Where a row was read and what its facets rest on (`evidence.Evidence`; empty for the rows of a
+table, whose columns are the evidence), kept beside the columns for messages and never written."""
 
 REQUIRED_IN_FILE = {
     "network": ("unit", "framework", "precision", "model", "latency_ms"),
     "kernel": ("unit", "framework", "precision", "op", "latency_us"),
+    "rate": ("unit", "framework", "precision", "model", "kind", "tokens_per_s"),
 }
 """Columns a canonical file must have for its rows; `device` too, unless the caller names it."""
 

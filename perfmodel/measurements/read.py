@@ -5,29 +5,26 @@ The format of a file is recognised by its content, never by its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.checks import Fault, check_duplicates, check_rows
+from perfmodel.measurements.evidence import FACETS, OPTION, with_evidence
 from perfmodel.measurements.plausibility import check_files_agree, check_plausible, zoo_macs
-from perfmodel.measurements.readers import (
-    ai_hub,
-    canonical,
-    csv_cells,
-    mlperf_mobile,
-    mnn_bench,
-    ncnn_bench,
-    onnxruntime_profile,
-    study_csv,
-    tflite_benchmark,
-    trtexec,
-)
-from perfmodel.measurements.readers.results import ReadResult
+from perfmodel.measurements.readers import canonical, csv_cells
+from perfmodel.measurements.readers.listed import READERS, formats
+from perfmodel.measurements.readers.results import Reader, ReadResult
 from perfmodel.measurements.readers.source_text import SourceText, decode, load_bytes
-from perfmodel.measurements.table import BadRow, MeasurementTable, bad_input, concatenate
+from perfmodel.measurements.table import (
+    BadRow,
+    MeasurementTable,
+    as_objects,
+    bad_input,
+    concatenate,
+)
 from perfmodel.zoo.published_names import model_name
 
 if TYPE_CHECKING:
@@ -35,10 +32,6 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 200
 """Networks whose work is looked up to check their times; more would take seconds."""
-FORMATS = (
-    "the canonical table (CSV, Parquet), TFLite benchmark_model, ncnn benchncnn, MNN benchmark, "
-    "trtexec, ONNX Runtime profile, AI Hub profile, MLPerf Mobile, or a CSV of a known study"
-)
 
 
 def read_measurements(
@@ -65,11 +58,12 @@ def read_measurements(
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files, given = [Path(path) for path in listed], dict(defaults or {})
     _check_arguments(files, given)
+    known = {*given, *(() if device is None else ("device",))}
     tables: list[MeasurementTable] = []
     treatment: dict[str, str] = {}
     rejected: list[BadRow] = []
     for number, path in enumerate(files, 1):
-        result = _read_one(path, device is not None, given)
+        result = _read_one(path, known)
         treatment[str(path)] = result.outliers
         frame = _completed(result, number, device, given)
         frame, bad = _without_faults(frame, check_rows(frame))
@@ -100,11 +94,9 @@ def _outlier_reason(reason: str, treatment: str) -> str:
     return f"left out: {reason}" if treatment == "leave_out" else reason
 
 
-def read_one(
-    path: Path, *, device_given: bool = False, defaults: Mapping[str, str | float] | None = None
-) -> ReadResult:
+def read_one(path: Path) -> ReadResult:
     """One file, its format recognised by its content; rows are not checked yet."""
-    return _read_one(path, device_given, defaults or {})
+    return _read_one(path, schema.NAMES)
 
 
 def _check_arguments(paths: Sequence[Path], defaults: Mapping[str, str | float]) -> None:
@@ -118,54 +110,35 @@ def _check_arguments(paths: Sequence[Path], defaults: Mapping[str, str | float])
             raise MeasurementError(f"no column {name!r}", "docs/formats.md lists the columns")
 
 
-def _read_one(path: Path, device_given: bool, given: Mapping[str, Any]) -> ReadResult:
+def _read_one(path: Path, known: Collection[str]) -> ReadResult:
+    """The rows of a file; `known` are columns that the caller fills in."""
     data = load_bytes(path)
     if data[:4] == b"PAR1":
-        return canonical.read_parquet(path, data, device_given, given)
-    source = decode(path, data)
+        result = canonical.read_parquet(path, data)
+    else:
+        source = decode(path, data)
+        result = _reader_of(source).read(source)
+    absent = [name for name in result.absent if name not in known]
+    if absent:
+        hint = f"add the column, or state it with --{absent[0]}"
+        raise bad_input(path, 1, f"column {absent[0]}: missing", hint)
+    return result
+
+
+def _reader_of(source: SourceText) -> Reader:
+    """The first reader that recognises a text; MeasurementError where none does."""
+    for reader in READERS:
+        if reader.recognise(source):
+            return reader
     if source.looks_like_json:
-        return _read_json(source)
-    return _read_text(source, device_given, given)
-
-
-def _read_json(source: SourceText) -> ReadResult:
-    value = source.json
-    if ai_hub.is_profile(value):
-        return ai_hub.read(source)
-    if isinstance(value, list) and value:
-        for is_format, read in (
-            (trtexec.is_times, trtexec.read_times),
-            (trtexec.is_profile, trtexec.read_profile),
-            (mlperf_mobile.is_result, mlperf_mobile.read_result),
-            (onnxruntime_profile.is_profile, onnxruntime_profile.read),
-        ):
-            if is_format(value):
-                return read(source)
-    raise bad_input(source.path, 1, "JSON of no known tool", f"readable are: {FORMATS}")
-
-
-def _read_text(source: SourceText, device_given: bool, given: Mapping[str, Any]) -> ReadResult:
-    text = source.text
-    names = csv_cells.header_of(source)
-    study = study_csv.study_of(names)
-    if study is not None:
-        return study_csv.read(source, study)
-    if canonical.is_canonical(names):
-        return canonical.read_csv(source, device_given, given)
-    if any(mark in text for mark in tflite_benchmark.SIGNATURES):
-        return tflite_benchmark.read(source)
-    if mlperf_mobile.is_summary(text):
-        return mlperf_mobile.read_summary(source)
-    for is_format, read in (
-        (trtexec.is_text, trtexec.read_text),
-        (mnn_bench.is_mnn, mnn_bench.read),
-        (ncnn_bench.is_ncnn, ncnn_bench.read),
-    ):
-        if is_format(text):
-            return read(source)
-    if "device" in names or "model" in names:
-        canonical.check_header(names, source.path, device_given, given)
-    raise bad_input(source.path, 1, "no known format", f"readable are: {FORMATS}")
+        assert source.json is not None
+        reason = "JSON of no known tool"
+    elif {"device", "model"} & set(csv_cells.header_of(source)):
+        return canonical.READER  # which says what its header lacks
+    else:
+        assert source.lines
+        reason = "no known format"
+    raise bad_input(source.path, 1, reason, f"readable are: {formats()}")
 
 
 def _completed(
@@ -182,6 +155,12 @@ def _completed(
     for name, value in filled.items():
         empty = frame[name] == "" if schema.COLUMN[name].dtype == "text" else frame[name].isna()
         frame[name] = frame[name].where(~empty, value)
+        if name in FACETS and result.is_log:
+            evidence = [
+                with_evidence(known, name, OPTION) if filled_in else known
+                for known, filled_in in zip(frame["origin_evidence"], empty, strict=True)
+            ]
+            frame["origin_evidence"] = as_objects(evidence, len(frame))
     if result.is_log:
         # A tool that does not print the model: the log is named after it.
         stem = Path(result.frame["origin_file"].iloc[0]).name.split(".")[0] if len(frame) else ""
@@ -228,4 +207,4 @@ def _of_device(frame: pd.DataFrame, device: str | None, paths: Sequence[Path]) -
     return frame[mine].reset_index(drop=True)
 
 
-__all__ = ["FORMATS", "read_measurements", "read_one"]
+__all__ = ["read_measurements", "read_one"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements import columns as schema
+from perfmodel.measurements.evidence import FACETS, Evidence, Said
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +40,9 @@ class MeasurementTable:
     """Measurements, one a row, in the columns of `perfmodel.measurements.columns`.
 
     `frame` always has every column: text is a str ("" where the source does not say), numbers are
-    float64 (NaN where the source does not say). A row has either `latency_ms` (a network) or
-    `latency_us` (a kernel). Treat the frame as read-only; every method returns a new table.
+    float64 (NaN where the source does not say). A row has one of `latency_ms` (a network),
+    `latency_us` (a kernel) and `tokens_per_s` (a rate, which is no latency). Treat the frame as
+    read-only; every method returns a new table.
     """
 
     frame: pd.DataFrame
@@ -57,6 +59,11 @@ class MeasurementTable:
     def kernels(self) -> MeasurementTable:
         """The rows of single kernels."""
         return MeasurementTable(_renumbered(self.frame[self.frame["latency_us"].notna()]))
+
+    @property
+    def rates(self) -> MeasurementTable:
+        """The rows of tokens per second, which no latency can be made of."""
+        return MeasurementTable(_renumbered(self.frame[self.frame["tokens_per_s"].notna()]))
 
     def column(self, name: str) -> np.ndarray:
         """One column as an array of shape (rows,)."""
@@ -101,10 +108,13 @@ def _renumbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def make_frame(columns: Mapping[str, Any], file: str, lines: Any) -> pd.DataFrame:
+def make_frame(
+    columns: Mapping[str, Any], file: str, lines: Any, evidence: Sequence[Evidence] | None = None
+) -> pd.DataFrame:
     """A frame with every column of the schema from some of them (arrays, lists or one value).
 
-    `lines` gives the line of each row in `file`. Columns that are not given are "" or NaN;
+    `lines` gives the line of each row in `file`, `evidence` what its facets rest on; a table,
+    whose columns are its evidence, gives none. Columns that are not given are "" or NaN;
     unknown column names are a mistake of the caller.
     """
     import numpy as np
@@ -118,6 +128,7 @@ def make_frame(columns: Mapping[str, Any], file: str, lines: Any) -> pd.DataFram
         data[name] = _as_column(columns.get(name), name, len(line_numbers))
     data["origin_file"] = np.full(len(line_numbers), file, dtype=object)
     data["origin_line"] = line_numbers
+    data["origin_evidence"] = as_objects(evidence, len(line_numbers))
     # Series of a given type: pandas 3 would make its own string type of object arrays.
     return pd.DataFrame({n: pd.Series(v, dtype=v.dtype, copy=False) for n, v in data.items()})
 
@@ -135,14 +146,39 @@ def _as_column(values: Any, name: str, count: int) -> np.ndarray:
     return array
 
 
+def as_objects(evidence: Sequence[Evidence] | None, count: int) -> np.ndarray:
+    """The evidence of each row as an array of shape (count,), of objects."""
+    import numpy as np
+
+    array = np.empty(count, dtype=object)
+    for i in range(count):
+        array[i] = () if evidence is None else evidence[i]
+    return array
+
+
 def rows_frame(rows: Sequence[Mapping[str, Any]], file: str) -> pd.DataFrame:
-    """A frame from few rows given as mappings, each with its `line`."""
+    """A frame from few rows given as mappings, each with its `line`.
+
+    Facets (unit, precision ...) may be given as `Said`, with their evidence.
+    """
     names = {name for row in rows for name in row} - {"line"}
     columns = {}
     for name in names:
         missing: Any = "" if schema.COLUMN[name].dtype == "text" else float("nan")
-        columns[name] = [row.get(name, missing) for row in rows]
-    return make_frame(columns, file, [row["line"] for row in rows])
+        columns[name] = [_bare(row.get(name), missing) for row in rows]
+    evidence = [_evidence(row) for row in rows]
+    return make_frame(columns, file, [row["line"] for row in rows], evidence)
+
+
+def _bare(value: Any, missing: Any) -> Any:
+    if value is None:
+        return missing
+    return value.value if isinstance(value, Said) else value
+
+
+def _evidence(row: Mapping[str, Any]) -> Evidence:
+    said = ((facet, row.get(facet)) for facet in FACETS)
+    return tuple((facet, value.where) for facet, value in said if isinstance(value, Said))
 
 
 def concatenate(tables: Iterable[MeasurementTable]) -> MeasurementTable:

@@ -28,7 +28,9 @@ def test_network_rows(sample: Sample) -> None:
     assert set(table.frame.columns) == {*schema.NAMES, *schema.ORIGIN}
     assert len(table.kernels) == 0
     for name, dtype in table.frame.dtypes.items():
-        expected = "object" if name in (*schema.TEXT, "origin_file") else "float64"
+        expected = (
+            "object" if name in (*schema.TEXT, "origin_file", "origin_evidence") else "float64"
+        )
         assert dtype == ("int64" if name == "origin_line" else expected), name
 
 

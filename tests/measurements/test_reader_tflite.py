@@ -16,7 +16,7 @@ Changed = Callable[..., Path]
 
 
 def read(path: Path) -> MeasurementTable:
-    return read_measurements(path, device="my-phone")[0]
+    return read_measurements(path, device="my-phone", defaults={"unit": "cpu"})[0]
 
 
 def test_new_summary_gives_steady_and_first(sample: Sample) -> None:

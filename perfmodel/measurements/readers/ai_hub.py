@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.measurements.readers.results import ReadResult, distinct_layers, log_result, op_name
+from perfmodel.measurements.evidence import Said, by_tool, in_log
+from perfmodel.measurements.readers.results import (
+    Reader,
+    ReadResult,
+    distinct_layers,
+    log_result,
+    op_name,
+)
 from perfmodel.measurements.readers.source_text import SourceText, json_lines, json_number
 from perfmodel.measurements.table import BadRow, bad_input
 
+_DETAIL = "log, the unit with most time of execution_detail"
 _UNITS = {"npu": "npu", "cpu": "cpu", "gpu": "gpu", "dsp": "dsp", "htp": "npu"}
 
 
-def is_profile(value: Any) -> bool:
+def _is_profile(source: SourceText) -> bool:
     """Whether a JSON object is a profile of AI Hub."""
-    return isinstance(value, Mapping) and "execution_summary" in value
+    return isinstance(source.value, Mapping) and "execution_summary" in source.value
 
 
 def read(source: SourceText) -> ReadResult:
@@ -35,10 +43,10 @@ def read(source: SourceText) -> ReadResult:
     if not (runs > 0).all():
         raise bad_input(source.path, line, "column all_inference_times: a time of 0 or less")
     detail, left_out = _kernels(source)
-    units = {row["unit"] for row in detail}
+    units = {row["unit"].value for row in detail}
     row = _base(source) | {
         "line": line,
-        "unit": _main_unit(detail) if units else "npu",
+        "unit": Said(_main_unit(detail), _DETAIL) if units else None,
         "variant": "mixed_units" if len(units) > 1 else "",
         "runs": float(len(runs)),
         "statistic": "median",
@@ -56,8 +64,7 @@ def read(source: SourceText) -> ReadResult:
 def _base(source: SourceText) -> dict[str, Any]:
     return {
         "source": f"AI Hub profile {source.name}",
-        "batch": 1.0,
-        "kind": "steady",
+        "kind": by_tool("steady"),
     }
 
 
@@ -75,7 +82,8 @@ def _main_unit(detail: list[dict[str, Any]]) -> str:
     """The unit with most of the time."""
     time_us: dict[str, float] = {}
     for row in detail:
-        time_us[row["unit"]] = time_us.get(row["unit"], 0.0) + row["latency_us"]
+        unit = row["unit"].value
+        time_us[unit] = time_us.get(unit, 0.0) + row["latency_us"]
     return max(time_us, key=lambda unit: time_us[unit])
 
 
@@ -99,10 +107,13 @@ def _kernels(source: SourceText) -> tuple[list[dict[str, Any]], list[BadRow]]:
             left_out.append(BadRow(source.path, line, f"left out: {layer[:60]!r} has no time"))
             continue
         time_us = json_number(entry["execution_time"], source.path, line, "execution_time")
-        row = _base(source) | {"line": line, "unit": _UNITS[unit], "layer": layer}
+        row = _base(source) | {"line": line, "unit": in_log(_UNITS[unit], line), "layer": layer}
         rows.append(
             row | {"op": op_name(str(kind)[:80]), "latency_us": time_us, "statistic": "mean"}
         )
     for row, name in zip(rows, distinct_layers([r["layer"] for r in rows]), strict=True):
         row["layer"] = name
     return rows, left_out
+
+
+READER = Reader("Qualcomm AI Hub profile", _is_profile, read)

@@ -11,28 +11,25 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.errors import MeasurementError
 from perfmodel.files import write_atomically
 from perfmodel.measurements import columns as schema
-from perfmodel.measurements.readers.csv_cells import MAX_ROWS, read_csv_columns
-from perfmodel.measurements.readers.results import ReadResult
+from perfmodel.measurements.readers.csv_cells import MAX_ROWS, header_of, read_csv_columns
+from perfmodel.measurements.readers.results import Reader, ReadResult
 from perfmodel.measurements.readers.source_text import SourceText
 from perfmodel.measurements.table import MeasurementTable, bad_input, make_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ORIGINS_OF_PARQUET = 1
-"""Parquet has no lines; its rows are counted from 1."""
+_FIGURES = tuple(required[-1] for required in schema.REQUIRED_IN_FILE.values())
 
 
-def is_canonical(names: Iterable[str]) -> bool:
-    """Whether a header is (or tries to be) that of the canonical table."""
-    have = set(names)
-    return {"latency_ms", "model"} <= have or (
-        bool({"model", "op"} & have) and "latency_us" in have
-    )
+def _is_canonical(source: SourceText) -> bool:
+    """Whether a header is that of the canonical table, whatever it lacks or has too much."""
+    have = set(header_of(source))
+    return bool({"model", "op"} & have) and bool(have.intersection(_FIGURES))
 
 
-def check_header(names: list[str], path: str, device_given: bool, given: Iterable[str]) -> None:
-    """Refuse unknown and missing columns by name; `given` are those the caller fills in."""
+def _absent(names: list[str], path: str) -> tuple[str, ...]:
+    """The required columns that are not there; refuses unknown ones by name."""
     unknown = [name for name in names if name not in schema.COLUMN]
     if unknown:
         raise bad_input(
@@ -41,36 +38,33 @@ def check_header(names: list[str], path: str, device_given: bool, given: Iterabl
             f"column {unknown[0][:60]}: not a column of the measurement table",
             "docs/formats.md lists the columns; latencies are latency_ms or latency_us",
         )
-    have = {*names, *given} | ({"device"} if device_given else set())
-    kinds = [kind for kind in ("network", "kernel") if schema.REQUIRED_IN_FILE[kind][-1] in have]
+    kinds = [kind for kind, required in schema.REQUIRED_IN_FILE.items() if required[-1] in names]
     if not kinds:
         raise bad_input(path, 1, "column latency_ms: missing, and latency_us too")
-    for required in ("device", *schema.REQUIRED_IN_FILE[kinds[0]]):
-        if required not in have:
-            hint = "name the device (--device)" if required == "device" else ""
-            raise bad_input(path, 1, f"column {required}: missing", hint)
+    required = ("device", *schema.REQUIRED_IN_FILE[kinds[0]])
+    return tuple(name for name in required if name not in names)
 
 
-def read_csv(source: SourceText, device_given: bool, given: Iterable[str]) -> ReadResult:
+def read_csv(source: SourceText) -> ReadResult:
     """A canonical CSV file; absent optional columns take their defaults, empty cells do not."""
+    absent = _absent(header_of(source), source.path)
     cells = read_csv_columns(source, schema.TEXT)
     names = list(cells.columns)
-    check_header(names, source.path, device_given, given)
     columns: dict[str, Any] = {**_defaults(names), **cells.columns}
-    return ReadResult(make_frame(columns, source.path, cells.lines), bad=cells.bad)
+    return ReadResult(make_frame(columns, source.path, cells.lines), cells.bad, absent=absent)
 
 
 def _defaults(names: Iterable[str]) -> dict[str, str | float]:
     return {name: value for name, value in schema.DEFAULTS.items() if name not in names}
 
 
-def read_parquet(path: Path, data: bytes, device_given: bool, given: Iterable[str]) -> ReadResult:
+def read_parquet(path: Path, data: bytes) -> ReadResult:
     """A canonical Parquet file (needs pyarrow)."""
     import numpy as np
     import pandas as pd
 
     names, frame = _parquet_frame(path, data)
-    check_header(names, str(path), device_given, given)
+    absent = _absent(names, str(path))
     columns: dict[str, Any] = dict(_defaults(names))
     for name in names:
         if schema.COLUMN[name].dtype == "text":
@@ -82,7 +76,7 @@ def read_parquet(path: Path, data: bytes, device_given: bool, given: Iterable[st
         if len(lost):
             raise bad_input(path, int(lost[0]) + 1, f"column {name}: not a number")
         columns[name] = values
-    return ReadResult(make_frame(columns, str(path), np.arange(1, len(frame) + 1)))
+    return ReadResult(make_frame(columns, str(path), np.arange(1, len(frame) + 1)), absent=absent)
 
 
 def _parquet_frame(path: Path, data: bytes) -> tuple[list[str], pd.DataFrame]:
@@ -151,3 +145,6 @@ def _parquet_bytes(frame: pd.DataFrame, target: Path) -> bytes:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+READER = Reader("the canonical table (CSV, Parquet)", _is_canonical, read_csv)

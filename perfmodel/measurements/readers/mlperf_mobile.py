@@ -7,10 +7,11 @@ and a latency in others, and the key does not say which; it is never turned into
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.measurements.readers.results import ReadResult, log_result
+from perfmodel.measurements.evidence import by_tool, in_log
+from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import (
     SourceText,
     json_lines,
@@ -39,14 +40,15 @@ _SUMMARY_LINES = {
 }
 
 
-def is_result(entries: Sequence[Any]) -> bool:
+def _is_result(source: SourceText) -> bool:
     """Whether a JSON array is a result.json of the app."""
-    return isinstance(entries[0], Mapping) and "benchmark_id" in entries[0]
+    first = next(iter(source.entries), None)
+    return isinstance(first, Mapping) and "benchmark_id" in first
 
 
-def is_summary(text: str) -> bool:
+def _is_summary(source: SourceText) -> bool:
     """Whether the text is LoadGen's mlperf_log_summary.txt."""
-    return "MLPerf Results Summary" in text
+    return "MLPerf Results Summary" in source.log
 
 
 def read_result(source: SourceText) -> ReadResult:
@@ -80,8 +82,8 @@ def _base(source: SourceText, name: str) -> dict[str, Any]:
         "source": f"MLPerf Mobile {source.name}",
         "model": model_name(name) if name else "",
         "source_model": name,
-        "batch": 1.0,
-        "kind": "steady",
+        "batch": by_tool(1.0),
+        "kind": by_tool("steady"),
     }
 
 
@@ -91,7 +93,7 @@ def _entry(entry: Mapping[str, Any], key: str, source: SourceText, line: int) ->
     runtime = configuration.get("runtime") if isinstance(configuration, Mapping) else None
     row = _base(source, entry["benchmark_id"]) | {
         "line": line,
-        "framework": runtime.lower()[:80] if isinstance(runtime, str) else "",
+        "framework": in_log(runtime.lower()[:80], line) if isinstance(runtime, str) else None,
         "statistic": statistic,
         "latency_ms": json_number(entry[key], source.path, line, key) * scale,
     }
@@ -122,3 +124,7 @@ def read_summary(source: SourceText) -> ReadResult:
     found.pop("median_ms", None)
     row = _base(source, "") | {"line": first_line, "statistic": statistic}
     return log_result([row | found | {"latency_ms": latency_ms}], source)
+
+
+RESULT = Reader("MLPerf Mobile result.json", _is_result, read_result)
+SUMMARY = Reader("MLPerf LoadGen summary", _is_summary, read_summary)

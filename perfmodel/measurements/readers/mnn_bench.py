@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from perfmodel.measurements.readers.results import ReadResult, base_name, log_result
+from perfmodel.measurements.evidence import by_tool, in_log
+from perfmodel.measurements.readers.results import Reader, ReadResult, base_name, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
 from perfmodel.zoo.published_names import model_name
@@ -24,8 +25,9 @@ _PRECISIONS = {1: "fp32", 2: "float"}
 """MNN's BackendConfig: 1 is high; 2 is low, half precision where the back end offers it."""
 
 
-def is_mnn(text: str) -> bool:
+def _is_mnn(source: SourceText) -> bool:
     """Whether the text is from MNN's benchmark."""
+    text = source.log
     return (
         "Forward type: " in text
         or re.search(r"^\[ - \] .{0,200}max = \S+ms", text, re.M) is not None
@@ -61,11 +63,12 @@ def _settings(line: str, path: str, number: int) -> dict[str, Any]:
         raise bad_input(path, number, f"column Forward type: unknown {name[:30]!r}")
     numbers = {key: int(value) for key, value in _SETTING.findall(line)}
     threads = numbers.get("thread")
+    precision = _PRECISIONS.get(numbers.get("precision", 0), "")
     return {
-        "unit": unit,
+        "unit": in_log(unit, number),
         "build": "" if unit == "cpu" else name,
-        "threads": float(threads) if threads and unit == "cpu" else float("nan"),
-        "precision": _PRECISIONS.get(numbers.get("precision", 0), ""),
+        "threads": in_log(float(threads), number) if threads and unit == "cpu" else None,
+        "precision": in_log(precision, number) if precision else None,
     }
 
 
@@ -80,15 +83,18 @@ def _network(
     return {
         "line": number,
         **settings,
-        "framework": "mnn",
+        "framework": by_tool("mnn"),
         "source": f"MNN benchmark {source.name}",
         "model": model_name(name),
         "source_model": name,
-        "batch": 1.0,
-        "kind": "steady",
+        "batch": by_tool(1.0),
+        "kind": by_tool("steady"),
         "statistic": "mean",
         "latency_ms": mean,
         "min_ms": low,
         "mean_ms": mean,
         "max_ms": high,
     }
+
+
+READER = Reader("MNN benchmark", _is_mnn, read)

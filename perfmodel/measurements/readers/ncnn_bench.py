@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.measurements.device_names import device_slug
-from perfmodel.measurements.readers.results import ReadResult, log_result
+from perfmodel.measurements.evidence import Said, by_name, by_tool, in_log
+from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
 from perfmodel.zoo.published_names import model_name
@@ -28,9 +29,10 @@ _TITLE_END = re.compile(r"\s*[(,].*$")
 _POWERSAVE = {0: "all", 1: "little", 2: "big"}
 
 
-def is_ncnn(text: str) -> bool:
+def _is_ncnn(source: SourceText) -> bool:
     """Whether the text holds a line of benchncnn."""
-    return re.search(r" min = {1,12}\S+ {1,12}max = {1,12}\S+ {1,12}avg = ", text) is not None
+    mark = r" min = {1,12}\S{1,40} {1,12}max = {1,12}\S{1,40} {1,12}avg = "
+    return re.search(mark, source.log) is not None
 
 
 @dataclass
@@ -38,6 +40,7 @@ class _Page:
     device: str = ""
     title: str = ""
     settings: dict[str, float] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
     gpu_names: dict[int, str] = field(default_factory=dict)
     run: int = 0
 
@@ -56,8 +59,9 @@ def read(source: SourceText) -> ReadResult:
             name, text = setting.groups()
             if name == "loop_count":
                 page.run += 1
-                page.settings = {}
+                page.settings, page.lines = {}, {}
             page.settings[name] = number_in(text, source.path, number, name)
+            page.lines[name] = number
         elif gpu:
             page.gpu_names[int(gpu.group(1))] = gpu.group(2)
         elif row:
@@ -68,6 +72,11 @@ def read(source: SourceText) -> ReadResult:
     if not rows:
         raise bad_input(source.path, len(source.lines), "no line of a model", "cut off?")
     return log_result(rows, source)
+
+
+def _said(value: str | float, page: _Page, setting: str) -> Said:
+    line = page.lines.get(setting)
+    return by_tool(value) if line is None else in_log(value, line)
 
 
 def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -> dict[str, Any]:
@@ -84,16 +93,18 @@ def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -
         "line": number,
         "device": page.device,
         "soc": page.title,
-        "unit": "gpu" if on_gpu else "cpu",
-        "framework": "ncnn",
-        "precision": "float" if plain == name else "int8",
-        "threads": nan if on_gpu else page.settings.get("num_threads", nan),
+        "unit": _said("gpu" if on_gpu else "cpu", page, "gpu_device"),
+        "framework": by_tool("ncnn"),
+        "precision": by_tool("float") if plain == name else by_name("int8", name),
+        "threads": None
+        if on_gpu or "num_threads" not in page.settings
+        else _said(page.settings["num_threads"], page, "num_threads"),
         "affinity": "" if on_gpu else _POWERSAVE.get(int(page.settings.get("powersave", -1)), ""),
         "source": f"benchncnn {source.name}",
         "model": model_name(plain, tool="ncnn"),
         "source_model": name,
-        "batch": 1.0,
-        "kind": "steady",
+        "batch": by_tool(1.0),
+        "kind": by_tool("steady"),
         "runs": page.settings.get("loop_count", nan),
         "run": float(max(page.run, 1)),
         "statistic": "min",
@@ -103,3 +114,6 @@ def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -
         "mean_ms": mean,
         "max_ms": high,
     }
+
+
+READER = Reader("ncnn benchncnn", _is_ncnn, read)

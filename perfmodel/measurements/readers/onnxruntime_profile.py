@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from perfmodel.measurements.readers.results import ReadResult, log_result, op_name
+from perfmodel.measurements.evidence import Said, by_tool, in_log
+from perfmodel.measurements.readers.results import Reader, ReadResult, log_result, op_name
 from perfmodel.measurements.readers.source_text import SourceText, json_lines, json_number
 from perfmodel.measurements.table import bad_input
 
@@ -22,12 +23,14 @@ _UNITS = {
     "CoreMLExecutionProvider": "npu",
 }
 _SHAPES = {"float": "fp32", "float16": "fp16", "uint8": "int8", "int8": "int8"}
+_PROVIDERS = "log, the provider of the nodes"
 _LOAD = ("model_loading_array", "model_loading_uri", "session_initialization")
 
 
-def is_profile(entries: Sequence[Any]) -> bool:
+def _is_profile(source: SourceText) -> bool:
     """Whether a JSON array is an ONNX Runtime profile."""
-    return any(isinstance(e, dict) and e.get("cat") in ("Session", "Node") for e in entries[:20])
+    first = source.entries[:20]
+    return any(isinstance(e, dict) and e.get("cat") in ("Session", "Node") for e in first)
 
 
 def read(source: SourceText) -> ReadResult:
@@ -60,16 +63,15 @@ def read(source: SourceText) -> ReadResult:
         raise bad_input(source.path, 1, "a profile without nodes and runs", "run it at least once")
     kernels = [_kernel(name, events, source) for name, events in nodes.items()]
     kernels = [kernel for kernel in kernels if kernel["latency_us"] > 0]
-    units = {kernel["unit"] for kernel in kernels}
-    common = {"unit": units.pop() if len(units) == 1 else "cpu"}
+    units = {kernel["unit"].value for kernel in kernels}
+    common = {"unit": Said(units.pop(), _PROVIDERS)} if len(units) == 1 else {}
     return log_result([*_networks(runs, load_us, common, source), *kernels], source)
 
 
 def _base(source: SourceText) -> dict[str, Any]:
     return {
-        "framework": "onnxruntime",
+        "framework": by_tool("onnxruntime"),
         "source": f"onnxruntime profile {source.name}",
-        "batch": 1.0,
     }
 
 
@@ -91,7 +93,7 @@ def _networks(
     rows = [
         base
         | {
-            "kind": "steady",
+            "kind": by_tool("steady"),
             "runs": float(len(steady)),
             "statistic": "median",
             "latency_ms": float(np.median(steady)),
@@ -103,7 +105,8 @@ def _networks(
     if load_us:
         first_ms = load_ms + runs[0][0] / 1e3
         rows.append(
-            base | {"kind": "first", "runs": 1.0, "statistic": "mean", "latency_ms": first_ms}
+            base
+            | {"kind": by_tool("first"), "runs": 1.0, "statistic": "mean", "latency_ms": first_ms}
         )
     return rows
 
@@ -122,16 +125,16 @@ def _kernel(
     op = arguments.get("op_name")
     row = _base(source) | {
         "line": line,
-        "unit": _UNITS[provider],
+        "unit": in_log(_UNITS[provider], line),
         "build": "" if provider == "CPUExecutionProvider" else provider,
-        "kind": "steady",
+        "kind": by_tool("steady"),
         "layer": name.removesuffix("_kernel_time"),
         "op": op_name(op) if isinstance(op, str) else "",
         "runs": float(len(durations)),
         "statistic": "median",
         "latency_us": float(np.median(durations)),
     }
-    return row | _shape(row["op"], arguments)
+    return row | _shape(row["op"], arguments, line)
 
 
 def _first_shape(value: Any) -> tuple[str, list[int]] | None:
@@ -143,11 +146,13 @@ def _first_shape(value: Any) -> tuple[str, list[int]] | None:
     return None
 
 
-def _shape(op: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _shape(op: str, arguments: dict[str, Any], line: int) -> dict[str, Any]:
     """Sizes of image tensors (NCHW) and of fully connected layers, where they are stated."""
     inputs = _first_shape(arguments.get("input_type_shape"))
     outputs = _first_shape(arguments.get("output_type_shape"))
-    found: dict[str, Any] = {"precision": _SHAPES.get(inputs[0], "")} if inputs else {}
+    found: dict[str, Any] = {}
+    if inputs and inputs[0] in _SHAPES:
+        found["precision"] = in_log(_SHAPES[inputs[0]], line)
     if not inputs or not outputs:
         return found
     if len(inputs[1]) == len(outputs[1]) == 4:
@@ -163,7 +168,8 @@ def _shape(op: str, arguments: dict[str, Any]) -> dict[str, Any]:
         hin = win = hout = wout = 1
     else:
         return found
-    sizes = {"batch": batch, "cin": cin, "hin": hin, "win": win}
+    found["batch"] = in_log(float(batch), line)
+    sizes = {"cin": cin, "hin": hin, "win": win}
     sizes |= {"cout": cout, "hout": hout, "wout": wout}
     return found | {name: float(size) for name, size in sizes.items()}
 
@@ -178,3 +184,6 @@ def _kernel_sizes(weights: Any, cin: int) -> dict[str, float]:
         return {}
     _, per_group, height, width = shape[1]
     return {"kh": float(height), "kw": float(width), "groups": float(cin // per_group)}
+
+
+READER = Reader("ONNX Runtime profile", _is_profile, read)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from perfmodel.measurements.evidence import FACETS, Said
 from perfmodel.measurements.readers.source_text import SourceText
 from perfmodel.measurements.table import BadRow, rows_frame
 
@@ -40,6 +41,7 @@ class ReadResult:
     """Rows as a frame of the whole schema; rows that could not be read; rows left out by rule.
 
     `is_log`: the file is a tool's log, whose repetitions are numbered by file.
+    `absent`: columns that a table must have, that this one lacks and the caller may fill in.
     `outliers`: what to do with times that do not fit the others: refuse the row; leave it out
     and say so (a published table, which its reader cannot mend); or keep it (tables in which
     networks of one shape legitimately differ a thousandfold).
@@ -49,7 +51,17 @@ class ReadResult:
     bad: tuple[BadRow, ...] = ()
     left_out: tuple[BadRow, ...] = ()
     is_log: bool = False
+    absent: tuple[str, ...] = ()
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One format: its name in words, whether a text is of it, and how it is read."""
+
+    name: str
+    recognise: Callable[[SourceText], bool]
+    read: Callable[[SourceText], ReadResult]
 
 
 def log_result(
@@ -58,7 +70,15 @@ def log_result(
     bad: Sequence[BadRow] = (),
     left_out: Sequence[BadRow] = (),
 ) -> ReadResult:
-    """The result of a log reader from its rows (mappings with a `line`)."""
+    """The result of a log reader from its rows (mappings with a `line`).
+
+    Facets are given as `Said`, with their evidence; a bare value would be one that the reader
+    made up, which is a mistake of the caller.
+    """
+    for row in rows:
+        for facet in FACETS:
+            value = row.get(facet)
+            assert value is None or isinstance(value, Said), f"{facet}={value!r} without evidence"
     frame = rows_frame(rows, source.path)
     return ReadResult(frame, tuple(bad), tuple(left_out), is_log=True)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.errors import MeasurementError
+from perfmodel.measurements.readers.prefixes import without_prefix
 from perfmodel.measurements.table import bad_input
 
 MAX_FILE_BYTES = 200 * 10**6
@@ -38,7 +39,7 @@ class SourceText:
         """The file's name without folders."""
         return Path(self.path).name
 
-    @property
+    @cached_property
     def looks_like_json(self) -> bool:
         """Whether the text starts as a JSON object or an array of them, as no log does."""
         return _JSON_START.match(self.text[:10_000]) is not None
@@ -49,13 +50,39 @@ class SourceText:
         return parse_json(self.path, self.text)
 
     @cached_property
+    def value(self) -> Any:
+        """The parsed JSON; None for a text that is none, or damaged (`json` says where)."""
+        if not self.looks_like_json:
+            return None
+        try:
+            return self.json
+        except MeasurementError:
+            return None
+
+    @property
+    def entries(self) -> list[Any]:
+        """The entries of a JSON array; [] where the text is no such thing."""
+        return self.value if isinstance(self.value, list) else []
+
+    @cached_property
     def lines(self) -> list[str]:
-        """The lines of a log; MeasurementError where one is longer than any tool prints."""
+        """The lines of a log without what logcat and the like put before them.
+
+        MeasurementError where one is longer than any tool prints.
+        """
         lines = self.text.splitlines()
         for number, line in enumerate(lines, 1):
             if len(line) > MAX_LOG_LINE:
                 raise bad_input(self.path, number, f"a line of {len(line)} characters is no log")
-        return lines
+        return [without_prefix(line) for line in lines]
+
+    @cached_property
+    def log(self) -> str:
+        """The lines as one text; "" where one is longer than any tool prints."""
+        try:
+            return "\n".join(self.lines)
+        except MeasurementError:
+            return ""
 
 
 def load_bytes(path: Path) -> bytes:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.device_names import device_slug, help_column
-from perfmodel.measurements.readers.csv_cells import CsvColumns, read_csv_columns
+from perfmodel.measurements.readers.csv_cells import CsvColumns, header_of, read_csv_columns
 from perfmodel.measurements.readers.frameworks import framework_and_build
-from perfmodel.measurements.readers.results import ReadResult
+from perfmodel.measurements.readers.results import Reader, ReadResult
 from perfmodel.measurements.readers.source_text import SourceText
 from perfmodel.measurements.table import BadRow, make_frame
 from perfmodel.zoo.published_names import model_name
@@ -69,9 +69,16 @@ def study_of(names: Iterable[str]) -> Study | None:
     return next((study for study in STUDIES if study.reads(have)), None)
 
 
-def read(source: SourceText, study: Study) -> ReadResult:
+def _is_study(source: SourceText) -> bool:
+    return study_of(header_of(source)) is not None
+
+
+def read(source: SourceText) -> ReadResult:
     """The rows of a study's file in the canonical table."""
     import numpy as np
+
+    study = study_of(header_of(source))
+    assert study is not None
 
     cells = read_csv_columns(source, study.text)
     if study.convert in _WIDE:
@@ -407,3 +414,6 @@ STUDIES = (
         kernels,
     ),
 )
+
+
+READER = Reader("a CSV of a known study", _is_study, read)

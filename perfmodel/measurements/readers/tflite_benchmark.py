@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from perfmodel.measurements.evidence import LOG, Said, by_tool, in_log
 from perfmodel.measurements.readers.results import (
+    Reader,
     ReadResult,
     base_name,
     distinct_layers,
@@ -22,7 +24,7 @@ from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import BadRow, bad_input
 from perfmodel.zoo.published_names import model_name
 
-SIGNATURES = (
+_SIGNATURES = (
     "nference timings in us:",
     "[node type]",
     "node type, start",
@@ -30,10 +32,6 @@ SIGNATURES = (
     "Timings (microseconds):",
 )
 
-_LOGCAT = re.compile(
-    r"^(?:\d\d-\d\d\s{1,9}\d\d:\d\d:\d\d\.\d{1,9}\s{1,9}\d{1,9}\s{1,9}\d{1,9}\s{1,9})?"
-    r"[VDIWEF][ /][\w.-]{1,99}\s{0,9}(?:\(\s{0,9}\d{1,9}\))?\s{0,9}: ?"
-)
 _LEVEL = re.compile(r"^(?:INFO|VERBOSE|STARTUP): ")
 _SUMMARY = re.compile(r"(Average inference|Inference) timings in us:\s*(.*)$")
 _MEMORY = re.compile(r"Peak memory footprint \(MB\):\s*(.*)$")
@@ -64,19 +62,26 @@ class _Run:
     """What is known of the model being benchmarked, as the log goes on."""
 
     model: str = ""
-    threads: float = float("nan")
-    unit: str = "cpu"
+    threads: Said | None = None
+    delegate: Said | None = None
+    settings: bool = False
     variant: str = ""
     runs: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> Said | None:
+        """The delegate's unit; the CPU where the settings are printed and name no delegate."""
+        no_delegate = Said("cpu", f"{LOG}, whose settings name no delegate")
+        return self.delegate or (no_delegate if self.settings else None)
 
     def common(self) -> dict[str, Any]:
         return {
             "unit": self.unit,
-            "framework": "tflite",
-            "threads": self.threads if self.unit == "cpu" else float("nan"),
+            "framework": by_tool("tflite"),
+            "threads": self.threads if self.unit is None or self.unit.value == "cpu" else None,
             "model": model_name(self.model) if self.model else "",
             "source_model": self.model,
-            "batch": 1.0,
+            "batch": by_tool(1.0),
             "variant": self.variant,
         }
 
@@ -89,7 +94,7 @@ def read(source: SourceText) -> ReadResult:
     """
     log = _Log(source.path)
     for number, line in enumerate(source.lines, 1):
-        log.feed(number, _LEVEL.sub("", _LOGCAT.sub("", line)).rstrip())
+        log.feed(number, _LEVEL.sub("", line).rstrip())
     if not log.rows and not log.kernels:
         reason = "the log ends without a line of timings"
         raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
@@ -98,7 +103,7 @@ def read(source: SourceText) -> ReadResult:
         kernel["layer"] = name.split("\n", 1)[1]
     for row in (*log.rows, *log.kernels):
         row["source"] = f"benchmark_model {source.name}"
-        row.setdefault("kind", "steady")
+        row.setdefault("kind", by_tool("steady"))
     return log_result([*log.rows, *log.kernels], source, left_out=log.left_out)
 
 
@@ -122,10 +127,13 @@ class _Log:
             return
         graph = _GRAPH.match(line)
         if graph:
-            self.run, self.initialising = _Run(model=base_name(graph.group(1))), False
+            self.run, self.initialising = (
+                _Run(model=base_name(graph.group(1)), settings=True),
+                False,
+            )
         if "rofil" in line and ("nitialization" in line or "egular" in line):
             self.initialising = "nitialization" in line
-        _note_settings(line, self.run)
+        _note_settings(line, number, self.run)
         if self._starts_section(line, number):
             return
         if line.startswith(("count=", "Timings (microseconds): count=")):
@@ -175,13 +183,14 @@ class _Log:
                     row["peak_memory_bytes"] = megabytes * 1e6
 
 
-def _note_settings(line: str, run: _Run) -> None:
+def _note_settings(line: str, number: int, run: _Run) -> None:
     threads = _THREADS.match(line)
     if threads:
-        run.threads = float(threads.group(1)[:6])
+        run.threads = in_log(float(threads.group(1)[:6]), number)
     delegate = _DELEGATE.search(line)
     if delegate:
-        run.unit = _DELEGATE_UNITS.get(delegate.group(1).lower(), run.unit)
+        unit = _DELEGATE_UNITS.get(delegate.group(1).lower())
+        run.delegate = in_log(unit, number) if unit else run.delegate
         if delegate.group(2) == "partially" and not run.variant:
             run.variant = "delegate=partial"
     split = _SPLIT.search(line)
@@ -209,14 +218,14 @@ def _summary_rows(line: str, number: int, run: _Run, path: str) -> list[dict[str
     if average is None:
         raise bad_input(path, number, "column Inference: the line of timings has no inference time")
     init_ms = us.get("init", float("nan")) / 1e3
-    steady = run.common() | {"line": number, "load_ms": init_ms, "kind": "steady"}
+    steady = run.common() | {"line": number, "load_ms": init_ms, "kind": by_tool("steady")}
     steady |= _statistics(average, run.runs)
     rows = [steady]
     if "first inference" in us and init_ms == init_ms:
         first_ms = init_ms + us["first inference"] / 1e3
         rows.append(
             run.common()
-            | {"line": number, "kind": "first", "runs": 1.0, "latency_ms": first_ms}
+            | {"line": number, "kind": by_tool("first"), "runs": 1.0, "latency_ms": first_ms}
             | {"statistic": "mean", "load_ms": init_ms}
         )
     run.runs = {}
@@ -275,3 +284,10 @@ def _kernel(line: str, header: list[str], path: str, number: int) -> dict[str, A
         "latency_us": average_ms * 1e3,
         "statistic": "mean",
     }
+
+
+def _is_log(source: SourceText) -> bool:
+    return any(mark in source.log for mark in _SIGNATURES)
+
+
+READER = Reader("TFLite benchmark_model", _is_log, read)

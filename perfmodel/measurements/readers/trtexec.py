@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
+from perfmodel.measurements.evidence import by_tool, in_command, in_log
 from perfmodel.measurements.readers.results import (
+    Reader,
     ReadResult,
     base_name,
     distinct_layers,
@@ -30,30 +31,31 @@ _PRECISION_LINE = re.compile(r"\[I\] Precision: (\S+)")
 _REFORMAT = re.compile(r"reformat", re.I)
 
 
-def is_times(entries: Sequence[Any]) -> bool:
+def _is_times(source: SourceText) -> bool:
     """Whether a JSON array is what --exportTimes writes."""
-    return isinstance(entries[0], dict) and "computeMs" in entries[0]
+    first = next(iter(source.entries), None)
+    return isinstance(first, dict) and "computeMs" in first
 
 
-def is_profile(entries: Sequence[Any]) -> bool:
+def _is_profile(source: SourceText) -> bool:
     """Whether a JSON array is what --exportProfile writes."""
-    first = entries[0]
+    first = next(iter(source.entries), None)
     named = isinstance(first, dict) and {"name", "timeMs"} <= set(first)
     return named or (isinstance(first, dict) and set(first) == {"count"})
 
 
-def is_text(text: str) -> bool:
+def _is_text(source: SourceText) -> bool:
     """Whether the text is trtexec's own output."""
-    return "GPU Compute Time:" in text or "&&&& RUNNING TensorRT.trtexec" in text
+    return "GPU Compute Time:" in source.log or "&&&& RUNNING TensorRT.trtexec" in source.log
 
 
 def _common(source: SourceText) -> dict[str, Any]:
     return {
-        "unit": "gpu",
-        "framework": "tensorrt",
+        "unit": by_tool("gpu"),
+        "framework": by_tool("tensorrt"),
         "source": f"trtexec {source.name}",
-        "batch": 1.0,
-        "kind": "steady",
+        "batch": by_tool(1.0),
+        "kind": by_tool("steady"),
     }
 
 
@@ -146,7 +148,7 @@ def read_text(source: SourceText) -> ReadResult:
             settings = _settings(line)
         precision = _PRECISION_LINE.search(line)
         if precision and "precision" not in settings:
-            settings["precision"] = _precision(precision.group(1))
+            settings["precision"] = in_log(_precision(precision.group(1)), number)
         compute = _COMPUTE.search(line)
         if compute:
             rows.append(_common(source) | settings | _summary(compute.group(1), source, number))
@@ -162,13 +164,15 @@ def _settings(command: str) -> dict[str, Any]:
         options.get("onnx") or options.get("deploy") or options.get("loadEngine") or ""
     )
     flags = [name for name in ("fp16", "int8", "best") if name in options]
-    settings: dict[str, Any] = {"precision": _precision("+".join(["FP32", *flags]).upper())}
+    settings: dict[str, Any] = {
+        "precision": in_command(_precision("+".join(["FP32", *flags]).upper()))
+    }
     if file:
         settings |= {"source_model": file, "model": model_name(file)}
     if "useDLACore" in options:
-        settings["unit"] = "dla"
+        settings["unit"] = in_command("dla")
     if options.get("batch", "").isdecimal():
-        settings["batch"] = float(options["batch"][:9])
+        settings["batch"] = in_command(float(options["batch"][:9]))
     return settings
 
 
@@ -198,3 +202,8 @@ def _summary(text: str, source: SourceText, number: int) -> dict[str, Any]:
         "max_ms": values.get("max", float("nan")),
         "p90_ms": values.get("percentile(90%)", float("nan")),
     }
+
+
+TIMES = Reader("trtexec --exportTimes", _is_times, read_times)
+PROFILE = Reader("trtexec --exportProfile", _is_profile, read_profile)
+TEXT = Reader("trtexec", _is_text, read_text)
