@@ -46,17 +46,27 @@ OPAQUE_DTYPES = frozenset({"string", "resource", "variant"})
 
 @dataclass(frozen=True)
 class Tensor:
-    """A named array: `shape` in elements, `dtype` one of `DTYPE_BYTES` or `OPAQUE_DTYPES`."""
+    """A named array: `shape` in elements, `dtype` one of `DTYPE_BYTES` or `OPAQUE_DTYPES`.
+
+    `learned` are the parameters that a constant stands for where they are not its elements: 0 of a
+    mask that follows from shapes, those of the table that a constant was computed from.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
     constant: bool = False
+    learned: int | None = None
 
     @property
     def elements(self) -> int:
         """Number of elements; a scalar has 1."""
         return math.prod(self.shape)
+
+    @property
+    def parameters(self) -> int:
+        """Learned numbers that it stands for."""
+        return self.elements if self.learned is None else self.learned
 
     @property
     def size_bytes(self) -> int:

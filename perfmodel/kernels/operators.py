@@ -219,7 +219,7 @@ def op_costs(graph: Graph, precision: str | None = None) -> tuple[OpCost, ...]:
                 name=op.name,
                 kind=op.kind,
                 macs=op_macs(graph, op),
-                params=sum(t.elements for t in mine),
+                params=sum(t.parameters for t in mine),
                 input_bytes=sum(stored_bytes(t, precision) for t in read),
                 weight_bytes=sum(stored_bytes(t, precision) for t in graph.weights_of(op)),
                 output_bytes=sum(stored_bytes(t, precision) for t in graph.outputs_of(op)),
@@ -239,7 +239,7 @@ def _parameters(graph: Graph) -> dict[str, Tensor]:
 
 def params(graph: Graph) -> int:
     """Learned numbers of the network, each counted once."""
-    return sum(t.elements for t in _parameters(graph).values())
+    return sum(t.parameters for t in _parameters(graph).values())
 
 
 def weights_bytes(graph: Graph, precision: str | None = None) -> int:

@@ -139,7 +139,7 @@ def layer_graph(graph: Graph, kernels: Sequence[Kernel]) -> LayerGraph:
         layers=layers,
         crossings=_crossings(graph, layer_of, len(layers)),
         weights_bytes=tuple(sum(t.size_bytes for t in w.values()) for w in weights),
-        params=tuple(sum(t.elements for t in w.values()) for w in weights),
+        params=tuple(sum(t.parameters for t in w.values()) for w in weights),
         largest_weight_bytes=tuple(
             max((t.size_bytes for t in w.values()), default=0) for w in weights
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from perfmodel.errors import UncoveredOpError
@@ -115,6 +117,23 @@ def test_operands_that_are_not_learned_are_no_parameters() -> None:
     indices = builder.constant((2,), dtype="int32")
     graph = builder.build(builder.op("gather", x, indices, axis=1))
     assert params(graph) == 0
+
+
+def test_a_computed_constant_stands_for_the_parameters_it_was_computed_from() -> None:
+    builder = GraphBuilder("g")
+    x = builder.input((1, 4, 4))
+    mask, table = builder.constant((4, 4), "mask"), builder.constant((4, 4), "table")
+    graph = builder.build(builder.op("add", builder.op("add", x, mask, name="a"), table, name="b"))
+    tensors = {
+        **graph.tensors,
+        "mask": replace(graph.tensors["mask"], learned=0),
+        "table": replace(graph.tensors["table"], learned=7),
+    }
+    graph = replace(graph, tensors=tensors)
+    # the mask follows from shapes, the 16 numbers of the table from 7 parameters
+    assert params(graph) == 0 + 7
+    assert [cost.params for cost in op_costs(graph)] == [0, 7]
+    assert weights_bytes(graph) == 2 * 16 * 4
 
 
 def test_a_custom_operator_is_listed_and_refused() -> None:
