@@ -126,11 +126,13 @@ def _transposed(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shap
 
 @_register("max_pool2d avg_pool2d max_pool3d avg_pool3d", "kernel stride pads")
 def _pool(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    """A second output, of the places of the maxima, with attribute `with_places`."""
     n, *size, c = inputs[0]
     kernel, pads = attrs["kernel"], _pad_pairs(attrs["pads"])
     dilation = attrs.get("dilation", (1,) * len(size))
     windows = zip(size, kernel, attrs["stride"], pads, dilation, strict=True)
-    return ((n, *(window_output(*window) for window in windows), c),)
+    out = (n, *(window_output(*window) for window in windows), c)
+    return (out, out) if attrs.get("with_places") else (out,)
 
 
 @_register("fully_connected")

@@ -156,6 +156,14 @@ UNCOVERED: Mapping[str, str] = {
 }
 """Kinds of the graph vocabulary without a cost, and why."""
 
+_COMPILED = "it was compiled for an NPU, whose program the file holds in place of its operators"
+UNCOVERED_NAMES: Mapping[str, str] = {
+    "DISPATCH_OP": _COMPILED,
+    "edgetpu-custom-op": _COMPILED,
+}
+"""Custom operators by their name in the file, and why they have no cost: LiteRT's compiled
+programs of Qualcomm, MediaTek and Google chips, and the Edge TPU compiler's."""
+
 WEIGHTED = frozenset(_WEIGHTED.split()) | CONVOLUTIONS
 """Kinds whose constants are parameters whatever their dtype (quantised biases are int32)."""
 
@@ -174,8 +182,10 @@ def op_macs(graph: Graph, op: Op) -> int:
     """Multiply-accumulates of one operator; raises `UncoveredOpError` for a kind without a cost."""
     count = MACS.get(op.kind)
     if count is None:
-        reason = UNCOVERED.get(op.kind, "it is not in the table of costs")
-        name = op.attrs.get("custom_name", op.kind)
+        name = str(op.attrs.get("custom_name", op.kind))
+        reason = UNCOVERED_NAMES.get(name) or UNCOVERED.get(
+            op.kind, "it is not in the table of costs"
+        )
         raise UncoveredOpError(
             f"{graph.name}: op {op.name!r} ({name}) has no cost: {reason}",
             "list such operators with `perfmodel inspect`, or leave them out explicitly",

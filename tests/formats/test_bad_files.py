@@ -14,7 +14,8 @@ import pytest
 from perfmodel.errors import ModelFileError
 from perfmodel.formats.load import READERS, load
 from perfmodel.formats.tflite.file import TfliteFile
-from perfmodel.formats.tflite.reader import MAX_TENSORS, read_tflite
+from perfmodel.formats.tflite.reader import read_tflite
+from perfmodel.formats.tflite.subgraphs import MAX_TENSORS
 from perfmodel.graph import GraphBuilder
 
 MEGABYTES = 500

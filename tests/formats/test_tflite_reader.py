@@ -18,6 +18,7 @@ from perfmodel.formats.tflite.schema import (
     FUSED_ACTIVATIONS,
     BufferSlot,
     CodeSlot,
+    CompositeSlot,
     ModelSlot,
     OperatorSlot,
     SubgraphSlot,
@@ -103,6 +104,7 @@ class TestTheSchemaTable:
             ("Tensor", TensorSlot),
             ("Operator", OperatorSlot),
             ("Buffer", BufferSlot),
+            ("StableHLOCompositeOptions", CompositeSlot),
         ],
     )
     def test_field_numbers_are_those_of_the_schema_module(self, table: str, slots: type) -> None:
@@ -113,7 +115,8 @@ class TestTheSchemaTable:
             short = {"OPCODE": "OPCODEINDEX", "OPTIONS": "BUILTINOPTIONS"}
             short |= {"OPTIONS_TYPE": "BUILTINOPTIONSTYPE", "SIGNATURE": "SHAPESIGNATURE"}
             short |= {"DEPRECATED_BUILTIN": "DEPRECATEDBUILTINCODE", "CUSTOM": "CUSTOMCODE"}
-            short |= {"BUILTIN": "BUILTINCODE"}
+            short |= {"BUILTIN": "BUILTINCODE", "SIGNATURES": "SIGNATUREDEFS"}
+            short |= {"OPTIONS_2": "BUILTINOPTIONS2", "DECOMPOSITION": "DECOMPOSITIONSUBGRAPHINDEX"}
             assert fields[slot] == short.get(name, name.replace("_", ""))
 
 

@@ -145,6 +145,12 @@ class Table:
         offsets = struct.unpack_from(f"<{length}I", self.file.buffer, start)
         return [Table(self.file, start + 4 * i + o) for i, o in enumerate(offsets)]
 
+    def blob(self, slot: int) -> bytes:
+        """A vector of bytes, at most `MAX_STRING_BYTES` of them; empty if left out."""
+        start, length = self.vector(slot, 1)
+        self.file.spend(start, characters=min(length, MAX_STRING_BYTES))
+        return bytes(self.file.buffer[start : start + min(length, MAX_STRING_BYTES)])
+
     def text(self, slot: int) -> str:
         """A string field, "" if left out; bytes that are not UTF-8 are replaced."""
         start, length = self.vector(slot, 1)

@@ -24,7 +24,9 @@ Slots = tuple[Tensor | None, ...]
 class OpView:
     """One operator of the file: builtin or custom name, tensors (None if omitted), options.
 
-    `constant_ints(i)` gives the numbers of constant input i, None if it is computed.
+    `constant_ints(i)` gives the numbers of input i if it is a constant or follows from shapes,
+    None if it is computed. `custom_options` are the bytes of a custom operator's own options.
+    `is_open` says that the file's output shapes are not this run's: they follow from the inputs.
     """
 
     name: str
@@ -33,6 +35,8 @@ class OpView:
     outputs: tuple[Tensor, ...]
     options: Table | None
     constant_ints: Callable[[int], tuple[int, ...] | None]
+    custom_options: bytes = b""
+    is_open: bool = False
 
     def input(self, index: int) -> Tensor:
         """Input `index`, which must be present."""
@@ -59,6 +63,35 @@ class OpView:
         if values is None:
             raise Unmapped
         return values
+
+
+def strided_index(
+    view: OpView, rank: int, begin: Sequence[int], end: Sequence[int], strides: Sequence[int]
+) -> tuple[Any, ...]:
+    """The index of a STRIDED_SLICE as Python writes it: slices, numbers, None and an ellipsis.
+
+    Masks are bits by position; a shrunk axis takes the place `begin` alone.
+    """
+    names = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    masks = {name: view.option(slot) for slot, name in enumerate(names)}
+    index: list[Any] = []
+    for place, (first, last, step) in enumerate(zip(begin, end, strides, strict=True)):
+        bit = 1 << place
+        if masks["ellipsis"] & bit:
+            index.append(Ellipsis)
+        elif masks["new_axis"] & bit:
+            index.append(None)
+        elif masks["shrink_axis"] & bit:
+            index.append(first)
+        else:
+            index.append(
+                slice(
+                    None if masks["begin"] & bit else first,
+                    None if masks["end"] & bit else last,
+                    step,
+                )
+            )
+    return tuple(index)
 
 
 class Unmapped(Exception):
@@ -171,7 +204,7 @@ def _transpose_conv(view: OpView) -> Converted:
     if min(stride) < 1:
         raise ValueError(f"stride {stride}")
     full = [(x.shape[axis] - 1) * stride[axis - 1] + weights.shape[axis] for axis in (1, 2)]
-    sizes = view.outputs[0].shape[1:3]
+    sizes = (view.constant_ints(0) or view.outputs[0].shape)[1:3]
     cut = [max(0, f - size) for f, size in zip(full, sizes, strict=True)]
     return Converted(
         "transpose_conv2d",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
-from perfmodel.formats.tflite.read_operators import Converted, OpView, converts
+from perfmodel.formats.tflite.read_operators import (
+    Converted,
+    OpView,
+    Unmapped,
+    converts,
+    strided_index,
+)
+from perfmodel.graph.ops import broadcast, same_pads
 
 
 @converts("REVERSE_V2")
@@ -23,9 +32,27 @@ def _reshape(view: OpView) -> Converted:
         written = view.constant_ints(1)
         if written is None:
             inputs = view.inputs[:2]
+            if math.prod(target) != math.prod(view.input(0).shape):
+                raise ValueError("its shape is computed from values that no file tells")
         elif len(view.input(1).shape) == 1:
             target = written
+    elif view.is_open:
+        target = _reshaped(view)
     return Converted("reshape", inputs, {"shape": target})
+
+
+def _reshaped(view: OpView) -> tuple[int, ...]:
+    """The shape behind an operator whose options or axis tell it, whatever the input's shape."""
+    shape = view.input(0).shape
+    if view.name == "EXPAND_DIMS":
+        (axis,) = view.known_ints(1)
+        axis %= len(shape) + 1
+        return (*shape[:axis], 1, *shape[axis:])
+    listed = view.options.ints(0) if view.options else ()
+    if view.name == "RESHAPE":
+        return listed or view.outputs[0].shape
+    axes = {axis % len(shape) for axis in listed}
+    return tuple(d for i, d in enumerate(shape) if (i not in axes if axes else d != 1))
 
 
 @converts("TRANSPOSE")
@@ -46,7 +73,12 @@ def _mirror_pad(view: OpView) -> Converted:
     attrs = {
         "paddings": tuple(zip(flat[::2], flat[1::2], strict=True)),
         "mode": "symmetric" if view.flag(0) else "reflect",
-        "output_shapes": (view.outputs[0].shape,),
+        "output_shapes": (
+            tuple(
+                d + a + b
+                for d, a, b in zip(view.input(0).shape, flat[::2], flat[1::2], strict=True)
+            ),
+        ),
     }
     return Converted("mirror_pad", view.inputs[:1], attrs)
 
@@ -55,17 +87,29 @@ def _mirror_pad(view: OpView) -> Converted:
 def _split(view: OpView) -> Converted:
     data, axis_input = (1, 0) if view.name == "SPLIT" else (0, 2)
     (axis,) = view.known_ints(axis_input)
-    axis %= len(view.input(data).shape)
+    shape = view.input(data).shape
+    axis %= len(shape)
     sizes = tuple(t.shape[axis] for t in view.outputs)
+    if view.is_open and view.name == "SPLIT":
+        sizes = (shape[axis] // len(sizes),) * len(sizes)
+    elif view.is_open:
+        listed = view.known_ints(1)
+        rest = shape[axis] - sum(d for d in listed if d >= 0)
+        sizes = tuple(rest if d < 0 else d for d in listed)
     return Converted("split", (view.input(data),), {"axis": axis, "sizes": sizes})
 
 
 @converts("SLICE")
 def _slice(view: OpView) -> Converted:
     attrs: dict[str, Any] = {"size": view.outputs[0].shape}
-    begin = view.constant_ints(1)
+    begin, size = view.constant_ints(1), view.constant_ints(2)
     if begin is not None:
         attrs["begin"] = begin
+    if view.is_open and size is not None:
+        starts = begin or (0,) * len(size)
+        attrs["size"] = tuple(
+            d - b if s < 0 else s for d, b, s in zip(view.input(0).shape, starts, size, strict=True)
+        )
     return Converted("slice", view.inputs[:1], attrs)
 
 
@@ -78,7 +122,29 @@ def _strided_slice(view: OpView) -> Converted:
             attrs[key] = values
     masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     attrs.update({mask: view.option(slot) for slot, mask in enumerate(masks)})
+    if view.is_open and {"begin", "end", "strides"} <= attrs.keys():
+        attrs["output_shape"] = _strided_shape(view, attrs)
     return Converted("strided_slice", view.inputs[:1], attrs)
+
+
+def _strided_shape(view: OpView, attrs: dict[str, Any]) -> tuple[int, ...]:
+    shape = view.input(0).shape
+    index = strided_index(view, len(shape), attrs["begin"], attrs["end"], attrs["strides"])
+    named = sum(part is not None and part is not Ellipsis for part in index)
+    if Ellipsis not in index:
+        index = (*index, Ellipsis)
+    sizes: list[int] = []
+    left = iter(shape)
+    for part in index:
+        if part is None:
+            sizes.append(1)
+        elif part is Ellipsis:
+            sizes += [next(left) for _ in range(len(shape) - named)]
+        elif isinstance(part, slice):
+            sizes.append(len(range(*part.indices(next(left)))))
+        else:
+            next(left)
+    return tuple(sizes)
 
 
 @converts("GATHER")
@@ -101,7 +167,29 @@ def _tile(view: OpView) -> Converted:
 def _made(view: OpView) -> Converted:
     # a fill's first input is the shape, which the attribute already tells
     inputs = view.inputs[1:2] if view.name == "FILL" else view.inputs[:1]
-    return Converted(view.name.lower(), inputs, {"output_shape": view.outputs[0].shape})
+    shape = _made_shape(view) if view.is_open else None
+    return Converted(view.name.lower(), inputs, {"output_shape": shape or view.outputs[0].shape})
+
+
+def _made_shape(view: OpView) -> tuple[int, ...] | None:
+    """The shape that the numbers of the operands tell, None where they are not known."""
+    if view.name == "FILL":
+        return view.constant_ints(0)
+    if view.name == "BROADCAST_TO":
+        wanted = view.constant_ints(1)
+        return None if wanted is None else broadcast([view.input(0).shape, wanted])
+    if view.name == "RANGE":
+        ends = [view.constant_ints(i) for i in range(3)]
+        if any(e is None or len(e) != 1 for e in ends):
+            return None
+        start, limit, step = (e[0] for e in ends if e is not None)
+        return (len(range(start, limit, step)),)
+    depth = view.constant_ints(1)
+    if depth is None:
+        return None
+    shape, axis = view.input(0).shape, view.option(0, -1)
+    place = axis % (len(shape) + 1)
+    return (*shape[:place], *depth, *shape[place:])
 
 
 @converts("PACK UNPACK")
@@ -147,25 +235,59 @@ _LISTED = {
     "READ_VARIABLE": "variable",
     "ASSIGN_VARIABLE": "variable",
 }
-_CUSTOM = {"TFLite_Detection_PostProcess": "detection_postprocess"}
-"""Custom operators that TensorFlow itself defines (lite/kernels/detection_postprocess.cc)."""
 
 
 @converts(_LISTED)
 def _listed(view: OpView) -> Converted:
-    attrs: dict[str, Any] = {"output_shapes": tuple(t.shape for t in view.outputs)}
+    shapes = tuple(t.shape for t in view.outputs)
+    if view.is_open:
+        shapes = _listed_shapes(view) or shapes
+    attrs: dict[str, Any] = {"output_shapes": shapes}
     if view.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
         attrs["block"] = view.known_ints(1)
         return Converted(_LISTED[view.name], view.inputs[:1], attrs)
     return Converted(_LISTED[view.name], view.inputs, attrs)
 
 
-@converts("IF WHILE CALL_ONCE")
+def _listed_shapes(view: OpView) -> tuple[tuple[int, ...], ...] | None:
+    """Output shapes where the file's are of another input; None where nothing else is known."""
+    if view.name in ("DYNAMIC_UPDATE_SLICE", "REAL", "IMAG", "COMPLEX_ABS"):
+        return (view.input(0).shape,)
+    if view.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
+        return (_moved_blocks(view),)
+    if view.name in ("SCATTER_ND", "SPARSE_TO_DENSE"):
+        shape = view.constant_ints(2 if view.name == "SCATTER_ND" else 1)
+        return None if shape is None else (shape,)
+    if view.name == "TOPK_V2":
+        count = view.constant_ints(1)
+        return None if count is None else ((*view.input(0).shape[:-1], *count),) * 2
+    if view.name == "SVDF":
+        return ((view.input(0).shape[0], view.outputs[0].shape[-1]),)
+    if view.name == "RFFT2D":
+        length = view.constant_ints(1)
+        if length is None:
+            return None
+        return ((*view.input(0).shape[:-2], length[0], length[1] // 2 + 1),)
+    return None
+
+
+def _moved_blocks(view: OpView) -> tuple[int, ...]:
+    """The batch grows by the blocks that space loses, or the other way round."""
+    shape, block, edges = view.input(0).shape, view.known_ints(1), view.known_ints(2)
+    pairs = [a + b for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    count, space, rest = math.prod(block), shape[1 : 1 + len(block)], shape[1 + len(block) :]
+    if view.name == "SPACE_TO_BATCH_ND":
+        inner = [(d + p) // b for d, b, p in zip(space, block, pairs, strict=True)]
+        return (shape[0] * count, *inner, *rest)
+    inner = [d * b - p for d, b, p in zip(space, block, pairs, strict=True)]
+    return (shape[0] // count, *inner, *rest)
+
+
+@converts("IF WHILE")
 def _control_flow(view: OpView) -> Converted:
-    """`bodies` are the file's subgraph numbers: then/else, condition/body, or the initialiser."""
-    count = 1 if view.name == "CALL_ONCE" else 2
+    """`bodies` are the file's subgraph numbers: then/else, or condition/body."""
     attrs = {
-        "bodies": tuple(view.option(slot) for slot in range(count)),
+        "bodies": tuple(view.option(slot) for slot in range(2)),
         "output_shapes": tuple(t.shape for t in view.outputs),
         "custom_name": view.name,
     }
@@ -174,6 +296,69 @@ def _control_flow(view: OpView) -> Converted:
 
 @converts("CUSTOM")
 def _custom(view: OpView) -> Converted:
+    known = _CUSTOM.get(view.name)
+    if known is not None:
+        try:
+            return known(view)
+        except struct.error:
+            pass  # options of another layout: the operator keeps its name
+    raise Unmapped
+
+
+def _detection(view: OpView) -> Converted:
     shapes = tuple(t.shape for t in view.outputs)
-    kind = _CUSTOM.get(view.name, "custom")
-    return Converted(kind, view.inputs, {"custom_name": view.name, "output_shapes": shapes})
+    attrs = {"custom_name": view.name, "output_shapes": shapes}
+    return Converted("detection_postprocess", view.inputs, attrs)
+
+
+def _transpose_conv_bias(view: OpView) -> Converted:
+    """Inputs: data, weights (cout, kh, kw, cin), bias; options: scheme, stride width and height."""
+    x, weights = view.input(0), view.input(1)
+    scheme, *strides = struct.unpack_from("<3i", view.custom_options)
+    stride = (strides[1], strides[0])
+    if scheme not in (_SAME, _VALID) or min(stride) < 1:
+        raise Unmapped
+    full = [(x.shape[axis] - 1) * stride[axis - 1] + weights.shape[axis] for axis in (1, 2)]
+    sizes = view.outputs[0].shape[1:3]
+    if view.is_open:
+        same = [x.shape[axis] * stride[axis - 1] for axis in (1, 2)]
+        sizes = tuple(same if scheme == _SAME else full)
+    cut = [max(0, f - size) for f, size in zip(full, sizes, strict=True)]
+    attrs = {
+        "stride": stride,
+        "pads": (cut[0] // 2, cut[0] - cut[0] // 2, cut[1] // 2, cut[1] - cut[1] // 2),
+        "groups": 1,
+        "activation": "none",
+        "output_padding": tuple(max(0, size - f) for f, size in zip(full, sizes, strict=True)),
+    }
+    return Converted("transpose_conv2d", view.inputs, attrs)
+
+
+def _pool_with_places(view: OpView) -> Converted:
+    """Options: scheme, stride width and height, window width and height (TfLitePoolParams)."""
+    scheme, sw, sh, kw, kh = struct.unpack_from("<5i", view.custom_options)
+    if scheme not in (_SAME, _VALID) or min(sw, sh, kw, kh) < 1:
+        raise Unmapped
+    _, height, width, _ = view.input(0).shape
+    pads = (0, 0, 0, 0)
+    if scheme == _SAME:
+        pads = (*same_pads(height, kh, sh), *same_pads(width, kw, sw))
+    attrs = {"kernel": (kh, kw), "stride": (sh, sw), "pads": pads, "with_places": True}
+    return Converted("max_pool2d", view.inputs[:1], attrs)
+
+
+def _unpool(view: OpView) -> Converted:
+    shapes = tuple(t.shape for t in view.outputs)
+    return Converted("scatter", view.inputs, {"output_shapes": shapes})
+
+
+_SAME, _VALID = 1, 2
+"""TfLitePadding in the runtime's C headers (lite/core/c/builtin_op_data.h)."""
+_CUSTOM = {
+    "TFLite_Detection_PostProcess": _detection,
+    "Convolution2DTransposeBias": _transpose_conv_bias,
+    "MaxPoolingWithArgmax2D": _pool_with_places,
+    "MaxUnpooling2D": _unpool,
+}
+"""Custom operators with a known cost: TensorFlow's own (lite/kernels/detection_postprocess.cc) and
+MediaPipe's (mediapipe/util/tflite/operations)."""

@@ -59,6 +59,14 @@ class ModelSlot:
     """Fields of the root table."""
 
     VERSION, OPERATOR_CODES, SUBGRAPHS, DESCRIPTION, BUFFERS = range(5)
+    SIGNATURES = 7
+
+
+class SignatureSlot:
+    """Fields of SignatureDef."""
+
+    INPUTS, OUTPUTS, KEY = range(3)
+    SUBGRAPH = 4
 
 
 class CodeSlot:
@@ -83,7 +91,14 @@ class TensorSlot:
 class OperatorSlot:
     """Fields of Operator."""
 
-    OPCODE, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS = range(5)
+    OPCODE, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS, CUSTOM_OPTIONS = range(6)
+    OPTIONS_2 = 12
+
+
+class CompositeSlot:
+    """Fields of StableHLOCompositeOptions."""
+
+    NAME, DECOMPOSITION = range(2)
 
 
 class BufferSlot:
