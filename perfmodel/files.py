@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees either the old or the new one, never half."""
+"""Writing files so that a reader sees the old or the new one, never half; reading within bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from perfmodel.errors import OutputError
+from perfmodel.errors import OutputError, PerfmodelError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -59,3 +59,23 @@ def _as_output_error(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read_text_file(path: Path, what: str, *, most_bytes: int, error: type[PerfmodelError]) -> str:
+    """The text of a file in UTF-8, of which no more than `most_bytes` are read into memory.
+
+    Raises `error`, which names the file and calls it `what`, for one that is larger, cannot be read
+    or is no text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise error(f"{path}: cannot read {what}: {reason}") from None
+    if len(data) > most_bytes:
+        raise error(f"{path}: larger than {what} may be ({most_bytes} bytes)", "split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: cannot read {what}: byte {problem.start} is not UTF-8") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import reprlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from perfmodel.cli.output import as_json_text
 from perfmodel.errors import PerfmodelError
-from perfmodel.files import write_atomically
+from perfmodel.files import read_text_file, write_atomically
 from perfmodel.prediction import Prediction, predict_many
 
-MAX_QUERIES = 5_000_000
+MAX_QUERIES = 1_000_000
+MAX_BYTES = 64_000_000
+MAX_BATCH = 65_536
 COLUMNS = ("model", "target", "batch_size")
 ANSWERS = ("latency_ms", "low_ms", "high_ms", "extrapolated", "error")
 
@@ -65,27 +68,31 @@ def _cells(answer: Prediction | Exception) -> tuple[str, ...]:
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
+    text = read_text_file(path, "this table", most_bytes=MAX_BYTES, error=PerfmodelError)
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"model", "target"} - set(reader.fieldnames or ())
-            if missing:
-                raise PerfmodelError(
-                    f"{path}: line 1: no column {sorted(missing)[0]!r}",
-                    "columns are model,target[,batch_size]",
-                )
-            for count, row in enumerate(reader):
-                if count >= MAX_QUERIES:
-                    raise PerfmodelError(f"{path}: more than {MAX_QUERIES} rows", "split the file")
-                yield _query(row, path, reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PerfmodelError(f"{path}: cannot be read: {error}") from None
+        missing = {"model", "target"} - set(reader.fieldnames or ())
+        if missing:
+            raise PerfmodelError(
+                f"{path}: line 1: no column {sorted(missing)[0]!r}",
+                "columns are model,target[,batch_size]",
+            )
+        for count, row in enumerate(reader):
+            if count >= MAX_QUERIES:
+                raise PerfmodelError(f"{path}: more than {MAX_QUERIES} rows", "split the file")
+            yield _query(row, path, reader.line_num)
+    except csv.Error as error:
+        raise PerfmodelError(f"{path}: line {reader.line_num}: not a table: {error}") from None
 
 
 def _query(row: dict[str, Any], path: Path, line: int) -> dict[str, Any]:
     batch = (row.get("batch_size") or "").strip()
-    if batch and (not (batch.isascii() and batch.isdigit()) or not 0 < int(batch) <= 65536):
-        raise PerfmodelError(f"{path}: line {line}: batch_size {batch!r} is no whole number >= 1")
+    digits = batch.isascii() and batch.isdigit() and len(batch) < 10
+    if batch and not (digits and 0 < int(batch) <= MAX_BATCH):
+        raise PerfmodelError(
+            f"{path}: line {line}: batch_size {reprlib.repr(batch)} is no whole number "
+            f"from 1 to {MAX_BATCH}"
+        )
     return {
         "model": (row["model"] or "").strip(),
         "target": (row["target"] or "").strip(),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfmodel.devices.processors import soc_of
 from perfmodel.errors import PerfmodelError
+from perfmodel.files import read_text_file
 
 EXAMPLE_FLEET = Path(__file__).parent / "example_fleet.csv"
 """A made-up fleet to try things on. Its shares are nobody's market figures."""
 
 MAX_ROWS = 100_000
+MAX_BYTES = 16_000_000
+MOST_USERS = 1e12  # of a phone; whole fleets add up to finite numbers
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,22 @@ def read_fleet(path: Path | None = None) -> Fleet:
     """
     place = EXAMPLE_FLEET if path is None else path
     shares: dict[str, float] = {}
+    text = read_text_file(place, "this fleet", most_bytes=MAX_BYTES, error=PerfmodelError)
+    lines = io.StringIO(text, newline="")
+    reader = csv.DictReader(line for line in lines if not line.startswith("#"))
     try:
-        with open(place, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(line for line in file if not line.startswith("#"))
-            missing = {"device", "share"} - set(reader.fieldnames or ())
-            if missing:
-                raise PerfmodelError(
-                    f"{place}: no column {sorted(missing)[0]!r}", "a fleet has device,share"
-                )
-            for number, row in enumerate(reader, 1):
-                if number > MAX_ROWS:
-                    raise PerfmodelError(f"{place}: more than {MAX_ROWS} rows")
-                device, share = _row(row, f"{place}: row {number}")
-                shares[device] = shares.get(device, 0.0) + share
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PerfmodelError(f"{place}: cannot be read: {error}") from None
+        missing = {"device", "share"} - set(reader.fieldnames or ())
+        if missing:
+            raise PerfmodelError(
+                f"{place}: no column {sorted(missing)[0]!r}", "a fleet has device,share"
+            )
+        for number, row in enumerate(reader, 1):
+            if number > MAX_ROWS:
+                raise PerfmodelError(f"{place}: more than {MAX_ROWS} rows")
+            device, share = _row(row, f"{place}: row {number}")
+            shares[device] = shares.get(device, 0.0) + share
+    except csv.Error as error:
+        raise PerfmodelError(f"{place}: not a table: {error}") from None
     total = math.fsum(shares.values())
     if total <= 0:
         raise PerfmodelError(f"{place}: the shares add up to nothing", "give share > 0")
@@ -76,8 +82,10 @@ def _row(row: Mapping[str, str | None], where: str) -> tuple[str, float]:
         share = float(text)
     except ValueError:
         share = -1.0
-    if not device or not 0 <= share < math.inf:
-        raise PerfmodelError(f"{where}: {device!r},{text!r} is no device and share >= 0")
+    if not device or not 0 <= share <= MOST_USERS:
+        raise PerfmodelError(
+            f"{where}: {reprlib.repr(device)},{reprlib.repr(text)} is no device and share >= 0"
+        )
     return device, share
 
 

@@ -197,12 +197,13 @@ def _heat_warnings(before: PhoneHeat, after: PhoneHeat) -> tuple[str, ...]:
 
 def _delegate_warnings(text: str) -> tuple[str, ...]:
     split = re.search(
-        r"(\d+) operations will run on the (\w+), and the remaining (\d+) operations", text
+        r"\b(\d{1,9}) operations will run on the (\w{1,20}), and the remaining (\d{1,9}) oper",
+        text,
     )
     if split and int(split[3]) > 0:
         return (
             f"only {split[1]} operations run on the {split[2]}; {split[3]} fall back to the CPU",
         )
-    if re.search(r"Explicitly applied \S+ delegate.*partially executed", text):
+    if re.search(r"Explicitly applied \S{1,40} delegate.{0,80}partially executed", text):
         return ("the delegate executes the model only partially; the rest runs on the CPU",)
     return ()

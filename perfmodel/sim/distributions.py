@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Draw = Callable[[], float]
 LEAST_CV, LARGEST_CV = 1e-6, 1e3
 """Outside of these the samplers round to a constant, or their mean is never seen in any run."""
+LARGEST = 1e12
+"""Of any number of a scenario: thirty years in ms, a terabyte. Their sums stay finite."""
+SMALLEST = 1e-9
+"""Of any number that must be above zero, so that what is divided by it stays finite."""
 FIRST_CHUNK = 16
 LARGEST_CHUNK = 8192
 
@@ -80,7 +84,9 @@ def read_distribution(value: Any) -> Distribution:
         law = reader({key: item for key, item in value.items() if key != "kind"})
     except OverflowError:
         raise ScenarioError("has numbers too large to calculate with") from None
-    _not_negative(law.mean, "the mean")
+    if not _not_negative(law.mean, "the mean"):
+        # nothing but zeros, whatever their law: its samplers take logarithms and shares of the mean
+        return constant(0.0)
     if law.cv and not LEAST_CV <= law.cv <= LARGEST_CV:
         raise ScenarioError(
             f"the cv must be 0, or from {LEAST_CV:g} to {LARGEST_CV:g}, got {law.cv:g}"
@@ -93,6 +99,8 @@ def _not_negative(value: Any, name: str) -> float:
         raise ScenarioError(f"{name} must be a number, got {reprlib.repr(value)}")
     if not 0 <= value <= sys.float_info.max:
         raise ScenarioError(f"{name} must be a finite number >= 0, got {reprlib.repr(value)}")
+    if value > LARGEST:
+        raise ScenarioError(f"{name} must be <= {LARGEST:g}, got {value:g}")
     return float(value)
 
 

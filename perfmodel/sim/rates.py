@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Protocol
 
+from perfmodel.errors import ScenarioError
+
 if TYPE_CHECKING:
     import numpy as np
 
 BITS_PER_MS_PER_MBPS = 1000.0
 KEPT_SEGMENTS = 512  # of the past, before those that are over are forgotten: a few kB a phone
+MOST_SEGMENTS = 10**7  # that one transfer sees: more would fill the memory
 Segment = tuple[float, float]  # duration in ms, rate in Mbit/s
 
 
@@ -80,7 +83,12 @@ class ChangingRate:
 
     def finish_ms(self, start_ms: float, bits: float) -> float:
         index, now = self._reach(start_ms), start_ms
+        first = index
         while True:
+            if index - first > MOST_SEGMENTS:
+                raise ScenarioError(
+                    f"a transfer of {bits:g} bits is not over after {MOST_SEGMENTS} changes of rate"
+                )
             if index == len(self._ends_ms):
                 self._fetch()
             bits_per_ms = self._mbps[index] * BITS_PER_MS_PER_MBPS

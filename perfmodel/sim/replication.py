@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perfmodel.errors import ScenarioError
 from perfmodel.sim.distributions import random_stream
 from perfmodel.sim.request import Asker, Attempt, InferenceRequest
 from perfmodel.sim.scenario import Scenario
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from perfmodel.sim.tracing import Tracer
 
+
+MOST_EVENTS = 2 * 10**9
+"""Of a replication, after hours: what takes longer goes round in ever smaller steps."""
 
 COMPONENTS = ("cpu", "gpu", "npu", "ui", "radio", "radio_tail", "base")
 
@@ -145,5 +149,24 @@ class Replication:
             self._over.succeed()
 
     def until_over(self) -> None:
-        """Let time pass until every request is answered."""
-        self.env.run(until=self._over)
+        """Let time pass until every request is answered; ScenarioError for one without an end."""
+        step, over = self.env.step, self._over
+        over.callbacks.append(_stop)
+        try:
+            for _ in range(MOST_EVENTS):
+                step()
+        except _Over:
+            return
+        raise ScenarioError(
+            f"the run has not ended after {MOST_EVENTS} events, at {self.env.now:g} ms with "
+            f"{self.answered} requests answered",
+            "simulate less time, or longer slices and steps",
+        )
+
+
+class _Over(Exception):
+    """The last request is answered."""
+
+
+def _stop(_event: simpy.Event) -> None:
+    raise _Over

@@ -14,6 +14,13 @@ from perfmodel.sim.distributions import NOTHING, Distribution
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.schema import Domain, Flag, OneOf, OneOrMore, Quantity, SchemaTable, Text
 from perfmodel.sim.tables import LARGEST_BATCH, MOST_PARTS, UNITS, DeviceSpec, LinkSpec, ServerSpec
+from perfmodel.sim.workload import mean_rate_per_s
+
+MOST_REQUESTS = 10**9
+"""Of a scenario, all phones and replications together: hours of simulation."""
+
+FEWEST_IN_BURSTS = 1e-6
+"""Requests that come in a burst on average, at least: of less a run would see silence only."""
 
 WORKLOAD_NEEDS: dict[str, tuple[str, ...]] = {
     "periodic": ("period_ms",),
@@ -40,7 +47,7 @@ class TaskWorkload(SchemaTable):
 
     table: ClassVar[str] = "task.workload"
     kind: Annotated[str, OneOf(tuple(WORKLOAD_NEEDS))]
-    requests: Annotated[int, Domain(at_least=1, whole=True)] | None = None
+    requests: Annotated[int, Domain(at_least=1, at_most=MOST_REQUESTS, whole=True)] | None = None
     duration_s: Annotated[float, Domain("s", above=0)] | None = None
     rate_per_s: Annotated[float, Domain("1/s", above=0)] | None = None
     period_ms: Annotated[float, Domain("ms", above=0)] | None = None
@@ -52,7 +59,9 @@ class TaskWorkload(SchemaTable):
     file: Text | None = None
     times_s: tuple[Annotated[float, Domain("s", at_least=0)], ...] | None = None
     group_size: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
-    max_in_flight: Annotated[int, Domain(at_least=1, whole=True)] | None = None
+    max_in_flight: Annotated[int, Domain(at_least=1, at_most=MOST_REQUESTS, whole=True)] | None = (
+        None
+    )
     random_phase: Flag = False
 
     def check(self) -> None:
@@ -65,6 +74,15 @@ class TaskWorkload(SchemaTable):
             self.refuse("times_s must not go back")
         if self.kind != "trace" and self.requests is None and self.duration_s is None:
             self.refuse("say how long: requests or duration_s")
+        if self.kind == "bursty" and (self.rate_per_s or 1) * (self.on_s or 1) < FEWEST_IN_BURSTS:
+            self.refuse(f"rate_per_s * on_s must be >= {FEWEST_IN_BURSTS:g} requests a burst")
+
+    def expected_requests(self) -> float:
+        """Requests of one phone, or how many are expected; 1 of a closed one without a number."""
+        if self.requests is not None:
+            return self.requests
+        rate = mean_rate_per_s(self, self.times_s or ())
+        return max(1.0, len(self.times_s or ()), (rate or 0.0) * (self.duration_s or 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +137,10 @@ class OnServer(SchemaTable):
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSpec(SchemaTable):
-    """A cut: `head_ms` on the phone, the cut tensor crosses, `tail_ms` on the server."""
+    """A cut: `head_ms` on the phone, the cut tensor crosses, `tail_ms` on the server.
+
+    A server that batches whole inferences runs tails one by one, in the order in which they come.
+    """
 
     table: ClassVar[str] = "task.split"
     after: Text
@@ -173,8 +194,8 @@ class Scenario(SchemaTable):
     task: Annotated[tuple[Task, ...], OneOrMore()]
     name: Text = "scenario"
     seed: Annotated[int, Domain(at_least=0, whole=True)] = 0
-    replications: Annotated[int, Domain(at_least=1, whole=True)] = 1
-    warmup_requests: Annotated[int, Domain(at_least=0, whole=True)] = 0
+    replications: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
+    warmup_requests: Annotated[int, Domain(at_least=0, at_most=MOST_REQUESTS, whole=True)] = 0
     device: DeviceSpec = field(default_factory=DeviceSpec)
     link: LinkSpec | None = None
     server: ServerSpec | None = None
@@ -184,6 +205,13 @@ class Scenario(SchemaTable):
             self.refuse("task is missing", "add [task] with [task.workload]")
         if len({task.name for task in self.task}) < len(self.task):
             self.refuse("two tasks have the same name")
+        asked = sum(task.workload.expected_requests() for task in self.task)
+        asked *= self.device.count * self.replications
+        if asked > MOST_REQUESTS:
+            self.refuse(
+                f"asks for {asked:.3g} requests in all, at most {MOST_REQUESTS:g} are simulated",
+                "take fewer phones, requests or replications",
+            )
         for task in self.task:
             policy = POLICIES.get(task.policy)
             if policy is not None and policy.needs_server and self.server is None:

@@ -8,6 +8,7 @@ It is imported when a scenario is read, not before.
 from __future__ import annotations
 
 import dataclasses
+import math
 import reprlib
 import sys
 import types
@@ -17,10 +18,9 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from perfmodel.errors import ScenarioError, nearest_hint
-from perfmodel.sim.distributions import read_distribution
+from perfmodel.sim.distributions import LARGEST, SMALLEST, read_distribution
 
 T = TypeVar("T", bound="SchemaTable")
-MOST = sys.float_info.max
 
 
 class SchemaTable:
@@ -77,7 +77,10 @@ class Declared:
 
 @dataclass(frozen=True)
 class Domain(Declared):
-    """A number in a unit, within bounds, perhaps a whole one."""
+    """A number in a unit, within bounds, perhaps a whole one.
+
+    Whatever its bounds, no number is beyond `LARGEST`, and one above zero is at least `SMALLEST`.
+    """
 
     unit: str = ""
     above: float | None = None
@@ -106,14 +109,18 @@ class Domain(Declared):
 
     def refusal(self, value: float) -> str:
         """What a number would have to be and is not; empty if it may be."""
-        if not abs(value) <= MOST:
+        if not abs(value) <= sys.float_info.max:
             return "finite"
         if self.above is not None and not value > self.above:
             return f"> {self.above:.12g}"
+        if self.above == 0 and value < SMALLEST:
+            return f">= {SMALLEST:g}"
         if self.at_least is not None and value < self.at_least:
             return f">= {self.at_least:.12g}"
         if self.at_most is not None and value > self.at_most:
             return f"<= {self.at_most:.12g}"
+        if not self.whole and abs(value) > LARGEST:
+            return f"{'<=' if value > 0 else '>='} {math.copysign(LARGEST, value):g}"
         return ""
 
 

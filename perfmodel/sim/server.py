@@ -27,12 +27,18 @@ LONGEST_MS = sys.float_info.max  # finite: a replica that never served (-inf) is
 class Service(Protocol):
     """What one kind of request costs the server."""
 
+    @property
+    def largest(self) -> int:
+        """The largest batch whose time is known."""
+
     def service_ms(self, batch_size: int) -> float:
         """Return the time (ms) for a batch of this size."""
 
 
 class SingleService:
     """Requests served one at a time, each with its own draw."""
+
+    largest = 1
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
@@ -169,7 +175,10 @@ class Server:
         self._spec = spec
         self._most = spec.batching.max_size if spec.batching else 1
         self._patience_ms = spec.batching.timeout_ms if spec.batching else 0.0
-        self._line: WaitingLine = PriorityLine() if spec.discipline == "priority" else FifoLine()
+        self._by_priority = spec.discipline == "priority"
+        self._line, self._single = (
+            PriorityLine() if self._by_priority else FifoLine() for _ in range(2)
+        )
         self._draw_cold_start = draw_cold_start
         kept_s = spec.keep_alive_s
         self._keep_alive_ms = LONGEST_MS if kept_s is None else 1000.0 * kept_s
@@ -191,25 +200,42 @@ class Server:
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._line)
+        return len(self._line) + len(self._single)
 
     def submit(self, attempt: Attempt, service: Service) -> bool:
-        """Queue an attempt; False when the queue is full and it was turned away."""
+        """Queue an attempt; False when the queue is full and it was turned away.
+
+        Where others are batched, one whose service knows the time of a single request only (the
+        tail of a split) waits in a line of its own: it needs no company to start.
+        """
         limit = self._spec.queue_limit
-        if limit is not None and len(self._line) >= limit and not self._idle:
+        if limit is not None and self.waiting >= limit and not self._idle:
             self.rejected += 1
             return False
         attempt.service = service
         attempt.queued_ms = self._env.now
-        self._line.push(attempt)
+        alone = self._most > 1 and service.largest == 1
+        (self._single if alone else self._line).push(attempt)
         self._dispatch()
         return True
 
     def _dispatch(self) -> None:
-        while self._idle and len(self._line):
-            if self._most > 1 and not self._due():
+        while self._idle:
+            single = bool(self._single)
+            if self._line and (self._most == 1 or self._due()):
+                single = single and self._comes_before(self._single.head(), self._line.head())
+            elif not single:
                 return
-            self._start(self._line.take(self._most))
+            self._start(self._single.take(1) if single else self._line.take(self._most))
+
+    def _comes_before(self, one: Attempt, other: Attempt) -> bool:
+        """Whose turn it is of two heads of lines: by priority where that rules, then by arrival."""
+        return self._turn(one) < self._turn(other)
+
+    def _turn(self, attempt: Attempt) -> tuple[float, float, int]:
+        request = attempt.request
+        priority = request.asker.priority if self._by_priority else 0
+        return priority, attempt.queued_ms, request.number
 
     def _due(self) -> bool:
         """Return whether the head's batch may start: full, or its head has been patient enough."""
@@ -254,7 +280,7 @@ class Server:
                 number = attempt.request.number
                 label = f"batch of {len(batch)}" if self._most > 1 else "serve"
                 self._tracer.slice("server", f"replica {replica}", label, started_ms, now, number)
-        if self._line:
+        if self._line or self._single:
             self._dispatch()
         for attempt in batch:
             steps = attempt.steps

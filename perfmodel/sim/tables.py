@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, ClassVar
 
-from perfmodel.sim.distributions import NOTHING, Distribution
+from perfmodel.sim.distributions import LARGEST_CV, NOTHING, Distribution
 from perfmodel.sim.schema import Domain, Flag, OneOf, Quantity, SchemaTable, Text
 
 UNITS = ("cpu", "gpu", "npu")
 MOST_PARTS = 1_000_000
 """Phones, slots or replicas of a scenario at most: each of them takes memory."""
+
+SHORTEST_MS = 1e-3
+SHORTEST_S = 1e-3
+"""Of slices of work, and of the steps in which a rate or the number of replicas changes: each step
+is an event, and no processor or network changes faster."""
 
 LARGEST_BATCH = 65_536
 """Far above any measured batch; the time of every size up to the largest is kept."""
@@ -27,7 +32,7 @@ class UnitSpec(SchemaTable):
 
     table: ClassVar[str] = "device.unit"
     slots: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
-    slice_ms: Annotated[float, Domain("ms", above=0)] | None = None
+    slice_ms: Annotated[float, Domain("ms", at_least=SHORTEST_MS)] | None = None
     active_mw: Annotated[float, Domain("mW", at_least=0)] | None = None
 
 
@@ -37,7 +42,7 @@ class Ui(SchemaTable):
 
     table: ClassVar[str] = "device.ui"
     render_ms: Annotated[Distribution, Quantity("ms")]
-    refresh_hz: Annotated[float, Domain("Hz", above=0)] = 60.0
+    refresh_hz: Annotated[float, Domain("Hz", above=0, at_most=1000)] = 60.0
     unit: Annotated[str, OneOf(UNITS)] = "gpu"
 
 
@@ -55,7 +60,7 @@ class HeatSpec(SchemaTable):
     throttle_full_c: Annotated[float, Domain("C")]
     slowest_speed: Annotated[float, Domain(above=0, at_most=1)]
     ambient_c: Annotated[float, Domain("C")] = 25.0
-    power_exponent: Annotated[float, Domain(at_least=0)] = 2.0
+    power_exponent: Annotated[float, Domain(at_least=0, at_most=10)] = 2.0
 
     def check(self) -> None:
         if not self.throttle_full_c > self.throttle_from_c:
@@ -73,7 +78,7 @@ class Memory(SchemaTable):
 
     table: ClassVar[str] = "device.memory"
     capacity_mb: Annotated[float, Domain("MB", above=0)] | None = None
-    background_every_s: Annotated[float, Domain("s", above=0)] | None = None
+    background_every_s: Annotated[float, Domain("s", at_least=SHORTEST_S)] | None = None
     kill_probability: Annotated[float, Domain(at_least=0, at_most=1)] = 1.0
     heap_mb: Annotated[float, Domain("MB", above=0)] | None = None
     gc_pause_ms: Annotated[Distribution, Quantity("ms")] | None = None
@@ -137,9 +142,9 @@ class RateSpec(SchemaTable):
     times_s: tuple[Annotated[float, Domain("s", at_least=0)], ...] | None = None
     trace_mbps: tuple[Annotated[float, Domain("Mbit/s", at_least=0)], ...] | None = None
     states_mbps: tuple[Annotated[float, Domain("Mbit/s", at_least=0)], ...] | None = None
-    dwell_s: tuple[Annotated[float, Domain("s", above=0)], ...] | None = None
-    step_s: Annotated[float, Domain("s", above=0)] = 1.0
-    cv: Annotated[float, Domain(at_least=0)] = 0.0
+    dwell_s: tuple[Annotated[float, Domain("s", at_least=SHORTEST_S)], ...] | None = None
+    step_s: Annotated[float, Domain("s", at_least=SHORTEST_S)] = 1.0
+    cv: Annotated[float, Domain(at_least=0, at_most=LARGEST_CV)] = 0.0
     correlation: Annotated[float, Domain(at_least=0, at_most=0.999)] = 0.0
 
     def check(self) -> None:
@@ -208,7 +213,7 @@ class Autoscale(SchemaTable):
     max_replicas: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)]
     min_replicas: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     target_utilization: Annotated[float, Domain(above=0, at_most=1)] = 0.7
-    interval_s: Annotated[float, Domain("s", above=0)] = 15.0
+    interval_s: Annotated[float, Domain("s", at_least=SHORTEST_S)] = 15.0
     start_s: Annotated[float, Domain("s", at_least=0)] = 30.0
 
     def check(self) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import csv
 import math
+import reprlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from perfmodel.errors import ScenarioError, nearest_hint
+from perfmodel.files import read_text_file
+from perfmodel.sim.distributions import LARGEST
 
 MAHIMAHI_PACKET_BITS = 8 * 1500  # one line of a mahimahi file lets one 1500-byte packet pass
 MAHIMAHI_BIN_MS = 100  # at 1 Mbit/s eight packets fall into such a bin, so its rate means something
+LONGEST_MAHIMAHI_MS = 24 * 3600 * 1000  # of a file: each bin up to its last line takes memory
+MAX_TRACE_BYTES = 32_000_000
+MAX_ROWS = 1_000_000  # a day at ten rows a second
+MAX_DIGITS = 40  # of a whole number, before Python would take long or refuse to read it
 LONGEST_STEP = 15.0  # times the median step; the widest in the published traces we read is 9.8
 
 
@@ -40,14 +47,11 @@ def read_trace(path: str | Path, column: str | None = None) -> Trace:
     times that go back, gaps of more than 15 median steps, and values that are no rates.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot read this trace: {error}") from None
-    if not any(line.strip() for line in lines):
+    lines = _lines(path, "this trace")
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if not first:
         raise ScenarioError(f"{path}: the trace is empty")
-    first = next(line for line in lines if line.strip()).strip()
-    if first.isdigit():
+    if _is_whole(first):
         return _mahimahi(path, lines)
     return _checked(
         path, _header_rows(path, lines, column) if _is_header(first) else _pairs(path, lines)
@@ -57,10 +61,7 @@ def read_trace(path: str | Path, column: str | None = None) -> Trace:
 def read_arrivals(path: str | Path) -> tuple[float, ...]:
     """Read arrival times (s): the column `time_s` of a CSV file, or one number per line."""
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot read these arrival times: {error}") from None
+    lines = _lines(path, "these arrival times")
     numbered = [(i, line.split(",")[0]) for i, line in enumerate(lines, 1) if line.strip()]
     if numbered and _is_header(numbered[0][1]):
         if numbered[0][1].strip() != "time_s":
@@ -77,6 +78,15 @@ def read_arrivals(path: str | Path) -> tuple[float, ...]:
     return tuple(times)
 
 
+def _lines(path: Path, what: str) -> list[str]:
+    """The lines of a file; ScenarioError for more than anybody would have recorded."""
+    text = read_text_file(path, what, most_bytes=MAX_TRACE_BYTES, error=ScenarioError)
+    lines = text.splitlines()
+    if len(lines) > MAX_ROWS:
+        raise ScenarioError(f"{path}: {len(lines)} lines, at most {MAX_ROWS} are read", "split it")
+    return lines
+
+
 Row = tuple[int, float, float]  # line, time in s, Mbit/s
 
 
@@ -84,31 +94,41 @@ def _is_header(line: str) -> bool:
     return any(character.isalpha() for character in line.replace("e", "").replace("E", ""))
 
 
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _number(path: Path, line: int, text: str) -> float:
+    shown = reprlib.repr(text.strip())
     try:
         value = float(text)
     except ValueError:
-        raise ScenarioError(f"{path}:{line}: {text!r} is not a number") from None
+        raise ScenarioError(f"{path}:{line}: {shown} is not a number") from None
     if not (math.isfinite(value) and value >= 0):
-        raise ScenarioError(f"{path}:{line}: must be a finite number >= 0, got {text.strip()!r}")
+        raise ScenarioError(f"{path}:{line}: must be a finite number >= 0, got {shown}")
+    if value > LARGEST:
+        raise ScenarioError(f"{path}:{line}: must be <= {LARGEST:g}, got {shown}")
     return value
 
 
 def _header_rows(path: Path, lines: list[str], column: str | None) -> list[Row]:
     reader = csv.DictReader(lines)
-    names = list(reader.fieldnames or [])
-    wanted = column or "downlink_mbps"
-    for name in ("time_s", wanted):
-        if name not in names:
-            raise ScenarioError(f"{path}:1: no column {name!r}", nearest_hint(name, names))
-    return [
-        (
-            reader.line_num,
-            _number(path, reader.line_num, row["time_s"] or ""),
-            _number(path, reader.line_num, row[wanted] or ""),
-        )
-        for row in reader
-    ]
+    try:
+        names = list(reader.fieldnames or [])
+        wanted = column or "downlink_mbps"
+        for name in ("time_s", wanted):
+            if name not in names:
+                raise ScenarioError(f"{path}:1: no column {name!r}", nearest_hint(name, names))
+        return [
+            (
+                reader.line_num,
+                _number(path, reader.line_num, row["time_s"] or ""),
+                _number(path, reader.line_num, row[wanted] or ""),
+            )
+            for row in reader
+        ]
+    except csv.Error as error:
+        raise ScenarioError(f"{path}:{reader.line_num}: not a table: {error}") from None
 
 
 def _pairs(path: Path, lines: list[str]) -> list[Row]:
@@ -118,7 +138,9 @@ def _pairs(path: Path, lines: list[str]) -> list[Row]:
         if not cells:
             continue
         if len(cells) != 2:
-            raise ScenarioError(f"{path}:{number}: expected time (s) and Mbit/s, got {line!r}")
+            raise ScenarioError(
+                f"{path}:{number}: expected time (s) and Mbit/s, got {reprlib.repr(line)}"
+            )
         rows.append((number, _number(path, number, cells[0]), _number(path, number, cells[1])))
     return rows
 
@@ -130,8 +152,14 @@ def _mahimahi(path: Path, lines: list[str]) -> Trace:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        if not line.strip().isdigit():
+        if not _is_whole(line.strip()):
             raise ScenarioError(f"{path}:{number}: a mahimahi line is a whole number of ms")
+        if len(line) > MAX_DIGITS or int(line) > LONGEST_MAHIMAHI_MS:
+            raise ScenarioError(
+                f"{path}:{number}: {reprlib.repr(line)} ms are more than the {LONGEST_MAHIMAHI_MS} "
+                "of a day",
+                "cut the trace there",
+            )
         time_ms = int(line)
         if time_ms < before:
             raise ScenarioError(f"{path}:{number}: time goes back from {before} to {time_ms} ms")

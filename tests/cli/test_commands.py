@@ -201,6 +201,31 @@ def test_too_many_queries_are_refused(
         assert perform("predict", "--queries", "q.csv").code == code
 
 
+def test_a_table_of_queries_too_large_to_hold_is_refused(
+    perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "model,target\nalexnet,snapdragon-888/cpu\n"
+    (tmp_path / "q.csv").write_text(text)
+    for most, code in ((len(text), 0), (len(text) - 1, 2)):
+        monkeypatch.setattr(queries, "MAX_BYTES", most)
+        done = perform("predict", "--queries", "q.csv")
+        assert done.code == code
+    assert "larger than this table may be" in done.err
+
+
+@pytest.mark.parametrize("batch", ["9" * 5000, "65537", "0", "-1", "1.5", "\u00b2"])
+def test_a_batch_of_a_query_that_is_none_is_refused_in_one_line(
+    batch: str, perform: Perform, tmp_path: Path
+) -> None:
+    text = f"model,target,batch_size\nalexnet,snapdragon-888/cpu,{batch}\n"
+    (tmp_path / "q.csv").write_text(text, encoding="utf-8")
+    done = perform("predict", "--queries", "q.csv")
+    assert done.code == 2
+    assert "line 2: batch_size" in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert len(done.err) < 200
+
+
 def test_words_after_the_first_target_may_be_targets(perform: Perform) -> None:
     words = ["compare", "alexnet", "--on", "snapdragon-888/cpu", "snapdragon-888/gpu", "--json"]
     answer = perform(*words).json

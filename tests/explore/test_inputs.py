@@ -82,7 +82,7 @@ def test_laws_that_stay_inside_are_taken(text: str) -> None:
         ("task.on_device.preprocess_ms=-4", "must be a finite number >= 0, got -4"),
         ("task.on_server.upload_bytes.mean=5,-1", "must be >= 0, got -1"),
         ("link.loss=0.1,0.6", "link.loss must be <= 0.5, got 0.6"),
-        ("device.gpu.slice_ms=0", "device.gpu.slice_ms must be > 0, got 0"),
+        ("device.gpu.slice_ms=0", "device.gpu.slice_ms must be >= 0.001, got 0"),
         ("task.frame.deadline_ms=0", "task.frame.deadline_ms must be > 0, got 0"),
         ("task.0.deadline_ms=0", "task.0.deadline_ms must be > 0, got 0"),
         ("task.on_device.unit=gpu,tpu", "task.on_device.unit cannot be 'tpu'"),

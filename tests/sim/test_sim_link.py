@@ -11,7 +11,7 @@ import simpy
 from scenarios import offload
 
 from perfmodel.errors import ScenarioError
-from perfmodel.sim import simulate
+from perfmodel.sim import simulate, traces
 from perfmodel.sim.cell import RadioCell
 from perfmodel.sim.link import Losses
 from perfmodel.sim.rates import (
@@ -203,15 +203,37 @@ def test_plain_pairs_of_time_and_rate_are_a_trace(tmp_path: Path) -> None:
         ("", "empty"),
         ("1\n5\n3\n", ":3: time goes back"),
         ("1 2 3\n", ":1: expected time"),
+        ("1000000000000000\n", ":1: '1000000000000000' ms are more than the 86400000 of a day"),
+        ("100\n86400001\n", ":2: '86400001' ms are more than"),
+        ("1" * 5000 + "\n", "ms are more than"),
+        ("1\n\u00b2\n", ":2: a mahimahi line is a whole number"),
+        ("\u00b2\n", ":1: expected time"),
+        ("0 1\n1 1.1e12\n", ":2: must be <= 1e+12"),
+        ('time_s,downlink_mbps\n0,"' + "1" * 140_000 + '"\n', ": not a table: field larger"),
+        ("0 1\n" * 8, "8 lines, at most 7 are read"),
+        ("0 1 # " + "x" * 200_000, "larger than this trace may be"),
     ],
 )
-def test_a_bad_trace_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_bad_trace_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traces, "MAX_ROWS", 7)
+    monkeypatch.setattr(traces, "MAX_TRACE_BYTES", 150_000)
     file = tmp_path / "trace.csv"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError) as error:
         read_trace(file)
     assert message in str(error.value)
     assert "trace.csv" in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_a_day_of_packets_is_the_longest_mahimahi_file(tmp_path: Path) -> None:
+    file = tmp_path / "link.up"
+    file.write_text("0\n86400000\n")
+    trace = read_trace(file)
+    assert len(trace.mbps) == 864_001
+    assert [i for i, rate in enumerate(trace.mbps) if rate] == [0, 864_000]
 
 
 def test_arrival_times_that_go_back_are_refused(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from scenarios import offload
 
 from perfmodel.errors import ScenarioError
-from perfmodel.sim import Scenario, simulate
+from perfmodel.sim import Scenario, simulate, toml
 from perfmodel.sim.distributions import constant, random_stream, read_distribution
-from perfmodel.sim.files import cases_of
+from perfmodel.sim.files import cases_of, load_cases
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.schema import (
     Domain,
@@ -71,11 +71,12 @@ def test_every_number_of_a_unit_says_its_unit() -> None:
 @pytest.mark.parametrize(
     ("domain", "good", "bad"),
     [
-        (Domain(above=0), [5e-324, 1, 1e308], [0, -0.0, -1e-300]),
+        (Domain(above=0), [1e-9, 1, 1e12], [0, -0.0, -1e-300, 5e-324, 9e-10, 1.1e12]),
         (Domain(at_least=0), [0, -0.0, 0.5], [-5e-324, -1]),
         (Domain(at_most=0.5), [0.5, -3], [math.nextafter(0.5, 1), 1]),
         (Domain(at_least=1, whole=True), [1, 10**6], [0, -1, 1.0, 1.5, True]),
-        (Domain(), [-1e308, 0, 1e308], [math.inf, -math.inf, math.nan, 10**400, "1", None, True]),
+        (Domain(), [-1e12, 0, 1e12], [math.inf, math.nan, 10**400, -1.1e12, "1", None, True]),
+        (Domain(whole=True), [10**18], [10**400, 1e3]),
     ],
 )
 def test_a_domain_ends_where_it_says(domain: Domain, good: list[Any], bad: list[Any]) -> None:
@@ -115,6 +116,8 @@ def test_a_domain_in_words() -> None:
         ("task.workload.kynd", 1, "[task.workload] unknown key 'kynd'; did you mean 'kind'?"),
         ("device.memory.heap_md", 1, "[device.memory] unknown key 'heap_md'; did you mean 'heap"),
         ("task.deadline_ms", 10**400, "task.deadline_ms must be finite, got 1000"),
+        ("task.deadline_ms", 1e13, "task.deadline_ms must be <= 1e+12, got 10000000000000.0"),
+        ("task.deadline_ms", 1e-10, "task.deadline_ms must be >= 1e-09, got 1e-10"),
     ],
 )
 def test_a_refusal_says_where_what_and_what_is_allowed(path: str, value: Any, message: str) -> None:
@@ -232,11 +235,100 @@ def refused(call: Callable[[], Any]) -> bool:
         {"kind": "normal", "mean": 3, "sd": 1},
         {"kind": "uniform", "low": 2, "high": 1},
         {"kind": "exponential", "mean": -1},
+        {"kind": "exponential", "mean": 1.1e12},
     ],
 )
 def test_distributions_that_cannot_be_drawn_are_refused(law: Any) -> None:
     with pytest.raises(ScenarioError):
         read_distribution(law)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        {"kind": "lognormal", "mean": 0, "cv": 1},
+        {"kind": "lognormal", "median": 0, "sigma": 0.5},
+        {"kind": "gamma", "mean": 0, "cv": 1},
+        {"kind": "exponential", "mean": 0},
+        {"kind": "uniform", "low": 0, "high": 0},
+        {"kind": "normal", "mean": 0, "sd": 0},
+        {"kind": "values", "values": [0, 0]},
+        {"kind": "replay", "values": [0]},
+    ],
+)
+def test_a_law_of_mean_zero_gives_zeros(law: Any) -> None:
+    draw = read_distribution(law).draws(np.random.default_rng(0))
+    assert [draw() for _ in range(40)] == [0.0] * 40
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task.workload.requests": 10**6, "device.count": 1001}, "asks for 1e+09 requests"),
+        ({"task.workload.requests": 10**6, "replications": 1001}, "asks for 1e+09 requests"),
+        ({"task.workload": {"kind": "poisson", "rate_per_s": 1e9, "duration_s": 2}}, "2e+09"),
+        (
+            {
+                "task.workload": {"kind": "bursty", "rate_per_s": 1, "on_s": 1e-7, "off_s": 1}
+                | {"requests": 1}
+            },
+            "rate_per_s * on_s must be >= 1e-06 requests a burst",
+        ),
+    ],
+)
+def test_more_than_can_be_simulated_is_refused_before_it_starts(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ScenarioError) as error:
+        cases_of(offload(), changes)
+    assert message in str(error.value)
+
+
+def test_as_many_requests_as_are_simulated_are_taken() -> None:
+    most = {"task.workload.requests": 10**6, "device.count": 10, "replications": 100}
+    assert cases_of(offload(), most)[0].scenario.replications == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 5000 + "]" * 5000, "nested more than 32 deep"),
+        ("a = " + "[" * 40 + "]" * 40, "nested more than 32 deep"),
+        (".".join("a" * 3000) + " = 1", "nested more than 32 deep"),
+        ("a = 0x" + "f" * 5000, "a whole number of more than 1024 bits"),
+        ("a = [{b = [0x1" + "0" * 256 + "]}]", "a whole number of more than 1024 bits"),
+        ("a = " + "9" * 5000, "not a TOML file"),
+        ("a = 1" + "\n# x" * 200, "larger than this file may be (500 bytes)"),
+    ],
+)
+def test_files_that_would_fill_memory_or_stack_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    if "# x" in text:
+        monkeypatch.setattr(toml, "MAX_TOML_BYTES", 500)
+    file = tmp_path / "s.toml"
+    file.write_text(text)
+    with pytest.raises(ScenarioError) as error:
+        load_cases(file)
+    assert message in str(error.value)
+    assert str(file) in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_values_of_the_command_line_are_bounded_as_those_of_files_are() -> None:
+    deepest = "[" * 30 + "1" + "]" * 30
+    assert toml.parse_value(deepest) is not None
+    for text in ("[" * 3000 + "]" * 3000, "[" * 33 + "]" * 33, "0x" + "f" * 300):
+        with pytest.raises(ScenarioError) as error:
+            toml.parse_value(text)
+        assert len(str(error.value)) < 200
+
+
+def test_numbers_of_1024_bits_are_read_and_refused_by_their_own_domain(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text("a = 0x" + "f" * 256)
+    with pytest.raises(ScenarioError, match="unknown key 'a'"):
+        load_cases(file)
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,8 @@ def _statistics(average_us: float, block: dict[str, float]) -> dict[str, Any]:
 def _profile_header(line: str, path: str, number: int) -> list[str]:
     if "cycles" in line.lower():
         raise bad_input(path, number, "a profile in cycles, not in ms", "a Hexagon profile?")
-    names = re.findall(r"\[([^\]]*)\]", line) if "[" in line else line.split(",")
+    # a name holds no bracket of either kind, so that a line of brackets is walked through once
+    names = re.findall(r"\[([^\[\]]*)\]", line) if "[" in line else line.split(",")
     header = [re.sub(r"[ _]+", " ", name.strip().lower()) for name in names]
     if _column(header, "avg ms") is None:
         raise bad_input(path, number, "column avg ms: not in the header of the profile")
