@@ -6,7 +6,7 @@ together is added (see `perfmodel.kernel_times`), and all are summed. One networ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,6 +17,7 @@ from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
+from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import (
     NetworkBatch,
@@ -217,6 +218,8 @@ def predict(
     target: str,
     *,
     batch_size: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
     per_layer: bool = True,
@@ -225,10 +228,11 @@ def predict(
 
     `target` may leave out trailing parts; the answer holds the full one. Where it leaves the
     precision open, that of the network's weights is taken. `batch_size` changes the batch of the
-    graph; `profiles` are further profiles, as files or as made. Raises
-    `PerfmodelError`s: unknown model or target, uncovered operators, damaged files.
+    graph; `dims` and `input_shape` are sizes that a file leaves open (as in `load`); `profiles` are
+    further profiles, as files or as made. Raises `PerfmodelError`s: unknown model or target,
+    uncovered operators, damaged files.
     """
-    loaded = load_at_batch(graph, batch_size)
+    loaded = load_at_batch(graph, batch_size, dims=dims, input_shape=input_shape)
     resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     return predict_workload(work, resolved, per_layer=per_layer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import UncoveredOpError
@@ -21,6 +23,9 @@ from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
 from perfmodel.kernels.kernel import Kernel, KernelTable
 from perfmodel.kernels.loading import stored_precision
+
+if TYPE_CHECKING:
+    from perfmodel.formats.sizes import InputShape
 
 BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
 """Bytes of a weight or activation as stored; `float` counts its upper bound."""
@@ -90,12 +95,19 @@ def activation_bytes(work: Workload, precision: str) -> float:
     return work.peak_activation_bytes * BYTES_OF_PRECISION[precision] / BYTES_OF_PRECISION[held]
 
 
-def load_at_batch(graph: Graph | str, batch_size: int | None) -> Graph:
-    """The graph itself or the one that a name or path means, at the given batch size."""
-    from perfmodel.formats.load import load
+def load_at_batch(
+    graph: Graph | str,
+    batch_size: int | None,
+    *,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
+) -> Graph:
+    """The graph itself or the one that a name or path means, at the given sizes and batch."""
+    from perfmodel.formats.load import load, with_sizes
     from perfmodel.graph.rebatch import rebatch
 
-    loaded = load(graph) if isinstance(graph, str) else graph
+    sized = with_sizes([graph], dims=dims, input_shape=input_shape)[0]
+    loaded = load(sized) if isinstance(sized, str) else sized
     if batch_size is None or loaded.batch_size == batch_size:
         return loaded
     return rebatch(loaded, batch_size)

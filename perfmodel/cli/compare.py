@@ -13,9 +13,13 @@ from perfmodel.cli.options import (
     TARGET_HELP,
     AllowUncovered,
     BatchSize,
+    Dims,
+    InputShapes,
     Json,
     Profiles,
+    input_shapes,
     refuse_idle,
+    sizes,
 )
 from perfmodel.errors import PerfmodelError
 
@@ -32,6 +36,8 @@ def command(
         typer.Option("--on", help=TARGET_HELP + " Several: again, or by comma: DEVICE/cpu,gpu."),
     ] = None,
     batch_size: BatchSize = None,
+    dim: Dims = None,
+    input_shape: InputShapes = None,
     relative: Annotated[bool, typer.Option(help="Times as fast as the first target.")] = False,
     suite: Annotated[str, typer.Option(help="ai-benchmark: its twelve tests.")] = "",
     plot: Annotated[Path | None, typer.Option(help="A heat map as .html or .svg.")] = None,
@@ -56,6 +62,8 @@ def command(
         networks,
         targets,
         batch_size=batch_size,
+        dims=sizes(dim),
+        input_shape=input_shapes(input_shape),
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
@@ -97,6 +105,7 @@ def _suite(
         raise PerfmodelError(f"--suite {suite!r} is none of {', '.join(SUITES)}")
     if models:
         raise PerfmodelError(f"--suite brings its own networks: what is {models[0]!r}?")
-    refuse_idle(context, "with --suite", "batch_size", "relative", "plot", "allow_uncovered")
+    idle = ("batch_size", "dim", "input_shape", "relative", "plot", "allow_uncovered")
+    refuse_idle(context, "with --suite", *idle)
     show(suite_result(suite_data(ai_benchmark(targets, profiles=profiles))), as_json)
     return 0

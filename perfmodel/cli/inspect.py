@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from perfmodel.cli.options import BatchSize, Dims, Json, Model, sizes
+from perfmodel.cli.options import (
+    BatchSize,
+    Dims,
+    InputShapes,
+    Json,
+    Model,
+    input_shapes,
+    sizes,
+)
 
 
 def command(
-    model: Model, batch_size: BatchSize = None, dim: Dims = None, as_json: Json = False
+    model: Model,
+    batch_size: BatchSize = None,
+    dim: Dims = None,
+    input_shape: InputShapes = None,
+    as_json: Json = False,
 ) -> int:
     """Cost of a network op by op.
 
     Example: perfmodel inspect squeezenet
     """
     from perfmodel.cli.output import show
-    from perfmodel.formats.load import load
     from perfmodel.render.network import inspection_data, inspection_result
     from perfmodel.workload import load_at_batch
 
-    graph = load_at_batch(load(model, dims=sizes(dim)), batch_size)
+    graph = load_at_batch(model, batch_size, dims=sizes(dim), input_shape=input_shapes(input_shape))
     show(inspection_result(inspection_data(graph)), as_json)
     return 0

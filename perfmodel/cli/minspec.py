@@ -9,6 +9,8 @@ import typer
 
 from perfmodel.cli.options import (
     AllowUncovered,
+    Dims,
+    InputShapes,
     Json,
     MaxEnergy,
     MaxLatency,
@@ -16,6 +18,8 @@ from perfmodel.cli.options import (
     Model,
     Percentile,
     Profiles,
+    input_shapes,
+    sizes,
 )
 
 
@@ -31,6 +35,8 @@ def command(
     fleet: Annotated[
         Path | None, typer.Option(help="CSV of device,share; without it a made-up example.")
     ] = None,
+    dim: Dims = None,
+    input_shape: InputShapes = None,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -53,6 +59,8 @@ def command(
         precision=precision,
         kind=kind,
         fleet=fleet,
+        dims=sizes(dim),
+        input_shape=input_shapes(input_shape),
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )

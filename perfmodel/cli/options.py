@@ -27,6 +27,13 @@ Dims = Annotated[
     list[str] | None,
     typer.Option("--dim", help="Size of a symbolic ONNX dimension, NAME=SIZE; may be repeated."),
 ]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        help="Sizes of a file's input, [NAME=]1x224x224x3, as in docs/formats.md; may be repeated.",
+    ),
+]
 AllowUncovered = Annotated[
     bool, typer.Option(help="Predict without the operators that are not covered.")
 ]
@@ -79,6 +86,31 @@ def sizes(pairs: Sequence[str] | None) -> dict[str, int]:
         if name in found:
             raise PerfmodelError(f"--dim {name} is given twice", "name each dimension once")
         found[name] = int(size)
+    return found
+
+
+def input_shapes(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """`["image=1x224x224x3"]` as {"image": (1, 224, 224, 3)}; "" names the only input.
+
+    Raises `PerfmodelError` naming what is wrong.
+    """
+    from perfmodel.formats.sizes import parse_shape
+
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, _, sizes_text = text.rpartition("=")
+        one_axis = sizes_text.isascii() and sizes_text.isdigit() and bool(name)
+        shape = parse_shape(f"[{sizes_text}]" if one_axis else sizes_text)
+        if shape is None:
+            raise PerfmodelError(
+                f"--input-shape {text!r} is not [NAME=]SIZExSIZE...",
+                "for example --input-shape 1x224x224x3, or --input-shape tokens=1x128",
+            )
+        if name in found:
+            raise PerfmodelError(
+                f"--input-shape {name or text} is given twice", "name each input once"
+            )
+        found[name] = shape
     return found
 
 

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfmodel.cli.options import AllowUncovered, BatchSize, Json, Model, Profiles, Target
+from perfmodel.cli.options import (
+    AllowUncovered,
+    BatchSize,
+    Dims,
+    InputShapes,
+    Json,
+    Model,
+    Profiles,
+    Target,
+    input_shapes,
+    sizes,
+)
 from perfmodel.errors import PerfmodelError
 
 if TYPE_CHECKING:
@@ -38,6 +49,8 @@ def command(
     ] = "",
     objective: Annotated[str, typer.Option(help="latency, energy or deadline=MS.")] = "latency",
     batch_size: BatchSize = None,
+    dim: Dims = None,
+    input_shape: InputShapes = None,
     emit: Annotated[
         Path | None, typer.Option(help="Write each segment as its own .tflite into this folder.")
     ] = None,
@@ -62,7 +75,12 @@ def command(
     check_outputs(plot, suffixes=(".html", ".svg"))
     if emit is not None:
         check_folder(emit)
-    graph = load(model)
+    shapes = input_shapes(input_shape)
+    if emit is not None and shapes and Path(model).suffix == ".tflite":
+        raise PerfmodelError(
+            "--emit cuts a .tflite file at its own sizes", "leave --input-shape out"
+        )
+    graph = load(model, dims=sizes(dim), input_shape=shapes)
     found = partition(
         graph,
         on,

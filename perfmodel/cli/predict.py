@@ -13,9 +13,11 @@ from perfmodel.cli.options import (
     AllowUncovered,
     BatchSize,
     Dims,
+    InputShapes,
     Json,
     Profiles,
     Target,
+    input_shapes,
     refuse_idle,
     sizes,
 )
@@ -36,6 +38,7 @@ def command(
     per_layer: Annotated[bool, typer.Option(help="Every kernel, not only the heaviest.")] = False,
     allow_uncovered: AllowUncovered = False,
     dim: Dims = None,
+    input_shape: InputShapes = None,
     queries: Annotated[
         Path | None, typer.Option(help="CSV with columns model,target[,batch_size].")
     ] = None,
@@ -61,8 +64,9 @@ def command(
     from perfmodel.cli.output import check_outputs
 
     if queries is not None:
-        one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "export_model_explorer")
-        refuse_idle(context, "with --queries: each row says what it asks", *one)
+        one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "input_shape")
+        written = "export_model_explorer"
+        refuse_idle(context, "with --queries: each row says what it asks", *one, written)
         from perfmodel.cli.queries import answer_queries
 
         check_outputs(output)
@@ -77,6 +81,7 @@ def command(
         kind=kind,
         batch_size=batch_size,
         dims=sizes(dim),
+        input_shape=input_shapes(input_shape),
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
@@ -90,10 +95,10 @@ def _predicted(
     kind: str,
     batch_size: int | None,
     dims: Mapping[str, int],
+    input_shape: Mapping[str, Sequence[int]],
     profiles: Sequence[Path],
     allow_uncovered: bool,
 ) -> Prediction:
-    from perfmodel.formats.load import load
     from perfmodel.prediction import predict
 
     if not model or not on:
@@ -104,9 +109,11 @@ def _predicted(
     if kind not in LATENCY_KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
     answer = predict(
-        load(model, dims=dims),
+        model,
         on,
         batch_size=batch_size,
+        dims=dims,
+        input_shape=input_shape,
         profiles=profiles,
         allow_uncovered=allow_uncovered,
     )

@@ -12,12 +12,16 @@ import typer
 from perfmodel.cli.options import (
     MODEL_HELP,
     AllowUncovered,
+    Dims,
+    InputShapes,
     Json,
     Profiles,
     Seed,
     Target,
+    input_shapes,
     needs_pyarrow,
     refuse_idle,
+    sizes,
 )
 from perfmodel.render.text import percent
 
@@ -52,6 +56,8 @@ def command(
         typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
     ] = None,
     restart: Annotated[bool, typer.Option(help="Overwrite what is in the output.")] = False,
+    dim: Dims = None,
+    input_shape: InputShapes = None,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -69,9 +75,8 @@ def command(
             context, "without a SCENARIO: predictions need no processes", *("workers", "dask")
         )
     else:
-        refuse_idle(
-            context, "with a SCENARIO, which names its networks", "profile", "allow_uncovered"
-        )
+        own = ("profile", "dim", "input_shape", "allow_uncovered")
+        refuse_idle(context, "with a SCENARIO, which names its networks", *own)
     if not samples:
         refuse_idle(context, "without --sample", "n")
         if scenario is None:
@@ -95,6 +100,8 @@ def command(
             dask=dask,
             output=output,
             restart=restart,
+            dims=sizes(dim),
+            input_shape=input_shapes(input_shape),
             profiles=profile or [],
             allow_uncovered=allow_uncovered,
             progress=meter,

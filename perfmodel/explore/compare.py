@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
+from perfmodel.formats.load import with_sizes
+from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.target import PRECISIONS, UNITS
 
@@ -62,6 +64,8 @@ def compare(
     targets: Sequence[str],
     *,
     batch_size: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
 ) -> Comparison:
@@ -70,7 +74,8 @@ def compare(
     A target may list alternatives by comma: `titan-v/gpu/vanilla,cudnn/fp32,cudnn/fp16` is three
     targets of one GPU. A network with operators that no cost model covers has no time and the cell
     says which, unless `allow_uncovered`: then its time leaves them out and the cell says so. An
-    interval too wide to be an answer leaves no time either. Raises `PerfmodelError` for unknown
+    interval too wide to be an answer leaves no time either. `dims` and `input_shape` are sizes that
+    the files among the networks leave open (as in `load`). Raises `PerfmodelError` for unknown
     networks and targets.
     """
     if not models or not targets:
@@ -80,7 +85,8 @@ def compare(
         )
     folder = ProfileFolder(tuple(profiles))
     asked = [t for text in targets for t in alternatives(text, folder.names())]
-    networks = Networks(models, batch_size, allow_uncovered=allow_uncovered)
+    sized = with_sizes(models, dims=dims, input_shape=input_shape)
+    networks = Networks(sized, batch_size, allow_uncovered=allow_uncovered)
     columns = {}
     for text in asked:
         resolved = [folder.resolve(text, stored) for stored in networks.stored]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from perfmodel.explore.candidates import (
 )
 from perfmodel.explore.fleet import FleetShare, fleet_share, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION
+from perfmodel.formats.load import with_sizes
+from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.prediction import MOST_UNSURE
 
@@ -94,13 +96,16 @@ def minspec(
     precision: str = ANY,
     kind: str = "phone",
     fleet: Path | str | None = None,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
 ) -> MinSpec:
     """Which phones run `model` within a latency (ms at a percentile), memory (MB), energy (mJ)?
 
     Goes over every steady-state target of devices of `kind`. `fleet` is a CSV with columns
-    device,share; without it a made-up example is used and marked as such. Raises `PerfmodelError`
+    device,share; without it a made-up example is used and marked as such. `dims` and `input_shape`
+    are sizes that a file leaves open (as in `load`). Raises `PerfmodelError`
     for limits that make no sense, unknown networks and damaged files.
     """
     asked = Requirement(
@@ -112,7 +117,8 @@ def minspec(
         precision=precision,
         kind=kind,
     )
-    network = Networks([model], allow_uncovered=allow_uncovered)
+    sized = with_sizes([model], dims=dims, input_shape=input_shape)
+    network = Networks(sized, allow_uncovered=allow_uncovered)
     targets = resolved_targets(kind, unit, precision, profiles, network.stored[0])
     found = [_answer(network.one_on(resolved), asked) for resolved in targets]
     if not found:

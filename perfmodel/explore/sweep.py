@@ -19,6 +19,8 @@ from perfmodel.explore.sensitivity import Effect, sensitivity
 from perfmodel.explore.simulated_points import METRIC, SimulationJob, scenario_job
 from perfmodel.explore.sweep_file import POINT, SweepJournal, fingerprint, frame_of
 from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set, refuse_twice
+from perfmodel.formats.load import with_sizes
+from perfmodel.formats.sizes import InputShape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +85,8 @@ def whatif(
     dask: str = "",
     output: Path | str | None = None,
     restart: bool = False,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
     progress: Progress | None = None,
@@ -92,7 +96,8 @@ def whatif(
     Either a `scenario` file is simulated at every point, in `workers` processes or on the Dask
     cluster at `dask`; or `model` on `target` is predicted, at once. `sets` are "path=v1,v2" or
     "path=low:high:step", `samples` "path=law(...)". With `output` (.csv or .parquet) rows are
-    written as they come, and the same call goes on where an interrupted one stopped. Raises
+    written as they come, and the same call goes on where an interrupted one stopped. `dims` and
+    `input_shape` are sizes that `model`'s file leaves open (as in `load`). Raises
     `PerfmodelError`s for paths and values that make no sense.
     """
     started = time.perf_counter()
@@ -102,6 +107,7 @@ def whatif(
     refuse_twice([*(v.path for v in varied), *(law.path for law in laws)])
     refuse_outside(varied, laws, of_scenario if scenario else of_prediction)
     design = make_design([v for v in varied if len(v.values) > 1], laws, n, seed)
+    (model,) = (str(m) for m in with_sizes([model], dims=dims, input_shape=input_shape))
     job = _job(scenario, model, target, fixed, profiles, allow_uncovered=allow_uncovered)
     job.check(design.points(0, 1)[0])
     identity = fingerprint(

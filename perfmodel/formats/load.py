@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError, UnknownModelError
+from perfmodel.formats.limits import shorten
+from perfmodel.formats.sizes import NO_SIZES, InputShape, Sizes, parse_sizes, written
 from perfmodel.graph.ir import Graph
 
 MAX_FILE_BYTES = 8 * 2**30
 """Files beyond this size are refused: no mobile network comes near, and .onnx and .tflite files
 without external weights end at 2 GiB."""
 
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes that a file leaves open, as the caller gives them."""
-
-    dims: Mapping[str, int] | None
-    input_shape: Sequence[int] | None
-
-    def refuse(self, path: Path, *names: str) -> None:
-        """Raise where a size is given that this kind of file has no use for."""
-        reasons = {
-            "dims": "only .onnx files have named dimensions",
-            "input_shape": "only .param and .prototxt files leave the input's shape open",
-        }
-        for name in names:
-            if getattr(self, name):
-                raise ModelFileError(path, name, reasons[name])
+MAX_PATH = 4_096
+"""Characters of a path that are looked at: no file system takes longer ones."""
 
 
 Reader = Callable[[Path, Sizes], Graph]
@@ -38,29 +25,29 @@ Reader = Callable[[Path, Sizes], Graph]
 def _tflite(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.formats.tflite.reader import read_tflite
 
-    sizes.refuse(path, "dims", "input_shape")
-    return read_tflite(path)
+    sizes.refuse(path, "dims")
+    return read_tflite(path, input_shapes=sizes.shapes, signature=sizes.signature or None)
 
 
 def _onnx(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.formats.onnx.reader import read_onnx
 
-    sizes.refuse(path, "input_shape")
-    return read_onnx(path, dims=sizes.dims)
+    sizes.refuse(path, "signature")
+    return read_onnx(path, dims=sizes.dims, input_shape=sizes.shapes)
 
 
 def _ncnn(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.formats.ncnn.reader import read_ncnn
 
-    sizes.refuse(path, "dims")
-    return read_ncnn(path, input_shape=sizes.input_shape)
+    sizes.refuse(path, "dims", "signature")
+    return read_ncnn(path, input_shape=sizes.shapes)
 
 
 def _caffe(path: Path, sizes: Sizes) -> Graph:
     from perfmodel.formats.caffe.reader import read_caffe
 
-    sizes.refuse(path, "dims")
-    return read_caffe(path, input_shape=sizes.input_shape)
+    sizes.refuse(path, "dims", "signature")
+    return read_caffe(path, input_shape=sizes.shapes)
 
 
 READERS: dict[str, Reader] = {
@@ -78,33 +65,88 @@ def load(
     *,
     batch_size: int | None = None,
     dims: Mapping[str, int] | None = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: InputShape | None = None,
 ) -> Graph:
     """The network of a file (.tflite, .onnx, .param, .prototxt) or of the zoo.
 
     A zoo name may carry parameters: `mobilenet_v2@width=0.5,resolution=160`. `batch_size` replaces
-    the network's own; `dims` gives sizes to the named dimensions of an .onnx file, `input_shape`
-    (batch, height, width, channels) to the input of a .param or .prototxt file. Raises
-    `ModelFileError` for a bad file, `UnknownModelError` for a name that is neither, `GraphError`
-    where the batch cannot be changed.
+    the network's own. `input_shape` gives the sizes of the only input, or of several by name,
+    which a file leaves open (perfmodel.formats.sizes: the order of the axes); `dims` those of the
+    named dimensions of an .onnx file. A text may carry both: `net.onnx@image=1x3x224x224,batch=4`,
+    and which network of a .tflite file is meant: `net.tflite@signature=decode`.
+    Raises `ModelFileError` for a bad file, `UnknownModelError` for a name that is neither,
+    `GraphError` where the batch cannot be changed.
     """
-    text = str(path_or_name)
-    reader = READERS.get(Path(text).suffix.lower()) if "@" not in text else None
-    path = Path(text)
-    if isinstance(path_or_name, Path) or reader is not None or _is_file(path):
-        graph = _load_file(path, reader, Sizes(dims, input_shape))
+    file, carried = file_and_sizes(path_or_name)
+    sizes = Sizes.of(dims, input_shape).joined(carried)
+    if file is not None:
+        graph = _load_file(file, READERS.get(file.suffix.lower()), sizes)
     else:
-        if dims or input_shape:
-            raise GraphError(
-                f"{text}: dims and input_shape are for files",
-                "sizes of a network by name are its parameters, as in NAME@resolution=160",
-            )
-        graph = _load_named(text)
+        if sizes:
+            raise _for_files(str(path_or_name))
+        graph = _load_named(str(path_or_name))
     if batch_size is None:
         return graph
     from perfmodel.graph.rebatch import rebatch
 
     return rebatch(graph, batch_size)
+
+
+def file_and_sizes(path_or_name: Path | str) -> tuple[Path | None, Sizes]:
+    """The file that a text means, and the sizes that stand behind its name; None for a zoo name.
+
+    A text that a file is called by is that file, whatever it holds.
+    """
+    path = Path(path_or_name)
+    if isinstance(path_or_name, Path) or _is_file(path):
+        return path, NO_SIZES
+    for at in re.finditer("@", path_or_name[:MAX_PATH]):
+        file = Path(path_or_name[: at.start()])
+        if _reads(file) or (_is_file(file) and file.is_file()):
+            items = path_or_name[at.end() :].split(",")
+            return file, parse_sizes(items, path_or_name)
+    return (path if _reads(path) else None), NO_SIZES
+
+
+def named_from(model: str, folder: Path) -> str:
+    """A network's name or path in a file of `folder`, to which paths there are relative."""
+    beside = str(folder / model)
+    file, _ = file_and_sizes(beside)
+    return beside if file is not None and file.is_file() else model
+
+
+def with_sizes(
+    models: Sequence[Graph | str],
+    *,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
+) -> list[Graph | str]:
+    """Networks as a function takes them, with sizes behind the name of every file among them.
+
+    Sizes that stand there already count. Raises `GraphError` where none of the networks is a file,
+    so that the sizes would mean nothing.
+    """
+    sizes = Sizes.of(dims, input_shape)
+    if not sizes:
+        return list(models)
+    found: list[Graph | str] = []
+    for model in models:
+        file, carried = file_and_sizes(model) if isinstance(model, str) else (None, NO_SIZES)
+        found.append(model if file is None else f"{file}@{written(sizes.joined(carried))}")
+    if all(new is old for new, old in zip(found, models, strict=True)):
+        raise _for_files(", ".join(m if isinstance(m, str) else m.name for m in models))
+    return found
+
+
+def _for_files(name: str) -> GraphError:
+    return GraphError(
+        f"{shorten(name)}: --input-shape and --dim are for files of networks",
+        "sizes of a network by name are its parameters, as in NAME@resolution=160",
+    )
+
+
+def _reads(path: Path) -> bool:
+    return path.suffix.lower() in READERS
 
 
 def _is_file(path: Path) -> bool:

@@ -6,13 +6,14 @@ criterion and tells the plan's latency beside the unpartitioned one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PartitionError
+from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.loading import stored_precision
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
@@ -131,6 +132,8 @@ def partition(
     link: Link | None = None,
     objective: str = "latency",
     batch_size: int | None = None,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
 ) -> PartitionResult:
@@ -138,11 +141,12 @@ def partition(
 
     `target` runs what is not moved; `units` are further units of the same device ("cpu", "gpu",
     "dla") or full targets; `server` and `link` add the cloud. `objective` is latency, energy or
-    deadline=MS (least energy within it). Raises `PartitionError` with what does not fit.
+    deadline=MS (least energy within it). `dims` and `input_shape` are sizes that a file leaves open
+    (as in `load`). Raises `PartitionError` with what does not fit.
     """
     if by not in CRITERIA:
         raise PartitionError(f"unknown criterion {by!r}", f"criteria: {', '.join(CRITERIA)}")
-    graph = load_at_batch(model, batch_size)
+    graph = load_at_batch(model, batch_size, dims=dims, input_shape=input_shape)
     folder = ProfileFolder(tuple(profiles))
     stored = stored_precision(graph)
     resolved = resolve_units(folder, target, units, stored)

@@ -127,9 +127,9 @@ def _weights_mb(model: str, folder: Path) -> float:
 
 
 def _graph(model: str, folder: Path) -> Any:
-    import perfmodel
+    from perfmodel.formats.load import load, named_from
 
-    return perfmodel.load(str(folder / model) if (folder / model).is_file() else model)
+    return load(named_from(model, folder))
 
 
 def _predict(model: str, target: str | None, table: str, folder: Path, batch_size: int = 1) -> Any:

@@ -17,6 +17,13 @@ Mystery odd 1 1 conv odd -23330=4,3,222,222,64
 """
 """A network of ncnn with a layer that nobody knows."""
 
+OPEN_SIZE = """7767517
+2 2
+Input data 0 1 data
+Convolution conv 1 1 data conv 0=64 1=3 5=1 6=1728
+"""
+"""A network of ncnn whose file does not say how large its input is."""
+
 
 def small_queue() -> str:
     """The textbook's queue with few requests."""

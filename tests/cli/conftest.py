@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cli_folder import ROOT, UNCOVERED, Done, Perform, small_queue
+from cli_folder import OPEN_SIZE, ROOT, UNCOVERED, Done, Perform, small_queue
 
 from perfmodel.cli.app import run
 
@@ -19,6 +19,7 @@ def perform(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "odd.param").write_text(UNCOVERED)
+    (tmp_path / "open.param").write_text(OPEN_SIZE)
     (tmp_path / "queue.toml").write_text(small_queue())
 
     def one(*arguments: str) -> Done:

@@ -43,7 +43,18 @@ PAIRS: dict[str, tuple[str, str]] = {
     "devices --profile": ("devices --match own", "devices --match own --profile own.json"),
     "inspect MODEL": ("inspect alexnet", "inspect squeezenet"),
     "inspect --batch-size": ("inspect alexnet", "inspect alexnet --batch-size 2"),
-    "inspect --dim": ("inspect alexnet", "inspect alexnet --dim n=2"),
+    **{
+        f"{command} --{option}": (text, f"{text} --{option} {value}")
+        for command, text in {
+            "inspect": "inspect open.param",
+            "predict": "predict open.param --on snapdragon-888/cpu",
+            "compare": "compare open.param --on snapdragon-888/cpu",
+            "partition": "partition open.param --on snapdragon-888/cpu",
+            "minspec": "minspec open.param --max-latency-ms 50",
+            "whatif": "whatif --model open.param --on snapdragon-888/cpu --set slowdown=1,2",
+        }.items()
+        for option, value in {"input-shape": "1x64x64x3", "dim": "height=64"}.items()
+    },
     "predict MODEL": (PREDICT, "predict squeezenet --on snapdragon-888/cpu"),
     "predict --on": (PREDICT, "predict alexnet --on snapdragon-888/gpu"),
     "predict --batch-size": (PREDICT, f"{PREDICT} --batch-size 4"),
@@ -69,7 +80,6 @@ PAIRS: dict[str, tuple[str, str]] = {
         "whatif --model odd.param --on snapdragon-888/cpu --set slowdown=1,2",
         "whatif --model odd.param --on snapdragon-888/cpu --set slowdown=1,2 --allow-uncovered",
     ),
-    "predict --dim": (PREDICT, f"{PREDICT} --dim n=2"),
     "predict --queries": ("predict", "predict --queries queries.csv"),
     "predict --output": (f"{PREDICT} --per-layer", f"{PREDICT} --per-layer -o layers.csv"),
     "predict --export-model-explorer": (PREDICT, f"{PREDICT} --export-model-explorer nodes.json"),

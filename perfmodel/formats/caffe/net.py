@@ -15,6 +15,7 @@ from perfmodel.formats.caffe.prototxt import Message
 from perfmodel.formats.limits import MAX_DIM, check_shape, shorten
 from perfmodel.formats.net import BlobNet, NamedLayer
 from perfmodel.formats.operator_table import registering
+from perfmodel.formats.sizes import in_order, size_hint
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ops import Shape
 
@@ -33,16 +34,26 @@ class CaffeNet(BlobNet):
         super().__init__(builder)
         self._read: set[str] = set()
 
-    def add_input(self, name: str, shape: Shape | None, override: Sequence[int] | None) -> None:
+    def add_input(
+        self, name: str, shape: Shape | None, given: Shape | None, *, open_size: bool, only: bool
+    ) -> None:
         """An input of Caffe's shape, or of the caller's (already NHWC)."""
-        if override is not None:
-            held = tuple(override)
-        elif shape:
+        if given is not None:
+            channels = shape[1] if shape and len(shape) == 4 else None
+            held = in_order(given, channels, last=True)
+        elif shape and not open_size:
             held = stored(shape)
         else:
+            size = "a picture of 1 x 1" if shape else "no size"
+            channels = shape[1] if shape else 3
             raise GraphError(
-                f"the file gives no size for input {shorten(name)!r}",
-                "pass input_shape (batch, height, width, channels)",
+                f"the file gives {size} for input {shorten(name)!r}",
+                size_hint(
+                    name,
+                    (1, 224, 224, channels),
+                    only=only,
+                    why="batch x height x width x channels",
+                ),
             )
         if min(held) < 1:
             raise GraphError(f"input {shorten(name)!r} of shape {shorten(shape or held)}")
@@ -75,6 +86,14 @@ LAYERS: dict[str, Converter] = {}
 
 layer_types = registering(LAYERS)
 """Register a converter for layer types (space-separated)."""
+
+
+def sized(shape: Shape | None, *, convolved: bool) -> bool:
+    """Whether a file's input size is one.
+
+    A picture of 1 x 1 that is convolved stands for "set it before you run" (OpenPose).
+    """
+    return bool(shape) and not (convolved and shape is not None and shape[2:] == (1, 1))
 
 
 def stored(shape: Shape) -> Shape:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import perfmodel.formats.caffe.layers  # noqa: F401 (it fills LAYERS)
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.formats.caffe.net import LAYERS, CaffeLayer, CaffeNet, dims_of
+from perfmodel.formats.caffe.net import LAYERS, CaffeLayer, CaffeNet, dims_of, sized
 from perfmodel.formats.caffe.prototxt import Message, read_prototxt
 from perfmodel.formats.limits import MAX_OPS, check_shape, shorten
+from perfmodel.formats.sizes import InputShape, Sizes
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ops import Shape
@@ -64,22 +65,25 @@ DATA_TYPES = frozenset(
     ["Data", "ImageData", "MemoryData", "HDF5Data", "WindowData", "DummyData", "AnnotatedData"]
 )
 
+CONVOLVING = frozenset(["Convolution", "Pooling"])
+"""Layers that make no sense of a picture of one pixel, so that its size must be a stand-in."""
+
 TRAINING_TYPES = frozenset(["Accuracy", "DetectionEvaluate", "HDF5Output", "Silence"])
 """Layers that judge or log and have no part in inference; so have losses but for a softmax."""
 
 
-def read_caffe(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None) -> Graph:
+def read_caffe(path: str | os.PathLike[str], *, input_shape: InputShape | None = None) -> Graph:
     """Read a .prototxt file into a graph (images NHWC; the batch is the file's own).
 
-    `input_shape` (batch, height, width, channels) overrides the size of the one input, and stands
-    in for a data layer, which gives none. Layers for the training phase only, losses and accuracy
-    are left out; dropout and split copy nothing and make no operator.
+    `input_shape` (batch, height, width, channels) overrides the size of the only input, or of
+    several by name, and stands in for a data layer, which gives none. Layers for the training phase
+    only, losses and accuracy are left out; dropout and split copy nothing and make no operator.
     Raises `ModelFileError`, which names the line.
     """
     root = read_prototxt(path)
     layers = _layers(path, root)
     net = CaffeNet(GraphBuilder(Path(path).stem))
-    _add_inputs(path, net, root, layers, input_shape)
+    _add_inputs(path, net, root, layers, Sizes.of(None, input_shape))
     for layer in layers:
         if layer.type in DATA_TYPES or layer.type == "Input":
             continue
@@ -142,7 +146,7 @@ def _add_inputs(
     net: CaffeNet,
     root: Message,
     layers: Sequence[CaffeLayer],
-    override: Sequence[int] | None,
+    sizes: Sizes,
 ) -> None:
     """Inputs from fields of the network, from Input layers, or in place of a data layer."""
     try:
@@ -151,11 +155,12 @@ def _add_inputs(
         raise ModelFileError(path, "inputs", error.message) from None
     if not inputs:
         raise ModelFileError(path, "inputs", "no input, Input layer or data layer")
-    if override is not None and len(inputs) != 1:
-        raise ModelFileError(path, "inputs", f"input_shape needs one input, found {len(inputs)}")
+    convolved = {layer.bottoms[0] for layer in layers if layer.type in CONVOLVING and layer.bottoms}
+    open_sizes = {n: not sized(shape, convolved=n in convolved) for n, shape, _ in inputs}
+    given, only = sizes.by_input(path, open_sizes), len(inputs) == 1
     for name, shape, where in inputs:
         try:
-            net.add_input(name, shape, override)
+            net.add_input(name, shape, given.get(name), open_size=open_sizes[name], only=only)
         except GraphError as error:
             raise ModelFileError(path, where, error.message, error.hint) from None
 

@@ -8,7 +8,7 @@ numbers of inputs and outputs, blob names, `key=value` parameters (an array is
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import perfmodel.formats.ncnn.elementwise
@@ -25,7 +25,9 @@ from perfmodel.formats.limits import (
     check_shape,
     shorten,
 )
+from perfmodel.formats.ncnn.inputs import InputSize, input_shapes
 from perfmodel.formats.ncnn.net import LAYERS, NcnnLayer, NcnnNet, Value, mat_shape
+from perfmodel.formats.sizes import InputShape, Sizes
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 
@@ -33,34 +35,22 @@ MAGIC = "7767517"
 ARRAY_KEY = -23300
 HINTS_KEY = 30
 
-BENCHNCNN_INPUTS: dict[str, tuple[int, int, int, int]] = {
-    "FastestDet": (1, 352, 352, 3),
-    "vision_transformer": (1, 384, 384, 3),
-}
-"""Inputs (batch, height, width, channels) of the graphs of ncnn's benchmark whose file gives none.
 
-From benchmark/benchncnn.cpp of Tencent/ncnn; all other graphs carry the size themselves.
-"""
-
-
-def read_ncnn(path: str | os.PathLike[str], *, input_shape: Sequence[int] | None = None) -> Graph:
+def read_ncnn(path: str | os.PathLike[str], *, input_shape: InputShape | None = None) -> Graph:
     """Read a .param file into a graph (NHWC, batch first; Split is an alias and makes no op).
 
-    `input_shape` (batch, height, width, channels), or without height and width for flat inputs,
-    overrides the size of the one input; it is needed where the file gives none. Batch
-    normalisation and activations are as the file has them, mostly fused already.
+    `input_shape` is (batch, height, width, channels), or without height and width for flat inputs,
+    and overrides the size of the only input, or of several by name; it is needed where the file
+    gives none. Batch normalisation and activations are as the file has them, mostly fused already.
     Raises `ModelFileError`, which names the line.
     """
     layers = read_layers(path)
-    sized = any(layer.hints for layer in layers)
-    inputs = [layer for layer in layers if layer.type == "Input"]
-    if input_shape is not None and len(inputs) != 1:
-        raise ModelFileError(path, "Input layers", f"input_shape needs one, found {len(inputs)}")
-    net = NcnnNet(GraphBuilder(Path(path).stem), hints_hold=sized)
+    shapes = input_shapes(path, layers, Sizes.of(None, input_shape))
+    net = NcnnNet(GraphBuilder(Path(path).stem), hints_hold=any(layer.hints for layer in layers))
     for layer in layers:
         try:
             if layer.type == "Input":
-                tops: Sequence[str] = [_add_input(net, layer, input_shape)]
+                tops: Sequence[str] = [_add_input(net, layer, shapes)]
             else:
                 tops = _convert(net, layer)
             for blob, tensor in zip(layer.tops, tops, strict=True):
@@ -211,34 +201,17 @@ def _hints(path: object, where: str, value: Value, tops: int) -> tuple[tuple[int
     return tuple(shapes)
 
 
-def _add_input(net: NcnnNet, layer: NcnnLayer, override: Sequence[int] | None) -> str:
-    shape = _input_shape(net, layer)
-    if override is not None:
-        if shape and tuple(override) != shape:
-            net.hints_hold = False  # they describe the file's own input size
-        shape = tuple(override)
-    if not shape:
-        raise GraphError("the file gives no input size", "pass input_shape (batch, h, w, channels)")
-    if not layer.tops:
+def _add_input(net: NcnnNet, layer: NcnnLayer, shapes: Mapping[str, InputSize]) -> str:
+    if len(layer.tops) != 1:
         raise GraphError("an Input without output")
+    shape, own = shapes[layer.tops[0]]
+    if own and shape != own:
+        net.hints_hold = False  # they describe the file's own input size
     if min(shape) < 1:
         raise GraphError(f"input shape {shape}: sizes must be at least 1")
     check_shape(shape)
     net.batch = shape[0]
     return net.builder.input(shape, layer.tops[0])
-
-
-def _input_shape(net: NcnnNet, layer: NcnnLayer) -> tuple[int, ...]:
-    """Size of an input from the layer, its hints, or the table of ncnn's benchmark."""
-    w, h, c = layer.integer(0, 0), layer.integer(1, 0), layer.integer(2, 0)
-    if layer.integer(11, 0):
-        raise GraphError("inputs of four dimensions are not read")
-    sizes = [size for size in (w, h, c) if size]
-    if sizes:
-        return mat_shape(1, *sizes)
-    if layer.hints:
-        return layer.hints[0]
-    return BENCHNCNN_INPUTS.get(net.builder.name, ())
 
 
 def _convert(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:

@@ -38,6 +38,7 @@ from perfmodel.formats.onnx.net import (
     stored,
 )
 from perfmodel.formats.onnx.wire import Wire, open_onnx
+from perfmodel.formats.sizes import InputShape, Sizes, in_order
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ops import Shape
 
@@ -71,30 +72,64 @@ DOMAINS = frozenset(["", "com.microsoft"])
 """Whose operators the converters describe; others are custom."""
 
 
-def read_onnx(path: str | os.PathLike[str], *, dims: Mapping[str, int] | None = None) -> Graph:
+def read_onnx(
+    path: str | os.PathLike[str],
+    *,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
+) -> Graph:
     """Read an .onnx file (operator sets 9 to 21) into a graph (images NHWC, batch first).
 
-    `dims` sets symbolic sizes by name, and sizes without a name by "INPUT[AXIS]". A leading size
+    `dims` sets symbolic sizes by name, and sizes without a name by "INPUT[AXIS]"; `input_shape`
+    sets all sizes of the only input, or of several by name, in the file's order of axes, and with
+    them the symbols that stand there and elsewhere. A leading size
     that is not set is the batch and becomes 1; any other raises `ModelFileError`, which names it.
     Convolution weights are (cout, kh, kw, cin / groups). Operators outside ONNX's own set become
     "custom" where the file gives their shape.
     """
     wire = open_onnx(path)
-    reader = _Reader(wire, read_model(wire), dict(dims or {}))
+    reader = _Reader(wire, read_model(wire), Sizes.of(dims, input_shape))
     return reader.read()
 
 
 class _Reader:
     """Runs through the nodes once, with the values they have made so far."""
 
-    def __init__(self, wire: Wire, model: ModelData, dims: dict[str, int]) -> None:
-        self.wire, self.model, self.dims = wire, model, dims
+    def __init__(self, wire: Wire, model: ModelData, sizes: Sizes) -> None:
+        self.wire, self.model, self.dims = wire, model, dict(sizes.dims)
         self.path = wire.path
         self.opset = max(1, model.opsets.get("", 1))
         self.net = OnnxNet(Path(self.path).stem, self.opset)
         self.no_tensors: set[str] = set()
         self.batch_names: set[int | str | None] = set()
         self.nodes_left = MAX_OPS
+        self.given = self._given(sizes)
+
+    def _given(self, sizes: Sizes) -> dict[str, Shape]:
+        """The callers' shapes by input; a symbol in their place is set for the whole file."""
+        inputs = {i.name: i for i in self.model.graph.inputs if i.name not in self._held()}
+        given = sizes.by_input(
+            self.path, {name: not _is_fixed(info.shape) for name, info in inputs.items()}
+        )
+        for name, shape in given.items():
+            declared = inputs[name].shape
+            channels = declared[1] if declared and len(declared) == 4 else None
+            fixed = channels if isinstance(channels, int) and channels > 0 else None
+            given[name] = shape = in_order(shape, fixed, last=False)
+            if declared is not None and len(declared) != len(shape):
+                raise ModelFileError(
+                    self.path,
+                    f"input {shorten(name)!r}",
+                    f"has {len(declared)} axes, --input-shape gives {len(shape)}",
+                    f"the file has {_declared_text(declared)}",
+                )
+            for symbol, size in zip(declared or (), shape, strict=True):
+                if isinstance(symbol, str) and symbol not in ("", "?"):
+                    self.dims.setdefault(symbol, size)
+        return given
+
+    def _held(self) -> Mapping[str, object]:
+        return self.model.graph.initializers
 
     def read(self) -> Graph:
         """The graph."""
@@ -120,10 +155,11 @@ class _Reader:
             raise ModelFileError(self.path, "graph", shorten(error.message, 300)) from None
 
     def _add_input(self, info: ValueInfo, image: bool, values: dict[str, Value]) -> None:
-        if info.shape is None or not info.dtype:
+        given = self.given.get(info.name)
+        if (info.shape is None and given is None) or not info.dtype:
             self.no_tensors.add(info.name)
             return
-        shape = self.resolve(info, of_input=True)
+        shape = given or self.resolve(info, of_input=True)
         last = image and len(shape) >= 3
         try:
             check_shape(shape)
@@ -151,7 +187,7 @@ class _Reader:
                     self.path,
                     f"tensor {shorten(info.name)!r}",
                     f"size {shorten(name)!r} (axis {axis}) is not set",
-                    f"give it with dims={{{shorten(name)!r}: N}}",
+                    _size_hint(info, name, of_input=of_input),
                 )
         return tuple(shape)
 
@@ -352,6 +388,25 @@ class _Reader:
         found = iter(values)
         blank = Value("", (), "float32", constant=True)
         return [next(found) if name else blank for name in call.node.outputs]
+
+
+def _is_fixed(shape: Sequence[int | str | None] | None) -> bool:
+    return shape is not None and all(isinstance(size, int) and size > 0 for size in shape)
+
+
+def _declared_text(shape: Sequence[int | str | None]) -> str:
+    """A declared shape for a message: `batch x 3 x ? x ?`."""
+    known = (size if size and (isinstance(size, str) or size > 0) else "?" for size in shape)
+    return shorten(" x ".join(map(str, known)), 200)
+
+
+def _size_hint(info: ValueInfo, name: str, *, of_input: bool) -> str:
+    """How to give a size that the file leaves open."""
+    named = f"add --dim {shorten(name)}=N (in Python dims={{{shorten(name)!r}: N}})"
+    if not of_input:
+        return named
+    shown = _declared_text(info.shape or ()).replace(" ", "")
+    return f"{named}, or the whole shape {shown} with --input-shape {shorten(info.name)}=..."
 
 
 def _wanted_as_images(nodes: Sequence[Node]) -> set[str]:

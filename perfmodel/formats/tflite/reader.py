@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel.errors import GraphError, ModelFileError
+from perfmodel.formats.sizes import Sizes, in_order
 from perfmodel.formats.tflite.flatbuffer import open_flat
 from perfmodel.formats.tflite.run import Run, Written
 from perfmodel.formats.tflite.schema import IDENTIFIER
 from perfmodel.formats.tflite.subgraphs import FileModel, FileSubgraph
-from perfmodel.graph.ir import Graph, check_graph
+from perfmodel.graph.ir import Graph, Tensor, check_graph
 
 
 def read_tflite(
@@ -27,9 +28,10 @@ def read_tflite(
 ) -> Graph:
     """Read a .tflite file: operators, shapes and element types; no weight is loaded.
 
-    `input_shapes` gives inputs (by name) other shapes than the file's; `signature` names the
-    subgraph to read where a file has several. Constants that are stored as float16 (or quantised)
-    and unpacked by DEQUANTIZE count in their stored form. Operators without a counterpart get
+    `input_shapes` gives inputs (by name, "" for the only one) other shapes than the file's;
+    `signature` names the subgraph to read where a file has several. Constants that are stored as
+    float16 (or quantised) and unpacked by DEQUANTIZE count in their stored form. Operators without
+    a counterpart get
     kind "custom" and keep their name. Raises `ModelFileError` for anything that is not a sound
     file, and where a size or a signature that the file leaves open is not given.
     """
@@ -101,12 +103,9 @@ def _shapes(part: FileSubgraph, given: Mapping[str, tuple[int, ...]]) -> dict[in
     """The shape of each input that is given, by tensor number; raises where one is lacking."""
     inputs = {part.tensors[i].tensor.name: i for i in part.inputs}
     path = part.model.path
-    for name in given:
-        if name not in inputs and not (name == "" and len(inputs) == 1):
-            raise ModelFileError(
-                path, "inputs", f"no input {name!r}", f"its inputs are {', '.join(inputs)}"
-            )
-    found = {inputs.get(n, next(iter(inputs.values()))): s for n, s in given.items()}
+    open_sizes = {name: min(part.tensors[i].signature, default=0) < 0 for name, i in inputs.items()}
+    named = Sizes(shapes=given).by_input(path, open_sizes)
+    found = {inputs[n]: _as_held(part.tensors[inputs[n]].tensor, s) for n, s in named.items()}
     for name, index in inputs.items():
         item = part.tensors[index]
         shape = item.tensor.shape
@@ -121,6 +120,11 @@ def _shapes(part: FileSubgraph, given: Mapping[str, tuple[int, ...]]) -> dict[in
                 f"give it: --input-shape {name}={text.replace('?', 'N')} with numbers for N",
             )
     return found
+
+
+def _as_held(tensor: Tensor, given: tuple[int, ...]) -> tuple[int, ...]:
+    """A given picture in the file's order, channels last, whichever of both it is given in."""
+    return in_order(given, tensor.shape[3], last=True) if len(tensor.shape) == 4 else given
 
 
 def _is_unsized(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:
