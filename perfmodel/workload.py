@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from perfmodel.devices.energy import KernelWork
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import Graph, Op
@@ -124,3 +127,12 @@ def fusion_rules(resolved: Resolved) -> str:
         name = "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
     rules = rules_named(name)
     return next(known for known, same in FUSION.items() if same == rules)
+
+
+def kernel_work(work: Workload, precision: str) -> KernelWork:
+    """Work of each kernel (arrays) for its energy, its elements stored in a target's precision."""
+    table, size = work.table, BYTES_OF_PRECISION[precision]
+    moved = (table[n] for n in ("input_elements", "weight_elements", "output_elements"))
+    return KernelWork(
+        kernels=np.ones(len(table)), macs=table["macs"], moved_bytes=size * sum(moved)
+    )

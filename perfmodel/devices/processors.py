@@ -21,7 +21,8 @@ CLASSES = ("entry", "middle", "top")
 class Soc:
     """A phone processor; None where no source says.
 
-    `big_core_mw` is the power of one busy core of the fastest cluster at its highest clock.
+    `clusters` are (cores, mW of one busy core at its highest clock), slow to fast; empty where
+    nobody has measured.
     """
 
     slug: str
@@ -29,8 +30,7 @@ class Soc:
     year: int | None
     grade: str
     phones: tuple[str, ...]
-    big_core_mw: float | None
-    little_core_mw: float | None
+    clusters: tuple[tuple[int, float], ...]
     source: str
 
 
@@ -40,8 +40,7 @@ UNKNOWN = Soc(
     year=None,
     grade="unknown",
     phones=(),
-    big_core_mw=None,
-    little_core_mw=None,
+    clusters=(),
     source="",
 )
 
@@ -61,17 +60,16 @@ def socs() -> dict[str, Soc]:
 
 
 def _soc(row: dict[str, str]) -> Soc:
-    def number(name: str) -> float | None:
-        return float(row[name]) if row[name] else None
-
     return Soc(
         slug=row["slug"],
         soc=row["soc"],
         year=int(row["year"]) if row["year"] else None,
         grade=row["class"],
         phones=tuple(p.strip() for p in row["phones"].split(";") if p.strip()),
-        big_core_mw=number("big_core_mw"),
-        little_core_mw=number("little_core_mw"),
+        clusters=tuple(
+            (int(cores), float(milliwatts))
+            for cores, milliwatts in (c.split("x") for c in row["core_mw"].split(";") if c)
+        ),
         source=row["source"],
     )
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perfmodel.devices.processors import phone_of
+from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import KINDS
 from perfmodel.devices.registry import (
     ProfileFolder,
@@ -32,6 +32,7 @@ from perfmodel.workload import (
     Workload,
     activation_bytes,
     fusion_rules,
+    kernel_work,
     load_at_batch,
     workload,
 )
@@ -188,6 +189,8 @@ class Estimate:
     chance: float
     memory_mb: float
     energy_mj: float | None
+    energy_interval_mj: tuple[float, float] | None
+    energy_source: str
     extrapolated: bool
     known: bool
     precision_reason: str
@@ -201,7 +204,7 @@ def estimate(answer: PredictedNetwork, budget: Budget) -> Estimate:
     law = LatencyLaw.of(median, *answer.interval_ms, resolved.target.interval.coverage)
     latency = law.percentile_ms(budget.percentile)
     memory = memory_mb(work, target)
-    energy = energy_mj(resolved, latency)
+    energy = network_energy(resolved, work, latency, answer.interval_ms)
     return Estimate(
         model=work.graph.name,
         target=str(target),
@@ -210,7 +213,9 @@ def estimate(answer: PredictedNetwork, budget: Budget) -> Estimate:
         interval_ms=answer.interval_ms,
         chance=law.chance_within(budget.max_latency_ms),
         memory_mb=memory,
-        energy_mj=energy,
+        energy_mj=None if energy is None else energy.mj,
+        energy_interval_mj=None if energy is None else energy.interval_mj,
+        energy_source="" if energy is None else energy.source,
         extrapolated=answer.extrapolated,
         known=not answer.unknown,
         precision_reason=resolved.precision_reason,
@@ -218,7 +223,7 @@ def estimate(answer: PredictedNetwork, budget: Budget) -> Estimate:
     )
 
 
-def _missed(budget: Budget, memory: float, latency: float, energy: float | None, unit: str) -> str:
+def _missed(budget: Budget, memory: float, latency: float, energy: Energy | None, unit: str) -> str:
     """The first limit that is missed and by how much; empty where none is."""
     if budget.max_memory_mb is not None and memory > budget.max_memory_mb:
         return f"memory: needs {memory:.3g} MB, {budget.max_memory_mb:g} MB allowed"
@@ -231,8 +236,8 @@ def _missed(budget: Budget, memory: float, latency: float, energy: float | None,
     if budget.max_energy_mj is not None:
         if energy is None:
             return f"energy: the power of its {unit} is not known"
-        if energy > budget.max_energy_mj:
-            return f"energy: takes {energy:.3g} mJ, {budget.max_energy_mj:g} mJ allowed"
+        if energy.mj > budget.max_energy_mj:
+            return f"energy: takes {energy.mj:.3g} mJ, {budget.max_energy_mj:g} mJ allowed"
     return ""
 
 
@@ -284,24 +289,12 @@ def memory_mb(work: Workload, target: Target) -> float:
     return (work.params * size + activation_bytes(work, target.precision)) / MB
 
 
-def active_mw(resolved: Resolved) -> float | None:
-    """Power of a target's unit while it computes (mW): the profile's, else its busy cores'.
-
-    None where nobody says. Cores are counted as big ones unless the target names the little
-    cluster, so a CPU's figure is rather too high than too low.
-    """
-    target = resolved.target.target
-    for fact in resolved.device.traits.power:
-        if fact.unit == target.unit:
-            return fact.active_mw
-    if target.unit != "cpu":
+def network_energy(
+    resolved: Resolved, work: Workload, latency_ms: float, interval_ms: tuple[float, float]
+) -> Energy | None:
+    """Energy of an inference that takes so long; None where nobody says what the unit draws."""
+    rate = energy_rate(resolved)
+    if rate is None:
         return None
-    soc = phone_of(resolved.device)
-    core = soc.little_core_mw if target.cluster == "little" else soc.big_core_mw
-    return None if core is None else core * max(target.threads, 1)
-
-
-def energy_mj(resolved: Resolved, latency_ms: float) -> float | None:
-    """Energy of an inference in mJ (power above idle times latency); None if power is unknown."""
-    power = active_mw(resolved)
-    return None if power is None else power * latency_ms / 1e3
+    done = kernel_work(work, resolved.target.target.precision).total()
+    return rate.energy(latency_ms, interval_ms, done)

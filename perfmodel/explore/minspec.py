@@ -213,8 +213,8 @@ def _assumptions(
         )
     if asked.max_energy_mj is not None:
         lines.append(
-            "energy is the unit's power above idle times the latency at the percentile; "
-            "CPU cores count as big ones at full clock"
+            "energy is above idle, at the latency of the percentile: by the power of the unit or "
+            "of its busy cores at full clock, else by the kernels' energy on one unknown phone"
         )
     if share.example:
         lines.append("the fleet is a made-up example: give yours with --fleet")

@@ -11,7 +11,7 @@ from perfmodel import zoo
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
-from perfmodel.explore.candidates import MB, Networks, active_mw, memory_mb
+from perfmodel.explore.candidates import MB, Networks, memory_mb, network_energy
 from perfmodel.sim.resolve import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s
@@ -73,7 +73,7 @@ class AnalyticJob:
             "latency_ms": table[:, 0] * slow,
             "low_ms": table[:, 1] * slow,
             "high_ms": table[:, 2] * slow,
-            "energy_mj": table[:, 0] * slow * table[:, 3] / 1e3,
+            "energy_mj": table[:, 3] * slow,
             "accuracy": table[:, 4],
             "size_mb": table[:, 5],
             "memory_mb": table[:, 6],
@@ -138,7 +138,7 @@ class AnalyticJob:
         return self._resolved[key]
 
     def _answer(self, spec: str, target: str) -> tuple[float, ...] | str:
-        """Latency, bounds, power, accuracy, size and memory on a target, or why there is none."""
+        """Latency, bounds, energy, accuracy, size and memory on a target, or why there is none."""
         key = spec, target
         if key not in self._answers:
             self._answers[key] = self._predict(spec, target)
@@ -156,11 +156,12 @@ class AnalyticJob:
         except PerfmodelError as error:
             return str(error)
         place, work = resolved.target.target, answer.work
-        power, accuracy = active_mw(resolved), accuracy_of(spec, place.precision)
+        energy = network_energy(resolved, work, answer.latency_ms, answer.interval_ms)
+        accuracy = accuracy_of(spec, place.precision)
         return (
             answer.latency_ms,
             *answer.interval_ms,
-            math.nan if power is None else power,
+            math.nan if energy is None else energy.mj,
             math.nan if accuracy is None else accuracy.value,
             work.params * BYTES_OF_PRECISION[place.precision] / MB,
             memory_mb(work, place),

@@ -294,10 +294,16 @@ def _result(
         unpartitioned_ms=whole[best],
         unpartitioned_target=made.units[best].target,
         exact_over=exact_over,
-        notes=made.notes,
+        notes=(*made.notes, *_energy_notes(made, found)) if known else made.notes,
         op_order=tuple(op.name for op in layers.ordered_graph().ops),
         curve=cut_curve(made),
     )
+
+
+def _energy_notes(made: Problem, found: PlanPath) -> tuple[str, ...]:
+    """Where the energy of the units that work comes from, each once."""
+    notes = (made.units[u].energy_note for u in found.units)
+    return tuple(dict.fromkeys(note for note in notes if note))
 
 
 def _segments(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from perfmodel.devices.energy import EnergyRate, energy_rate
 from perfmodel.devices.facts import StorageFact, TransferFact
 from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.devices.unsupported import unsupported
@@ -21,7 +22,7 @@ from perfmodel.kernel_times import PricedKernels, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
-from perfmodel.workload import Workload, fusion_rules, workload
+from perfmodel.workload import Workload, fusion_rules, kernel_work, workload
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _unit(around: _Around, resolved: Resolved) -> Unit:
     owner = _owners(around.layers, work.kernels)
     each = found.parts_ms.sum(axis=1)[found.row]
     times = _by_layer(around.layers, owner, each)
-    power = next((p.active_mw for p in traits.power if p.unit == target.unit), None)
+    rate = energy_rate(resolved)
     inward, outward = NO_TRANSFER, NO_TRANSFER
     if target.unit != around.home:
         inward = _transfer(resolved, around.home, target.unit, around)
@@ -176,7 +177,10 @@ def _unit(around: _Around, resolved: Resolved) -> Unit:
         name=target.unit,
         target=str(target),
         layer_ms=times,
-        layer_mj=None if power is None else times * power / 1e3,
+        layer_mj=None if rate is None else _layer_mj(around.layers, work, owner, resolved, rate),
+        active_mw=0.0 if rate is None else rate.active_mw,
+        most_mw=float("inf") if rate is None else rate.most_mw,
+        energy_note="" if rate is None else f"energy on {target}: {rate.described}",
         dispatch_ms=resolved.target.predictor.overhead_ms,
         cut_ms=next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0),
         inward=inward,
@@ -200,6 +204,14 @@ def _storage(
         heavy=_by_layer(layers, owner, fact.is_heavy(weights)) > 0,
         extra_ms=_by_layer(layers, owner, each_ms * (fact.slowdowns(weights) - 1.0)),
     )
+
+
+def _layer_mj(
+    layers: LayerGraph, work: Workload, owner: Sequence[int], resolved: Resolved, rate: EnergyRate
+) -> np.ndarray:
+    """Energy of the work of each layer, beside what the unit draws while it is busy."""
+    work_of_each = kernel_work(work, resolved.target.target.precision)
+    return _by_layer(layers, owner, rate.work_mj(work_of_each))
 
 
 def _fallback_notes(layers: LayerGraph, resolved: Resolved, times: PricedKernels) -> list[str]:

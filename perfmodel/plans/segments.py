@@ -122,11 +122,20 @@ def segment_costs(layers: LayerGraph, states: States, units: Sequence[Unit]) -> 
         parts = _parts(member, moved, unit)
         ms = parts.running_ms + parts.inward_ms + parts.outward_ms
         latency.append(np.where(inside & (weights <= unit.memory_bytes), ms, np.inf))
-        mj = np.zeros_like(ms) if unit.layer_mj is None else _sums(member, unit.layer_mj)
+        mj = _running_mj(member, parts.running_ms, unit)
         mj = mj + unit.inward.energy_mj(tensors_in, bytes_in)
         mj = mj + unit.outward.energy_mj(tensors_out, bytes_out)
         energy.append(np.where(np.isfinite(latency[-1]), mj, np.inf))
     return SegmentCosts(tuple(latency), tuple(energy))
+
+
+def _running_mj(member: np.ndarray, running_ms: np.ndarray, unit: Unit) -> np.ndarray:
+    """Energy of every segment while the unit runs it; 0 where its power is not known."""
+    if unit.layer_mj is None:
+        return np.zeros_like(running_ms)
+    finite = np.where(np.isfinite(running_ms), running_ms, 0.0)
+    mj = unit.active_mw * finite / 1e3 + _sums(member, unit.layer_mj)
+    return np.minimum(mj, unit.most_mw * finite / 1e3) if np.isfinite(unit.most_mw) else mj
 
 
 def _sums(member: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -75,13 +75,17 @@ class Unit:
     segment, `cut_ms` besides by every segment of a network that is cut; `memory_bytes` bounds the
     weights that one segment may hold. Tensors between segments are moved `inward` and `outward`;
     the network's own input and output only where `moves_ends`: a measured target has them in its
-    time, one behind a link has not.
+    time, one behind a link has not. A segment's energy is `active_mw` while it runs and the
+    `layer_mj` of its layers, at most `most_mw` while it runs; without `layer_mj` it is not known.
     """
 
     name: str
     target: str
     layer_ms: np.ndarray
     layer_mj: np.ndarray | None = None
+    active_mw: float = 0.0
+    most_mw: float = float("inf")
+    energy_note: str = ""
     dispatch_ms: float = 0.0
     cut_ms: float = 0.0
     memory_bytes: float = float("inf")

@@ -287,10 +287,11 @@ def test_a_network_in_one_piece_takes_what_predict_says(devices: Devices) -> Non
 
 
 def test_energy_and_deadline(devices: Devices) -> None:
-    """Watts are 2 on the CPU, 1 on the GPU: 100.1 ms x 2 W against a tenth of it x 1 W."""
+    """Watts are 2 on the CPU, 1 on the GPU: 100.1 ms x 2 W against a tenth of it and the 1 ms that
+    the GPU's dispatch takes, x 1 W."""
     graph = chain((1, 1000, 1000))
     frugal = plan(devices, graph, PHONE_CPU, units=["gpu"], objective="energy")
-    assert frugal.energy_mj == pytest.approx(10.014, rel=1e-3)
+    assert frugal.energy_mj == pytest.approx(11.014, rel=1e-3)
     within = plan(devices, graph, PHONE_CPU, units=["gpu"], objective="deadline=50")
     assert within.latency_ms <= 50
 

@@ -25,7 +25,7 @@ SERIES = (
 )
 """Series of processors and the class their makers sell them in; the first that fits."""
 
-COLUMNS = ["slug", "soc", "year", "class", "phones", "big_core_mw", "little_core_mw", "source"]
+COLUMNS = ["slug", "soc", "year", "class", "phones", "core_mw", "source"]
 
 
 def soc_rows(data: Path) -> Iterator[dict[str, object]]:
@@ -38,21 +38,24 @@ def soc_rows(data: Path) -> Iterator[dict[str, object]]:
             if grade is None:
                 continue  # a Jetson or a laptop
             assert grade in CLASSES
-            big, little, source = power.get(slug, ("", "", ""))
+            clusters, source = power.get(slug, ((), ""))
             yield {
                 "slug": slug,
                 "soc": row["soc"].split(" (")[0],
                 "year": row["year"],
                 "class": grade,
                 "phones": "" if row["phones"].startswith("seed") else row["phones"],
-                "big_core_mw": big,
-                "little_core_mw": little,
+                "core_mw": cluster_text(clusters, core_count(row["cpu_clusters"])),
                 "source": ";".join(s for s in (row["source"], source) if s),
             }
 
 
-def core_power(path: Path) -> dict[str, tuple[str, str, str]]:
-    """By processor: mW of one busy core of the fastest and the slowest cluster at full clock."""
+Cluster = tuple[int, str]
+"""First core of a cluster, and the mW of one busy core of it at full clock."""
+
+
+def core_power(path: Path) -> dict[str, tuple[tuple[Cluster, ...], str]]:
+    """By processor: its clusters from the first core on, and the source."""
     top: dict[str, dict[int, tuple[float, str, str]]] = {}
     with open(path, encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -61,9 +64,32 @@ def core_power(path: Path) -> dict[str, tuple[str, str, str]]:
             if first not in clusters or freq > clusters[first][0]:
                 clusters[first] = (freq, row["power_mw"], row["source"].split(" results/")[0])
     return {
-        slug: (clusters[max(clusters)][1], clusters[min(clusters)][1], clusters[max(clusters)][2])
+        slug: (
+            tuple((first, clusters[first][1]) for first in sorted(clusters)),
+            clusters[max(clusters)][2],
+        )
         for slug, clusters in top.items()
     }
+
+
+def core_count(clusters: str) -> int | None:
+    """Cores of `1x2.84+3x2.42+4x1.8 Kryo 485`; None where the text does not count them."""
+    counts = re.findall(r"(?:^|\+)(\d+)x", clusters)
+    return sum(map(int, counts)) if counts else None
+
+
+def cluster_text(clusters: Sequence[Cluster], cores: int | None) -> str:
+    """`4x147.1;3x907.6;1x1635.9`, slow to fast; empty where power or the count is not known.
+
+    The tool leaves core 0 to the system, so a first cluster from core 1 on begins at core 0.
+    """
+    if not clusters or cores is None:
+        return ""
+    starts = [0, *(first for first, _ in clusters[1:]), cores]
+    return ";".join(
+        f"{end - start}x{milliwatts}"
+        for start, end, (_, milliwatts) in zip(starts, starts[1:], clusters, strict=False)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
