@@ -35,7 +35,6 @@ from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
-from perfmodel.runners.tflite_host import runtime
 from perfmodel.target import Target
 
 SHARES: Mapping[tuple[str, int], float] = {
@@ -104,12 +103,10 @@ def calibrate_host(
     began = time.monotonic()
     pairs = [(p, t) for t in sorted(threads) for p in precisions if (p, t) not in SKIPPED]
     setups = {RunConfig(p, t): SHARES.get((p, t), 0.1) for p, t in pairs}
-    build, _ = runtime()
-    header = {"calibrate": "host", "seed": seed, "runtime": build}
     candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
     tables = [_table(g) for g in candidates]
     planner = Planner([_table(g) for g in (interest or _zoo())], tables)
-    with Journal(journal, header) as book, HostBench(seed=seed) as bench:
+    with HostBench(seed=seed) as bench, Journal(journal, _header(bench, seed)) as book:
         planned_s = time.monotonic() - began
         measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
         _measure(book, bench, planner, candidates, setups, measuring_s)
@@ -132,6 +129,12 @@ def calibrate_host(
         machine=machine,
         warning=_warning(samples, lost.get(MOVED, 0)),
     )
+
+
+def _header(bench: HostBench, seed: int) -> dict[str, Any]:
+    """What a journal of this calibration belongs to; raises `RunnerError` without a runtime."""
+    build = bench.runner.describe().facts["runtime"]
+    return {"calibrate": "host", "seed": seed, "runtime": build}
 
 
 def _drawn(seed: int) -> list[Graph]:

@@ -124,7 +124,7 @@ def _run(
                 continue
             if elapsed > 1.1 * budget_s or p.key in book:
                 continue
-            if p.key.endswith(REPEATS) and p.key.removesuffix(REPEATS) not in book:
+            if p.key.endswith(REPEATS) and "sets" not in book.entries.get(_base(p.key), {}):
                 continue
             bar.show(elapsed, f"{p.setup} {p.model}")
             book.add(p.key, _entry(bench, p))

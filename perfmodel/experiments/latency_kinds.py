@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.devices.profile import read_profile
+from perfmodel.errors import RunnerError
 from perfmodel.experiments.host import discipline_for, usual_reference_of
 from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases
 from perfmodel.kernels import fuse
@@ -67,17 +68,21 @@ def measure_kinds(profile_path: Path, budget_s: float, models: Sequence[str]) ->
     profile = read_profile(profile_path)
     predicted = [p for p in predict_cases(profile, models, ())[0] if p.setup.threads == 1]
     each_s = min(SUSTAINED_S, 0.7 * budget_s / max(1, len(predicted)))
-    rows = []
+    rows, left_out = [], {}
     with HostBench(profile=False) as bench, ProgressBar("latency kinds", budget_s) as bar:
         began = time.monotonic()
         for p in predicted:
             bar.show(time.monotonic() - began, f"{p.setup} {p.model}")
             usual_ms = usual_reference_of(profile, p.setup)
-            rows.append(_kinds(bench, p, usual_ms, each_s))
+            try:
+                rows.append(_kinds(bench, p, usual_ms, each_s))
+            except RunnerError as error:
+                left_out[p.key] = str(error)
         machine = bench.runner.describe()
     return {
         "experiment": "kinds",
         "rows": rows,
+        "left_out": left_out,
         "sustained_s": each_s,
         "competing_load": f"1 process, {COMPETITOR_MS:g} ms of every {FRAME_MS:.1f} ms",
         "machine": {"runner": machine.runner, "facts": dict(machine.facts)},

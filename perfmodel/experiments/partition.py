@@ -36,12 +36,7 @@ from perfmodel.plans.plan import CutCurve, cut_curve
 from perfmodel.plans.problem import Problem, times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import Transfer, Unit
-from perfmodel.runners.campaign import (
-    Discipline,
-    instability_warning,
-    measure_job,
-    result_from_entry,
-)
+from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
 from perfmodel.runners.host_bench import FILE_PRECISIONS, HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
@@ -49,7 +44,7 @@ from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.runner import Job, MachineFacts
 from perfmodel.runners.samples import operator_us, whole_ms
 from perfmodel.runners.tflite_align import align
-from perfmodel.runners.tflite_chain import ChainPiece, ChainRunner, measure_handover, write_pieces
+from perfmodel.runners.tflite_chain import ChainPiece, ChainRunner, write_pieces
 from perfmodel.runners.tflite_operators import written_steps
 
 NETWORKS = (
@@ -107,7 +102,7 @@ def run_partition(
     left_out: dict[str, str] = {}
     header = {"validate": "partition", "profile": host.device if host else "none"}
     with Journal(journal, header) as book, HostBench() as bench:
-        handover, invoke_ms = _handover(book, bench.folder)
+        handover, invoke_ms = _handover(book, bench)
         with ProgressBar("validating cuts", budget_s) as bar:
             networks = []
             for model in models:
@@ -142,10 +137,10 @@ def run_partition(
     )
 
 
-def _handover(book: Journal, folder: Path) -> tuple[Transfer, float]:
+def _handover(book: Journal, bench: HostBench) -> tuple[Transfer, float]:
     """Handing a tensor from one file to the next, and ms of invoking one more, on this machine."""
     if "handover" not in book:
-        book.add("handover", vars(measure_handover(folder)))
+        book.add("handover", bench.worker.call("handover", folder=str(bench.folder)))
     entry = book.entries["handover"]
     sizes, times = np.array(entry["size_bytes"], float), np.array(entry["latency_ms"])
     # relative least squares of fixed + bytes / rate
@@ -172,9 +167,8 @@ def _network(
     layers = replace(layers, crossings=tuple(c for c in layers.crossings if c.maker >= 0))
     key = f"{model}/operators"
     if key not in book:
-        bench.runner.profile = host is None
         path = bench.write(graph, SETUP.precision)
-        book.add(key, bench.measure(key, path, SETUP, WHOLE))
+        book.add(key, bench.measure(key, path, SETUP, WHOLE, profile=host is None))
         path.unlink(missing_ok=True)
     result = result_from_entry(key, book.entries[key])
     seen_ms = whole_ms(result, _usual_reference(host, result))
@@ -255,7 +249,7 @@ def _run(
     """Run a network's plans, then its chosen and its best cut again, by turns."""
     graph = network.layers.ordered_graph()
     chains: dict[str, tuple[ChainPiece, ...]] = {}
-    runner = ChainRunner(chains)
+    runner = ChainRunner(bench.worker, chains)
 
     def measure(name: str, key: str, discipline: Discipline) -> None:
         if key in book:
@@ -265,7 +259,7 @@ def _run(
         chains[key] = write_pieces(graph, places, bench.folder)
         job = Job(key, chains[key][0].path, SETUP.threads, SETUP.precision)
         try:
-            entry = measure_job(runner, job, bench.reference(SETUP), discipline)
+            entry = bench.timed(runner, job, SETUP, discipline)
         except RunnerError as error:
             entry = {"refused": str(error)}
         book.add(key, entry)

@@ -254,6 +254,7 @@ def kinds_result(data: Data) -> Result:
         facts=(
             f"first: {'cold page cache' if cold else 'page cache could not be dropped: warm'}",
             f"in app: beside {data['competing_load']}",
+            *(f"left out: {name}: {why}" for name, why in data.get("left_out", {}).items()),
         ),
         parts=(ResultTable(headers=("network, ms", *(title for title, _ in columns)), rows=rows),),
     )

@@ -18,7 +18,14 @@ from typing import Any
 
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.machine import load_1min
-from perfmodel.runners.runner import Job, Prepared, RawRuns, Runner, machine_to_dict
+from perfmodel.runners.runner import (
+    Job,
+    Prepared,
+    RawRuns,
+    Runner,
+    machine_to_dict,
+    raw_from_dict,
+)
 
 REFERENCE_DRIFT = 0.05
 """A set whose reference moved by more than this share between before and after is unstable.
@@ -248,17 +255,8 @@ def result_from_entry(key: str, entry: Mapping[str, Any]) -> JobResult:
 
 
 def _set_from_dict(data: Mapping[str, Any]) -> SetResult:
-    raw = data["raw"]
     return SetResult(
-        RawRuns(
-            warmup_ms=tuple(raw["warmup_ms"]),
-            runs_ms=tuple(raw["runs_ms"]),
-            started_s=raw["started_s"],
-            load_ms=raw["load_ms"],
-            first_ms=raw["first_ms"],
-            per_op_us={k: tuple(v) for k, v in raw["per_op_us"].items()},
-            cpu_ms=tuple(raw.get("cpu_ms", ())),
-        ),
+        raw_from_dict(data["raw"]),
         tuple(data["reference_before_ms"]),
         tuple(data["reference_after_ms"]),
     )

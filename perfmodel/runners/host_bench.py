@@ -1,5 +1,8 @@
 """Measuring whole networks and their kernels on this machine, bracketed by a reference network.
 
+Everything runs in one worker process, the references too; where a network takes it down, the next
+one finds a fresh worker and its references loaded again.
+
 A `HostBench` writes a graph as a .tflite file, drops it from the page cache, loads it, and times
 the whole and every operator in sets that alternate with a small reference network of the same
 precision and threads: drift of the machine cancels in the ratio.
@@ -10,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +28,8 @@ from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.runners.campaign import Discipline, Reference, measure_job
 from perfmodel.runners.litert_profiler import ProfilerError
-from perfmodel.runners.runner import Job
-from perfmodel.runners.tflite_host import TfliteRunner
+from perfmodel.runners.runner import Job, Runner
+from perfmodel.runners.worker import Worker, WorkerDied
 
 FILE_PRECISIONS: Mapping[str, str] = {
     "fp32": "float32",
@@ -98,11 +101,14 @@ class HostBench:
     """References kept loaded, and a folder for the files of the networks being measured."""
 
     def __init__(self, *, profile: bool = True, seed: int = 0) -> None:
-        self.runner = TfliteRunner(seed=seed, profile=profile)
-        self._plain = TfliteRunner(seed=seed, profile=False)
+        self.worker = Worker()
+        self.runner = self.worker.runner("tflite", seed=seed, profile=profile)
+        self._plain = self.worker.runner("tflite", seed=seed, profile=False)
         self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
         self.folder = Path(self._folder.name)
         self._references: dict[RunConfig, Reference] = {}
+        self._of = 0
+        self._used = 0
 
     def __enter__(self) -> HostBench:
         return self
@@ -113,12 +119,14 @@ class HostBench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for loaded_reference in self._references.values():
-            loaded_reference.close()
+        self.worker.close()
         self._folder.cleanup()
 
     def reference(self, setup: RunConfig) -> Reference:
         """The loaded reference of a setup."""
+        self.worker.start()
+        if self._of != self.worker.generation:
+            self._references, self._of = {}, self.worker.generation
         if setup not in self._references:
             path = self.write(reference_graph(), setup.precision)
             job = Job(f"reference/{setup}", path, setup.threads, setup.precision)
@@ -152,8 +160,37 @@ class HostBench:
         Recurrent files keep state that only the plain interpreter can hold: they have no times of
         operators.
         """
-        loaded_reference = self.reference(setup)
         job = Job(key, path, setup.threads, setup.precision)
+        return self._surely(lambda: self._entry(job, setup, discipline, profile, loads))
+
+    def timed(
+        self, runner: Runner, job: Job, setup: RunConfig, discipline: Discipline
+    ) -> dict[str, Any]:
+        """Journal entry of a job of another runner of this bench's worker: its sets."""
+        return self._surely(lambda: measure_job(runner, job, self.reference(setup), discipline))
+
+    def _surely(self, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `measure` gives; once more in a fresh worker where the old one dies of it.
+
+        A network that damages memory may let the next one die, which would be blamed for it.
+        """
+        used = self._used
+        self.worker.start()
+        self._used = self.worker.generation
+        try:
+            return measure()
+        except WorkerDied as died:
+            if not died.faulty or used != self._used:
+                raise
+        self.worker.start()
+        self._used = self.worker.generation
+        return measure()
+
+    def _entry(
+        self, job: Job, setup: RunConfig, discipline: Discipline, profile: bool, loads: int
+    ) -> dict[str, Any]:
+        path = job.model
+        loaded_reference = self.reference(setup)
         more = self._loads(job, loads - 1)
         cold = drop_from_cache(path)
         try:

@@ -28,6 +28,7 @@ _DELEGATE_OP = 8
 _OPERATOR = 2
 _CPU = 1
 _WRITE = 1
+_HOST_MEMORY = 1
 
 _Pointer = ctypes.c_void_p
 _Free = ctypes.CFUNCTYPE(None, _Pointer)
@@ -79,19 +80,30 @@ class ProfiledModel:
     """A .tflite file compiled with profiling on; `op_times_us` runs it and reads the events.
 
     `inputs` are arrays in the file's order: times depend on the data where kernels branch on it.
+    `output_bytes` are what the plain interpreter made of the same inputs, in the file's order.
+    The file's own shapes say too little where they are only known while it runs (a computed
+    reshape, boxes that were found): LiteRT asks for a buffer of the file's size, tells its kernels
+    that this is enough, and they write past its end.
     """
 
-    def __init__(self, path: Path, threads: int, inputs: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        inputs: Sequence[np.ndarray],
+        output_bytes: Sequence[int],
+    ) -> None:
         self._keep: list[Any] = []
+        self._held: list[int] = []
         self._model, self._compiled, self._profiler = _Pointer(), _Pointer(), _Pointer()
         try:
-            self._compile(path, threads)
+            self._compile(path, threads, len(inputs), output_bytes)
             self._fill(inputs)
         except ProfilerError:
             self.close()
             raise
 
-    def _compile(self, path: Path, threads: int) -> None:
+    def _compile(self, path: Path, threads: int, inputs: int, output_bytes: Sequence[int]) -> None:
         environment, file = _environment(), str(path).encode()
         _call("LiteRtCreateModelFromFile", environment, file, ctypes.byref(self._model))
         options = self._options(threads)
@@ -103,8 +115,8 @@ class ProfiledModel:
             ctypes.byref(self._compiled),
         )
         _call("LiteRtCompiledModelGetProfiler", self._compiled, ctypes.byref(self._profiler))
-        self._inputs = self._buffers("Input")
-        self._outputs = self._buffers("Output")
+        self._inputs = self._buffers("Input", [0] * inputs)
+        self._outputs = self._buffers("Output", output_bytes)
 
     def op_times_us(self, runs: int, warmups: int = 3) -> dict[str, tuple[float, ...]]:
         """Durations of each operator in `runs` inferences, in us, as {"position name": times}.
@@ -123,8 +135,11 @@ class ProfiledModel:
         return _by_operator(events, runs)
 
     def close(self) -> None:
-        """Free the compiled model."""
+        """Free the compiled model and its buffers."""
         library = _library()
+        for buffer in self._held:
+            library.LiteRtDestroyTensorBuffer(_Pointer(buffer))
+        self._held = []
         for destroy, pointer in (
             ("LiteRtDestroyCompiledModel", self._compiled),
             ("LiteRtDestroyModel", self._model),
@@ -154,16 +169,21 @@ class ProfiledModel:
         )
         _call("LiteRtAddOpaqueOptions", options, made)
 
-    def _buffers(self, side: str) -> Any:
+    def _buffers(self, side: str, least_bytes: Sequence[int]) -> Any:
+        """Buffers of the file's inputs or outputs, each of at least so many bytes."""
         subgraph, count = _Pointer(), _size()
         _call("LiteRtGetModelSubgraph", self._model, _size(0), ctypes.byref(subgraph))
         _call(f"LiteRtGetNumSubgraph{side}s", subgraph, ctypes.byref(count))
+        if count.value != len(least_bytes):
+            raise ProfilerError(
+                f"LiteRT profiler: {count.value} {side.lower()}s, not {len(least_bytes)}"
+            )
         return (_Pointer * count.value)(
-            *(self._buffer(side, subgraph, i) for i in range(count.value))
+            *(self._buffer(side, subgraph, i, least) for i, least in enumerate(least_bytes))
         )
 
-    def _buffer(self, side: str, subgraph: Any, index: int) -> int | None:
-        tensor, requirements, buffer = _Pointer(), _Pointer(), _Pointer()
+    def _buffer(self, side: str, subgraph: Any, index: int, least_bytes: int) -> int | None:
+        tensor, requirements, wanted = _Pointer(), _Pointer(), _size()
         kind = ctypes.create_string_buffer(512)
         self._keep.append(kind)
         _call(f"LiteRtGetSubgraph{side}", subgraph, _size(index), ctypes.byref(tensor))
@@ -175,13 +195,33 @@ class ProfiledModel:
             _size(index),
             ctypes.byref(requirements),
         )
-        _call(
-            "LiteRtCreateManagedTensorBufferFromRequirements",
-            _environment(),
-            kind,
-            requirements,
-            ctypes.byref(buffer),
-        )
+        _call("LiteRtGetTensorBufferRequirementsBufferSize", requirements, ctypes.byref(wanted))
+        return self._managed(kind, requirements, least_bytes, enough=wanted.value >= least_bytes)
+
+    def _managed(
+        self, kind: Any, requirements: Any, least_bytes: int, *, enough: bool
+    ) -> int | None:
+        """A buffer as the runtime asks for it, where that is `enough`; else a larger one."""
+        environment, buffer = _environment(), _Pointer()
+        if enough:
+            _call(
+                "LiteRtCreateManagedTensorBufferFromRequirements",
+                environment,
+                kind,
+                requirements,
+                ctypes.byref(buffer),
+            )
+        else:
+            _call(
+                "LiteRtCreateManagedTensorBuffer",
+                environment,
+                _HOST_MEMORY,
+                kind,
+                _size(least_bytes),
+                ctypes.byref(buffer),
+            )
+        if buffer.value is not None:
+            self._held.append(buffer.value)
         return buffer.value
 
     def _fill(self, inputs: Sequence[np.ndarray]) -> None:

@@ -1,16 +1,9 @@
-"""A progress bar with the time left, on stderr: one line that is rewritten, or plain lines.
-
-Runtimes write to stderr by themselves, and a line between their notes cannot be read:
-`no_native_notes` keeps them out.
-"""
+"""A progress bar with the time left, on stderr: one line that is rewritten, or plain lines."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO
 
 
@@ -58,26 +51,3 @@ class ProgressBar:
         elif time.monotonic() - self._logged >= self.log_every_s:
             self._logged = time.monotonic()
             print(text, file=self.stream, flush=True)
-
-
-@contextmanager
-def no_native_notes() -> Iterator[None]:
-    """What native code of this process writes to stderr meanwhile is dropped.
-
-    Only around code that raises on failure: nothing else tells of it.
-    """
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:
-        # there is no stderr, so nothing to drop
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -67,6 +67,19 @@ class Runner(Protocol):
         """Load a job."""
 
 
+def raw_from_dict(data: Mapping[str, Any]) -> RawRuns:
+    """The set that `dataclasses.asdict` turned into plain data; a journal's may lack `cpu_ms`."""
+    return RawRuns(
+        warmup_ms=tuple(data["warmup_ms"]),
+        runs_ms=tuple(data["runs_ms"]),
+        started_s=data["started_s"],
+        load_ms=data["load_ms"],
+        first_ms=data["first_ms"],
+        per_op_us={k: tuple(v) for k, v in data["per_op_us"].items()},
+        cpu_ms=tuple(data.get("cpu_ms", ())),
+    )
+
+
 def machine_to_dict(machine: MachineFacts) -> dict[str, Any]:
     """Plain data of a machine description."""
     return {"runner": machine.runner, "facts": dict(machine.facts)}

@@ -1,4 +1,7 @@
-"""Runs a network as a chain of .tflite pieces; what one makes is handed to those that read it."""
+"""Runs a network as a chain of .tflite pieces; what one makes is handed to those that read it.
+
+`ChainRunner` is for those that measure: its chains run in a worker. The rest is what runs there.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 from perfmodel.runners.tflite_host import TfliteRunner, _open, fill_inputs, runtime
+from perfmodel.runners.worker import Worker, WorkerPrepared
 
 HANDOVER_SIZES = (4_096, 65_536, 262_144, 1_048_576, 4_194_304)
 """Bytes of the tensors whose handing over is timed."""
@@ -49,20 +53,38 @@ def write_pieces(graph: Graph, places: Sequence[int], folder: Path) -> tuple[Cha
 
 
 class ChainRunner:
-    """A runner whose jobs are chains: `chains[job.key]` are the pieces of a job."""
+    """A runner whose jobs are chains in a worker: `chains[job.key]` are the pieces of a job."""
 
     name = "tflite"
 
-    def __init__(self, chains: dict[str, tuple[ChainPiece, ...]]) -> None:
-        self.chains = chains
+    def __init__(self, worker: Worker, chains: dict[str, tuple[ChainPiece, ...]]) -> None:
+        self.worker, self.chains = worker, chains
+
+    def describe(self) -> MachineFacts:
+        """This machine and the runtime's build."""
+        return self.worker.runner("tflite").describe()
+
+    def prepare(self, job: Job) -> WorkerPrepared:
+        """Load every piece of the job's chain."""
+        pieces = [[str(p.path), p.inputs, p.outputs] for p in self.chains[job.key]]
+        return self.worker.runner("tflite-chain", pieces=pieces).prepare(job)
+
+
+class ChainOfFiles:
+    """A runner of one chain in this process; `pieces` are (path, inputs, outputs) of each file."""
+
+    name = "tflite"
+
+    def __init__(self, pieces: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> None:
+        self.pieces = [ChainPiece(Path(p), tuple(i), tuple(o)) for p, i, o in pieces]
 
     def describe(self) -> MachineFacts:
         """This machine and the runtime's build."""
         return TfliteRunner().describe()
 
     def prepare(self, job: Job) -> PreparedChain:
-        """Load every piece of the job's chain."""
-        return PreparedChain(self.chains[job.key], job.threads)
+        """Load every piece of the chain."""
+        return PreparedChain(self.pieces, job.threads)
 
 
 class PreparedChain:
@@ -74,7 +96,9 @@ class PreparedChain:
         for one in self._interpreters:
             fill_inputs(one, 0)
         self._moves = [self._moves_into(pieces, number) for number in range(len(pieces))]
+        started = time.perf_counter()
         self._run()
+        self.first_ms = (time.perf_counter() - started) * 1e3
 
     def _moves_into(self, pieces: Sequence[ChainPiece], number: int) -> list[tuple[int, Any, int]]:
         """(input index, interpreter that made it, its output index) of a piece's inputs."""
@@ -120,8 +144,11 @@ class Handover:
     invoke_ms: float
 
 
-def measure_handover(folder: Path, runs: int = 40) -> Handover:
-    """Time handing over and invoking, each `runs` times; no inference that counts is in it."""
+def measure_handover(folder: str, runs: int = 40) -> Handover:
+    """Time handing over and invoking, each `runs` times; no inference that counts is in it.
+
+    The files it needs are written into `folder`.
+    """
     _, interpreter = runtime()
     from perfmodel.formats.tflite.writer import write_tflite
 
@@ -129,7 +156,7 @@ def measure_handover(folder: Path, runs: int = 40) -> Handover:
     for size in HANDOVER_SIZES:
         builder = GraphBuilder(f"handover_{size}")
         graph = builder.build(builder.op("relu", builder.input((1, 1, 1, size // 4))))
-        path = folder / f"{graph.name}.tflite"
+        path = Path(folder) / f"{graph.name}.tflite"
         write_tflite(graph, path)
         maker, reader = (_open(interpreter, path, 1) for _ in range(2))
         place, made = reader.get_input_details()[0], maker.get_output_details()[0]

@@ -1,5 +1,6 @@
-"""The `tflite` runner: times .tflite files on this machine's CPU.
+"""The `tflite` runner: times .tflite files on this machine's CPU, in the process that asks it.
 
+Whoever measures files of others asks it through a `worker`, because a runtime may crash.
 `ai-edge-litert` is used where it is installed, else `tflite-runtime` (which needs numpy < 2): both
 offer the same interpreter.
 """
@@ -18,7 +19,6 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.progress import no_native_notes
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns
 
 _RUNTIMES = (
@@ -65,8 +65,7 @@ class TfliteRunner:
 
     def prepare(self, job: Job) -> PreparedTflite:
         """Load a .tflite file and fill its inputs with seeded random data."""
-        with no_native_notes():
-            return PreparedTflite(self._interpreter, job, self.seed, self.profile)
+        return PreparedTflite(self._interpreter, job, self.seed, self.profile)
 
 
 class PreparedTflite:
@@ -84,7 +83,8 @@ class PreparedTflite:
         self._profiled: ProfiledModel | None = None
         if profile and profiler_available():
             try:
-                self._profiled = ProfiledModel(job.model, job.threads, self._inputs())
+                made = [output.nbytes for output in self.outputs()]
+                self._profiled = ProfiledModel(job.model, job.threads, self._inputs(), made)
             except ProfilerError:
                 # whoever falls back on the plain interpreter wants the file out of memory first
                 self.close()

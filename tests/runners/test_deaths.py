@@ -1,0 +1,139 @@
+"""Networks that take the runtime down: told as such, and the campaign goes on with the next one."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from detector_file import write_detector
+from fake_native import DyingWorker
+
+from perfmodel.experiments.host import validate_host
+from perfmodel.formats.tflite.writer import write_tflite
+from perfmodel.runners import host_bench
+from perfmodel.runners.campaign import Discipline
+from perfmodel.runners.host_bench import HostBench, RunConfig, reference_graph
+from perfmodel.runners.random_nets import random_network
+from perfmodel.runners.runner import Job
+from perfmodel.runners.worker import Worker, WorkerDied
+
+pytest.importorskip("ai_edge_litert")
+
+SETUP = RunConfig("fp32", 1)
+QUICK = Discipline(sets=1, runs=2, max_runs=2, set_ms=1.0, warmups=0, reference_runs=2)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostBench]:
+    monkeypatch.setattr(host_bench, "Worker", DyingWorker)
+    with HostBench(profile=False) as made:
+        yield made
+
+
+def measured(bench: HostBench, folder: Path, name: str) -> dict[str, Any]:
+    path = folder / f"{name}.tflite"
+    if not path.exists():
+        write_tflite(random_network(5, blocks=1), path)
+    return bench.measure(name, path, SETUP, QUICK)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV_net", "SIGKILL_net", "exit_net"])
+def test_the_next_network_is_measured_after_one_that_died(
+    bench: HostBench, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(WorkerDied, match=r"SIGSEGV|SIGKILL|exit status 3"):
+        measured(bench, tmp_path, name)
+    # nothing else had run in that process: it is not tried again
+    assert bench.worker.generation == 1
+    assert len(measured(bench, tmp_path, "net")["sets"]) == 1
+
+
+def test_a_network_is_not_blamed_for_what_an_earlier_one_damaged(
+    bench: HostBench, tmp_path: Path
+) -> None:
+    measured(bench, tmp_path, "poison_net")
+    assert len(measured(bench, tmp_path, "net")["sets"]) == 1
+    assert bench.worker.generation == 2
+    measured(bench, tmp_path, "other")
+    assert bench.worker.generation == 2
+
+
+def test_a_network_that_dies_in_a_fresh_process_too_is_told(
+    bench: HostBench, tmp_path: Path
+) -> None:
+    measured(bench, tmp_path, "net")
+    with pytest.raises(WorkerDied, match="SIGSEGV"):
+        measured(bench, tmp_path, "SIGSEGV_net")
+    assert bench.worker.generation == 2
+
+
+def test_memory_that_is_short_is_no_reason_to_try_again(bench: HostBench, tmp_path: Path) -> None:
+    measured(bench, tmp_path, "net")
+    with pytest.raises(WorkerDied, match="SIGKILL"):
+        measured(bench, tmp_path, "SIGKILL_net")
+    assert bench.worker.generation == 1
+
+
+@pytest.mark.parametrize("post_process", [False, True])
+def test_operators_are_timed_where_outputs_are_larger_than_the_file_says(
+    tmp_path: Path, post_process: bool
+) -> None:
+    path = tmp_path / "detector.tflite"
+    write_detector(path, post_process=post_process)
+    with Worker() as worker:
+        prepared = worker.runner("tflite", profile=True).prepare(Job("detector", path))
+        raws = [prepared.run_set(3, 1) for _ in range(3)]
+        prepared.close()
+        assert worker.generation == 1
+    names = [key.partition(" ")[2] for key in raws[-1].per_op_us]
+    # the convolution by the delegate, what is computed of its result by the runtime itself
+    assert any("Convolution" in n or "CONV" in n for n in names)
+    assert {"SHAPE", "STRIDED_SLICE", "PACK", "RESHAPE"} <= set(names)
+    assert ("TFLite_Detection_PostProcess" in names) == post_process
+    assert all(len(times) == 3 for times in raws[-1].per_op_us.values())
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """The committed profile of a host."""
+    packed = ROOT / "validation" / "results" / "host" / "host_profile.json.gz"
+    path = tmp_path / "host.json"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    return path
+
+
+def test_validation_goes_on_after_a_crash_and_the_journal_keeps_it(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_bench, "Worker", DyingWorker)
+    monkeypatch.setattr("perfmodel.experiments.host.yardsticks_of", lambda profile: ())
+    monkeypatch.setattr("perfmodel.experiments.host.discipline_for", lambda predicted_ms: QUICK)
+    files = [tmp_path / f"{name}.tflite" for name in ("one", "SIGSEGV_net", "three")]
+    for path in files:
+        write_tflite(reference_graph(), path)
+    journal = tmp_path / "journal.jsonl"
+
+    def validate() -> Any:
+        return validate_host(profile, journal, budget_s=600.0, models=(), files=files)
+
+    done = validate()
+    setups = [str(RunConfig("fp32", t)) for t in (1, 2)]
+    assert sorted(c.model for c in done.cases) == sorted(["one", "three"] * len(setups))
+    assert set(done.left_out) == {f"{s}/SIGSEGV_net" for s in setups}
+    assert all("died of SIGSEGV" in why for why in done.left_out.values())
+    lines = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    died = [e for e in lines if "SIGSEGV" in e.get("refused", "")]
+    assert {e["key"] for e in died} == set(done.left_out)
+    # it is in the journal, so that the same call does not run it again
+    before = journal.read_bytes()
+    again = validate()
+    assert journal.read_bytes() == before
+    assert again.left_out == done.left_out
