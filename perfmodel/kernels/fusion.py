@@ -111,6 +111,8 @@ class _Fuser:
 
     def _allowed(self, op: Op, host: _Group) -> bool:
         rules = self.rules
+        if not op.outputs or not host.ops[-1].outputs:
+            return False  # an operator that only stores a state makes nothing to go on with
         same_shape = (
             self.graph.tensors[op.outputs[0]].shape
             == self.graph.tensors[host.ops[-1].outputs[0]].shape

@@ -450,3 +450,25 @@ class TestCustomOperators:
         graph = read_tflite(path)
         with pytest.raises(UncoveredOpError, match="compiled for an NPU"):
             op_macs(graph, graph.ops[0])
+
+
+class TestStates:
+    def test_a_network_that_keeps_a_state_has_kernels_for_reading_and_storing_it(
+        self, tmp_path: Path
+    ) -> None:
+        from perfmodel.kernels import fuse
+
+        path = tmp_path / "state.tflite"
+        file = TfliteFile()
+        x, old, new = (file.tensor(n, (1, 4), "float32") for n in ("x", "old", "new"))
+        handle = file.tensor("handle", (), "resource")
+        file.operator("VAR_HANDLE", [], [handle], "VarHandleOptions")
+        file.operator("READ_VARIABLE", [handle], [old], "ReadVariableOptions")
+        file.operator("ADD", [x, old], [new], "AddOptions")
+        file.operator("ASSIGN_VARIABLE", [handle, new], [], "AssignVariableOptions")
+        file.write(path, [x], [new])
+        graph = read_tflite(path)
+        assert uncovered_ops(graph) == ()
+        stored = [k for k in fuse(graph, "tflite") if k.op == "variable"]
+        assert len(stored) == 3
+        assert [k.input_elements for k in stored] == [0, 1, 5]  # a handle is one element
