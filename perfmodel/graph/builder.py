@@ -43,9 +43,12 @@ class GraphBuilder:
         self.inputs.append(tensor.name)
         return tensor.name
 
-    def constant(self, shape: Sequence[int], name: str = "", dtype: str = "") -> str:
-        """A weight tensor of that shape."""
-        tensor = Tensor(name or self._fresh("weights"), tuple(shape), dtype or self.dtype, True)
+    def constant(
+        self, shape: Sequence[int], name: str = "", dtype: str = "", learned: int | None = None
+    ) -> str:
+        """A weight tensor of that shape; `learned` as in `Tensor`."""
+        name, dtype = name or self._fresh("weights"), dtype or self.dtype
+        tensor = Tensor(name, tuple(shape), dtype, constant=True, learned=learned)
         self._store(tensor)
         return tensor.name
 
@@ -193,7 +196,9 @@ class GraphBuilder:
         """Same elements, other shape; one -1 allowed."""
         return self.op("reshape", x, name=name, shape=tuple(shape))
 
-    def build(self, *outputs: str, source: str = "", format: str = "zoo") -> Graph:
+    def build(
+        self, *outputs: str, source: str = "", format: str = "zoo", notes: Sequence[str] = ()
+    ) -> Graph:
         """The finished, checked graph."""
         graph = Graph(
             name=self.name,
@@ -203,6 +208,7 @@ class GraphBuilder:
             outputs=tuple(outputs),
             source=source,
             format=format,
+            notes=tuple(notes),
         )
         return check_graph(graph)
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from perfmodel.errors import GraphError
 
@@ -103,7 +103,8 @@ class Graph:
     """A network: every tensor by name, operators in topological order, inputs and outputs.
 
     `source` is the file it came from or `zoo:NAME`; `format` is tflite, onnx, ncnn, caffe or zoo.
-    `subgraphs` are the further subgraphs of a file (bodies of control flow), in file order.
+    `subgraphs` are the further subgraphs of a file (bodies of control flow), in file order. `notes`
+    are sentences on what reading took for granted where the file leaves it to the data.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Graph:
     source: str = ""
     format: str = ""
     subgraphs: tuple[Graph, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.tensors, MappingProxyType):
@@ -121,7 +123,7 @@ class Graph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         args = (self.name, dict(self.tensors), self.ops, self.inputs, self.outputs)
-        return (Graph, (*args, self.source, self.format, self.subgraphs))
+        return (Graph, (*args, self.source, self.format, self.subgraphs, self.notes))
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of that name."""
@@ -193,7 +195,21 @@ def check_graph(graph: Graph) -> Graph:
     return graph
 
 
-def topological(ops: Iterable[Op], ready: Iterable[str], where: str) -> tuple[Op, ...]:
+class Step(Protocol):
+    """What reads and makes named values: an operator, or a node of a file."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+
+
+AnyStep = TypeVar("AnyStep", bound=Step)
+
+
+def topological(ops: Iterable[AnyStep], ready: Iterable[str], where: str) -> tuple[AnyStep, ...]:
     """Order `ops` so that each reads only `ready` tensors or results of earlier ops (Kahn).
 
     The given order is kept among ops that are ready together. Raises `GraphError` on a cycle or a

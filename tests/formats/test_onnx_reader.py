@@ -144,14 +144,14 @@ def test_node_cases_of_onnx_have_the_shapes_of_their_expected_outputs(tmp_path: 
         except ModelFileError:
             continue
         read += 1
-        kinds = {op.kind for op in graph.ops}
-        if "non_max_suppression" in kinds:  # how many boxes are left depends on the data
-            continue
         for name, array in zip(graph.outputs, outputs, strict=False):
             if isinstance(array, np.ndarray):
                 ours = graph.tensors[name].shape
-                assert ours in (array.shape, channels_last(array.shape)), case.name
-    assert read > 0.9 * len(cases)
+                if graph.notes:  # how many elements are left depends on the data
+                    assert all(a >= b for a, b in zip(ours, array.shape, strict=True)), case.name
+                else:
+                    assert ours in (array.shape, channels_last(array.shape)), case.name
+    assert read > 0.97 * len(cases)
 
 
 def test_images_are_channels_last_and_weights_cout_kh_kw_cin(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_bad_files_are_refused(tmp_path: Path, content: bytes) -> None:
     ("nodes", "reason"),
     [
         ([("Relu", ["nowhere"], ["y"])], "node 0.*before any node"),
-        ([("Relu", ["b"], ["a"]), ("Relu", ["a"], ["b"])], "node 0.*before any node"),
+        ([("Relu", ["b"], ["a"]), ("Relu", ["a"], ["b"])], "graph: .*part of a cycle"),
         ([("Relu", ["x"], ["y"]), ("Relu", ["x"], ["y"])], "node 1.*made twice"),
         ([("Relu", ["x"], ["z"])], "output 'y'.*no node"),
         ([("Reshape", ["x", "minus"], ["y"])], "node 0.*reshape"),

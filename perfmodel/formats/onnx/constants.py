@@ -10,8 +10,15 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FOLDED_ELEMENTS, check_shape
-from perfmodel.formats.onnx.net import Call, Value, normal_axis, of_tensor
-from perfmodel.formats.onnx.shapes import resolve_shape, slice_settings, squeezed, unsqueezed
+from perfmodel.formats.onnx.call import Call, normal_axis
+from perfmodel.formats.onnx.net import Value
+from perfmodel.formats.onnx.shapes import (
+    flattened,
+    resolve_shape,
+    slice_settings,
+    squeezed,
+    unsqueezed,
+)
 from perfmodel.formats.onnx.tensors import TensorData
 from perfmodel.graph.ops import broadcast
 
@@ -34,19 +41,32 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.trunc(np.true_divide(a, b))).astype(a.dtype)  # ONNX rounds to zero
 
 
+def _clip(x: np.ndarray, low: np.ndarray | None, high: np.ndarray | None) -> np.ndarray:
+    above = x if low is None else np.maximum(x, low)
+    return above if high is None else np.minimum(above, high)
+
+
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Abs": np.abs,
     "Add": np.add,
     "And": np.logical_and,
+    "BitwiseAnd": np.bitwise_and,
+    "BitwiseNot": np.bitwise_not,
+    "BitwiseOr": np.bitwise_or,
+    "BitwiseXor": np.bitwise_xor,
     "Ceil": np.ceil,
+    "Cos": np.cos,
     "Div": _divide,
     "Equal": np.equal,
+    "Exp": np.exp,
     "Floor": np.floor,
     "Greater": np.greater,
     "GreaterOrEqual": np.greater_equal,
     "Identity": np.asarray,
+    "IsNaN": np.isnan,
     "Less": np.less,
     "LessOrEqual": np.less_equal,
+    "Log": np.log,
     "Max": np.maximum,
     "Min": np.minimum,
     "Mod": np.mod,
@@ -55,17 +75,31 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "Not": np.logical_not,
     "Or": np.logical_or,
     "Pow": np.power,
+    "Reciprocal": np.reciprocal,
+    "Relu": lambda x: np.maximum(x, 0),
     "Round": np.round,
+    "Sign": np.sign,
+    "Sin": np.sin,
     "Sqrt": np.sqrt,
     "Sub": np.subtract,
+    "Sum": np.add,
+    "Tanh": np.tanh,
     "Where": np.where,
+    "Xor": np.logical_xor,
 }
 
+CHAINED = frozenset({"Max", "Min", "Sum"})
+"""Element-wise operators of any number of operands."""
+
 REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "ReduceL1": lambda x, **over: np.sum(np.abs(x), **over),
+    "ReduceL2": lambda x, **over: np.sqrt(np.sum(np.square(x), **over)),
     "ReduceMax": np.max,
+    "ReduceMean": np.mean,
     "ReduceMin": np.min,
     "ReduceProd": np.prod,
     "ReduceSum": np.sum,
+    "ReduceSumSquare": lambda x, **over: np.sum(np.square(x), **over),
 }
 
 
@@ -82,6 +116,10 @@ def fold(call: Call) -> list[Value] | None:
         return call.fold(np.array(math.prod(call.value(0).shape), np.int64))
     if kind == "ConstantOfShape":
         return _constant_of_shape(call)
+    if kind == "SequenceLength" and call.value(0).parts is not None:
+        return call.fold(np.array(len(call.value(0).parts or ()), np.int64))
+    if kind == "OptionalHasElement":
+        return call.fold(np.array(bool(call.given())))
     values = [v.value for v in call.given() if v.constant]
     arrays = [v for v in values if v is not None]
     if not arrays or len(arrays) != len(call.given()):
@@ -103,9 +141,7 @@ def _constant(call: Call) -> list[Value]:
     for name in ("value", "value_int", "value_ints", "value_float", "value_floats"):
         value = attributes.get(name)
         if isinstance(value, TensorData):
-            stored = of_tensor(value)
-            name = call.node.outputs[0] if call.node.outputs else ""
-            return [Value(name, stored.shape, stored.dtype, constant=True, value=stored.value)]
+            return [call.net.store(value, call.node.outputs[0] if call.node.outputs else "")]
         if isinstance(value, int | float | tuple):
             dtype = np.int64 if name.startswith("value_int") else np.float32
             return call.fold(np.array(value, dtype))
@@ -129,19 +165,23 @@ def _constant_of_shape(call: Call) -> list[Value] | None:
         dtype = fill.dtype
         if fill.value is not None and fill.value.size:
             number = fill.value.reshape(-1)[0]
-    if call.net.may_fold(math.prod(shape)):
-        return call.fold(np.full(shape, number), dtype)
+    # zoos write networks without weights that way: what an operator reads as it is may be learned
     name = call.node.outputs[0] if call.node.outputs else ""
-    return [Value(name, shape, dtype, constant=True)]
+    kept = np.full(shape, number) if call.net.may_fold(math.prod(shape)) else None
+    made = call.net.store(TensorData(name, shape, dtype, kept))
+    call.net.filled.add(made.name)
+    return [made]
 
 
 def _compute(
     call: Call, kind: str, arrays: Sequence[np.ndarray]
 ) -> np.ndarray | list[np.ndarray] | None:
     x = arrays[0]
+    if kind == "Clip":
+        return _clipped(call, x)
     if kind in ELEMENTWISE:
         _small(broadcast([a.shape for a in arrays]))
-        if kind in ("Max", "Min"):
+        if kind in CHAINED:
             result = x
             for other in arrays[1:]:
                 result = ELEMENTWISE[kind](result, other)
@@ -160,6 +200,77 @@ def _small(shape: Sequence[int]) -> tuple[int, ...]:
     if math.prod(shape) > MAX_FOLDED_ELEMENTS or min(shape, default=0) < 0:
         raise GraphError(f"a constant of shape {shape}")
     return tuple(shape)
+
+
+def _clipped(call: Call, x: np.ndarray) -> np.ndarray:
+    """Bounds are attributes in older operator sets, inputs that may be left out in newer."""
+    found = []
+    for index, name in ((1, "min"), (2, "max")):
+        given = call.optional(index)
+        listed = np.asarray(call.real(name, 0.0)) if name in call.node.attributes else None
+        found.append(listed if given is None else given.value)
+    return _clip(x, found[0], found[1]).astype(x.dtype)
+
+
+def _padded(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    pads, listed = call.setting("pads", 1), call.optional(3)
+    if pads is None or listed is not None or len(pads) != 2 * x.ndim or min(pads) < 0:
+        return None
+    mode = call.text("mode", "constant")
+    pairs = list(zip(pads[: x.ndim], pads[x.ndim :], strict=True))
+    _small([size + before + after for size, (before, after) in zip(x.shape, pairs, strict=True)])
+    if mode != "constant":
+        return np.pad(x, pairs, {"edge": "edge", "reflect": "reflect", "wrap": "wrap"}[mode])  # type: ignore[call-overload]
+    fill = arrays[2].reshape(-1)[0] if len(arrays) > 2 else call.real("value", 0.0)
+    return np.pad(x, pairs, constant_values=fill)
+
+
+def _gather(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    axis = normal_axis(call.integer("axis", 0), x.ndim)
+    _small([x.size // max(1, x.shape[axis]) * arrays[1].size])
+    return x.take(arrays[1], axis)
+
+
+def _gather_nd(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    if call.integer("batch_dims", 0):
+        return None
+    return np.asarray(x[tuple(np.moveaxis(arrays[1], -1, 0))])
+
+
+def _scatter_nd(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    if call.text("reduction", "none") != "none":
+        return None
+    result = x.copy()
+    result[tuple(np.moveaxis(arrays[1], -1, 0))] = arrays[2]
+    return result
+
+
+def _scatter_elements(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    if call.text("reduction", "none") != "none":
+        return None
+    result = x.copy()
+    np.put_along_axis(result, arrays[1], arrays[2], call.integer("axis", 0))
+    return result
+
+
+def _top_k(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    axis, found = normal_axis(call.integer("axis", -1), x.ndim), call.setting("k", 1) or (0,)
+    order = np.argsort(x if not call.integer("largest", 1) else -x, axis, kind="stable")
+    first = order.take(range(found[0]), axis)
+    return [np.take_along_axis(x, first, axis), first]
+
+
+def _triangle(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    offset = int(arrays[1].reshape(-1)[0]) if len(arrays) > 1 else 0
+    if abs(offset) > MAX_FOLDED_ELEMENTS:
+        raise GraphError(f"a diagonal at {offset}")
+    return np.triu(x, offset) if call.integer("upper", 1) else np.tril(x, offset)
+
+
+def _cumulated(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    if call.integer("exclusive", 0) or call.integer("reverse", 0):
+        return None
+    return np.cumsum(x, int(arrays[1].reshape(-1)[0])).astype(x.dtype)
 
 
 def _slice(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -197,18 +308,45 @@ def _cast(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray
     return None if dtype is None else x.astype(dtype)
 
 
+def _arg(call: Call, x: np.ndarray, find: Callable[..., Any]) -> np.ndarray | None:
+    if call.integer("select_last_index", 0):
+        return None
+    keep = bool(call.integer("keepdims", 1))
+    return np.asarray(find(x, axis=call.integer("axis", 0), keepdims=keep), np.int64)
+
+
+def _compressed(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    axis = call.integer("axis", 0) if "axis" in call.node.attributes else None
+    return np.compress(arrays[1], x, axis)
+
+
 OTHERS: dict[str, Callable[..., np.ndarray | list[np.ndarray] | None]] = {
+    "ArgMax": lambda call, x, arrays: _arg(call, x, np.argmax),
+    "ArgMin": lambda call, x, arrays: _arg(call, x, np.argmin),
     "Cast": _cast,
+    "CastLike": lambda call, x, arrays: x.astype(arrays[1].dtype),
+    "Compress": _compressed,
     "Concat": lambda call, x, arrays: np.concatenate(arrays, call.integer("axis", 0)),
     "Expand": lambda call, x, arrays: np.broadcast_to(
         x, _small(broadcast([x.shape, call.known(call.value(1))]))
     ),
-    "Gather": lambda call, x, arrays: x.take(arrays[1], call.integer("axis", 0)),
+    "CumSum": _cumulated,
+    "Flatten": lambda call, x, arrays: x.reshape(flattened(x.shape, call.integer("axis", 1))),
+    "Gather": _gather,
+    "GatherElements": lambda call, x, arrays: np.take_along_axis(
+        x, arrays[1], call.integer("axis", 0)
+    ),
+    "GatherND": _gather_nd,
+    "MatMul": lambda call, x, arrays: np.matmul(x, arrays[1]),
     "NonZero": lambda call, x, arrays: np.array(np.nonzero(x), np.int64),
+    "Pad": _padded,
     "Range": _range,
     "Reshape": lambda call, x, arrays: x.reshape(
         resolve_shape(x.shape, call.setting("shape", 1) or (), bool(call.integer("allowzero", 0)))
     ),
+    "Scatter": _scatter_elements,
+    "ScatterElements": _scatter_elements,
+    "ScatterND": _scatter_nd,
     "Slice": _slice,
     "Split": _split,
     "Squeeze": lambda call, x, arrays: x.reshape(squeezed(x.shape, call.setting("axes", 1))),
@@ -216,6 +354,11 @@ OTHERS: dict[str, Callable[..., np.ndarray | list[np.ndarray] | None]] = {
         x.reshape(_small([a * b for a, b in zip(x.shape, arrays[1], strict=True)]) and x.shape),
         arrays[1],
     ),
+    "TopK": _top_k,
     "Transpose": lambda call, x, arrays: np.transpose(x, call.integers("perm")),
+    "Trilu": _triangle,
     "Unsqueeze": lambda call, x, arrays: x.reshape(unsqueezed(x.shape, call.setting("axes", 1))),
 }
+
+FOLDED = frozenset([*ELEMENTWISE, *REDUCTIONS, *OTHERS, "Clip", "ConstantOfShape"])
+"""Operators whose results are computed where their inputs are known."""

@@ -5,11 +5,14 @@ Semantics by operator and operator set version: docs/Operators.md in github onnx
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.onnx.net import Call, UncoveredRankError, Value, converts
+from perfmodel.formats.onnx.call import Call, UncoveredRankError, converts
+from perfmodel.formats.onnx.net import Value, stored, unstored
+from perfmodel.formats.onnx.products import FUSED_ACTIVATIONS, activated
 from perfmodel.graph.ops import Shape, same_pads
 
 
@@ -38,35 +41,72 @@ def window_pads(
     return list(zip(listed[: len(size)], listed[len(size) :], strict=True))
 
 
-def as_2d(call: Call, x: Value) -> tuple[str, bool]:
-    """Tensor name of an image (batch, h, w, channels); a sequence becomes an image of height 1."""
+def as_image(call: Call, x: Value) -> str:
+    """Tensor name of an image or volume; a sequence becomes an image of height 1."""
     name = call.net.image(x)
-    if len(x.shape) == 4:
-        return name, False
     if len(x.shape) != 3:
-        raise UncoveredRankError(f"{len(x.shape) - 2} spatial axes")
+        if len(x.shape) > 5:
+            raise UncoveredRankError(f"{len(x.shape) - 2} spatial axes")
+        return name
     n, c, length = x.shape
     inner = call.net.fresh(f"{call.op_name}/as_image")
-    return call.net.builder.reshape(name, (n, 1, length, c), inner), True
+    return call.net.builder.reshape(name, (n, 1, length, c), inner)
 
 
-def emit_2d(
-    call: Call, kind: str, names: list[str], attrs: dict[str, Any], flat: bool, dtype: str = ""
+def emit_sliding(
+    call: Call, kind: str, names: list[str], attrs: dict[str, Any], x: Value, dtype: str = ""
 ) -> list[Value]:
-    """Append an image operator; for a sequence its result loses the height again."""
-    if not flat:
-        return call.emit(kind, names, attrs, last=True, dtype=dtype)
-    inner = call.emit(kind, names, attrs, dtype=dtype, suffix="image")[0]
+    """Append `kind` for images or volumes; the result of a sequence loses its height again."""
+    if len(x.shape) != 3:
+        axes = len(x.shape) - 2
+        return call.emit(f"{kind}{axes}d", names, attrs, last=True, dtype=dtype)
+    inner = call.emit(f"{kind}2d", names, attrs, dtype=dtype, suffix="image")[0]
     n, _, length, c = call.net.builder.shape(inner.tensor)
     return call.emit("reshape", [inner.tensor], {"shape": (n, length, c)}, last=True)
 
 
-def per_axis(values: tuple[int, ...], flat: bool, unit: int = 1) -> tuple[int, ...]:
-    """Numbers by spatial axis as (height, width)."""
-    return (unit, *values) if flat else values
+def per_axis(values: Sequence[int], unit: int = 1) -> Shape:
+    """Numbers by spatial axis; a sequence is an image of height 1."""
+    return (unit, *values) if len(values) == 1 else tuple(values)
 
 
-@converts("Conv FusedConv ConvInteger")
+def flat_pads(pads: Sequence[tuple[int, int]]) -> Shape:
+    """Padding as the graph lists it, pair after pair."""
+    pairs = [(0, 0), *pads] if len(pads) == 1 else pads
+    return tuple(size for pair in pairs for size in pair)
+
+
+def nhwc(call: Call, index: int) -> Value:
+    """An input that the file holds channels last, as ONNX's own order sees it."""
+    x = call.value(index)
+    shape = unstored(x.shape, True)
+    return replace(x, shape=shape, tensor=call.net.plain(x), last=True, constant=False)
+
+
+def as_nhwc(values: Sequence[Value]) -> list[Value]:
+    """Results as the file holds them: channels last."""
+    return [replace(v, shape=stored(v.shape, True), last=False) if v.last else v for v in values]
+
+
+@converts("FusedConv")
+def _fused_conv(call: Call) -> list[Value]:
+    """onnxruntime's: a sum with input 3 before the activation."""
+    x, w, bias, other = call.value(0), call.value(1), call.optional(2), call.optional(3)
+    if other is None:
+        return convolution(call, x, w, bias)
+
+    def added(outer: Call) -> list[Value]:
+        inner = replace(
+            outer.node, outputs=(), attributes=outer.node.attributes | {"activation": None}
+        )
+        made = convolution(replace(outer, node=inner), x, w, bias)[0]
+        names = [call.net.image(made), call.net.image(other)]
+        return outer.emit("add", names, {"activation": "none"}, last=True)
+
+    return activated(call, added)
+
+
+@converts("Conv ConvInteger")
 def _conv(call: Call) -> list[Value]:
     dtype = "int32" if call.node.op_type == "ConvInteger" else ""
     bias = call.optional(2) if not dtype else None
@@ -77,7 +117,16 @@ def _conv(call: Call) -> list[Value]:
 def _quantised_conv(call: Call) -> list[Value]:
     zero = call.optional(7)
     dtype = zero.dtype if zero else call.value(0).dtype
-    return convolution(call, call.value(0), call.value(3), call.optional(8), dtype)
+    last = bool(call.integer("channels_last", 0))
+    x = nhwc(call, 0) if last else call.value(0)
+    made = convolution(call, x, call.value(3), call.optional(8), dtype)
+    return as_nhwc(made) if last else made
+
+
+@converts("NhwcConv NhwcFusedConv")
+def _nhwc_conv(call: Call) -> list[Value]:
+    """onnxruntime's: images channels last, weights as ever; a sum with input 3 may follow."""
+    return as_nhwc(convolution(call, nhwc(call, 0), call.value(1), call.optional(2)))
 
 
 def convolution(call: Call, x: Value, w: Value, bias: Value | None, dtype: str = "") -> list[Value]:
@@ -91,44 +140,43 @@ def convolution(call: Call, x: Value, w: Value, bias: Value | None, dtype: str =
         raise GraphError(f"kernel_shape {kernel} and weights {w.shape}")
     stride, dilation = spatial(call, "strides", ones), spatial(call, "dilations", ones)
     pads = window_pads(call, x.shape[2:], kernel, stride, dilation)
-    name, flat = as_2d(call, x)
-    kernel = per_axis(kernel, flat)
-    pad_pairs = [(0, 0), *pads] if flat else pads
-    names = [name, weights(call, w, (cout, *kernel, cin_group), (0, 2, 3, 1))]
+    name = as_image(call, x)
+    names = [name, weights(call, w, (cout, *per_axis(kernel), cin_group), out_axis=0)]
     if bias is not None:
         names.append(call.net.plain(bias))
     groups = call.integer("group", 1)
     if groups < 1:
         raise GraphError(f"{groups} groups")
     attrs = {
-        "stride": per_axis(stride, flat),
-        "dilation": per_axis(dilation, flat),
-        "pads": (*pad_pairs[0], *pad_pairs[1]),
+        "stride": per_axis(stride),
+        "dilation": per_axis(dilation),
+        "pads": flat_pads(pads),
         "groups": groups,
         "activation": fused_activation(call),
     }
-    return emit_2d(call, "conv2d", names, attrs, flat, dtype)
+    return emit_sliding(call, "conv", names, attrs, x, dtype)
 
 
 def fused_activation(call: Call) -> str:
     """Activation of a FusedConv, as onnxruntime's optimiser writes it."""
-    known = {"": "none", "Relu": "relu", "LeakyRelu": "leaky_relu", "Tanh": "tanh"}
-    known |= {"Sigmoid": "sigmoid", "Clip": "clip", "HardSigmoid": "hard_sigmoid"}
     name = call.text("activation", "")
-    if name not in known:
+    if name not in FUSED_ACTIVATIONS:
         raise GraphError(f"unknown fused activation {name!r}")
-    return known[name]
+    return FUSED_ACTIVATIONS[name]
 
 
-def weights(call: Call, w: Value, shape: Shape, perm: Shape) -> str:
-    """Weights in the graph's order; computed ones are moved by a transpose."""
+def weights(call: Call, w: Value, shape: Shape, *, out_axis: int) -> str:
+    """Weights in the graph's order; computed ones are moved by a transpose.
+
+    `out_axis` is the axis of output channels in ONNX's order, 0 or 1.
+    """
     net = call.net
     if w.constant:
         return net.constant(w, shape)
-    name = net.plain(w)
-    if len(w.shape) == 3:
-        name = net.builder.reshape(name, (*w.shape[:2], 1, w.shape[2]))
-    name = net.builder.op("transpose", name, perm=perm)
+    name, rank = net.plain(w), len(w.shape)
+    if rank == 3:
+        name, rank = net.builder.reshape(name, (*w.shape[:2], 1, w.shape[2])), 4
+    name = net.builder.op("transpose", name, perm=(out_axis, *range(2, rank), 1 - out_axis))
     # groups of a transposed convolution lie along the other axis
     return name if net.builder.shape(name) == shape else net.builder.reshape(name, shape)
 
@@ -147,22 +195,19 @@ def _conv_transpose(call: Call) -> list[Value]:
     if groups < 1 or cin % groups or len(extra) != len(window) or kernel != tuple(window):
         raise GraphError(f"weights {w.shape}, groups {groups}, output_padding {extra}")
     pads = _transposed_pads(call, x.shape[2:], kernel, stride, dilation, extra)
-    name, flat = as_2d(call, x)
-    kernel = per_axis(kernel, flat)
-    pad_pairs = [(0, 0), *pads] if flat else pads
-    shape = (cout_group * groups, *kernel, cin // groups)
-    names = [name, weights(call, w, shape, (1, 2, 3, 0))]
+    shape = (cout_group * groups, *per_axis(kernel), cin // groups)
+    names = [as_image(call, x), weights(call, w, shape, out_axis=1)]
     if bias is not None:
         names.append(call.net.plain(bias))
     attrs = {
-        "stride": per_axis(stride, flat),
-        "dilation": per_axis(dilation, flat),
-        "pads": (*pad_pairs[0], *pad_pairs[1]),
-        "output_padding": per_axis(tuple(extra), flat, 0),
+        "stride": per_axis(stride),
+        "dilation": per_axis(dilation),
+        "pads": flat_pads(pads),
+        "output_padding": per_axis(tuple(extra), 0),
         "groups": groups,
         "activation": "none",
     }
-    return emit_2d(call, "transpose_conv2d", names, attrs, flat)
+    return emit_sliding(call, "transpose_conv", names, attrs, x)
 
 
 def _transposed_pads(
@@ -185,31 +230,7 @@ def _transposed_pads(
 
 @converts("MaxPool AveragePool LpPool")
 def _pool(call: Call) -> list[Value]:
-    x = call.value(0)
-    if len(x.shape) < 3:
-        raise GraphError(f"pooling of a tensor {x.shape}")
-    axes = len(x.shape) - 2
-    kernel = spatial(call, "kernel_shape", (0,) * axes)
-    stride, dilation = (
-        spatial(call, "strides", (1,) * axes),
-        spatial(call, "dilations", (1,) * axes),
-    )
-    pads = window_pads(call, x.shape[2:], kernel, stride, dilation)
-    if call.integer("ceil_mode", 0):
-        pads = [
-            _ceil_pads(*a) for a in zip(x.shape[2:], kernel, stride, dilation, pads, strict=True)
-        ]
-    name, flat = as_2d(call, x)
-    pad_pairs = [(0, 0), *pads] if flat else pads
-    attrs = {
-        "kernel": per_axis(kernel, flat),
-        "stride": per_axis(stride, flat),
-        "dilation": per_axis(dilation, flat),
-        "pads": (*pad_pairs[0], *pad_pairs[1]),
-        "activation": "none",
-    }
-    kind = "max_pool2d" if call.node.op_type == "MaxPool" else "avg_pool2d"
-    results = emit_2d(call, kind, [name], attrs, flat)
+    results = pooling(call, call.value(0))
     if len(call.node.outputs) > 1 and call.node.outputs[1]:
         # where each maximum was: found by the same pass, written beside it
         place = call.net.fresh(call.node.outputs[1])
@@ -217,6 +238,37 @@ def _pool(call: Call) -> list[Value]:
         call.net.builder.add_op("scatter", [results[0].tensor], attrs_out, place, [place], "int64")
         results.append(replace(results[0], name=place, tensor=place, dtype="int64"))
     return results
+
+
+@converts("NhwcMaxPool QLinearAveragePool")
+def _nhwc_pool(call: Call) -> list[Value]:
+    """onnxruntime's pools of integers, the one always and the other often channels last."""
+    if call.node.op_type == "NhwcMaxPool" or call.integer("channels_last", 0):
+        return as_nhwc(pooling(call, nhwc(call, 0)))
+    return pooling(call, call.value(0))
+
+
+def pooling(call: Call, x: Value) -> list[Value]:
+    """A pool of an image, a sequence or a volume, its first result alone."""
+    if len(x.shape) < 3:
+        raise GraphError(f"pooling of a tensor {x.shape}")
+    axes = len(x.shape) - 2
+    kernel, ones = spatial(call, "kernel_shape", (0,) * axes), (1,) * axes
+    stride, dilation = spatial(call, "strides", ones), spatial(call, "dilations", ones)
+    pads = window_pads(call, x.shape[2:], kernel, stride, dilation)
+    if call.integer("ceil_mode", 0):
+        pads = [
+            _ceil_pads(*a) for a in zip(x.shape[2:], kernel, stride, dilation, pads, strict=True)
+        ]
+    attrs = {
+        "kernel": per_axis(kernel),
+        "stride": per_axis(stride),
+        "dilation": per_axis(dilation),
+        "pads": flat_pads(pads),
+        "activation": "none",
+    }
+    kind = "max_pool" if "MaxPool" in call.node.op_type else "avg_pool"
+    return emit_sliding(call, kind, [as_image(call, x)], attrs, x)
 
 
 def _ceil_pads(
@@ -232,9 +284,28 @@ def _ceil_pads(
 
 @converts("GlobalAveragePool GlobalMaxPool GlobalLpPool QLinearGlobalAveragePool")
 def _global_pool(call: Call) -> list[Value]:
-    x = call.value(0)
+    last = bool(call.integer("channels_last", 0))
+    x = nhwc(call, 0) if last else call.value(0)
     if len(x.shape) < 3:
         raise GraphError(f"pooling of a tensor {x.shape}")
     kind = "reduce_max" if call.node.op_type == "GlobalMaxPool" else "reduce_mean"
     attrs = {"axes": tuple(range(1, len(x.shape) - 1)), "keep_dims": True}
-    return call.emit(kind, [call.net.image(x)], attrs, last=True)
+    made = call.emit(kind, [call.net.image(x)], attrs, last=True)
+    return as_nhwc(made) if last else made
+
+
+@converts("DeformConv")
+def _deformable(call: Call) -> list[Value]:
+    """Samples the image under each place of the window, then multiplies as a convolution does."""
+    x, w, offset = call.value(0), call.value(1), call.value(2)
+    if not len(x.shape) == len(w.shape) == len(offset.shape) == 4:
+        raise GraphError(f"input {x.shape}, weights {w.shape}, offsets {offset.shape}")
+    (cout, cin_group, kh, kw), (n, _, height, width) = w.shape, offset.shape
+    attrs: dict[str, Any] = {"output_shape": (n, height * kh, width * kw, x.shape[1])}
+    sampled = [call.net.image(x), call.net.image(offset)]
+    sampled += [call.net.image(v) for v in call.inputs[4:5] if v is not None]
+    image = call.emit("resize_to", sampled, attrs | {"method": "bilinear"}, suffix="sampled")[0]
+    names = [image.tensor, weights(call, w, (cout, kh, kw, cin_group), out_axis=0)]
+    names += [call.net.plain(v) for v in call.inputs[3:4] if v is not None]
+    attrs = {"stride": (kh, kw), "dilation": (1, 1), "pads": (0, 0, 0, 0), "activation": "none"}
+    return call.emit("conv2d", names, attrs | {"groups": call.integer("group", 1)}, last=True)

@@ -6,12 +6,19 @@ Semantics by operator and operator set version: docs/Operators.md in github onnx
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_FAN
-from perfmodel.formats.onnx.net import Call, Value, axis_in, common_layout, converts, same_layout
+from perfmodel.formats.onnx.call import (
+    Call,
+    axis_in,
+    common_layout,
+    converts,
+    normal_axis,
+    same_layout,
+)
+from perfmodel.formats.onnx.net import Value
 from perfmodel.formats.onnx.tensors import DTYPES
 
 UNARY = {
@@ -33,7 +40,6 @@ UNARY = {
     "Exp": "exp",
     "Floor": "floor",
     "Gelu": "gelu",
-    "FastGelu": "gelu",
     "HardSigmoid": "hard_sigmoid",
     "HardSwish": "hard_swish",
     "LeakyRelu": "leaky_relu",
@@ -87,6 +93,30 @@ COMPARE = {
 }
 
 VARIADIC = {"Max": "maximum", "Mean": "add", "Min": "minimum", "Sum": "add"}
+
+
+@converts("FastGelu BiasGelu BiasAdd BiasSplitGelu BiasDropout")
+def _biased(call: Call) -> list[Value]:
+    """onnxruntime's fusions of a sum with constants (FastGelu may lack it) and an activation."""
+    kind, values = call.node.op_type, call.given()
+    kept = 3 if kind in ("BiasAdd", "BiasDropout") else 2  # the third of those is a skip
+    names, last = common_layout(call, [v for v in values[:kept] if v.shape])
+    for i, other in enumerate(names[1:], 1):
+        suffix = f"sum{i}" if kind.endswith("Gelu") or i + 1 < len(names) else ""
+        made = call.emit("add", [names[0], other], {"activation": "none"}, last=last, suffix=suffix)
+        names[0] = made[0].tensor
+        if not suffix:
+            return made
+    if kind == "BiasSplitGelu":
+        # one half is multiplied by the activation of the other
+        shape = call.net.builder.shape(names[0])
+        half = {"axis": len(shape) - 1, "sizes": (shape[-1] // 2, shape[-1] - shape[-1] // 2)}
+        left, right = call.net.builder.add_op(
+            "split", [names[0]], half, call.net.fresh(f"{call.op_name}/halves")
+        )
+        gate = call.emit("gelu", [right], suffix="gate")[0]
+        return call.emit("mul", [left, gate.tensor], {"activation": "none"})
+    return call.emit("gelu" if kind.endswith("Gelu") else "identity", names[:1], last=last)
 
 
 @converts(" ".join((*UNARY, *TESTS)))
@@ -177,8 +207,6 @@ NORMS = {
 def _norm(call: Call) -> list[Value]:
     """Normalisations: statistics (or their use) and learned factors; the shape stays."""
     kind, (x, *learned) = NORMS[call.node.op_type], [call.value(0), *call.given()[1:]]
-    if any(call.node.outputs[1:]) and kind != "batch_norm":
-        raise GraphError("only the first output is read, as in inference")
     image = x.last or (kind not in ("layer_norm", "l2_norm") and len(x.shape) >= 3)
     name = call.net.image(x) if image else call.net.plain(x)
     names = [name, *[call.net.plain(v) for v in learned]]
@@ -187,7 +215,19 @@ def _norm(call: Call) -> list[Value]:
         attrs = {"size": call.integer("size", 5)}
     elif kind == "group_norm":
         attrs = {"groups": call.integer("num_groups", 1)}
-    return call.emit(kind, names, attrs, last=image)
+    made = call.emit(kind, names, attrs, last=image)
+    return made if kind == "batch_norm" else [*made, *_statistics(call, x)]
+
+
+def _statistics(call: Call, x: Value) -> list[Value]:
+    """Mean and deviation beside the result, where a node names them; the axes are the last."""
+    axis = normal_axis(call.integer("axis", -1), len(x.shape))
+    attrs = {"axes": tuple(range(axis, len(x.shape))), "keep_dims": True}
+    return [
+        call.emit("reduce_mean", [call.net.plain(x)], attrs, suffix=f"statistic{i}")[0]
+        for i, name in enumerate(call.node.outputs[1:3])
+        if name
+    ]
 
 
 @converts("Softmax LogSoftmax")
@@ -198,64 +238,3 @@ def _softmax(call: Call) -> list[Value]:
     if not x.shape:
         raise GraphError("a softmax of one number")
     return same_layout(call, kind, x, axis=axis_in(x, axis))
-
-
-@converts("QLinearAdd QLinearMul")
-def _quantised_binary(call: Call) -> list[Value]:
-    """onnxruntime's: each operand is followed by its scale and zero point."""
-    names, last = common_layout(call, [call.value(0), call.value(3)])
-    kind = "add" if call.node.op_type == "QLinearAdd" else "mul"
-    return call.emit(kind, names, {"activation": "none"}, last=last)
-
-
-@converts("QLinearSigmoid QLinearLeakyRelu QLinearSoftmax")
-def _quantised_unary(call: Call) -> list[Value]:
-    kinds = {"QLinearSigmoid": "sigmoid", "QLinearLeakyRelu": "leaky_relu"}
-    kind = kinds.get(call.node.op_type, "softmax")
-    attrs: dict[str, Any] = {}
-    if kind == "softmax":
-        attrs = {"axis": axis_in(call.value(0), -1)}
-    return same_layout(call, kind, call.value(0), **attrs)
-
-
-@converts("SkipLayerNormalization BiasGelu")
-def _fused_after_add(call: Call) -> list[Value]:
-    """onnxruntime's fusions of transformers: a sum, then a norm or an activation."""
-    x, other, *learned = call.given()
-    names, last = common_layout(call, [x, other])
-    total = call.emit("add", names, {"activation": "none"}, last=last, suffix="sum")[0]
-    if call.node.op_type == "BiasGelu":
-        return call.emit("gelu", [total.tensor], last=last)
-    constants = [call.net.plain(v) for v in learned[:2]]
-    return call.emit("layer_norm", [total.tensor, *constants], last=last)
-
-
-@converts("QuantizeLinear")
-def _quantize(call: Call) -> list[Value]:
-    zero = call.optional(2)
-    return same_layout(call, "quantize", call.value(0), zero.dtype if zero else "uint8")
-
-
-@converts("DequantizeLinear")
-def _dequantize(call: Call) -> list[Value]:
-    x = call.value(0)
-    if x.constant:
-        # stored weights count in their stored form: runtimes compute with it, or unpack it once
-        return call.rename(replace(x, value=None))
-    return same_layout(call, "dequantize", x, call.value(1).dtype)
-
-
-@converts("DynamicQuantizeLinear")
-def _dynamic_quantize(call: Call) -> list[Value]:
-    """Finds the range of the input, then quantises; scale and zero point are numbers."""
-    x = call.value(0)
-    name = call.net.plain(x)
-    y = call.emit("quantize", [name], dtype="uint8")[0]
-    axes = {"axes": tuple(range(len(x.shape))), "keep_dims": False}
-    results = [y]
-    for i, dtype in ((1, "float32"), (2, "uint8")):
-        place = call.net.fresh(f"{call.op_name}/range{i}")
-        kind = "reduce_max" if i == 1 else "reduce_min"
-        made = call.net.builder.add_op(kind, [name], axes, place, [place], dtype)[0]
-        results.append(Value(made, (), dtype, made))
-    return results[: len(call.node.outputs)]

@@ -8,19 +8,23 @@ is a view: the file's runtime, which computes channels first, moves nothing ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
-from perfmodel.errors import GraphError
-from perfmodel.formats.limits import MAX_FOLDED_ELEMENTS, MAX_FOLDED_TOTAL, check_shape, shorten
+from perfmodel.formats.limits import (
+    MAX_FAN,
+    MAX_FOLDED_ELEMENTS,
+    MAX_FOLDED_TOTAL,
+    check_shape,
+)
 from perfmodel.formats.net import Net
-from perfmodel.formats.onnx.file import Node
 from perfmodel.formats.onnx.tensors import TensorData
-from perfmodel.formats.operator_table import registering
 from perfmodel.graph.builder import GraphBuilder
+from perfmodel.graph.ir import Op, Tensor
 from perfmodel.graph.ops import Shape
 
 
@@ -29,7 +33,8 @@ class Value:
     """A tensor as ONNX sees it: `shape` in ONNX's order whatever the layout.
 
     `tensor` is its name in the graph, empty for a constant that no operator has read yet.
-    `value` holds the numbers of a small constant.
+    `value` holds the numbers of a small constant, `sources` the names of the stored tensors that
+    a constant was computed from. `parts` are the tensors of a sequence, which is none itself.
     """
 
     name: str
@@ -39,16 +44,61 @@ class Value:
     last: bool = False
     constant: bool = False
     value: np.ndarray | None = None
+    sources: tuple[str, ...] = ()
+    parts: tuple[Value, ...] | None = None
+
+
+LEARNABLE = frozenset(
+    {"float64", "float32", "float16", "bfloat16", "int8", "uint8", "int4", "int2"}
+)
+"""Element types of stored tensors that may hold what a network learned; others are indices."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was added to a net since some state of it."""
+
+    ops: Sequence[Op]
+    tensors: Mapping[str, Tensor]
+    constants: Mapping[tuple[str, Shape], str]
+    claimed: Mapping[str, None]
+    notes: Sequence[str]
 
 
 class OnnxNet(Net):
-    """Builder of the graph, with the values made so far."""
+    """Builder of the graph, with the values made so far.
+
+    `stored` counts the elements of stored tensors, `filled` names those that are one number
+    repeated, `notes` says what was taken for granted.
+    """
 
     def __init__(self, name: str, opset: int) -> None:
         super().__init__(GraphBuilder(name))
         self.opset = opset
+        self.stored: dict[str, int] = {}
+        self.filled: set[str] = set()
+        self.notes: list[str] = []
+        self._claimed: dict[str, None] = {}
         self._constants: dict[tuple[str, Shape], str] = {}
         self._folded = 0
+        self._op_names: dict[str, int] = {}
+
+    def fresh_op(self, name: str) -> str:
+        """`name`, or with a number behind it where an operator has it."""
+        count = self._op_names[name] = self._op_names.get(name, -1) + 1
+        return f"{name}_{count}" if count else name
+
+    def store(self, data: TensorData, name: str = "") -> Value:
+        """A stored tensor as a constant."""
+        name = name or data.name
+        if data.dtype in LEARNABLE:
+            self.stored[name] = math.prod(data.shape)
+        return Value(name, data.shape, data.dtype, constant=True, value=data.value, sources=(name,))
+
+    def sources(self, values: Sequence[Value]) -> tuple[str, ...]:
+        """Stored tensors that a constant computed from `values` holds; fillings are none."""
+        found = dict.fromkeys(name for value in values for name in value.sources)
+        return tuple(name for name in found if name not in self.filled)[:MAX_FAN]
 
     def view(self, value: Value, *, last: bool) -> Value:
         """The value held channels last or in ONNX's order; a reshape where it is not yet."""
@@ -75,9 +125,62 @@ class OnnxNet(Net):
         check_shape(shape)
         key = (value.name, shape)
         if key not in self._constants:
-            name = self.fresh(value.name or "constant")
-            self._constants[key] = self.builder.constant(shape, name, dtype or value.dtype)
+            name, learned = self.fresh(value.name or "constant"), self._learned(value)
+            dtype = dtype or value.dtype
+            self._constants[key] = self.builder.constant(shape, name, dtype, learned)
         return self._constants[key]
+
+    def _learned(self, value: Value) -> int | None:
+        """What a constant adds to the parameters: stored tensors that no other constant holds.
+
+        One that was computed counts no more than itself or the largest tensor behind it: exporters
+        store a tensor twice that a statistic of itself is taken from.
+        """
+        new = [name for name in value.sources if name not in self._claimed]
+        self._claimed.update(dict.fromkeys(new))
+        if value.sources == (value.name,) and new:
+            return None  # the stored tensor itself, each of its elements
+        counts = [self.stored.get(name, 0) for name in new]
+        return min(sum(counts), max(math.prod(value.shape), *counts)) if counts else 0
+
+    def state(self) -> tuple[int, ...]:
+        """How much there is of everything, to go back to."""
+        b = self.builder
+        parts = (b.ops, b.tensors, self._constants, self._claimed, self.notes)
+        return tuple(len(part) for part in parts)
+
+    def moved_since(self, state: tuple[int, ...]) -> int:
+        """Elements that the operators added since then read and write."""
+        tensors = self.builder.tensors
+        added = self.builder.ops[state[0] :]
+        return sum(tensors[n].elements for op in added for n in (*op.inputs, *op.outputs) if n)
+
+    def undo(self, state: tuple[int, ...]) -> Made:
+        """Take out what was added since then, and return it."""
+        ops, tensors, constants, claimed, notes = state
+        made = Made(
+            self.builder.ops[ops:],
+            _taken(self.builder.tensors, tensors),
+            _taken(self._constants, constants),
+            _taken(self._claimed, claimed),
+            self.notes[notes:],
+        )
+        del self.builder.ops[ops:]
+        del self.notes[notes:]
+        return made
+
+    def redo(self, made: Made) -> None:
+        """Put in what was taken out last."""
+        self.builder.ops += made.ops
+        self.builder.tensors.update(made.tensors)
+        self._constants.update(made.constants)
+        self._claimed.update(made.claimed)
+        self.notes += made.notes
+
+    def at_most(self, what: str) -> None:
+        """Note what was taken at its largest because it depends on the data."""
+        if len(self.notes) < MAX_FAN:
+            self.notes.append(what)
 
     def may_fold(self, elements: int) -> bool:
         """Whether a constant of that size is worth its numbers (there is a limit in all)."""
@@ -87,144 +190,14 @@ class OnnxNet(Net):
         return True
 
 
-@dataclass(frozen=True)
-class Call:
-    """One node with its values at hand, for the converters."""
-
-    net: OnnxNet
-    node: Node
-    inputs: tuple[Value | None, ...]
-
-    @property
-    def op_name(self) -> str:
-        """Name of the operator in the graph: the node's, else its first output's."""
-        return self.node.name or next((o for o in self.node.outputs if o), self.node.op_type)
-
-    def value(self, index: int) -> Value:
-        """An input that must be there."""
-        found = self.optional(index)
-        if found is None:
-            raise GraphError(f"input {index} is missing")
-        return found
-
-    def optional(self, index: int) -> Value | None:
-        """An input that may be left out."""
-        return self.inputs[index] if index < len(self.inputs) else None
-
-    def given(self) -> list[Value]:
-        """All inputs that are there."""
-        return [v for v in self.inputs if v is not None]
-
-    def integer(self, name: str, default: int) -> int:
-        """Integer attribute."""
-        value = self.node.attributes.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, int):
-            raise GraphError(f"attribute {name} must be an integer")
-        return value
-
-    def real(self, name: str, default: float) -> float:
-        """Real attribute."""
-        value = self.node.attributes.get(name, default)
-        if not isinstance(value, int | float):
-            raise GraphError(f"attribute {name} must be a number")
-        return float(value)
-
-    def text(self, name: str, default: str) -> str:
-        """String attribute."""
-        value = self.node.attributes.get(name)
-        if value is None:
-            return default
-        if not isinstance(value, bytes):
-            raise GraphError(f"attribute {name} must be a string")
-        return value.decode("utf-8", "replace")
-
-    def integers(self, name: str) -> tuple[int, ...] | None:
-        """Attribute that lists integers; None where absent."""
-        if name not in self.node.attributes:
-            return None
-        value = self.node.attributes[name]
-        if value is None:
-            return ()
-        if not isinstance(value, tuple) or not all(isinstance(v, int) for v in value):
-            raise GraphError(f"attribute {name} must list integers")
-        return tuple(int(v) for v in value if isinstance(v, int))
-
-    def setting(self, name: str, index: int) -> tuple[int, ...] | None:
-        """Integers that are an attribute in older operator sets, a constant input in newer."""
-        listed = self.integers(name)
-        if listed is not None:
-            return listed
-        value = self.optional(index)
-        return None if value is None else self.known(value)
-
-    def known(self, value: Value) -> tuple[int, ...]:
-        """The integers in a constant, which the shapes depend on."""
-        return tuple(int(v) for v in self.numbers(value))
-
-    def numbers(self, value: Value) -> tuple[float, ...]:
-        """The numbers in a constant, which the shapes depend on."""
-        if value.value is None:
-            raise UnknownShapeError(
-                f"{shorten(value.name)!r} decides the shape but is not a constant in the file"
-            )
-        numbers = value.value.reshape(-1)
-        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-            raise GraphError(f"{shorten(value.name)!r} holds numbers that are not finite")
-        return tuple(numbers.tolist())
-
-    def emit(
-        self,
-        kind: str,
-        inputs: Sequence[str],
-        attrs: dict[str, Any] | None = None,
-        *,
-        last: bool = False,
-        dtype: str = "",
-        suffix: str = "",
-        outputs: int = 1,
-    ) -> list[Value]:
-        """Append an operator; its results are the node's outputs, or inner ones with a suffix."""
-        net = self.net
-        if suffix:
-            names = [net.fresh(f"{self.op_name}/{suffix}")]
-        else:
-            given = (*self.node.outputs[:outputs], *[""] * outputs)[:outputs]
-            names = [net.fresh(n or f"{self.op_name}:{i}") for i, n in enumerate(given)]
-        name = f"{self.op_name}/{suffix}" if suffix else self.op_name
-        made = net.builder.add_op(kind, inputs, attrs or {}, name, names, dtype)
-        results = []
-        for tensor in made:
-            shape = net.builder.shape(tensor)
-            check_shape(shape)
-            held = last and len(shape) >= 3
-            results.append(
-                Value(
-                    tensor, unstored(shape, held), net.builder.tensors[tensor].dtype, tensor, held
-                )
-            )
-        return results
-
-    def rename(self, value: Value) -> list[Value]:
-        """Pass a value on under the node's output name, copying nothing."""
-        return [replace(value, name=self.node.outputs[0] if self.node.outputs else value.name)]
-
-    def fold(self, value: np.ndarray, dtype: str = "") -> list[Value]:
-        """A constant result with its numbers."""
-        kept = value if self.net.may_fold(value.size) else None
-        name = self.node.outputs[0] if self.node.outputs else ""
-        dtype = dtype or ("bool" if value.dtype == np.bool_ else str(value.dtype))
-        return [Value(name, tuple(value.shape), dtype, constant=True, value=kept)]
+Key = TypeVar("Key")
+Item = TypeVar("Item")
 
 
-Converter = Callable[[Call], list[Value]]
-
-CONVERTERS: dict[str, Converter] = {}
-"""How each operator type of ONNX becomes operators of the graph."""
-
-converts = registering(CONVERTERS)
-"""Register a converter for operator types (space-separated)."""
+def _taken(table: dict[Key, Item], size: int) -> dict[Key, Item]:
+    """Take all but the first `size` entries out of a table, and return them in order."""
+    taken = [table.popitem() for _ in range(len(table) - size)]
+    return dict(reversed(taken))
 
 
 def stored(shape: Shape, last: bool) -> Shape:
@@ -239,65 +212,3 @@ def unstored(shape: Shape, last: bool) -> Shape:
     if not last or len(shape) < 3:
         return shape
     return (shape[0], shape[-1], *shape[1:-1])
-
-
-def axis_in(value: Value, axis: int) -> int:
-    """The graph's axis for an ONNX axis of a value, which may be negative."""
-    rank = len(value.shape)
-    if not -rank <= axis < max(rank, 1):
-        raise GraphError(f"axis {axis} of a tensor {value.shape}")
-    axis %= max(rank, 1)
-    if not value.last or axis == 0:
-        return axis
-    return rank - 1 if axis == 1 else axis - 1
-
-
-def of_tensor(data: TensorData) -> Value:
-    """A stored tensor as a constant."""
-    return Value(data.name, data.shape, data.dtype, constant=True, value=data.value)
-
-
-def common_layout(call: Call, values: Sequence[Value]) -> tuple[list[str], bool]:
-    """Tensor names of values that meet element by element, and whether channels last.
-
-    Where one of them is an image, smaller operands get the axes that broadcasting gives them.
-    """
-    net = call.net
-    last = any(v.last for v in values)
-    if not last:
-        return [net.plain(v) for v in values], False
-    rank = max(len(v.shape) for v in values)
-    names = []
-    for value in values:
-        if len(value.shape) in (0, rank):
-            names.append(net.image(value) if value.shape else net.plain(value))
-            continue
-        padded = (*[1] * (rank - len(value.shape)), *value.shape)
-        shape = stored(padded, True)
-        if value.constant:
-            names.append(net.constant(value, shape))
-        else:
-            name = net.fresh(f"{call.op_name}/aligned")
-            names.append(net.builder.reshape(net.plain(value), shape, name))
-    return names, True
-
-
-def same_layout(call: Call, kind: str, x: Value, dtype: str = "", **attrs: Any) -> list[Value]:
-    """An operator of one input that does not care for the layout."""
-    name = call.net.image(x) if x.last else call.net.plain(x)
-    return call.emit(kind, [name], attrs, last=x.last, dtype=dtype)
-
-
-def normal_axis(axis: int, rank: int) -> int:
-    """A non-negative axis."""
-    if not -rank <= axis < rank:
-        raise GraphError(f"axis {axis} of a tensor of {rank} axes")
-    return axis % rank
-
-
-class UnknownShapeError(GraphError):
-    """A result whose shape depends on the data: only the file's own declaration can tell it."""
-
-
-class UncoveredRankError(GraphError):
-    """An operator we know, on a rank we do not: it becomes a custom operator."""

@@ -6,54 +6,117 @@ Semantics by operator and operator set version: docs/Operators.md in github onnx
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from string import ascii_letters
 from typing import Any
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.onnx.net import Call, Value, converts
+from perfmodel.formats.onnx.call import Call, converts
+from perfmodel.formats.onnx.net import Value
 from perfmodel.graph.ops import Shape
 
 
-@converts("MatMul MatMulInteger FusedMatMul")
+@converts("MatMul FusedMatMul TransposeMatMul FusedMatMulActivation")
 def _matmul(call: Call) -> list[Value]:
-    dtype = "int32" if call.node.op_type == "MatMulInteger" else ""
+    """onnxruntime's fusions may transpose, and follow the product with an activation."""
+    a, b = call.value(0), call.value(1)
+    if call.integer("transBatchA", 0) or call.integer("transBatchB", 0):
+        a, b = (
+            _batch_behind(call, v) if call.integer(f"transBatch{side}", 0) else v
+            for v, side in ((a, "A"), (b, "B"))
+        )
     flags = call.integer("transA", 0), call.integer("transB", 0)
-    return product(call, call.value(0), call.value(1), dtype, flags)
+    return activated(call, lambda inner: product(inner, a, b, flags=flags))
 
 
-@converts("QLinearMatMul")
-def _quantised_matmul(call: Call) -> list[Value]:
-    return product(call, call.value(0), call.value(3), call.value(7).dtype)
+def _batch_behind(call: Call, value: Value) -> Value:
+    """A stack of matrices whose rows lie before the stack's axes, in matmul's order."""
+    rank = len(value.shape)
+    if rank < 3:
+        raise GraphError(f"a batch of matrices of shape {value.shape}")
+    perm = (*range(1, rank - 1), 0, rank - 1)
+    attrs = {"perm": perm}
+    return call.emit("transpose", [call.net.plain(value)], attrs, suffix="batch")[0]
+
+
+def activated(call: Call, make: Callable[[Call], list[Value]]) -> list[Value]:
+    """What `make` emits, with the activation that onnxruntime fused behind it."""
+    name = call.text("activation", "")
+    if not name:
+        return make(call)
+    kind = FUSED_ACTIVATIONS.get(name)
+    if kind is None:
+        raise GraphError(f"unknown fused activation {name!r}")
+    inner = replace(call.node, outputs=(call.net.fresh(f"{call.op_name}/product"),))
+    made = make(replace(call, node=inner))[0]
+    return call.emit(kind, [made.tensor], last=made.last)
+
+
+FUSED_ACTIVATIONS = {
+    "": "none",
+    "Clip": "clip",
+    "HardSigmoid": "hard_sigmoid",
+    "LeakyRelu": "leaky_relu",
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Tanh": "tanh",
+}
+"""Activations that onnxruntime's optimiser writes as an attribute of the operator before."""
 
 
 def product(
-    call: Call, a: Value, b: Value, dtype: str = "", flags: tuple[int, int] = (0, 0)
+    call: Call,
+    a: Value,
+    b: Value,
+    *,
+    bias: Value | None = None,
+    dtype: str = "",
+    flags: tuple[int, int] = (0, 0),
 ) -> list[Value]:
-    """numpy's matmul; with constant (in, out) weights it is a fully connected layer."""
+    """numpy's matmul and a bias; with constant (in, out) weights it is a fully connected layer."""
     net = call.net
     if not a.shape or not b.shape:
         raise GraphError(f"a product of shapes {a.shape} and {b.shape}")
-    if b.constant and len(b.shape) == 2 and len(a.shape) >= 2 and not any(flags):
-        names = [net.plain(a), net.constant(b, (b.shape[1], b.shape[0]))]
+    if b.constant and len(b.shape) == 2 and len(a.shape) >= 2 and not flags[0]:
+        shape = b.shape if flags[1] else (b.shape[1], b.shape[0])
+        names = [net.plain(a), net.constant(b, shape)]
+        names += [] if bias is None else [net.plain(bias)]
         attrs: dict[str, Any] = {"activation": "none", "keep_dims": True}
         return call.emit("fully_connected", names, attrs, dtype=dtype)
-    names = [net.plain(a), net.plain(b)]
+    if bias is not None:
+        made = _stacked_product(call, a, b, dtype, flags, "product")[0]
+        names = [made.tensor, net.plain(bias)]
+        return call.emit("add", names, {"activation": "none"}, dtype=dtype)
+    return _stacked_product(call, a, b, dtype, flags, "")
+
+
+def _stacked_product(
+    call: Call, a: Value, b: Value, dtype: str, flags: tuple[int, int], suffix: str
+) -> list[Value]:
+    net, names = call.net, [call.net.plain(a), call.net.plain(b)]
     if len(a.shape) == 1:
         names[0] = net.builder.reshape(names[0], (1, *a.shape))
     if len(b.shape) == 1:
         names[1] = net.builder.reshape(names[1], (*b.shape, 1))
     attrs = {"transpose_a": bool(flags[0]), "transpose_b": bool(flags[1])}
     if len(a.shape) > 1 and len(b.shape) > 1:
-        return call.emit("matmul", names, attrs, dtype=dtype)
-    inner = call.emit("matmul", names, attrs, dtype=dtype, suffix="product")[0]
+        return call.emit("matmul", names, attrs, dtype=dtype, suffix=suffix)
+    inner = call.emit("matmul", names, attrs, dtype=dtype, suffix="vectors")[0]
     shape = inner.shape if len(b.shape) > 1 else inner.shape[:-1]
     if len(a.shape) == 1:
         shape = (*shape[:-2], *shape[-1:]) if len(b.shape) > 1 else shape[:-1]
-    return call.emit("reshape", [inner.tensor], {"shape": shape})
+    return call.emit("reshape", [inner.tensor], {"shape": shape}, suffix=suffix)
 
 
-@converts("Gemm")
+@converts("Gemm FusedGemm")
 def _gemm(call: Call) -> list[Value]:
+    return activated(call, _plain_gemm)
+
+
+def _plain_gemm(call: Call) -> list[Value]:
     a, b, c = call.value(0), call.value(1), call.optional(2)
     if len(b.shape) != 2 or len(a.shape) < 2:
         raise GraphError(f"matrices expected, got {a.shape} and {b.shape}")
@@ -170,25 +233,38 @@ def _folded(
     return net.builder.reshape(name, shape, net.fresh(f"{call.op_name}/{suffix}_folded"))
 
 
+STATES = {"lstm": (5, 6), "gru": (5,), "rnn": (5,)}
+"""Inputs that are a state to start from."""
+
+PEEPHOLES = 7
+"""Input of an LSTM with the weights from its cells to its gates."""
+
+
 @converts("LSTM GRU RNN")
 def _recurrent(call: Call) -> list[Value]:
+    kind = call.node.op_type.lower()
+    return recurrent(call, kind, call.integer("hidden_size", call.value(2).shape[-1]))
+
+
+def recurrent(call: Call, kind: str, hidden: int) -> list[Value]:
     """Input (time, batch, features), or (batch, time, features) where layout is 1."""
     net, (x, w, r) = call.net, (call.value(0), call.value(1), call.value(2))
-    hidden, batch_first = call.integer("hidden_size", r.shape[-1]), call.integer("layout", 0)
+    batch_first = call.integer("layout", 0)
     if len(x.shape) != 3 or len(w.shape) != 3 or hidden < 1:
         raise GraphError(f"input {x.shape}, weights {w.shape}, hidden size {hidden}")
     directions = 2 if call.text("direction", "forward") == "bidirectional" else 1
     batch, time = (x.shape[0], x.shape[1]) if batch_first else (x.shape[1], x.shape[0])
-    learned = [net.plain(v) for v in (w, r, call.optional(3)) if v is not None]
-    wanted = [*call.node.outputs, "", "", ""]
+    learned = [w, r, call.optional(3), call.optional(PEEPHOLES) if kind == "lstm" else None]
+    states = [call.optional(i) for i in STATES[kind]]
+    carried = [v for v in states if v is not None and not v.constant]
+    names = [net.plain(v) for v in (x, *learned, *carried) if v is not None]
     attrs = {
         "hidden": hidden,
         "directions": directions,
-        "return_sequences": bool(wanted[0]),
+        "return_sequences": bool(call.node.outputs and call.node.outputs[0]),
         "time_major": not batch_first,
     }
-    names = [net.plain(x), *learned]
-    made = call.emit(call.node.op_type.lower(), names, attrs, suffix="cells")[0]
+    made = call.emit(kind, names, attrs, suffix="cells", dtype=x.dtype)[0]
     results = []
     if batch_first:
         full: Shape = (batch, time, directions, hidden)
@@ -203,6 +279,6 @@ def _recurrent(call: Call) -> list[Value]:
         whole = math.prod(shape) == math.prod(net.builder.shape(made.tensor))
         kind, key = ("reshape", "shape") if whole else ("strided_slice", "output_shape")
         place = net.fresh(name)
-        net.builder.add_op(kind, [made.tensor], {key: shape}, place, [place])
+        net.builder.add_op(kind, [made.tensor], {key: shape}, net.fresh_op(place), [place])
         results.append(Value(place, shape, made.dtype, place))
     return results

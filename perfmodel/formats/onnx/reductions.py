@@ -6,17 +6,14 @@ Semantics by operator and operator set version: docs/Operators.md in github onnx
 from __future__ import annotations
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.onnx.net import (
+from perfmodel.formats.onnx.call import (
     Call,
-    Value,
     axis_in,
-    common_layout,
     converts,
     normal_axis,
     same_layout,
-    stored,
 )
-from perfmodel.graph.ops import Shape
+from perfmodel.formats.onnx.net import Value, stored
 
 REDUCTIONS = {
     "ReduceL1": "reduce_sum",
@@ -34,14 +31,17 @@ REDUCTIONS = {
 
 @converts(" ".join(REDUCTIONS))
 def _reduce(call: Call) -> list[Value]:
-    x, axes = call.value(0), call.setting("axes", 1)
+    return reduced(call, REDUCTIONS[call.node.op_type], call.value(0), call.setting("axes", 1))
+
+
+def reduced(call: Call, kind: str, x: Value, axes: tuple[int, ...] | None) -> list[Value]:
+    """A reduction over the given axes, or over all of them."""
     if not axes and call.integer("noop_with_empty_axes", 0):
         return same_layout(call, "identity", x)
     rank, keep = len(x.shape), bool(call.integer("keepdims", 1))
     axes = tuple(normal_axis(a, rank) for a in axes) if axes else tuple(range(rank))
     places = tuple(sorted(axis_in(x, a) for a in axes)) if x.shape else ()
     attrs = {"axes": places, "keep_dims": keep}
-    kind = REDUCTIONS[call.node.op_type]
     name = call.net.image(x) if x.last else call.net.plain(x)
     if keep or not x.last:
         return call.emit(kind, [name], attrs, last=x.last)
@@ -76,20 +76,6 @@ def _top_k(call: Call) -> list[Value]:
     return call.emit("top_k", [call.net.plain(x)], {"output_shapes": (shape,) * 2}, outputs=2)
 
 
-@converts("NonMaxSuppression")
-def _non_max_suppression(call: Call) -> list[Value]:
-    """At most max_output_boxes_per_class rows (batch, class, box) each; an image may give fewer."""
-    boxes, scores = call.value(0), call.value(1)
-    if len(boxes.shape) != 3 or len(scores.shape) != 3:
-        raise GraphError(f"boxes {boxes.shape}, scores {scores.shape}")
-    limit = call.optional(2)
-    most = call.known(limit)[0] if limit else 0
-    rows = scores.shape[0] * scores.shape[1] * min(max(most, 0), boxes.shape[1])
-    names = [call.net.plain(boxes), call.net.plain(scores)]
-    attrs = {"output_shapes": ((rows, 3),)}
-    return call.emit("non_max_suppression", names, attrs, dtype="int64")
-
-
 @converts("OneHot")
 def _one_hot(call: Call) -> list[Value]:
     x, values = call.value(0), call.value(2)
@@ -119,21 +105,3 @@ def _random(call: Call) -> list[Value]:
 def _random_like(call: Call) -> list[Value]:
     x = call.value(0)
     return call.emit("fill", [call.net.plain(x)], {"output_shape": x.shape})
-
-
-@converts("GridSample RoiAlign MaxRoiPool")
-def _sampled(call: Call) -> list[Value]:
-    """Interpolation at given places; a custom operator, as no runtime model has its cost."""
-    x, places = call.value(0), call.value(1)
-    kind = call.node.op_type
-    if kind == "GridSample":
-        shape: Shape = (*x.shape[:2], *places.shape[1:-1])
-    else:
-        pooled = call.integers("pooled_shape") or (
-            call.integer("output_height", 1),
-            call.integer("output_width", 1),
-        )
-        shape = (places.shape[0], x.shape[1], *pooled)
-    names, _ = common_layout(call, [x]) if len(x.shape) == 4 else ([call.net.plain(x)], False)
-    attrs = {"custom_name": kind, "output_shapes": (stored(shape, True),)}
-    return call.emit("custom", [*names, call.net.plain(places)], attrs, last=True)

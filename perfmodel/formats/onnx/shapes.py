@@ -9,15 +9,8 @@ import math
 from typing import Any
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.onnx.net import (
-    Call,
-    Value,
-    axis_in,
-    converts,
-    normal_axis,
-    same_layout,
-    stored,
-)
+from perfmodel.formats.onnx.call import Call, axis_in, converts, normal_axis, same_layout
+from perfmodel.formats.onnx.net import Value, stored
 from perfmodel.graph.ops import Shape, broadcast
 
 
@@ -59,11 +52,16 @@ def reshaped(call: Call, x: Value, shape: Shape) -> list[Value]:
 @converts("Flatten")
 def _flatten(call: Call) -> list[Value]:
     x = call.value(0)
-    rank, axis = len(x.shape), call.integer("axis", 1)
+    return reshaped(call, x, flattened(x.shape, call.integer("axis", 1)))
+
+
+def flattened(shape: Shape, axis: int) -> Shape:
+    """The axes before `axis` as one, and those from there on as another."""
+    rank = len(shape)
     if not -rank <= axis <= rank:
-        raise GraphError(f"axis {axis} of a tensor {x.shape}")
+        raise GraphError(f"axis {axis} of a tensor {shape}")
     axis = axis + rank if axis < 0 else axis
-    return reshaped(call, x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+    return math.prod(shape[:axis]), math.prod(shape[axis:])
 
 
 @converts("Squeeze")
@@ -98,7 +96,7 @@ def unsqueezed(shape: Shape, axes: tuple[int, ...] | None) -> Shape:
     return tuple(1 if i in places else next(rest) for i in range(rank))
 
 
-@converts("Identity Dropout OptionalGetElement")
+@converts("Identity Dropout")
 def _identity(call: Call) -> list[Value]:
     """Passes its input on; a dropout's mask is all true in inference."""
     x = call.value(0)
@@ -118,11 +116,9 @@ def _transpose(call: Call) -> list[Value]:
     return call.emit("transpose", [name], {"perm": tuple(axis_in(x, p) for p in perm)})
 
 
-@converts("Concat QLinearConcat")
+@converts("Concat")
 def _concat(call: Call) -> list[Value]:
     values = call.given()
-    if call.node.op_type == "QLinearConcat":
-        values = values[2::3]
     first = values[0] if values else call.value(0)
     axis = normal_axis(call.integer("axis", 1), len(first.shape))
     net, last = call.net, any(v.last for v in values)

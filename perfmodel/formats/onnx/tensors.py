@@ -39,6 +39,9 @@ DTYPES: dict[int, str] = {
     21: "int4",  # uint4
     22: "int4",
     23: "int4",  # float4 e2m1
+    24: "uint8",  # float8 e8m0, the scales of blocks
+    25: "int2",  # uint2
+    26: "int2",
 }
 """TensorProto.DataType under the names of `perfmodel.graph.ir.DTYPE_BYTES`."""
 
@@ -129,7 +132,7 @@ def _decode(
             reals += struct.unpack(f"<{(b - a) // 8}d", wire.buffer[a:b])
         else:
             wire.packed(kind, a, b, integers, MAX_FOLDED_ELEMENTS)
-    values: list[int] | list[float] = reals or integers
+    values: list[int] | list[float] = reals if code in (1, 11) else integers
     if len(values) != count:
         return None  # stripped of its data, as model zoos do
     with np.errstate(all="ignore"):
