@@ -50,6 +50,17 @@ def bounded(text: str) -> str:
     return text[:first] + mark + text[len(text) - (LONGEST_MESSAGE - first - len(mark)) :]
 
 
+def printable(text: str) -> str:
+    """Text with everything escaped that a terminal would obey instead of show.
+
+    Names come from files: line ends, escape sequences and marks that turn the reading direction
+    are written as `\\n`, `\\x1b`, `\\u202e`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class ProfileWarning(UserWarning):
     """A profile or a folder of profiles that was left out: names it and says why."""
 

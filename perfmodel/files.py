@@ -1,33 +1,92 @@
-"""Writing files so that a reader sees the old or the new one, never half; reading within bounds."""
+"""Writing files so that a reader sees the old or the new one, never half; reading within bounds.
+
+Nothing is written through a link: who can put one where an output goes would choose which file is
+written over. What is no ordinary file is no place for an output either, but for the null device.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from perfmodel.errors import OutputError, PerfmodelError
+
+TEMPORARY = ".perfmodel-"
+"""How the names of unfinished files begin; they lie beside the files that they become."""
+
+_PROBE_BYTES = 4096
+"""What is written to find out whether a disk is full: a block of most file systems."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write beside and rename; text is written as UTF-8, missing folders are made.
 
-    Raises `OutputError` where that cannot be done.
+    Of a file name that is no UTF-8 the odd bytes are written as `\\udcff`. Raises `OutputError`
+    where the file cannot be written.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    with _as_output_error(path):
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    with replaced(path) as new:
+        new.write_bytes(data)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A new, empty file to write, which takes the place of `path` when the block ends.
+
+    If the block raises, `path` is as it was and nothing is left. Missing folders are made. Raises
+    `OutputError` where that cannot be done.
+    """
+    check_place(path)
+    with as_output_error(path):
+        if is_null_device(path):
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            os.close(handle)
+            yield Path(name)
+            _to_disk(name)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
         except BaseException:
-            os.unlink(temporary)
+            with suppress(OSError):
+                os.unlink(name)
             raise
+
+
+def _to_disk(name: str) -> None:
+    """Wait until a file is on its disk: a full one is told here at the latest."""
+    handle = os.open(name, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_place(path: Path) -> None:
+    """Raise `OutputError` where `path` is a folder, a link or something else that is no file."""
+    with as_output_error(path):
+        try:
+            mode = os.lstat(path).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if stat.S_ISDIR(mode):
+            raise OutputError(f"{path}: cannot be written: it is a folder", "name a file in it")
+        if stat.S_ISLNK(mode):
+            raise OutputError(
+                f"{path}: cannot be written: it is a link, which might lead anywhere",
+                f"name the file itself: {os.path.realpath(path)}",
+            )
+        if not stat.S_ISREG(mode) and not is_null_device(path):
+            raise OutputError(
+                f"{path}: cannot be written: it is no ordinary file",
+                "name a file; answers go to stdout by themselves",
+            )
 
 
 def check_output(path: Path) -> None:
@@ -35,15 +94,17 @@ def check_output(path: Path) -> None:
 
     Its folder need not be there yet: it is made with the file.
     """
-    with _as_output_error(path):
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder, not a file", "name a file in it")
-    check_folder(path.parent)
+    check_place(path)
+    if not is_null_device(path):
+        check_folder(path.parent)
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `OutputError` for a folder that files cannot be written into, made where missing."""
-    with _as_output_error(folder):
+    """Raise `OutputError` for a folder that files cannot be written into, made where missing.
+
+    A block is written there, into a file without a name, so that a full disk is found too.
+    """
+    with as_output_error(folder):
         place = folder
         while not place.exists() and place != place.parent:
             place = place.parent
@@ -51,12 +112,23 @@ def check_folder(folder: Path) -> None:
             raise OutputError(f"{folder}: {place} is a file, not a folder", "name another place")
         if not os.access(place, os.W_OK | os.X_OK):
             raise OutputError(f"{folder}: no permission to write in {place}", "name another place")
+        with tempfile.TemporaryFile(dir=place, prefix=TEMPORARY) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+
+
+def is_null_device(path: Path) -> bool:
+    """Whether a path is the place where everything is thrown away."""
+    return os.fspath(path) == os.devnull
 
 
 @contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def as_output_error(path: Path) -> Iterator[None]:
+    """Raise `OutputError` for `path` in place of what the system raises while it is written."""
     try:
         yield
+    except UnicodeEncodeError:
+        raise OutputError(f"{path}: this system cannot write such a name") from None
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "perfmodel"
 
 FLOORS = (
-    {"errors", "files", "processes", "units"},
+    {"errors", "files", "locks", "processes", "units"},
     {"graph"},
     {"zoo"},
     {"formats"},

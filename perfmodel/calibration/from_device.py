@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perfmodel.calibration.from_table import Calibration, calibrate_device
-from perfmodel.errors import MeasurementError, RunnerError
+from perfmodel.errors import MeasurementError, RunnerError, printable
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable, concatenate
 from perfmodel.runners.adb import AdbRunner
@@ -53,7 +53,7 @@ class DeviceRequest:
     models: tuple[str, ...] = ()
     seed: int = 0
     options: DeviceOptions = field(default_factory=DeviceOptions)
-    log: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    log: Callable[[str], None] = lambda line: print(printable(line), file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)

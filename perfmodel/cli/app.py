@@ -7,18 +7,19 @@ function `command` of the module of its name, which is imported when the command
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from perfmodel.cli import command_line
-from perfmodel.errors import PerfmodelError
-from perfmodel.render.text import printable
+from perfmodel.cli import claims, command_line, notices, streams
+from perfmodel.errors import PerfmodelError, ProfileWarning, printable
 
 COMMANDS = (
     *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
@@ -106,6 +107,7 @@ INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    streams.prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(run(arguments))
 
@@ -114,13 +116,23 @@ def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code. Errors never show a traceback."""
     as_json = "--json" in arguments
     command_line.set(shlex.join(["perfmodel", *(a for a in arguments if a != "--json")]))
+    notices.set(())
+    if streams.closed():
+        return _report("output", "stdout is closed: there is nowhere to answer", "", False)
+    with ExitStack() as outputs, _noting():
+        claims.set(outputs)
+        return _answered(arguments, as_json)
+
+
+def _answered(arguments: list[str], as_json: bool) -> int:
     try:
         code = app(arguments or ["--help"], prog_name="perfmodel", standalone_mode=False)
-        sys.stdout.flush()
+        streams.flush()
         if code == INTERRUPTED:
             # typer turns the interrupt into this code by itself, without a word
             raise KeyboardInterrupt
     except PerfmodelError as error:
+        as_json = as_json and not isinstance(error, streams.StdoutError)
         return _report(error.kind, error.message, error.hint, as_json)
     except typer.Exit as stop:
         return int(stop.exit_code)
@@ -130,23 +142,49 @@ def run(arguments: list[str]) -> int:
         return _report("usage", str(cast(Any, error).format_message()), hint, as_json)
     except BrokenPipeError:
         # the reader of our output (head, less) went away: that is no error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up(sys.stdout)
         return 0
     except OSError as error:
         # a disk that is full, a file that went away meanwhile: what outputs' checks cannot foresee
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{error.filename}: " if error.filename else streams.name_if_broken()
         return _report("file", f"{place}{error.strerror or error}", "", as_json)
+    except MemoryError:
+        return _report("memory", "there is not enough memory for this", "", as_json)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
+@contextmanager
+def _noting() -> Iterator[None]:
+    """Tell of profiles that are left out in a line of stderr each, once."""
+
+    def note(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if not issubclass(category, ProfileWarning):
+            shown_before(message, category, *place, **named)
+        elif str(message) not in notices.get():
+            notices.set((*notices.get(), str(message)))
+            print(f"perfmodel: warning: {printable(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        shown_before = warnings.showwarning
+        warnings.simplefilter("always", ProfileWarning)
+        warnings.showwarning = cast(Any, note)
+        yield
+
+
 def _report(kind: str, message: str, hint: str, as_json: bool) -> int:
+    """Tell an error, as JSON on stdout or in words on stderr, where stdout takes nothing too."""
     if as_json:
-        print(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}))
-    else:
-        print(f"perfmodel: {printable(message)}", file=sys.stderr)
-        if hint:
-            print(f"  {printable(hint)}", file=sys.stderr)
+        try:
+            streams.say(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}))
+            return 2
+        except (OSError, streams.StdoutError):
+            pass  # then in words on stderr
+    if streams.name_if_broken():
+        streams.give_up(sys.stdout)
+    lines = [f"perfmodel: {printable(message)}", *([f"  {printable(hint)}"] if hint else [])]
+    with suppress(OSError):
+        print("\n".join(lines), file=sys.stderr)
     return 2

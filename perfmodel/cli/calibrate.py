@@ -14,6 +14,7 @@ from perfmodel.cli.options import (
     BenchmarkModel,
     Cores,
     Files,
+    Force,
     Journal,
     Json,
     OnlyModels,
@@ -58,6 +59,7 @@ class Request:
     output: Path | None
     budget: str
     journal: Path | None
+    force: bool
     seed: int
     models: tuple[str, ...]
     files: Path | None
@@ -104,6 +106,7 @@ def command(
     serial: Serial = "",
     cores: Cores = "",
     trtexec: Trtexec = "",
+    force: Force = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -111,7 +114,7 @@ def command(
 
     Example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import show
     from perfmodel.devices.profile import KINDS
     from perfmodel.runners.device_options import DeviceOptions
 
@@ -126,6 +129,7 @@ def command(
         output=output,
         budget=budget,
         journal=journal,
+        force=force,
         seed=seed,
         models=tuple(model or ()),
         files=files,
@@ -134,12 +138,11 @@ def command(
         ),
         profiles=tuple(profile or ()),
     )
-    check_outputs(output, journal)
     if suggest is None:
         refuse_idle(context, "without --suggest", "on")
         made = _calibrated(context, asked)
     else:
-        refuse_idle(context, "with --suggest", "output", "kind", *IDLE["FILE"])
+        refuse_idle(context, "with --suggest", "output", "force", "kind", *IDLE["FILE"])
         made = _suggestions(suggest, on or f"{device or 'new-device'}/cpu", asked)
     show(made, as_json)
     return 0
@@ -171,6 +174,7 @@ def _of_tables(asked: Request) -> Result:
     from perfmodel.render.calibration import calibration_data, calibration_result
 
     path = _profile_path(asked)
+    _check(asked, path)
     table, bad = _read(asked, asked.device)
     made = calibrate_device(
         table,
@@ -205,6 +209,7 @@ def _of_host(asked: Request) -> Result:
     device = asked.device or "host"
     path = asked.output or Path(f"{device}.json")
     book = asked.journal or path.with_suffix(".journal.jsonl")
+    _check(asked, path, book)
     done = calibrate_host(duration_s(asked.budget), book, seed=asked.seed, device=device)
     write_profile(done.profile, path)
     return host_calibration_result(
@@ -219,10 +224,12 @@ def _of_device(source: str, asked: Request) -> Result:
     from perfmodel.render.calibration import device_calibration_result
 
     path = _profile_path(asked)
+    book = asked.journal or Path(f"{asked.device}.journal.jsonl")
+    _check(asked, path, book)
     pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
     request = DeviceRequest(
         device=asked.device,
-        journal=asked.journal or Path(f"{asked.device}.journal.jsonl"),
+        journal=book,
         budget_s=duration_s(asked.budget),
         models=(*asked.models, *map(str, files_in(asked.files, pattern))),
         seed=asked.seed,
@@ -237,14 +244,29 @@ def _of_device(source: str, asked: Request) -> Result:
 
 def _profile_path(asked: Request) -> Path:
     """Where a device's profile goes; `PerfmodelError` without a name for the device."""
-    from perfmodel.cli.output import check_outputs
-    from perfmodel.devices.registry import user_folder
+    from perfmodel.devices.user_profiles import user_folder
 
     if not asked.device:
         raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
-    path = asked.output or user_folder() / f"{asked.device}.json"
-    check_outputs(path)
-    return path
+    if asked.output is not None:
+        return asked.output
+    folder = user_folder()
+    if folder is None:
+        raise PerfmodelError(
+            "there is no home folder to keep the profile in",
+            "name a file with -o, or a folder in PERFMODEL_PROFILES",
+        )
+    return folder / f"{asked.device}.json"
+
+
+def _check(asked: Request, profile: Path, *journals: Path) -> None:
+    """Refuse outputs that could not or must not be written, before anything is measured."""
+    from perfmodel.cli.output import check_journal, check_outputs
+    from perfmodel.devices.profile import PROFILE_MARK
+
+    check_outputs(profile, mark=PROFILE_MARK, force=asked.force)
+    for journal in journals:
+        check_journal(journal, force=asked.force)
 
 
 def _suggestions(count: int, target: str, asked: Request) -> Result:

@@ -14,6 +14,7 @@ from perfmodel.cli.options import (
     AllowUncovered,
     BatchSize,
     Dims,
+    Force,
     InputShapes,
     Json,
     Profiles,
@@ -41,6 +42,7 @@ def command(
     relative: Annotated[bool, typer.Option(help="Times as fast as the first target.")] = False,
     suite: Annotated[str, typer.Option(help="ai-benchmark: its twelve tests.")] = "",
     plot: Annotated[Path | None, typer.Option(help="A heat map as .html or .svg.")] = None,
+    force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -57,7 +59,9 @@ def command(
     networks, targets = told_apart(models or [], on or [], profile or [])
     if suite:
         return _suite(context, suite, networks, targets, profile or [], as_json)
-    check_outputs(plot, suffixes=(".html", ".svg"))
+    if plot is None:
+        refuse_idle(context, "without --plot", "force")
+    check_outputs(plot, suffixes=(".html", ".svg"), force=force)
     answer = compare(
         networks,
         targets,
@@ -105,7 +109,7 @@ def _suite(
         raise PerfmodelError(f"--suite {suite!r} is none of {', '.join(SUITES)}")
     if models:
         raise PerfmodelError(f"--suite brings its own networks: what is {models[0]!r}?")
-    idle = ("batch_size", "dim", "input_shape", "relative", "plot", "allow_uncovered")
+    idle = ("batch_size", "dim", "input_shape", "relative", "plot", "force", "allow_uncovered")
     refuse_idle(context, "with --suite", *idle)
     show(suite_result(suite_data(ai_benchmark(targets, profiles=profiles))), as_json)
     return 0

@@ -43,6 +43,9 @@ Percentile = Annotated[
 ]
 MaxMemory = Annotated[float | None, typer.Option(help="Weights and activations, in MB.")]
 MaxEnergy = Annotated[float | None, typer.Option(help="Energy of one inference, in mJ.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Write over files that this command did not make.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random: the same gives the same.")]
 Journal = Annotated[
     Path | None, typer.Option(help="Where measurements are kept, so that a run can go on.")

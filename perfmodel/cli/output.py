@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perfmodel.cli import command_line
-from perfmodel.errors import PerfmodelError
-from perfmodel.files import check_output, write_atomically
+from perfmodel.cli import claims, command_line, notices
+from perfmodel.cli.streams import say
+from perfmodel.errors import OutputError, PerfmodelError
+from perfmodel.files import as_output_error, check_output, is_null_device, write_atomically
+from perfmodel.locks import claimed, is_claimed
+from perfmodel.render.page import PAGE_MARK
 from perfmodel.render.result import Result, as_page, as_text, plain
+from perfmodel.render.svg import SVG_MARK
+
+ANSWER_MARK = b'"reproduce": "perfmodel '
+"""Stands in every answer that is saved as JSON."""
+
+MARKS = {".html": PAGE_MARK, ".svg": SVG_MARK, ".json": ANSWER_MARK}
+"""By the ending of an output: what stands in those that perfmodel made."""
 
 
 def show(result: Result, as_json: bool) -> None:
     """Print a result as text or as JSON."""
-    print(as_json_text(result.data) if as_json else as_text(result))
+    say(as_json_text(result.data) if as_json else as_text(result))
 
 
 def as_json_text(data: Any) -> str:
-    """A result's data as JSON, with the command that made it."""
+    """A result's data as JSON, with the command that made it and what that left out."""
     return json.dumps(_with_command(plain(data)), allow_nan=False)
 
 
 def _with_command(data: Any) -> Any:
-    if isinstance(data, dict) and command_line.get():
-        return data | {"reproduce": data.get("reproduce") or command_line.get()}
-    return data
+    if not isinstance(data, dict):
+        return data
+    if command_line.get():
+        data = data | {"reproduce": data.get("reproduce") or command_line.get()}
+    return data | {"notices": list(notices.get())} if notices.get() else data
 
 
 def save(result: Result, path: Path) -> None:
@@ -38,10 +52,17 @@ def save(result: Result, path: Path) -> None:
         write_atomically(path, as_json_text(result.data) + "\n")
 
 
-def check_outputs(*paths: Path | None, suffixes: Sequence[str] = ()) -> None:
-    """Refuse outputs that could not be written, before anything runs.
+def check_outputs(
+    *paths: Path | None,
+    suffixes: Sequence[str] = (),
+    mark: bytes = b"",
+    force: bool = False,
+) -> None:
+    """Refuse outputs that could not or must not be written, before anything runs; claim the others.
 
     `suffixes` are the formats that these outputs are written in, where the name says the format.
+    `mark` stands in what the command has written there before (else what `MARKS` says of the
+    suffix); a file without it is somebody else's, and is written over with `force` only.
     """
     for path in paths:
         if path is None:
@@ -51,3 +72,51 @@ def check_outputs(*paths: Path | None, suffixes: Sequence[str] = ()) -> None:
                 f"{path}: is written as {' or '.join(suffixes)}", "change the name's ending"
             )
         check_output(path)
+        if not force:
+            refuse_foreign(path, mark or MARKS.get(path.suffix, b""))
+        _claim(path)
+
+
+def check_journal(path: Path, *, force: bool = False) -> None:
+    """Refuse a journal as `check_outputs` refuses outputs; with `force` a foreign file is emptied.
+
+    A journal goes on with what is in it, and must not find anything else there.
+    """
+    from perfmodel.runners.journal import JOURNAL_MARK
+
+    check_outputs(path, mark=JOURNAL_MARK, force=force)
+    if force and not _is_ours(path, JOURNAL_MARK):
+        write_atomically(path, "")
+
+
+def _claim(path: Path) -> None:
+    """Keep other runs, and other outputs of this one, from writing a file until this run ends."""
+    held = claims.get()
+    if held is None:
+        return
+    if is_claimed(path):
+        raise OutputError(f"{path}: is named as two outputs", "name another file for one of them")
+    held.enter_context(claimed(path))
+
+
+def refuse_foreign(path: Path, mark: bytes) -> None:
+    """Raise `OutputError` for a file that holds something, but not `mark`."""
+    if not is_null_device(path) and not _is_ours(path, mark):
+        raise OutputError(
+            f"{path}: is there already, and this command did not write it",
+            "name another file, or write over it with --force",
+        )
+
+
+def _is_ours(path: Path, mark: bytes) -> bool:
+    """Whether a file is missing, empty, or has the mark somewhere in it."""
+    with as_output_error(path):
+        try:
+            file = open(path, "rb")  # noqa: SIM115
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        with file:
+            if not os.fstat(file.fileno()).st_size:
+                return True
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+                return bool(mark) and held.find(mark) >= 0

@@ -13,12 +13,14 @@ from perfmodel.cli.options import (
     AllowUncovered,
     BatchSize,
     Dims,
+    Force,
     InputShapes,
     Json,
     Model,
     Profiles,
     Target,
     input_shapes,
+    refuse_idle,
     sizes,
 )
 from perfmodel.errors import PerfmodelError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    context: typer.Context,
     model: Model,
     on: Target,
     units: Annotated[
@@ -57,6 +60,7 @@ def command(
     plot: Annotated[
         Path | None, typer.Option(help="Latency over the cut point, in parts, as .html or .svg.")
     ] = None,
+    force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -68,11 +72,14 @@ def command(
     from perfmodel.cli.output import check_outputs, show
     from perfmodel.files import check_folder
     from perfmodel.formats.load import load
+    from perfmodel.formats.tflite.file import TFLITE_MARK
     from perfmodel.plans.plan import partition
     from perfmodel.render.page import write_figure
     from perfmodel.render.plan import plan_curve, plan_data, plan_result
 
-    check_outputs(plot, suffixes=(".html", ".svg"))
+    if plot is None and emit is None:
+        refuse_idle(context, "without --plot or --emit", "force")
+    check_outputs(plot, suffixes=(".html", ".svg"), force=force)
     if emit is not None:
         check_folder(emit)
     shapes = input_shapes(input_shape)
@@ -94,8 +101,10 @@ def command(
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
-    written = {"emitted": emit_segments(graph, model, found, emit)} if emit is not None else {}
-    data = plan_data(found) | written
+    data = plan_data(found)
+    if emit is not None:
+        check_outputs(*piece_paths(graph, found, emit), mark=TFLITE_MARK, force=force)
+        data |= {"emitted": emit_segments(graph, model, found, emit)}
     if plot is not None:
         curve = plan_curve(data)
         write_figure(curve.draw(), curve.title, plot)
@@ -141,6 +150,12 @@ def named_link(name: str) -> Link:
     )
 
 
+def piece_paths(graph: Graph, result: PartitionResult, folder: Path) -> list[Path]:
+    """Where the segments are written, in their order."""
+    stem, count = Path(graph.name).stem, result.k
+    return [folder / f"{stem}_{number}_of_{count}.tflite" for number in range(1, count + 1)]
+
+
 def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Path) -> list[str]:
     """Write each segment as its own .tflite; a real .tflite is cut, another network is written with
     seeded random weights."""
@@ -152,8 +167,7 @@ def emit_segments(graph: Graph, model: str, result: PartitionResult, folder: Pat
     order = [place[name] for name in result.op_order]
     ordered = replace(graph, ops=tuple(graph.ops[number] for number in order))
     written = []
-    for number, segment in enumerate(result.segments, 1):
-        path = folder / f"{Path(graph.name).stem}_{number}_of_{result.k}.tflite"
+    for segment, path in zip(result.segments, piece_paths(graph, result, folder), strict=True):
         if Path(model).suffix == ".tflite":
             cut_tflite(Path(model), segment.first_op, segment.last_op + 1, path, order=order)
         else:

@@ -13,6 +13,7 @@ from perfmodel.cli.options import (
     AllowUncovered,
     BatchSize,
     Dims,
+    Force,
     InputShapes,
     Json,
     Profiles,
@@ -54,6 +55,7 @@ def command(
     export_model_explorer: Annotated[
         Path | None, typer.Option(help="Write per-layer latencies as Model Explorer node data.")
     ] = None,
+    force: Force = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -62,19 +64,30 @@ def command(
     Example: perfmodel predict mobilenet_v2 --on snapdragon-855-plus/cpu
     """
     from perfmodel.cli.output import check_outputs
+    from perfmodel.render.model_explorer import NODES_MARK
+    from perfmodel.render.prediction import LAYERS_MARK
 
     if queries is not None:
         one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "input_shape")
         written = "export_model_explorer"
         refuse_idle(context, "with --queries: each row says what it asks", *one, written)
-        from perfmodel.cli.queries import answer_queries
+        from perfmodel.cli.queries import ANSWERS_MARK, answer_queries
 
-        check_outputs(output)
+        if output is None:
+            refuse_idle(context, "without an output", "force")
+        check_outputs(output, mark=ANSWERS_MARK, force=force)
         return answer_queries(queries, output, profile or [], allow_uncovered, as_json)
     if not per_layer:
         refuse_idle(context, "without --per-layer or --queries", "output")
-    check_outputs(output, suffixes=(".csv", ".json"))
-    check_outputs(export_model_explorer)
+    if output is None and export_model_explorer is None:
+        refuse_idle(context, "without an output", "force")
+    check_outputs(
+        output,
+        suffixes=(".csv", ".json"),
+        mark=LAYERS_MARK if output is not None and output.suffix == ".csv" else b"",
+        force=force,
+    )
+    check_outputs(export_model_explorer, mark=NODES_MARK, force=force)
     answer = _predicted(
         model,
         on,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.cli.output import as_json_text
-from perfmodel.errors import PerfmodelError
+from perfmodel.cli.streams import say
+from perfmodel.errors import PerfmodelError, printable
 from perfmodel.files import read_text_file, write_atomically
 from perfmodel.prediction import Prediction, predict_many
 
@@ -20,6 +21,8 @@ MAX_BYTES = 64_000_000
 MAX_BATCH = 65_536
 COLUMNS = ("model", "target", "batch_size")
 ANSWERS = ("latency_ms", "low_ms", "high_ms", "extrapolated", "error")
+ANSWERS_MARK = ",".join((*COLUMNS, *ANSWERS)).encode()
+"""How a file of answers begins."""
 
 
 def answer_queries(
@@ -48,12 +51,12 @@ def answer_queries(
     if output is not None:
         write_atomically(output, text.getvalue())
     if as_json:
-        print(as_json_text({"queries": len(rows), "errors": failed, "elapsed_s": elapsed}))
+        say(as_json_text({"queries": len(rows), "errors": failed, "elapsed_s": elapsed}))
     elif output is not None:
         counted = f"{len(rows)} queries, {failed} without an answer, {elapsed:.2f} s"
-        print(f"{counted}; answers in {output}")
+        say(f"{counted}; answers in {printable(str(output))}")
     else:
-        print(text.getvalue(), end="")
+        say("\n".join(map(printable, text.getvalue().splitlines())))
     return 0
 
 

@@ -9,6 +9,7 @@ import typer
 
 from perfmodel.cli.options import (
     AllowUncovered,
+    Force,
     Json,
     MaxEnergy,
     MaxLatency,
@@ -37,6 +38,7 @@ def command(
     emit: Annotated[
         Path | None, typer.Option(help="Write the chosen network as .tflite into this folder.")
     ] = None,
+    force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -45,14 +47,17 @@ def command(
 
     Example: perfmodel select mobilenet_v2 --on snapdragon-888 --max-latency-ms 10
     """
-    from perfmodel.cli.output import show
+    from perfmodel.cli.output import check_outputs, show
     from perfmodel.explore import select as selecting
     from perfmodel.files import check_folder
+    from perfmodel.formats.tflite.file import TFLITE_MARK
     from perfmodel.render.selection import selection_data, selection_result
 
     if fleet is None:
         refuse_idle(context, "without --fleet", "min_share")
-    if emit is not None:
+    if emit is None:
+        refuse_idle(context, "without --emit", "force")
+    else:
         check_folder(emit)
     answer = selecting.select(
         models or [],
@@ -67,6 +72,9 @@ def command(
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
-    written = str(selecting.emit(answer, emit)) if emit is not None and answer.chosen else None
+    written = None
+    if emit is not None and answer.chosen is not None:
+        check_outputs(selecting.emitted_path(answer, emit), mark=TFLITE_MARK, force=force)
+        written = str(selecting.emit(answer, emit))
     show(selection_result(selection_data(answer, written)), as_json)
     return 0 if answer.chosen is not None else 1

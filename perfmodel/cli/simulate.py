@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.cli.options import Json, needs_pyarrow
+from perfmodel.cli.options import Force, Json, needs_pyarrow, refuse_idle
 
 
 def command(
+    context: typer.Context,
     scenario: Annotated[Path, typer.Argument(help="A scenario file (TOML).")],
     replications: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Runs with other random numbers.")
@@ -24,6 +25,7 @@ def command(
     records: Annotated[
         Path | None, typer.Option(help="Write one row a request (.csv or .parquet).")
     ] = None,
+    force: Force = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
     as_json: Json = False,
 ) -> int:
@@ -34,10 +36,15 @@ def command(
     from perfmodel.cli.output import check_outputs, show
     from perfmodel.render.simulation import simulation_result
     from perfmodel.sim import Tracer, simulate
-    from perfmodel.sim.records import write_records
+    from perfmodel.sim.records import RECORDS_MARKS, write_records
+    from perfmodel.sim.tracing import TRACE_MARK
 
-    check_outputs(records, suffixes=(".csv", ".parquet"))
-    check_outputs(trace)
+    if trace is None and records is None:
+        refuse_idle(context, "without --trace or --records", "force")
+    if records is not None:
+        mark = RECORDS_MARKS.get(records.suffix, b"")
+        check_outputs(records, suffixes=tuple(RECORDS_MARKS), mark=mark, force=force)
+    check_outputs(trace, mark=TRACE_MARK, force=force)
     needs_pyarrow(records)
     tracer = Tracer() if trace is not None else None
     found = simulate(

@@ -17,6 +17,7 @@ from perfmodel.cli.options import (
     BenchmarkModel,
     Cores,
     Files,
+    Force,
     Journal,
     Json,
     OnlyModels,
@@ -26,7 +27,7 @@ from perfmodel.cli.options import (
     files_in,
     refuse_idle,
 )
-from perfmodel.errors import PerfmodelError, RunnerError
+from perfmodel.errors import PerfmodelError, RunnerError, printable
 
 if TYPE_CHECKING:
     from perfmodel.render.result import Result
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 RUNNERS: Mapping[str, str] = {"tflite": "host", "host": "host"}
 """`--runner` -> the experiment that it means where none is named."""
+PREDICTIONS_MARK = b'{\n "predictions": ['
+"""How every file of predictions begins."""
 OWN_PROFILE = Path("host.json")
 """The profile of this machine where --profile names none."""
 
@@ -46,6 +49,7 @@ class Request:
     output: Path | None
     budget_s: float
     journal: Path | None
+    force: bool
     models: tuple[str, ...]
     files: Path | None
     host: str
@@ -54,6 +58,20 @@ class Request:
     def beside(self, name: str, suffix: str) -> Path:
         """A file beside the output, named after it or after the experiment."""
         return (self.output or Path(name)).with_suffix(suffix)
+
+    def kept(self, name: str) -> tuple[Path, Path]:
+        """Journal and predictions of an experiment; `OutputError` where they must not be written.
+
+        Predictions are written before anything is measured, the journal while it is.
+        """
+        from perfmodel.cli.output import check_journal, check_outputs
+
+        journal = self.journal or self.beside(name, ".journal.jsonl")
+        predictions = self.beside(name, ".predictions.json")
+        if self.journal is None:
+            check_journal(journal, force=self.force)
+        check_outputs(predictions, mark=PREDICTIONS_MARK, force=self.force)
+        return journal, predictions
 
 
 def command(
@@ -73,6 +91,7 @@ def command(
     ] = None,
     budget: Annotated[str, typer.Option(help="Time to spend, for example 5min.")] = "5min",
     journal: Journal = None,
+    force: Force = False,
     model: OnlyModels = None,
     files: Files = None,
     benchmark_model: BenchmarkModel = None,
@@ -85,7 +104,7 @@ def command(
 
     Example: perfmodel validate host --profile host.json -o report.html
     """
-    from perfmodel.cli.output import check_outputs, save, show
+    from perfmodel.cli.output import check_journal, check_outputs, save, show
     from perfmodel.runners.device_options import DeviceOptions
 
     name, _, host = (experiment or RUNNERS.get(runner, runner)).partition(":")
@@ -98,13 +117,15 @@ def command(
     if experiment:
         refuse_idle(context, "where an experiment is named", "runner")
     refuse_idle(context, f"in validate {name}", *IDLE[name])
-    check_outputs(output, suffixes=(".html", ".json"))
-    check_outputs(journal)
+    check_outputs(output, suffixes=(".html", ".json"), force=force)
+    if journal is not None:
+        check_journal(journal, force=force)
     asked = Request(
         profile=profile,
         output=output,
         budget_s=duration_s(budget),
         journal=journal,
+        force=force,
         models=tuple(model or ()),
         files=files,
         host=host,
@@ -135,13 +156,15 @@ def _host(asked: Request) -> Result:
     from perfmodel.experiments.host_result import validation_to_dict
     from perfmodel.render.validation import validation_result
 
+    profile = _own_profile(asked)
+    journal, predictions = asked.kept("validate_host")
     done = validate_host(
-        _own_profile(asked),
-        asked.journal or asked.beside("validate_host", ".journal.jsonl"),
+        profile,
+        journal,
         budget_s=asked.budget_s,
         models=asked.models or None,
         files=files_in(asked.files, "*.tflite"),
-        predictions=asked.beside("validate_host", ".predictions.json"),
+        predictions=predictions,
     )
     return validation_result(validation_to_dict(done))
 
@@ -163,12 +186,13 @@ def _partition(asked: Request) -> Result:
     from perfmodel.experiments.partition import NETWORKS, run_partition
     from perfmodel.render.validation import validation_result
 
+    journal, predictions = asked.kept("validate_partition")
     done = run_partition(
-        asked.journal or asked.beside("validate_partition", ".journal.jsonl"),
+        journal,
         profile=asked.profile or (OWN_PROFILE if OWN_PROFILE.is_file() else None),
         models=asked.models or NETWORKS,
         budget_s=asked.budget_s,
-        predictions=asked.beside("validate_partition", ".predictions.json"),
+        predictions=predictions,
     )
     return validation_result(done.to_json())
 
@@ -177,6 +201,7 @@ def _cuda(asked: Request) -> Result:
     """The profile's predictions, then the CUDA study's networks on this GPU."""
     from perfmodel.devices.profile import read_profile
     from perfmodel.experiments.cuda import profile_predictions, validate_on_gpu
+    from perfmodel.files import check_folder
     from perfmodel.render.validation import validation_result
     from perfmodel.runners.cuda.campaign_state import Settings
     from perfmodel.runners.cuda.device import import_pycuda
@@ -186,12 +211,13 @@ def _cuda(asked: Request) -> Result:
     settings = Settings(budget_s=asked.budget_s)
     predicted = profile_predictions(device, settings, [asked.profile] if asked.profile else [])
     folder = asked.beside("validate_cuda", ".raw")
+    check_folder(folder)
     result, campaign = validate_on_gpu(folder, settings, predicted, _tell)
     return validation_result(result.to_json() | {"failures": list(campaign.failures)})
 
 
 def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)
 
 
 def _adb(asked: Request) -> Result:
@@ -219,10 +245,10 @@ def _on_device(asked: Request, source: str, pattern: str) -> Result:
 
     if asked.profile is None:
         raise PerfmodelError("name the profile of the device", "add --profile FILE")
-    name = f"validate_{source.partition(':')[0]}"
+    journal, predictions = asked.kept(f"validate_{source.partition(':')[0]}")
     request = DeviceRequest(
         device="",
-        journal=asked.journal or asked.beside(name, ".journal.jsonl"),
+        journal=journal,
         budget_s=asked.budget_s,
         models=(*asked.models, *map(str, files_in(asked.files, pattern))),
         options=asked.options,
@@ -231,7 +257,7 @@ def _on_device(asked: Request, source: str, pattern: str) -> Result:
         source,
         request,
         profile=asked.profile,
-        predictions=asked.beside(name, ".predictions.json"),
+        predictions=predictions,
     )
     return validation_result(done.to_json())
 

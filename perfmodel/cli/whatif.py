@@ -13,6 +13,7 @@ from perfmodel.cli.options import (
     MODEL_HELP,
     AllowUncovered,
     Dims,
+    Force,
     InputShapes,
     Json,
     Profiles,
@@ -23,6 +24,7 @@ from perfmodel.cli.options import (
     refuse_idle,
     sizes,
 )
+from perfmodel.errors import printable
 from perfmodel.render.text import percent
 
 QUIET_S = 1.0
@@ -55,7 +57,8 @@ def command(
         Path | None,
         typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
     ] = None,
-    restart: Annotated[bool, typer.Option(help="Overwrite what is in the output.")] = False,
+    restart: Annotated[bool, typer.Option(help="Begin anew over another sweep's rows.")] = False,
+    force: Force = False,
     dim: Dims = None,
     input_shape: InputShapes = None,
     allow_uncovered: AllowUncovered = False,
@@ -82,8 +85,9 @@ def command(
         if scenario is None:
             refuse_idle(context, "without --sample: predictions are not random", "seed")
     if output is None:
-        refuse_idle(context, "without --output", "restart")
-    check_outputs(output, suffixes=(".csv", ".parquet"))
+        refuse_idle(context, "without --output", "restart", "force")
+    # whether what is there may be written over, a note beside it says: see SweepJournal
+    check_outputs(output, suffixes=(".csv", ".parquet"), force=True)
     needs_pyarrow(output)
     meter = Meter()
     try:
@@ -100,6 +104,7 @@ def command(
             dask=dask,
             output=output,
             restart=restart,
+            force=force,
             dims=sizes(dim),
             input_shape=input_shapes(input_shape),
             profiles=profile or [],
@@ -108,7 +113,8 @@ def command(
         )
     except KeyboardInterrupt:
         if output is not None:
-            print(f"\nrows so far are in {output}: the same command goes on", file=sys.stderr)
+            kept = f"rows so far are in {printable(str(output))}"
+            print(f"\n{kept}: the same command goes on", file=sys.stderr)
         raise
     finally:
         meter.close()

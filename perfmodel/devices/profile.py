@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,8 @@ from perfmodel.files import write_atomically
 from perfmodel.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
 
 FORMAT = "perfmodel-profile"
+PROFILE_MARK = f'{{"format":"{FORMAT}",'.encode()
+"""How every profile that perfmodel wrote begins."""
 VERSION = 1
 MAX_FILE_BYTES = 32_000_000
 MAX_TARGETS = 500
@@ -99,7 +102,10 @@ def write_profile(profile: DeviceProfile, path: Path) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            raise ProfileError(f"{path}: no ordinary file", "name a profile's file")
         if size > MAX_FILE_BYTES:
             raise ProfileError(f"{path}: {size} bytes is more than a profile may have")
         text = path.read_text(encoding="utf-8")

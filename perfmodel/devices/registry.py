@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from perfmodel.devices.profile import DeviceProfile, TargetProfile, read_profile
+from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.target import parse_target
 
@@ -21,15 +21,6 @@ def builtin_folder() -> Path:
     package = Path(__file__).resolve().parent.parent
     inside = package / "hw_profiles"
     return inside if inside.is_dir() else package.parent / "hw_profiles"
-
-
-def user_folder() -> Path:
-    """The user's profiles: $PERFMODEL_PROFILES, else perfmodel/profiles in the config folder."""
-    named = os.environ.get("PERFMODEL_PROFILES")
-    if named:
-        return Path(named)
-    config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(config) / "perfmodel" / "profiles"
 
 
 QUANTISED = ("int8", "uint8")
@@ -68,14 +59,37 @@ class ProfileFolder:
         return {profile.device: profile for profile in found}
 
     def paths(self) -> dict[str, Path]:
-        """File of each device's profile in the folders; the user's wins."""
-        found: dict[str, Path] = {}
-        for folder in (builtin_folder(), user_folder()):
-            if folder.is_dir():
-                for path in folder.glob("*.json"):
-                    if path.name != INDEX_NAME:
-                        found[path.stem] = path
-        return dict(sorted(found.items()))
+        """File of each device's profile in the folders; the user's wins where it can be used."""
+        shipped = {p.stem: p for p in builtin_folder().glob("*.json") if p.name != INDEX_NAME}
+        own = {path.stem: path for path in self._own}
+        return dict(sorted({**shipped, **own}.items()))
+
+    @cached_property
+    def _own(self) -> tuple[Path, ...]:
+        """The user's profiles that can be used; the others are warned of."""
+        return tuple(
+            path
+            for path in profile_files(user_folder())
+            if path.name != INDEX_NAME and not isinstance(usable_profile(path, _read), str)
+        )
+
+    def file_of(self, name: str) -> Path | None:
+        """The file that answers for a device, of those in the folders; None where there is none."""
+        return self._found(name)[0]
+
+    def _found(self, name: str) -> tuple[Path | None, str]:
+        """The file of a device and, where the user's was left out, why."""
+        # the folders are not listed: reading one profile need not look at the hundreds beside it
+        if f"{name}.json" == INDEX_NAME:
+            return None, ""
+        folder, why = user_folder(), ""
+        if folder is not None and is_there(own := folder / f"{name}.json"):
+            found = usable_profile(own, _read)
+            if isinstance(found, DeviceProfile):
+                return own, ""
+            why = found
+        shipped = builtin_folder() / f"{name}.json"
+        return (shipped if shipped.is_file() else None), why
 
     def names(self) -> tuple[str, ...]:
         """Every device there is a profile of, in order."""
@@ -95,11 +109,12 @@ class ProfileFolder:
         """The profile of a device; raises `TargetError` with the nearest names."""
         if name in self._named:
             return self._named[name]
-        # the folders are not listed: reading one profile need not look at the hundreds beside it
-        places = (folder / f"{name}.json" for folder in (user_folder(), builtin_folder()))
-        path = next((path for path in places if path.is_file()), None)
-        if path is None or path.name == INDEX_NAME:
-            raise TargetError(f"no profile of a device {name!r}", _nearest(name, self.names()))
+        path, why = self._found(name)
+        if path is None:
+            reason = f": {why}" if why else ""
+            raise TargetError(
+                f"no profile of a device {name!r}{reason}", _nearest(name, self.names())
+            )
         return _read(path)
 
     def resolve(self, text: str, stored: str = "") -> Resolved:

@@ -245,16 +245,22 @@ def _front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return tuple(candidates[i] for i in pareto_front(costs))
 
 
+def emitted_path(selection: Selection, folder: Path) -> Path:
+    """Where `emit` writes the chosen network; `PerfmodelError` where none was chosen."""
+    chosen = selection.chosen
+    if chosen is None:
+        raise PerfmodelError("nothing was chosen: there is nothing to write")
+    name = chosen.model.replace("@", "_").replace("=", "").replace(",", "_")
+    return folder / f"{name}_{chosen.precision}.tflite"
+
+
 def emit(selection: Selection, folder: Path) -> Path:
     """Write the chosen network as .tflite (structure, random weights) for a trial run."""
     from perfmodel.formats.load import load
     from perfmodel.formats.tflite.writer import write_tflite
 
-    if selection.chosen is None:
-        raise PerfmodelError("nothing was chosen: there is nothing to write")
-    chosen = selection.chosen
-    name = chosen.model.replace("@", "_").replace("=", "").replace(",", "_")
+    path, chosen = emitted_path(selection, folder), selection.chosen
+    assert chosen is not None
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}_{chosen.precision}.tflite"
     write_tflite(load(chosen.model), path, precision=WRITER_PRECISION[chosen.precision])
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from perfmodel.explore.pareto import pareto_front
 from perfmodel.explore.predicted_points import OBJECTIVES, AnalyticJob
 from perfmodel.explore.sensitivity import Effect, sensitivity
 from perfmodel.explore.simulated_points import METRIC, SimulationJob, scenario_job
-from perfmodel.explore.sweep_file import POINT, SweepJournal, fingerprint, frame_of
+from perfmodel.explore.sweep_file import POINT, SweepJournal, frame_of
+from perfmodel.explore.sweep_identity import sweep_identity
 from perfmodel.explore.varied import Law, Varied, parse_sample, parse_set, refuse_twice
 from perfmodel.formats.load import with_sizes
 from perfmodel.formats.sizes import InputShape
@@ -85,6 +87,7 @@ def whatif(
     dask: str = "",
     output: Path | str | None = None,
     restart: bool = False,
+    force: bool = False,
     dims: Mapping[str, int] | None = None,
     input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
@@ -96,9 +99,10 @@ def whatif(
     Either a `scenario` file is simulated at every point, in `workers` processes or on the Dask
     cluster at `dask`; or `model` on `target` is predicted, at once. `sets` are "path=v1,v2" or
     "path=low:high:step", `samples` "path=law(...)". With `output` (.csv or .parquet) rows are
-    written as they come, and the same call goes on where an interrupted one stopped. `dims` and
-    `input_shape` are sizes that `model`'s file leaves open (as in `load`). Raises
-    `PerfmodelError`s for paths and values that make no sense.
+    written as they come, and the same call goes on where an interrupted one stopped, unless a file
+    that it reads has changed since. `restart` begins anew over the rows of another sweep, `force`
+    over a file that no sweep wrote. `dims` and `input_shape` are sizes that `model`'s file leaves
+    open (as in `load`). Raises `PerfmodelError`s for paths and values that make no sense.
     """
     started = time.perf_counter()
     varied = [parse_set(s) if isinstance(s, str) else s for s in sets]
@@ -110,20 +114,27 @@ def whatif(
     (model,) = (str(m) for m in with_sizes([model], dims=dims, input_shape=input_shape))
     job = _job(scenario, model, target, fixed, profiles, allow_uncovered=allow_uncovered)
     job.check(design.points(0, 1)[0])
-    identity = fingerprint(
+    question = (
         *(getattr(job, "table", None), model, target, fixed, seed),
         *([(v.path, v.values) for v in varied], [(w.path, w.kind, w.arguments) for w in laws], n),
     )
-    journal = SweepJournal(Path(output), identity, restart=restart) if output is not None else None
-    frame, resumed = _evaluate(
-        design,
-        job,
-        workers=workers,
-        dask=dask,
-        journal=journal,
-        progress=progress,
-        started=started,
-    )
+    with ExitStack() as opened:
+        journal = None
+        if output is not None:
+            folders = [Path(getattr(job, "folder", ".")), Path()]
+            identity = sweep_identity(question, folders=folders, profiles=profiles)
+            journal = opened.enter_context(
+                SweepJournal(Path(output), identity, restart=restart, force=force)
+            )
+        frame, resumed = _evaluate(
+            design,
+            job,
+            workers=workers,
+            dask=dask,
+            journal=journal,
+            progress=progress,
+            started=started,
+        )
     default = METRIC if scenario else ("best_ms" if "best_ms" in frame else "latency_ms")
     return _answer(
         subject=str(scenario) if scenario else f"{model} on {target}",

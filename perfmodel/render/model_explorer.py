@@ -17,6 +17,9 @@ from perfmodel.files import write_atomically
 GRADIENT = ((0.0, "#fff7ec"), (0.5, "#fdbb84"), (1.0, "#b30000"))
 """Light to dark red from the lightest to the heaviest node (ColorBrewer's OrRd)."""
 
+NODES_MARK = f'"bgColor": "{GRADIENT[-1][1]}"'.encode()
+"""Stands in every file of node data that perfmodel wrote; the format has no place for a name."""
+
 
 def node_data(values: Mapping[str, float]) -> dict[str, Any]:
     """Node data of one graph: `values` are figures (such as ms) by name of an output tensor.

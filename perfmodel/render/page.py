@@ -15,6 +15,9 @@ from perfmodel.render.text import markup
 
 MOST_ROWS = 400
 
+PAGE_MARK = b'<meta name="generator" content="perfmodel">'
+"""What tells a page that perfmodel wrote from everybody else's."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -55,7 +58,7 @@ def document(
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        '<link rel="icon" href="data:,">',
+        f'<link rel="icon" href="data:,">{PAGE_MARK.decode()}',
         f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>",
         f'<h1>{markup(title)}</h1><p class="answer">{markup(_sentence(answer))}</p>',
     ]

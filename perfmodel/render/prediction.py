@@ -19,6 +19,8 @@ HEAVIEST = 10
 PLOTTED = 30
 HEADERS = ("kernel", "class", "MACs", "bytes", "ms", "share", "bound")
 LAYER_COLUMNS = ("name", "ops", "class", "macs", "bytes", "latency_ms", "bound")
+LAYERS_MARK = ",".join(LAYER_COLUMNS).encode()
+"""How a file of kernels begins."""
 
 
 def prediction_data(answer: Prediction) -> dict[str, Any]:

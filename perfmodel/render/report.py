@@ -64,6 +64,11 @@ def rendered(data: Data) -> tuple[Result, str]:
         ) from None
 
 
+def page_of(result: Path) -> Path:
+    """Where the page of a result file goes by default."""
+    return result.with_suffix(".html")
+
+
 def report(result: Path | str, output: Path | str | None = None) -> Report:
     """Write the page of a result file (what a command printed with --json) as HTML.
 
@@ -71,7 +76,7 @@ def report(result: Path | str, output: Path | str | None = None) -> Report:
     no result.
     """
     source = Path(result)
-    place = Path(output) if output is not None else source.with_suffix(".html")
+    place = Path(output) if output is not None else page_of(source)
     check_output(place)
     data = read_result(source)
     made, text = rendered(data)

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from perfmodel.errors import printable
 from perfmodel.render.page import Section, bullets, document, html_table
-from perfmodel.render.text import bar, printable, table
+from perfmodel.render.text import bar, table
 
 Data = Mapping[str, Any]
 

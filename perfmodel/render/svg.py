@@ -16,6 +16,9 @@ WIDTH = 720
 ROW = 24
 FONT = 13
 CHARACTER = 7.0  # average width of a letter at FONT, in pixels
+LETTERS = f'font-family="system-ui,sans-serif" font-size="{FONT}"'
+SVG_MARK = LETTERS.encode()
+"""Stands at the beginning of every figure that perfmodel wrote."""
 INK, FAINT, MARK, SECOND = "#1f2933", "#9aa5b1", "#1f6feb", "#d9480f"
 SCALE = ("#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b")
 """Light to dark blue (ColorBrewer's Blues): readable without colour vision and in print."""
@@ -42,7 +45,7 @@ def figure(body: Sequence[str], width: float, height: float, title: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" style="max-width:100%;min-width:30rem;height:auto" role="img" '
-        f'aria-label="{markup(title)}" font-family="system-ui,sans-serif" font-size="{FONT}" '
+        f'aria-label="{markup(title)}" {LETTERS} '
         f'fill="{INK}">{"".join(body)}</svg>'
     )
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from perfmodel.errors import printable
+
 BAR = "█"
-
-
-def printable(text: str) -> str:
-    """Text with everything escaped that a terminal would obey instead of show.
-
-    Names come from files: line ends, escape sequences and marks that turn the reading direction
-    are written as `\\n`, `\\x1b`, `\\u202e`.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def markup(text: str) -> str:
@@ -27,6 +18,7 @@ def markup(text: str) -> str:
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """An aligned table; numbers to the right, words to the left."""
     cells = [[printable(str(c)) for c in row] for row in rows]
+    headers = [printable(header) for header in headers]
     widths = [max(len(h), *(len(r[i]) for r in cells), 0) for i, h in enumerate(headers)]
     right = [bool(cells) and all(_numeric(r[i]) for r in cells) for i in range(len(headers))]
 

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import IO
 
+from perfmodel.errors import printable
+
 
 def clock(seconds: float) -> str:
     """Seconds as 4:05 or 1:02:03."""
@@ -43,7 +45,7 @@ class ProgressBar:
         share = min(1.0, spent_s / self.total_s)
         text = (
             f"{self.title} [{'#' * round(20 * share):20s}] {share:4.0%}, "
-            f"{clock(self.total_s - spent_s)} left: {what}"
+            f"{clock(self.total_s - spent_s)} left: {printable(what)}"
         )
         if self._rewrites:
             self.stream.write(f"\r{text[:110]:110s}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
+from perfmodel.files import replaced
 from perfmodel.sim.request import QUEUE, STEPS
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ COLUMNS = (
     "batch_size",
     "energy_mj",
 )
+RECORDS_MARKS = {
+    ".csv": ",".join(("replication", *COLUMNS)).encode(),
+    ".parquet": b'"field_name": "replication"',
+}
+"""By ending: what stands in every file of records that perfmodel wrote."""
 TASK, PLAN, LATENCY = COLUMNS.index("task"), COLUMNS.index("plan"), COLUMNS.index("latency_ms")
 FIRST_STEP = LATENCY + 1
 BATCH, ENERGY = COLUMNS.index("batch_size"), COLUMNS.index("energy_mj")
@@ -253,17 +259,16 @@ def to_frame(
 def write_records(frame: pd.DataFrame, path: str | Path) -> None:
     """Write records as .parquet or .csv by the extension, atomically."""
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    if path.suffix == ".csv":
-        frame.to_csv(part, index=False)
-    elif path.suffix == ".parquet":
+    if path.suffix not in RECORDS_MARKS:
+        raise ScenarioError(f"{path}: records are written as .csv or .parquet")
+    with replaced(path) as new:
+        if path.suffix == ".csv":
+            frame.to_csv(new, index=False, lineterminator="\n", errors="backslashreplace")
+            return
         try:
-            frame.to_parquet(part, index=False)
+            frame.to_parquet(new, index=False)
         except ImportError:
             raise ScenarioError(
                 f"{path}: writing Parquet needs pyarrow, which is not installed",
                 "pip install pyarrow, or name the file .csv",
             ) from None
-    else:
-        raise ScenarioError(f"{path}: records are written as .csv or .parquet")
-    part.replace(path)

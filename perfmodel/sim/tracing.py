@@ -10,6 +10,9 @@ from typing import Any
 from perfmodel.files import write_atomically
 from perfmodel.units import US_PER_MS
 
+LEFT_OUT = "slices_left_out"
+TRACE_MARK = f'"otherData": {{"{LEFT_OUT}": '.encode()
+"""Stands at the end of every trace that perfmodel wrote."""
 MOST_SLICES = 200_000  # some 50 MB of JSON, which the viewer still opens
 ROUNDING_MS = 1e-9
 
@@ -57,7 +60,7 @@ class Tracer:
         return {
             "traceEvents": events,
             "displayTimeUnit": "ms",
-            "otherData": {"slices_left_out": self.left_out},
+            "otherData": {LEFT_OUT: self.left_out},
         }
 
     def _merged(self) -> dict[tuple[str, str, str, float, float], list[int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from cli_folder import OPEN_SIZE, ROOT, UNCOVERED, Done, Perform, small_queue
+from cli_folder import OPEN_SIZE, ROOT, UNCOVERED, VALIDATION, Done, Perform, small_queue
 
+from perfmodel.cli import validate
 from perfmodel.cli.app import run
+from perfmodel.render.validation import validation_result
 
 
 @pytest.fixture
@@ -29,3 +32,11 @@ def perform(
         return Done(code, shown.out, shown.err)
 
     return one
+
+
+@pytest.fixture
+def files(perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Perform:
+    """The commands with a result file, and a validation that measures nothing."""
+    (tmp_path / "result.json").write_text(json.dumps(VALIDATION).replace("NaN", "null"))
+    monkeypatch.setitem(validate.EXPERIMENTS, "host", lambda _: validation_result(VALIDATION))  # type: ignore[arg-type]
+    return perform

@@ -230,6 +230,19 @@ for _option, _value in (
     _base = "minspec alexnet --max-latency-ms 50"
     PAIRS[f"minspec {_option}"] = (_base, f"{_base} {_option} {_value}")
 
+for _command, _words in (
+    ("predict", f"{PREDICT} --export-model-explorer mine.txt"),
+    ("compare", "compare alexnet --on snapdragon-888/cpu --plot mine.svg"),
+    ("partition", f"{PARTITION} --plot mine.svg"),
+    ("simulate", "simulate queue.toml --trace mine.txt"),
+    ("whatif", f"{WHATIF} -o mine.csv"),
+    ("select", f"{SELECT} --emit mine"),
+    ("report", "report result.json -o mine.html"),
+    ("calibrate", f"{TABLE} -o mine.txt"),
+    ("validate", "validate host -o mine.html"),
+):
+    PAIRS[f"{_command} --force"] = (_words, f"{_words} --force")
+
 SAME_ANSWER = {"simulate --workers", "select --allow-uncovered"}
 """Options that may leave an answer as it is: processes change how it is reached (tests of their own
 hold that), and every network of the zoo, of which `select` takes variants, is covered today."""
@@ -275,6 +288,10 @@ def files(
     bad = rows[3].replace(rows[3].split(",")[-2], "-1")
     (tmp_path / "bad.csv").write_text("\n".join([*rows, bad]) + "\n")
     (tmp_path / "result.json").write_text(json.dumps(VALIDATION))
+    for suffix in ("txt", "svg", "csv", "html"):
+        (tmp_path / f"mine.{suffix}").write_text("my own notes\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mobilenet_v1_int8.tflite").write_text("mine")
 
     def asked(*words: object, **options: object) -> Any:
         raise PerfmodelError(f"asked for {words} {options}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,9 @@ from perfmodel.devices.registry import (
     builtin_folder,
     index_text,
     list_targets,
-    user_folder,
 )
-from perfmodel.errors import ProfileError, TargetError
+from perfmodel.devices.user_profiles import user_folder
+from perfmodel.errors import ProfileError, ProfileWarning, TargetError
 
 KNOWN = "snapdragon-855-plus"
 
@@ -84,11 +86,134 @@ def test_a_malformed_target_is_an_error(own_folder: Path, text: str) -> None:
         ProfileFolder().resolve(text)
 
 
-def test_a_damaged_profile_of_the_user_is_named(own_folder: Path) -> None:
+def damaged(how: str) -> str:
+    """The text of a profile file that cannot be used."""
+    whole = (builtin_folder() / f"{KNOWN}.json").read_text()
+    if how == "no JSON":
+        return whole[: len(whole) // 2]
+    if how == "no profile":
+        return "{}"
+    if how == "another device":
+        return whole.replace(KNOWN, "another-phone")
+    data = json.loads(whole)
+    data["targets"][0]["model"] = {"kind": data["targets"][0]["model"]["kind"]}
+    return json.dumps(data)  # a cost model without its numbers, read when it is asked for
+
+
+HOW = ("no JSON", "no profile", "another device", "no cost model")
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_users_file_that_cannot_be_used_is_named_and_the_shipped_one_answers(
+    how: str, own_folder: Path
+) -> None:
+    (own_folder / f"{KNOWN}.json").write_text(damaged(how))
+    shipped = read_profile(builtin_folder() / f"{KNOWN}.json")
+    with pytest.warns(ProfileWarning, match=rf"own/{KNOWN}\.json.*it is left out"):
+        found = ProfileFolder().device(KNOWN)
+    assert (found.device, found.title) == (KNOWN, shipped.title)
+    with pytest.warns(ProfileWarning, match=rf"own/{KNOWN}\.json"):
+        assert ProfileFolder().paths()[KNOWN].parent == builtin_folder()
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_device_of_which_there_is_only_a_file_that_cannot_be_used_is_unknown(
+    how: str, own_folder: Path
+) -> None:
+    (own_folder / "mine.json").write_text(damaged(how))
+    with (
+        pytest.warns(ProfileWarning),
+        pytest.raises(TargetError, match=r"no profile of a device 'mine': .*own/mine\.json"),
+    ):
+        ProfileFolder().device("mine")
+    with pytest.warns(ProfileWarning, match=r"own/mine\.json"):
+        assert "mine" not in ProfileFolder().names()
+    with pytest.warns(ProfileWarning):
+        assert all(line.device != "mine" for line in list_targets())
+
+
+def test_one_file_that_cannot_be_used_leaves_the_others(own_folder: Path) -> None:
+    write_profile(_renamed("mine", "my-phone"), own_folder / "my-phone.json")
     (own_folder / "broken.json").write_text("{}")
-    with pytest.raises(ProfileError, match=r"broken\.json"):
-        ProfileFolder().device("broken")
+    (own_folder / "folder.json").mkdir()
+    (own_folder / ".hidden.json").write_text("{}")
+    with pytest.warns(ProfileWarning) as told:
+        names = ProfileFolder().names()
+    assert {"my-phone", KNOWN} <= set(names)
+    assert not {"broken", "folder", ".hidden"} & set(names)
+    first, second = sorted(str(w.message) for w in told)
+    assert first.startswith(f"{own_folder}/broken.json")
+    assert second.startswith(f"{own_folder}/folder.json: no ordinary file")
+
+
+def test_a_pipe_among_the_profiles_is_not_waited_for(own_folder: Path) -> None:
+    os.mkfifo(own_folder / f"{KNOWN}.json")
+    with pytest.warns(ProfileWarning, match="no ordinary file"):
+        assert ProfileFolder().device(KNOWN).device == KNOWN
+
+
+@pytest.mark.parametrize("call", ["listdir", "lstat"])
+def test_a_folder_that_may_not_be_read_is_named_and_left_out(
+    call: str, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(os, call)
+
+    def closed(path: str | Path, *more: object, **named: object) -> object:
+        if str(path).startswith(str(own_folder)):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *more, **named)
+
+    write_profile(_renamed("mine"), own_folder / f"{KNOWN}.json")
+    monkeypatch.setattr(os, call, closed)
+    asked = ProfileFolder()
+    find = asked.names if call == "listdir" else lambda: (asked.device(KNOWN).device,)
+    with pytest.warns(ProfileWarning, match=rf"{own_folder}.*Permission denied"):
+        names = find()
+    monkeypatch.undo()
+    assert KNOWN in names
+
+
+def test_a_file_in_place_of_the_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PERFMODEL_PROFILES", str(tmp_path / "file"))
+    with pytest.warns(ProfileWarning, match="Not a directory"):
+        assert KNOWN in ProfileFolder().names()
     assert ProfileFolder().device(KNOWN).device == KNOWN
+
+
+def test_a_profile_named_outright_may_have_any_name_but_must_be_sound(
+    own_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "named.json").write_text(damaged("another device"))
+    assert ProfileFolder((tmp_path / "named.json",)).device("another-phone").title
+    (tmp_path / "named.json").write_text("{}")
+    with pytest.raises(ProfileError, match=r"named\.json"):
+        ProfileFolder((tmp_path / "named.json",)).device("another-phone")
+
+
+def nobody(*_: object) -> None:
+    raise KeyError("uid not found")
+
+
+@pytest.mark.parametrize("home", [None, ""])
+def test_without_a_home_there_is_no_folder_and_the_shipped_profiles_answer(
+    home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PERFMODEL_PROFILES", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert user_folder() is None
+    assert ProfileFolder().device(KNOWN).device == KNOWN
+    assert KNOWN in ProfileFolder().names()
+    # the XDG standard: a relative folder is to be ignored
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    assert user_folder() is None
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_folder() == Path("/home/me/.config/perfmodel/profiles")
 
 
 def test_the_index_agrees_with_the_shipped_files() -> None:

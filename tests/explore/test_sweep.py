@@ -243,7 +243,7 @@ def test_another_sweep_does_not_overwrite_results(scenario: Path, tmp_path: Path
     whatif(scenario, sets=["task.on_server.compute_ms=1,3"], output=output, restart=True)
     mine = tmp_path / "mine.csv"
     mine.write_text("my,own,data\n")
-    with pytest.raises(PerfmodelError, match="something else"):
+    with pytest.raises(PerfmodelError, match="no sweep wrote it"):
         whatif(scenario, sets=["task.on_server.compute_ms=1,2"], output=mine)
     assert mine.read_text() == "my,own,data\n"
 

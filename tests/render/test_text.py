@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfmodel.render.text import bar, chance, percent, printable, table
+from perfmodel.errors import printable
+from perfmodel.render.text import bar, chance, percent, table
 
 
 def test_a_table_lines_up_with_numbers_to_the_right() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.formats.tflite.file import INLINE_BYTES, Data, write_model
+from perfmodel.formats.tflite.file import AUTHOR, INLINE_BYTES, Data, write_model
 from perfmodel.formats.tflite.reader import read_layout
 from perfmodel.formats.tflite.schema import BUILTINS, object_api
 from perfmodel.graph.ir import OPAQUE_DTYPES, Graph, Tensor
@@ -148,6 +148,8 @@ class _Surgeon:
         self.subgraph.outputs = [renumbered[self.index_of[n]] for n in outputs]
         self.model.subgraphs = [self.subgraph]
         # they describe the whole: a runtime would look their tensors up in the piece
+        whole = (self.model.description or b"").decode("utf-8", "replace")
+        self.model.description = f"{whole}, cut by {AUTHOR}".lstrip(", ")
         self.model.metadata = self.model.metadataBuffer = self.model.signatureDefs = None
 
     @staticmethod

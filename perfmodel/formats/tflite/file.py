@@ -7,9 +7,7 @@ hundreds of megabytes needs the memory of one chunk.
 
 from __future__ import annotations
 
-import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,15 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import GraphError, ModelFileError
+from perfmodel.files import replaced
 from perfmodel.formats.tflite.flatbuffer import FlatFile
 from perfmodel.formats.tflite.schema import DTYPES, BufferSlot, ModelSlot, object_api, packed
 
 MAX_FILE_BYTES = 2**31 - 1
 """The FlatBuffers verifier of the runtimes accepts no larger file."""
+AUTHOR = "perfmodel"
+"""Ends the description in every .tflite file that perfmodel wrote."""
+TFLITE_MARK = AUTHOR.encode() + b"\0"
 _ALIGNMENT = 16
 INLINE_BYTES = 256
 """Constants up to this size are packed with the tables."""
@@ -63,7 +65,7 @@ class FileTensor:
 class TfliteFile:
     """A .tflite file under construction; tensors are known by their index."""
 
-    def __init__(self, description: str = "perfmodel") -> None:
+    def __init__(self, description: str = AUTHOR) -> None:
         schema = self.schema = object_api()
         self.tensors: list[FileTensor] = []
         self._model = schema.ModelT()
@@ -184,39 +186,31 @@ def write_model(model: Any, streamed: Mapping[int, Data], path: Path | str) -> N
     """Write a model of the schema's object API atomically, with the data of some buffers streamed.
 
     `streamed` gives the data of buffers by index; in the model they hold one byte. Raises
-    `GraphError` where the file would pass 2 GiB, `ModelFileError` where it cannot be written.
+    `GraphError` where the file would pass 2 GiB, `ModelFileError` where its folder is missing,
+    `OutputError` where it cannot be written.
     """
     tables = packed(model)
     positions, total = _place(len(tables), streamed)
     if total > MAX_FILE_BYTES:
         raise GraphError(f"{path}: {total} bytes of weights; a .tflite file holds 2 GiB")
     _point(tables, positions)
-    try:
-        _write_atomically(Path(path), tables, positions, streamed)
-    except OSError as error:
-        raise ModelFileError(path, "file", error.strerror or str(error)) from error
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise ModelFileError(path, "file", "its folder is not there")
+    _write_whole(target, tables, positions, streamed)
 
 
-def _write_atomically(
+def _write_whole(
     target: Path, tables: bytearray, positions: Mapping[int, int], streamed: Mapping[int, Data]
 ) -> None:
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name}.", delete=False
-    ) as stream:
-        try:
-            stream.write(tables)
-            for index, position in positions.items():
-                stream.write(b"\0" * (position - stream.tell()))
-                stream.write(struct.pack("<I", streamed[index].size_bytes))
-                for chunk in streamed[index].chunks():
-                    stream.write(chunk)
-                assert stream.tell() == position + 4 + streamed[index].size_bytes
-            stream.close()
-            os.chmod(stream.name, 0o644)
-            os.replace(stream.name, target)
-        except BaseException:
-            os.unlink(stream.name)
-            raise
+    with replaced(target) as new, open(new, "wb") as stream:
+        stream.write(tables)
+        for index, position in positions.items():
+            stream.write(b"\0" * (position - stream.tell()))
+            stream.write(struct.pack("<I", streamed[index].size_bytes))
+            for chunk in streamed[index].chunks():
+                stream.write(chunk)
+            assert stream.tell() == position + 4 + streamed[index].size_bytes
 
 
 def _place(start: int, streamed: Mapping[int, Data]) -> tuple[dict[int, int], int]:
