@@ -14,7 +14,7 @@ from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import read_measurements
 
 SAMPLES = sorted((Path(__file__).parent / "samples").iterdir())
-MUTATIONS_PER_SAMPLE = 60
+MUTATIONS_PER_SAMPLE = 30
 
 # a file that makes a reader hang is stopped; how fast they are is measured by the benchmarks
 pytestmark = pytest.mark.timeout(120)
@@ -158,8 +158,8 @@ def test_mutated_samples_are_read_or_refused(
         target.write_bytes(mutated)
         try:
             table, _ = read_measurements(target, device=device, defaults={"unit": "npu"})
-            latency = table.frame["latency_ms"].fillna(table.frame["latency_us"])
-            assert (latency > 0).all()
+            figures = table.frame[["latency_ms", "latency_us", "tokens_per_s"]]
+            assert (figures.max(axis=1) > 0).all()
         except MeasurementError as error:
             message = str(error)
             refusals += path.name in message

@@ -22,6 +22,13 @@ _UNITS = {
     "QNNExecutionProvider": "npu",
     "CoreMLExecutionProvider": "npu",
 }
+
+
+def unit_of_provider(provider: str) -> str | None:
+    """The unit of an execution provider, None for one that is not known or runs on several."""
+    return _UNITS.get(provider)
+
+
 _SHAPES = {"float": "fp32", "float16": "fp16", "uint8": "int8", "int8": "int8"}
 _PROVIDERS = "log, the provider of the nodes"
 _LOAD = ("model_loading_array", "model_loading_uri", "session_initialization")
