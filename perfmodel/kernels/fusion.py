@@ -15,7 +15,7 @@ from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op, Tensor
 from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import Product
-from perfmodel.kernels.fusion_rules import ANY_UNARY, FusionRules, fusion_rules
+from perfmodel.kernels.fusion_rules import ANY_UNARY, RELUS, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class
 from perfmodel.kernels.operators import MACS, op_macs, product_of
@@ -29,6 +29,7 @@ class _Group:
     activation: str = "none"
     residual: bool = False
     suffix: str = ""
+    integers: bool = False
 
 
 class _Fuser:
@@ -42,21 +43,85 @@ class _Fuser:
         self.kept = set(graph.outputs)
         self.finished = bool(rules.finished_format) and graph.format == rules.finished_format
         self.waiting_pads: dict[str, Op] = {}
+        # only there are pairs of quantisation a way of writing; in other files they are run
+        self.pairs = bool(rules.quantised) and graph.format == "onnx"
+        self.dequantised: dict[str, Op] = {}
 
     def run(self) -> list[_Group]:
         for op in self.graph.ops:
-            if op.kind not in MACS:
-                continue
-            if op.kind in self.rules.free:
-                self._carry(op)
-            elif not self.finished and self._waits(op):
-                self.waiting_pads[op.outputs[0]] = op
-            elif self.finished or not self._fold(op):
-                self._start(op)
+            if op.kind in MACS and not (self.pairs and self._of_a_pair(op)):
+                self._place(op)
+        for name in self.kept.intersection(self.dequantised):
+            self._to_floats(name)
         return self.groups
+
+    def _place(self, op: Op) -> None:
+        integers = self._on_integers(op)
+        if not integers and op.kind not in self.rules.free:
+            for name in op.inputs:
+                self._to_floats(name)
+        if op.kind in self.rules.free:
+            self._carry(op)
+        elif not self.finished and self._waits(op):
+            self.waiting_pads[op.outputs[0]] = op
+        elif self.finished or not self._fold(op):
+            self._start(op, integers)
+
+    def _of_a_pair(self, op: Op) -> bool:
+        """Whether `op` quantises or dequantises beside a kernel on integers, and so costs nothing.
+
+        A dequantisation waits for what reads it.
+        """
+        if op.kind == "dequantize":
+            self.dequantised[op.outputs[0]] = op
+            return True
+        if op.kind != "quantize":
+            return False
+        host = self.group_of.get(op.inputs[0])
+        if host is not None and host.integers and self._private(op.inputs[0]):
+            host.ops.append(op)
+            self.group_of.update(dict.fromkeys(op.outputs, host))
+            return True
+        return op.inputs[0] in self.dequantised  # a view of integers becomes integers again
+
+    def _on_integers(self, op: Op) -> bool:
+        read = [t.name for t in self.graph.activations_in(op)]
+        if not read or op.kind not in self.rules.quantised:
+            return False
+        if not all(name in self.dequantised for name in read):
+            return False
+        return op.kind in self.rules.float_results or self._gives_integers(op)
+
+    def _gives_integers(self, op: Op) -> bool:
+        """Whether nothing but quantisations read the results, an activation in between or not."""
+        for name in op.outputs:
+            readers = [self.graph.ops[i] for i in self.consumers.get(name, ())]
+            if not readers or name in self.kept:
+                return False
+            for reader in readers:
+                if reader.kind in RELUS and len(readers) == 1:
+                    if not self._gives_integers(reader):
+                        return False
+                elif reader.kind != "quantize":
+                    return False
+        return True
+
+    def _to_floats(self, name: str) -> None:
+        """Start the kernel of a dequantisation that something reads as floats, once."""
+        op = self.dequantised.get(name)
+        if op is None:
+            return
+        host = self.group_of.get(op.outputs[0])
+        if host is None or host.main is not op:
+            if host is not None:
+                host.ops.remove(op)  # a kernel on integers read it first, and has no need of it
+            self._start(op)
 
     def _carry(self, op: Op) -> None:
         """A free operator belongs to the kernel that made its input, if any."""
+        waiting = next((self.dequantised[n] for n in op.inputs if n in self.dequantised), None)
+        if waiting is not None:
+            self.dequantised.update(dict.fromkeys(op.outputs, waiting))
         host = next((self.group_of[n] for n in op.inputs if n in self.group_of), None)
         if host is not None and len(self.graph.activations_in(op)) == 1:
             host.ops.append(op)
@@ -70,11 +135,15 @@ class _Fuser:
     def _private(self, tensor: str) -> bool:
         return tensor not in self.kept and len(self.consumers.get(tensor, ())) == 1
 
-    def _start(self, op: Op) -> None:
+    def _start(self, op: Op, integers: bool = False) -> None:
         pads = [self.waiting_pads.pop(n) for n in op.inputs if n in self.waiting_pads]
         written = op.attrs.get("activation", "none")
         separate = written != "none" and not self._folds_activation(op.kind, written)
-        group = _Group(len(self.groups), op, [*pads, op], "none" if separate else written)
+        waiting = {dq.outputs[0]: dq for dq in map(self.dequantised.get, op.inputs) if dq}
+        first = [dq for name, dq in waiting.items() if integers and name not in self.group_of]
+        group = _Group(len(self.groups), op, [*first, *pads, op], integers=integers)
+        group.activation = "none" if separate else written
+        self.group_of.update({dq.outputs[0]: group for dq in first})
         self.groups.append(group)
         if separate:
             # the graph's short form of two operators that this framework runs one by one
@@ -120,6 +189,8 @@ class _Fuser:
         constants_only = len(self.graph.activations_in(op)) == 1
         if not same_shape:
             return False
+        if host.integers and op.kind in RELUS and self._gives_integers(op):
+            return True  # quantisation clamps anyway
         if rules.pointwise and (op.kind in ANY_UNARY or op.kind in BINARY):
             return True
         if rules.affine and op.kind == "add" and constants_only and host.main.kind == "mul":

@@ -10,14 +10,27 @@ from dataclasses import dataclass
 
 from perfmodel.errors import TargetError
 from perfmodel.graph.kinds import CONVOLUTIONS, POOLS, UNARY
+from perfmodel.graph.ops import OPS
 
 _DENSE = CONVOLUTIONS | {"fully_connected"}
 _NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
 """Normalisations that are several operators in some frameworks, the last of them an addition."""
 _NEVER_RUN = frozenset({"identity", "dropout"})
 _VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
-_RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
+RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
 ANY_UNARY = frozenset(UNARY) - _NEVER_RUN
+_EVERY_KIND = frozenset(OPS)
+_ORT_PRODUCTS = frozenset({"fully_connected", "matmul"})
+_ORT_MOVES = frozenset(
+    {"gather", "tile", "broadcast_to", "transpose", "resize", "resize_to", "max_pool2d", "slice"}
+    | {"strided_slice", "split", "select"}
+)
+_ORT_INTEGERS = frozenset(
+    {"conv2d", "add", "mul", "concat", "avg_pool2d", "reduce_mean", "sigmoid", "leaky_relu"}
+    | {"softmax", *_ORT_MOVES, *_ORT_PRODUCTS}
+)
+"""What onnxruntime's CPU provider has an integer kernel for, found by letting it optimise one
+operator between its pairs at a time (version 1.32; tests/kernels/test_quantised_fusion.py)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,8 @@ class FusionRules:
     into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
     add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
     any element-wise operator into any kernel if `pointwise`.
+    Between a DequantizeLinear and a QuantizeLinear, the `quantised` kinds compute on integers, so
+    that the pair costs nothing; those of `float_results` also without the second.
     `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
     `runs_dead_branches` where no exporter stands between a network's code and what runs: all of
     it runs, with what cannot reach the output and what only adds zeros.
@@ -41,6 +56,8 @@ class FusionRules:
     residual: bool = False
     pad: bool = False
     pointwise: bool = False
+    quantised: frozenset[str] = frozenset()
+    float_results: frozenset[str] = frozenset()
     finished_format: str = ""
     runs_dead_branches: bool = False
     source: str = ""
@@ -49,18 +66,22 @@ class FusionRules:
 FUSION: Mapping[str, FusionRules] = {
     "ncnn": FusionRules(
         hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "mish", "hard_swish"},
+        activations=RELUS | {"leaky_relu", "sigmoid", "mish", "hard_swish"},
         free=_NEVER_RUN | {"shape"},
         batch_norm=True,
         finished_format="ncnn",
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
     ),
     "tflite-cpu": FusionRules(
         hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div"} | POOLS,
-        activations=_RELUS,
+        activations=RELUS,
         free=_VIEWS,
         batch_norm=True,
         pad=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="TFLite converter (fused activation functions); XNNPACK folds pads and clamps",
     ),
     "tflite-gpu": FusionRules(
@@ -71,6 +92,8 @@ FUSION: Mapping[str, FusionRules] = {
         residual=True,
         pad=True,
         pointwise=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="TFLite gpu/common: linkable (element-wise) operations merge into their producer",
     ),
     "mnn": FusionRules(
@@ -78,13 +101,17 @@ FUSION: Mapping[str, FusionRules] = {
         activations=frozenset({"relu", "relu6"}),
         free=_VIEWS,
         batch_norm=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="MNN converter, MergeReluToConvolution, MergeBNToConvolution",
     ),
     "acl": FusionRules(
         hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_swish", "swish"},
+        activations=RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_swish", "swish"},
         free=_VIEWS,
         batch_norm=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="Arm Compute Library src/graph/mutators/NodeFusionMutator.cpp",
     ),
     "tensorrt": FusionRules(
@@ -95,6 +122,8 @@ FUSION: Mapping[str, FusionRules] = {
         residual=True,
         pad=True,
         pointwise=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
         source="TensorRT developer guide, layer fusion: conv-activation, conv-add, pointwise; "
         "concatenation is elided, its inputs are written in place",
     ),
@@ -112,11 +141,13 @@ FUSION: Mapping[str, FusionRules] = {
     ),
     "onnxruntime": FusionRules(
         hosts=_DENSE,
-        activations=_RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_sigmoid"},
+        activations=RELUS | {"leaky_relu", "sigmoid", "tanh", "hard_sigmoid"},
         free=_VIEWS,
         batch_norm=True,
         residual=True,
         pad=True,
+        quantised=_ORT_INTEGERS,
+        float_results=_ORT_PRODUCTS,
         source="ONNX Runtime docs, graph optimizations: constant folding, conv-add-activation",
     ),
     "pytorch": FusionRules(
