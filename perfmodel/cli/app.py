@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from perfmodel.cli import claims, command_line, notices, streams
-from perfmodel.errors import PerfmodelError, ProfileWarning, printable
+from perfmodel.errors import PerfmodelError, ProfileWarning, bounded, printable
 
 COMMANDS = (
     *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
@@ -176,6 +176,7 @@ def _noting() -> Iterator[None]:
 
 def _report(kind: str, message: str, hint: str, as_json: bool) -> int:
     """Tell an error, as JSON on stdout or in words on stderr, where stdout takes nothing too."""
+    message, hint = bounded(message), bounded(hint)
     if as_json:
         try:
             streams.say(json.dumps({"error": {"kind": kind, "message": message, "hint": hint}}))

@@ -43,10 +43,13 @@ def answer_queries(
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*COLUMNS, *ANSWERS))
+    # a file has the names as they are, a terminal what it can show of them
+    shown = printable if output is None else str
     failed = 0
     for row, answer in zip(rows, answers, strict=True):
         failed += not isinstance(answer, Prediction) or bool(answer.unknown)
-        writer.writerow((row["model"], row["target"], row["batch_size"] or "", *_cells(answer)))
+        asked = (row["model"], row["target"], str(row["batch_size"] or ""))
+        writer.writerow(map(shown, (*asked, *_cells(answer))))
     elapsed = time.perf_counter() - started
     if output is not None:
         write_atomically(output, text.getvalue())
@@ -56,7 +59,7 @@ def answer_queries(
         counted = f"{len(rows)} queries, {failed} without an answer, {elapsed:.2f} s"
         say(f"{counted}; answers in {printable(str(output))}")
     else:
-        say("\n".join(map(printable, text.getvalue().splitlines())))
+        say(text.getvalue().removesuffix("\n"))
     return 0
 
 

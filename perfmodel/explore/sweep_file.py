@@ -117,11 +117,15 @@ class SweepJournal:
             with open(self.rows_path, "r+b") as file:
                 file.truncate(len(whole))
         try:
-            reader = csv.DictReader(io.StringIO(whole.decode("utf-8"), newline=""))
-            self._columns = list(reader.fieldnames or ())
-            return {int(row[POINT]) for row in reader}
-        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            reader = csv.reader(io.StringIO(whole.decode("utf-8"), newline=""), strict=True)
+            self._columns = next(reader, [])
+            rows = list(reader)
+        except (ValueError, csv.Error) as error:
             raise self._damaged(error) from None
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(self._columns) or not (row[0].isascii() and row[0].isdigit()):
+                raise self._damaged(f"row {number} is none of a sweep")
+        return {int(row[0]) for row in rows}
 
     def _finished(self) -> set[int]:
         import pandas as pd
@@ -131,9 +135,9 @@ class SweepJournal:
         except (ValueError, KeyError, OSError) as error:  # pyarrow's own errors are ValueErrors
             raise self._damaged(error) from None
 
-    def _damaged(self, error: Exception) -> OutputError:
+    def _damaged(self, why: object) -> OutputError:
         return OutputError(
-            f"{self.rows_path}: its rows are damaged: {error}", "begin anew with --restart"
+            f"{self.rows_path}: its rows are damaged: {why}", "begin anew with --restart"
         )
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
