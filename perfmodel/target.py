@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from perfmodel.errors import TargetError
+from perfmodel.errors import MeasurementError, TargetError
 
 UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
 PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "float")
@@ -13,6 +13,14 @@ CLUSTERS = ("big", "little", "all")
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9.+-]{0,79}")
 _THREADS = re.compile(r"t([1-9][0-9]{0,2})(?:@(big|little|all))?")
+
+
+def check_device(name: str) -> None:
+    """Raise `MeasurementError` for what cannot name a device, in targets and in file names."""
+    if not SLUG.fullmatch(name):
+        raise MeasurementError(
+            f"--device {name!r} is no device name", "use a-z, 0-9, - and ., such as my-phone"
+        )
 
 
 @dataclass(frozen=True)

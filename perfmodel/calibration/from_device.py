@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perfmodel.calibration.from_table import Calibration, calibrate_device
-from perfmodel.errors import MeasurementError, RunnerError, printable
+from perfmodel.errors import RunnerError, printable
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable, concatenate
 from perfmodel.runners.adb import AdbRunner
@@ -28,7 +28,7 @@ from perfmodel.runners.remote import (
     safe_name,
 )
 from perfmodel.runners.runner import Job, MachineFacts
-from perfmodel.target import SLUG
+from perfmodel.target import check_device
 
 MOST_NETWORKS = 12
 """Networks of the zoo that are measured where none is named: what `--suggest` puts first. After
@@ -93,11 +93,7 @@ def calibrate_device_over(
     Raises `RunnerError` where no device answers, saying in one line what to do, and
     `MeasurementError` where nothing that was measured can be used.
     """
-    if not SLUG.fullmatch(request.device):
-        raise MeasurementError(
-            f"--device {request.device!r} is no device name",
-            "use a-z, 0-9, - and ., such as my-phone",
-        )
+    check_device(request.device)
     name, _, _ = source.partition(":")
     if name not in MEASURE:
         raise RunnerError(f"--from {source}: no such runner", f"runners: {', '.join(MEASURE)}")

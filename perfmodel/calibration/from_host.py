@@ -20,6 +20,7 @@ import numpy as np
 from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import FittedTarget, fit_targets
 from perfmodel.calibration.next_networks import Planner
+from perfmodel.calibration.turns import check_budget, next_setup, not_fitted, ordered, spent_s
 from perfmodel.calibration.yardsticks import chosen
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
@@ -35,19 +36,7 @@ from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
-from perfmodel.target import Target
-
-SHARES: Mapping[tuple[str, int], float] = {
-    ("fp32", 1): 0.29,
-    ("int8", 1): 0.26,
-    ("fp32", 2): 0.22,
-    ("int8", 2): 0.15,
-    ("uint8", 1): 0.08,
-}
-"""Share of the measuring time that each setup gets, in the order in which they take turns.
-
-By judgement: one thread first, as most ask for it; uint8 least, as its files are old. The committed
-campaign has 214, 308, 188, 176 and 56 networks by it."""
+from perfmodel.target import Target, check_device
 
 SKIPPED = frozenset({("uint8", 2)})
 """Old files are predicted on one thread only: their kernels are few, and time is short."""
@@ -72,7 +61,10 @@ networks of the zoo, and what it thinks alike may not be."""
 
 @dataclass(frozen=True, kw_only=True)
 class HostCalibration:
-    """A profile and what it rests on; `lost` counts networks that could not be used, by reason."""
+    """A profile and what it rests on; `lost` counts networks that could not be used, by reason.
+
+    `not_fitted` says of each setup without a target why it has none.
+    """
 
     profile: DeviceProfile
     fitted: tuple[FittedTarget, ...]
@@ -81,6 +73,7 @@ class HostCalibration:
     spent_s: float
     unknown: Mapping[str, float]
     lost: Mapping[str, int]
+    not_fitted: Mapping[str, str]
     machine: MachineFacts
     warning: str
 
@@ -98,16 +91,20 @@ def calibrate_host(
     """Measure random networks for about `budget_s` seconds in all and fit this machine's profile.
 
     `interest` are the networks that predictions are wanted for (default: the zoo); none of them is
-    run. Raises `RunnerError` without a runtime, `MeasurementError` if the budget is too small.
+    run. A small budget gives fewer targets. Raises `RunnerError` without a runtime and, before
+    anything is measured, `MeasurementError` for an unusable name of the device or a budget that
+    is too small for one target.
     """
+    check_device(device)
     began = time.monotonic()
     pairs = [(p, t) for t in sorted(threads) for p in precisions if (p, t) not in SKIPPED]
-    setups = {RunConfig(p, t): SHARES.get((p, t), 0.1) for p, t in pairs}
+    setups = ordered(RunConfig(p, t) for p, t in pairs)
     candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
     tables = [_table(g) for g in candidates]
     planner = Planner([_table(g) for g in (interest or _zoo())], tables)
     with HostBench(seed=seed) as bench, Journal(journal, _header(bench, seed)) as book:
         planned_s = time.monotonic() - began
+        check_budget(budget_s, planned_s, FIT_SHARE, book.entries)
         measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
         _measure(book, bench, planner, candidates, setups, measuring_s)
         entries = dict(book.entries)
@@ -123,9 +120,10 @@ def calibrate_host(
         fitted=fitted,
         samples=len(samples),
         kernels=sum(len(s.table) for s in samples),
-        spent_s=sum(float(e.get("spent_s", 0)) for e in entries.values()),
+        spent_s=spent_s(entries.values()),
         unknown=known,
         lost=lost,
+        not_fitted=not_fitted(entries, setups, [f.setup for f in fitted]),
         machine=machine,
         warning=_warning(samples, lost.get(MOVED, 0)),
     )
@@ -163,14 +161,6 @@ def _measured(
     return [place[k[len(prefix) :]] for k in entries if k.startswith(prefix)]
 
 
-def _spent(entries: Mapping[str, Any], setup: RunConfig | None = None) -> float:
-    return sum(
-        float(e.get("spent_s", 0.0))
-        for k, e in entries.items()
-        if setup is None or k.startswith(f"{setup}/")
-    )
-
-
 def _measure(
     book: Journal,
     bench: HostBench,
@@ -180,10 +170,10 @@ def _measure(
     budget_s: float,
 ) -> None:
     """Take turns until the budget, less what the journal has already spent, is used up."""
-    started = time.monotonic() - _spent(book.entries)
+    started = time.monotonic() - spent_s(book.entries.values())
     with ProgressBar("calibrating", budget_s) as bar:
         while (elapsed := time.monotonic() - started) < budget_s:
-            setup = min(setups, key=lambda s: _spent(book.entries, s) / setups[s])
+            setup = next_setup(book.entries, setups)
             turn = _turn(book, planner, candidates, setup)
             if not turn:
                 break
@@ -347,6 +337,7 @@ def calibration_to_dict(done: HostCalibration) -> dict[str, Any]:
         ],
         "unknown_share": dict(done.unknown),
         "lost": dict(done.lost),
+        "not_fitted": dict(done.not_fitted),
         "machine": machine_to_dict(done.machine),
         "warning": done.warning,
     }

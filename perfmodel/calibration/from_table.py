@@ -34,7 +34,7 @@ from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import BadRow, MeasurementTable
-from perfmodel.target import SLUG, Target
+from perfmodel.target import Target, check_device
 
 NOVELTY_SLOPE = 0.5
 """Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
@@ -112,7 +112,7 @@ def calibrate_device(
     and fused for another call. Raises `MeasurementError` (file, line, reason) for rows that cannot
     be used, unless `skip_bad`.
     """
-    _check_name(device)
+    check_device(device)
     groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, networks=networks)
     if not groups:
         raise MeasurementError(
@@ -147,7 +147,7 @@ def calibrate_from_sheet(
     `cores` is written as 4xCortex-A76@2.4+4xCortex-A55@1.8 (GHz), from big to little. Raises
     `ProfileError` for cores that are not known.
     """
-    _check_name(device)
+    check_device(device)
     target = Target(device, "cpu", framework, precision, threads, cluster)
     prior = prior_for(target, population=_matching(population, target))
     start = _sheet_start(cores, target, prior)
@@ -161,13 +161,6 @@ def calibrate_from_sheet(
         Provenance(f"spec sheet: {cores}", 0, note=f"costs of {prior.population.title}"),
     )
     return DeviceProfile(device, device, kind, (profile,))
-
-
-def _check_name(device: str) -> None:
-    if not SLUG.fullmatch(device):
-        raise MeasurementError(
-            f"--device {device!r} is no device name", "use a-z, 0-9, - and ., such as my-phone"
-        )
 
 
 def _rank(made: CalibratedTarget) -> tuple[object, ...]:

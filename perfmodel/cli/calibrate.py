@@ -150,7 +150,12 @@ def command(
 
 def _calibrated(context: typer.Context, asked: Request) -> Result:
     """A profile from what `--from` names."""
+    from perfmodel.target import check_device
+
     sources = asked.sources
+    if asked.device:
+        # before its name is part of a file's and before anything is measured
+        check_device(asked.device)
     if not sources:
         raise PerfmodelError(
             "calibrate needs --from FILE, --from host, cuda, adb or ssh:HOST, or --suggest N",

@@ -123,6 +123,7 @@ def host_calibration_result(data: Data) -> Result:
             f"raw values: {data['journal']} (the same command with a larger --budget goes on from "
             "it)",
             *(f"not used: {count} ({reason})" for reason, count in data["lost"].items()),
+            *(f"no target {setup}: {reason}" for setup, reason in data["not_fitted"].items()),
         ),
     )
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from perfmodel.calibration.first_run import first_ms, fit_load, load_fact
 from perfmodel.calibration.host_fit import (
+    _target,
     concatenated,
     fit_targets,
+    least_width,
     near_bytes_of,
     overhead,
     predicted_ms,
     traits_of,
 )
+from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import work_of
 from perfmodel.devices.facts import traits_from_dict
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
@@ -109,6 +113,17 @@ def test_noise_widens_the_interval() -> None:
     (noisy,) = fit_targets(samples(30, noise=0.2))
     assert noisy.interval.low_log + noisy.interval.high_log > 0.3
     assert quiet.interval.low_log + quiet.interval.high_log < 0.3
+
+
+def test_few_left_out_networks_have_the_interval_of_students_t() -> None:
+    # table of Student's t, 8 degrees, 95 % below: 1.860; 0.1 x 1.860 x sqrt(1 + 1/8) = 0.1972
+    assert least_width(np.array([0.1, -0.1] * 4)) == pytest.approx(0.1972, abs=1e-4)
+    # the 19th of 19 is the first that 95 % of new ones stay below: ceil(20 x 0.95) = 19
+    assert least_width(np.full(18, 0.1)) > 0.1
+    assert least_width(np.full(19, 0.1)) == 0.0
+    cases = np.array([0.1, -0.1] * 4)
+    few = _target(SETUP, cast(KernelPredictor, None), cases, 0.5).interval
+    assert few.low_log == few.high_log == least_width(cases)
 
 
 def test_first_runs_are_recovered_by_their_parts() -> None:

@@ -38,6 +38,17 @@ ASKED = (
 )
 
 
+@pytest.mark.parametrize("name", ["My Host", "../evil"])
+@pytest.mark.parametrize("source", ["host", "adb", "cuda", "ssh:board", "rows.csv"])
+def test_an_unusable_name_is_refused_before_anything_is_done(
+    perform: Perform, tmp_path: Path, source: str, name: str
+) -> None:
+    done = perform("calibrate", "--from", source, "--device", name)
+    assert done.code == 2
+    assert f"--device {name!r} is no device name" in done.err
+    assert not list(tmp_path.parent.glob("evil*"))
+
+
 def test_a_phone_is_measured_and_then_predicts(phone: Perform) -> None:
     done = phone(*ASKED, "--model", "mobilenet_v1", "--json")
     assert done.code == 0, done.out + done.err
