@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,25 +30,27 @@ SCENARIO = """
 name = "one phone"
 seed = 1
 replications = 1
-requests = 5
-warmup_requests = 0
+
+[link]
+uplink = { kind = "trace", file = "link.csv", column = "downlink_mbps" }
+downlink = { kind = "trace", file = "link.csv", column = "downlink_mbps" }
+rtt_ms = 20
+
 [task]
 name = "frame"
+policy = "device"
+
 [task.workload]
 kind = "periodic"
 period_ms = 100
+requests = 5
+
 [task.on_device]
 unit = "cpu"
 model = "net.param"
 target = "my-phone/cpu"
-[task.on_server]
-upload_bytes = 1000
-compute_ms = 1
-[server]
-[link]
-trace = "link.csv"
 """
-TRACE = "time_s,uplink_mbps,downlink_mbps,rtt_ms\n0,10,10,20\n9,{last},10,20\n"
+TRACE = "time_s,downlink_mbps\n0,10\n1,{last}\n"
 
 
 @pytest.fixture
@@ -72,7 +75,9 @@ def change_phone(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("change", [change_net, change_phone])
-def test_a_prediction_sweep_does_not_go_on_over_changed_files(change, folder: Path) -> None:
+def test_a_prediction_sweep_does_not_go_on_over_changed_files(
+    change: Callable[[Path], str], folder: Path
+) -> None:
     def sweep(*, restart: bool = False) -> int:
         return whatif(
             model="net.param",
@@ -124,21 +129,28 @@ def test_a_profile_named_outright_counts_as_file_and_as_data(folder: Path) -> No
     assert by_file.difference(sweep_identity(asked, folders=[Path()], profiles=[]).to_dict())
 
 
+def change_link(folder: Path) -> str:
+    (folder / "link.csv").write_text(TRACE.format(last=11))
+    return "link.csv"
+
+
+@pytest.mark.parametrize("change", [change_net, change_phone, change_link])
 def test_the_files_of_a_scenario_are_found_beside_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    change: Callable[[Path], str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = folder / "deep"
-    place.mkdir()
-    (place / "one.toml").write_text(SCENARIO)
-    (place / "link.csv").write_text(TRACE.format(last=10))
-    (place / "net.param").write_text(net(8))
-    table = {"task": [{"on_device": {"model": "net.param"}}], "link": {"trace": "link.csv"}}
-    before = sweep_identity((table, 1), folders=[place, Path()], profiles=[])
-    assert set(before.contents) == {"net.param", "link.csv"}
-    (place / "link.csv").write_text(TRACE.format(last=11))
-    after = sweep_identity((table, 1), folders=[place, Path()], profiles=[])
-    assert after.difference(before.to_dict()) == "changed since: link.csv"
-    assert before.difference(before.to_dict()) == ""
+    (folder / "one.toml").write_text(SCENARIO)
+    (folder / "link.csv").write_text(TRACE.format(last=10))
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    sets = ["task.workload.period_ms=100,200"]
+
+    def sweep() -> int:
+        return whatif("../one.toml", sets=sets, output="rows.csv").resumed_points
+
+    assert [sweep(), sweep()] == [0, 2]
+    name = change(folder)
+    with pytest.raises(OutputError, match=f"changed since: {name}"):
+        sweep()
 
 
 def test_sizes_behind_the_name_of_a_file_do_not_hide_it(folder: Path) -> None:
