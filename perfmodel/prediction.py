@@ -26,7 +26,7 @@ from perfmodel.kernel_times import (
     network_batch,
     slow_storage,
 )
-from perfmodel.kernels.loading import stored_precision
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.units import format_ms
 from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, load_at_batch, workload
 
@@ -63,7 +63,7 @@ class Prediction:
     in `novel_kernels`). `error` and `provenance` tell how good the target's model is and why.
     `precision_reason` says why the target's precision was chosen, where that is not plain; where
     the interval is too wide to be an answer, `unknown` says so and `settle` what would help; all
-    three are empty otherwise.
+    three are empty otherwise. `notes` say what reading the network's file took for granted.
     """
 
     model: str
@@ -88,6 +88,7 @@ class Prediction:
     precision_reason: str = ""
     unknown: str = ""
     settle: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +147,7 @@ class BatchPrediction:
             weights_bytes=work.weights_bytes,
             peak_activation_bytes=work.peak_activation_bytes,
             uncovered_ops=work.uncovered_ops,
+            notes=work.graph.notes,
             overhead_ms=fitted.predictor.overhead_ms,
             kernels=self._kernels(work, mine) if per_layer else (),
             error=fitted.error,

@@ -25,7 +25,7 @@ from perfmodel.kernels import (
 from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
 from perfmodel.kernels.kernel import Kernel, KernelTable
-from perfmodel.kernels.loading import stored_precision
+from perfmodel.kernels.precisions import stored_precision
 
 if TYPE_CHECKING:
     from perfmodel.formats.sizes import InputShape

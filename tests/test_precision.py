@@ -12,7 +12,7 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.explore.candidates import Networks, memory_mb, resolved_targets
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.loading import stored_precision
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.target import Target
 from perfmodel.workload import workload
 

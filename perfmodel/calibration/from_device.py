@@ -244,7 +244,7 @@ class _Writing:
         """Write the file where the job is a network of the zoo, and time it."""
         from perfmodel.formats.load import load
         from perfmodel.formats.tflite.writer import write_tflite
-        from perfmodel.kernels.loading import stored_precision
+        from perfmodel.kernels.precisions import stored_precision
 
         graph = load(job.key)
         precision = job.precision or stored_precision(graph)

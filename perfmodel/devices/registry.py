@@ -121,7 +121,7 @@ class ProfileFolder:
         """The target that `text` means: the first of the device that agrees with every part.
 
         `stored` is the precision that the network's weights are stored in (see
-        `perfmodel.kernels.loading.stored_precision`). Where `text` leaves the precision open, a
+        `perfmodel.kernels.precisions.stored_precision`). Where `text` leaves the precision open, a
         quantised network is answered by a quantised target and a float one by a float target, if
         the device has such; the answer says so where it had a choice, or none.
         """

@@ -11,7 +11,8 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.loading import load_work, stored_precision
+from perfmodel.kernels.loading import load_work
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.prediction import Prediction, predict_workload
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.workload import workload

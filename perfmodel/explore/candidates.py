@@ -23,7 +23,7 @@ from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.latency_law import LatencyLaw
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import NetworkBatch, network_batch
-from perfmodel.kernels.loading import stored_precision
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.prediction import BatchPrediction, predict_batch
 from perfmodel.target import PRECISIONS, UNITS, Target
 from perfmodel.units import format_ms

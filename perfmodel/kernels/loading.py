@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.graph.ir import Graph
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.operators import PRECISION_BYTES
 
@@ -52,13 +50,3 @@ def load_work(table: KernelTable, precision: str) -> LoadWork:
         float((pixels * window)[looked_up].sum()) * POINTER_BYTES,
         float(weights[table["kernel_class"] == "recurrent"].sum()),
     )
-
-
-def stored_precision(graph: Graph) -> str:
-    """Precision that a file holds: int8 or uint8 if most of its constants are that, else fp32."""
-    held: Counter[str] = Counter()
-    for tensor in graph.tensors.values():
-        if tensor.constant:
-            held[tensor.dtype] += tensor.elements
-    most = max(held, key=lambda dtype: held[dtype], default="float32")
-    return most if most in ("int8", "uint8") else "fp32"

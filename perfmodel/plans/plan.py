@@ -15,7 +15,7 @@ from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PartitionError
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.loading import stored_precision
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
 from perfmodel.plans.layers import LayerGraph
 from perfmodel.plans.optimal import Path as PlanPath

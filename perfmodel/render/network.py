@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.result import Data, Result, ResultTable
+from perfmodel.render.text import percent
 from perfmodel.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from perfmodel.zoo import ZooEntry
 
 MOVED = ("input", "weight", "output")
+LEAST_SHARE = 0.005
+"""Smallest share that a whole percent shows."""
 FIGURES = ("macs", "params", "input_bytes", "weight_bytes", "output_bytes")
 
 
 def inspection_data(graph: Graph) -> dict[str, Any]:
     """Totals and rows of a graph as plain data: the JSON contract of `inspect`."""
     from perfmodel import kernels
+    from perfmodel.kernels.precisions import runs_in, stored_shares
 
     covered = kernels.covered_part(graph)
     costs = {cost.name: cost for cost in kernels.op_costs(covered)}
@@ -39,6 +43,9 @@ def inspection_data(graph: Graph) -> dict[str, Any]:
         "uncovered_ops": [
             {"name": op.name, "op": _kind(op)} for op in kernels.uncovered_ops(graph)
         ],
+        "stored": stored_shares(graph),
+        "runs_in": runs_in(graph),
+        "notes": list(graph.notes),
         "subgraphs": len(graph.subgraphs),
         "ops": [_row(graph, op, costs.get(op.name)) for op in graph.ops],
     }
@@ -69,6 +76,11 @@ def inspection_result(data: Data) -> Result:
         f"{label}: " + ", ".join(f"{t['name']} {t['shape']} {t['dtype']}" for t in data[label])
         for label in ("inputs", "outputs")
     ]
+    if data.get("stored"):
+        held = {dtype: share for dtype, share in data["stored"].items() if share >= LEAST_SHARE}
+        shares = ", ".join(f"{dtype} {percent(share)}" for dtype, share in held.items())
+        runs = "; ".join(f"{where} {what}" for where, what in data["runs_in"].items())
+        facts += [f"weights stored as {shares}", f"by default runs in: {runs}"]
     if data["uncovered_ops"]:
         named = ", ".join(f"{u['name']} ({u['op']})" for u in data["uncovered_ops"])
         facts.append(f"not covered by the cost model: {named}")
@@ -91,6 +103,7 @@ def inspection_result(data: Data) -> Result:
         f"{data['op_count']} ops, batch {data['batch_size']}",
         data=data,
         facts=facts,
+        assumptions=data.get("notes", ()),
         parts=(ResultTable(headers=headers, rows=rows),),
     )
 

@@ -46,7 +46,7 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
         data=shown,
         facts=(*([data["settle"]] if data.get("settle") else []), _network(data), *_sure(data)),
         parts=_every_kernel(kernels) if per_layer else _heaviest(kernels),
-        assumptions=(STEADY,),
+        assumptions=(STEADY, *data.get("notes", ())),
         sources=_provenance(data),
         closing=[f"wrote {path}" for path in written],
     )

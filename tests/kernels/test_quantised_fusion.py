@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from perfmodel.formats.onnx.reader import read_onnx  # noqa: E402
 from perfmodel.graph import Graph  # noqa: E402
 from perfmodel.kernels import fuse, macs  # noqa: E402
-from perfmodel.kernels.loading import stored_precision  # noqa: E402
+from perfmodel.kernels.precisions import stored_precision  # noqa: E402
 
 PAIR = {"QuantizeLinear": "quantize", "DequantizeLinear": "dequantize"}
 

@@ -927,13 +927,19 @@ def test_an_inspection_has_a_row_an_operator_and_no_zero_for_what_is_not_known()
         "inputs": [{"name": "x", "shape": [1, 4], "dtype": "float32"}],
         "outputs": [{"name": "y", "shape": [1, 2], "dtype": "int8"}],
         "uncovered_ops": [{"name": "odd", "op": "Mystery"}],
+        "stored": {"int8": 0.9, "float32": 0.097, "int32": 0.003},
+        "runs_in": {"tflite/cpu": "int8", "tflite/gpu": "fp16"},
+        "notes": ["NonZero 'n' finds 15 elements, the most it can"],
         "ops": [op, odd],
     }
     made = network.inspection_result(data)
-    assert lines(made)[:4] == [
+    assert made.assumptions == data["notes"]
+    assert lines(made)[:6] == [
         "net: 2.00 kMAC, 30 parameters (120 B), activations at peak 9.00 KB, 2 ops, batch 3",
         "  inputs: x [1, 4] float32",
         "  outputs: y [1, 2] int8",
+        "  weights stored as int8 90 %, float32 10 %",
+        "  by default runs in: tflite/cpu int8; tflite/gpu fp16",
         "  not covered by the cost model: odd (Mystery)",
     ]
     [table] = tables(made).values()

@@ -246,7 +246,7 @@ def _recurrent(call: Call) -> list[Value]:
     return recurrent(call, kind, call.integer("hidden_size", call.value(2).shape[-1]))
 
 
-def recurrent(call: Call, kind: str, hidden: int) -> list[Value]:
+def recurrent(call: Call, kind: str, hidden: int, *, dtype: str = "") -> list[Value]:
     """Input (time, batch, features), or (batch, time, features) where layout is 1."""
     net, (x, w, r) = call.net, (call.value(0), call.value(1), call.value(2))
     batch_first = call.integer("layout", 0)
@@ -264,7 +264,7 @@ def recurrent(call: Call, kind: str, hidden: int) -> list[Value]:
         "return_sequences": bool(call.node.outputs and call.node.outputs[0]),
         "time_major": not batch_first,
     }
-    made = call.emit(kind, names, attrs, suffix="cells", dtype=x.dtype)[0]
+    made = call.emit(kind, names, attrs, suffix="cells", dtype=dtype or x.dtype)[0]
     results = []
     if batch_first:
         full: Shape = (batch, time, directions, hidden)
@@ -279,6 +279,8 @@ def recurrent(call: Call, kind: str, hidden: int) -> list[Value]:
         whole = math.prod(shape) == math.prod(net.builder.shape(made.tensor))
         kind, key = ("reshape", "shape") if whole else ("strided_slice", "output_shape")
         place = net.fresh(name)
-        net.builder.add_op(kind, [made.tensor], {key: shape}, net.fresh_op(place), [place])
+        net.builder.add_op(
+            kind, [made.tensor], {key: shape}, net.fresh_op(place), [place], made.dtype
+        )
         results.append(Value(place, shape, made.dtype, place))
     return results

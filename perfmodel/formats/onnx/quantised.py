@@ -106,7 +106,13 @@ def _quantised_matmul(call: Call) -> list[Value]:
 @converts("DynamicQuantizeMatMul")
 def _dynamic_product(call: Call) -> list[Value]:
     """A float, quantised on the way in, times integer weights; inputs end with a bias."""
-    return product(call, call.value(0), call.value(1), bias=call.optional(4))
+    x = call.value(0)
+    return product(call, _on_the_way(call), call.value(1), bias=call.optional(4), dtype=x.dtype)
+
+
+def _on_the_way(call: Call) -> Value:
+    """Input 0 as integers, which the operator makes of it before it computes."""
+    return call.emit("quantize", [call.net.plain(call.value(0))], dtype="uint8", suffix="in")[0]
 
 
 @converts("MatMulIntegerToFloat")
@@ -160,12 +166,9 @@ def _packed_gather(call: Call) -> list[Value]:
 @converts("DynamicQuantizeLSTM")
 def _quantised_lstm(call: Call) -> list[Value]:
     """Weights lie as (directions, features, gates); four numbers of quantisation end the inputs."""
-    return recurrent(replace(call, inputs=call.inputs[:8]), "lstm", call.value(2).shape[-2])
-
-
-@converts("DynamicQuantizeGRU")
-def _quantised_gru(call: Call) -> list[Value]:
-    return recurrent(replace(call, inputs=call.inputs[:6]), "gru", call.value(2).shape[-2])
+    x, hidden = call.value(0), call.value(2).shape[-2]
+    inputs = (_on_the_way(call), *call.inputs[1:8])
+    return recurrent(replace(call, inputs=inputs), "lstm", hidden, dtype=x.dtype)
 
 
 @converts("QLinearConcat")
