@@ -200,7 +200,7 @@ class _Fuser:
             plain = host.activation == "none" and not host.residual
             # a reshape in between may have mixed the channels: then no filter has one factor
             made, normed = host.main.outputs[0], op.outputs[0]
-            channels = self.graph.tensors[made].shape[-1] == self.graph.tensors[normed].shape[-1]
+            channels = self.graph.tensors[made].shape[-1:] == self.graph.tensors[normed].shape[-1:]
             return rules.batch_norm and host.main.kind in CONVOLUTIONS and plain and channels
         if op.kind in rules.activations:
             return host.main.kind in rules.hosts and host.activation == "none"

@@ -481,3 +481,9 @@ def test_operator_sets_of_all_exporters(tmp_path: Path, opset: int) -> None:
     graph = read_onnx(write(tmp_path, nodes, inputs, ["y"], constants, opset=opset))
     assert outputs_of(graph) == [(1, 8, 1)]
     assert "relu6" in kinds(graph)
+
+
+def test_what_many_operators_are_taken_to_do_is_said_once(tmp_path: Path) -> None:
+    nodes = [node("NonZero", ["x"], [f"y{i}"]) for i in range(3)]
+    graph = read_onnx(write(tmp_path, nodes, {"x": [3, 5]}, ["y0", "y1", "y2"]))
+    assert graph.notes == ("NonZero 'y0' and 2 more: each finds 15 elements, the most it can",)

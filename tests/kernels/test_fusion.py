@@ -329,3 +329,10 @@ def test_a_convolution_of_volumes_is_that_of_an_image_with_all_rows_of_the_volum
     assert (conv.m, conv.n, conv.k) == (2 * 2 * 8 * 4, 16, 18 * 8)
     assert (pool.op, pool.kh, pool.kw, pool.sh, pool.sw) == ("max_pool2d", 4, 3, 2, 1)
     assert (pool.hin, pool.win, pool.hout, pool.wout) == (16, 4, 1 * 7, 2)
+
+
+def test_a_number_made_of_a_convolution_is_scaled_by_a_kernel_of_its_own() -> None:
+    b = GraphBuilder("number")
+    y = b.conv(b.input((1, 1, 1, 4)), 1, 1)
+    y = b.op("mul", b.reshape(y, ()), b.constant(()), name="scaled", activation="none")
+    assert groups(fuse(b.build(y), "onnxruntime"))[-1] == ("scaled",)

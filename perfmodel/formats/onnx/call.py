@@ -135,6 +135,10 @@ class Call:
             )
         return results
 
+    def granted(self, what: str) -> None:
+        """Note what this operator is taken to do, because it depends on the data."""
+        self.net.notes.append((self.node.op_type, shorten(self.op_name), what))
+
     def rename(self, value: Value) -> list[Value]:
         """Pass a value on under the node's output name, copying nothing."""
         return [replace(value, name=self.node.outputs[0] if self.node.outputs else value.name)]

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.formats.limits import MAX_FAN, check_shape, shorten
+from perfmodel.formats.limits import MAX_FAN, check_shape
 from perfmodel.formats.onnx.call import Call, UnknownShapeError, normal_axis
 from perfmodel.formats.onnx.file import (
     FunctionData,
@@ -115,7 +115,7 @@ def branch(reader: Runner, call: Call, values: Values, known: Infos, depth: int)
     larger = max(runs, key=lambda run: run.moved)
     net.redo(larger.made)
     what = "the only one that fits" if failed else "the one that moves more data"
-    net.at_most(f"If {shorten(call.op_name)!r} runs its {larger.branch}, {what}")
+    call.granted(f"runs its {larger.branch}, {what}")
     return larger.results
 
 
@@ -162,7 +162,7 @@ def loop(reader: Runner, call: Call, values: Values, known: Infos, depth: int) -
             stack.append(value)
         going, step = _truth(again), step + 1
     if unsure:
-        reader.net.at_most(f"Loop {shorten(call.op_name)!r} runs all of its {step} steps")
+        call.granted(f"runs all of its {step} steps")
     return [*_given(carried), *(_stack(call, stack, 0) for stack in stacks)]
 
 

@@ -62,14 +62,15 @@ class Made:
     tensors: Mapping[str, Tensor]
     constants: Mapping[tuple[str, Shape], str]
     claimed: Mapping[str, None]
-    notes: Sequence[str]
+    notes: Sequence[tuple[str, str, str]]
 
 
 class OnnxNet(Net):
     """Builder of the graph, with the values made so far.
 
     `stored` counts the elements of stored tensors, `filled` names those that are one number
-    repeated, `notes` says what was taken for granted.
+    repeated, `notes` holds what was taken for granted: type and name of an
+    operator, and what it is taken to do.
     """
 
     def __init__(self, name: str, opset: int) -> None:
@@ -77,7 +78,7 @@ class OnnxNet(Net):
         self.opset = opset
         self.stored: dict[str, int] = {}
         self.filled: set[str] = set()
-        self.notes: list[str] = []
+        self.notes: list[tuple[str, str, str]] = []
         self._claimed: dict[str, None] = {}
         self._constants: dict[tuple[str, Shape], str] = {}
         self._folded = 0
@@ -177,10 +178,15 @@ class OnnxNet(Net):
         self._claimed.update(made.claimed)
         self.notes += made.notes
 
-    def at_most(self, what: str) -> None:
-        """Note what was taken at its largest because it depends on the data."""
-        if len(self.notes) < MAX_FAN:
-            self.notes.append(what)
+    def sentences(self) -> list[str]:
+        """What was taken for granted, operators of a kind together."""
+        alike: dict[tuple[str, str], list[str]] = {}
+        for kind, name, what in self.notes:
+            alike.setdefault((kind, what), []).append(name)
+        return [
+            f"{kind} {names[0]!r}{f' and {len(names) - 1} more: each' if names[1:] else ''} {what}"
+            for (kind, what), names in list(alike.items())[:MAX_FAN]
+        ]
 
     def may_fold(self, elements: int) -> bool:
         """Whether a constant of that size is worth its numbers (there is a limit in all)."""

@@ -108,7 +108,7 @@ class _Reader:
         outputs = [name for info in graph.outputs for name in self._output(info.name, values)]
         try:
             return self.net.builder.build(
-                *outputs, source=str(self.path), format="onnx", notes=self.net.notes
+                *outputs, source=str(self.path), format="onnx", notes=self.net.sentences()
             )
         except GraphError as error:
             raise ModelFileError(self.path, "graph", shorten(error.message, 300)) from None

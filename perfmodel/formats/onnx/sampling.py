@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.limits import shorten
 from perfmodel.formats.onnx.call import Call, axis_in, converts, normal_axis
 from perfmodel.formats.onnx.net import Value, stored
 from perfmodel.graph.ops import Shape
@@ -17,7 +16,7 @@ from perfmodel.graph.ops import Shape
 
 def chosen(call: Call, what: str, name: str, shape: Shape, dtype: str) -> list[Value]:
     """A result of at most that shape, copied out of a tensor."""
-    call.net.at_most(f"{call.node.op_type} {shorten(call.op_name)!r} finds {what}, the most it can")
+    call.granted(f"finds {what}, the most it can")
     return call.emit("strided_slice", [name], {"output_shape": shape}, dtype=dtype)
 
 
@@ -51,7 +50,7 @@ def _unique(call: Call) -> list[Value]:
         count = x.shape[normal_axis(call.integer("axis", 0), len(x.shape))]
     shapes: tuple[Shape, ...] = (x.shape if axis is not None else (count,), *[(count,)] * 3)
     wanted = shapes[: len(call.node.outputs)]
-    call.net.at_most(f"Unique {shorten(call.op_name)!r} finds {count} elements, the most it can")
+    call.granted(f"finds {count} elements, the most it can")
     return call.emit("top_k", [name], {"output_shapes": wanted}, outputs=len(wanted))
 
 
@@ -69,9 +68,7 @@ def _non_max_suppression(call: Call) -> list[Value]:
     rows = scores.shape[0] * scores.shape[1] * most
     names = [call.net.plain(boxes), call.net.plain(scores)]
     attrs = {"output_shapes": ((rows, 3),)}
-    call.net.at_most(
-        f"NonMaxSuppression {shorten(call.op_name)!r} keeps {rows} boxes, the most it can"
-    )
+    call.granted(f"keeps {rows} boxes, the most it can")
     return call.emit("non_max_suppression", names, attrs, dtype="int64")
 
 
