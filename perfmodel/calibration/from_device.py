@@ -106,6 +106,7 @@ def calibrate_device_over(
         kind=kind or usual_kind,
         title=rows.facts.get("title", ""),
         skip_bad=True,
+        pick="median",
         profiles=profiles,
     )
     return DeviceCalibration(calibration=made, measured=rows, journal=request.journal)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class CalibratedTarget:
     reason: str
     networks: int
     kernels: int
+    evidence: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def calibrate_device(
     profiles: Sequence[ProfileSource] = (),
     cores: str = "",
     networks: NetworkTables | None = None,
+    pick: str = "",
 ) -> Calibration:
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
@@ -109,15 +111,16 @@ def calibrate_device(
     of those whose kernels were measured (`learn_kernels`); left out, it is what ships.
     `like` names a known device to start from, which may be one of `profiles`; `cores` the CPU's
     as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8). `networks` keeps what was read
-    and fused for another call. Raises `MeasurementError` (file, line, reason) for rows that cannot
+    and fused for another call; `pick` (min, median, newest) decides between measurements of one
+    network that disagree. Raises `MeasurementError` (file, line, reason) for rows that cannot
     be used, unless `skip_bad`.
     """
     check_device(device)
-    groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, networks=networks)
+    groups, unused = rows_by_target(
+        table, device=device, skip_bad=skip_bad, networks=networks, pick=pick
+    )
     if not groups:
-        raise MeasurementError(
-            "no row of the table can be used", "see the reasons above, or docs/calibrate.md"
-        )
+        raise _nothing_used(unused)
     groups, others = largest_processor(groups)
     unused += [_other_processor(g) for g in others]
     made = tuple(
@@ -163,6 +166,26 @@ def calibrate_from_sheet(
     return DeviceProfile(device, device, kind, (profile,))
 
 
+def used_rows(
+    table: MeasurementTable, *, device: str, skip_bad: bool = False, pick: str = ""
+) -> tuple[list[TargetRows], list[BadRow]]:
+    """What `calibrate_device` would learn from, target by target, and the rows it would not use.
+
+    Raises `MeasurementError` as it does.
+    """
+    check_device(device)
+    groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, pick=pick)
+    if not groups:
+        raise _nothing_used(unused)
+    kept, others = largest_processor(groups)
+    return kept, [*unused, *(_other_processor(g) for g in others)]
+
+
+def _nothing_used(unused: Sequence[BadRow]) -> MeasurementError:
+    first = f": {unused[0]}" if unused else ""
+    return MeasurementError(f"no row can be used{first}", "docs/calibrate.md says what is")
+
+
 def _rank(made: CalibratedTarget) -> tuple[object, ...]:
     t = made.profile.target
     units = ("cpu", "gpu", "npu", "nnapi", "dsp", "dla")
@@ -192,7 +215,9 @@ def _from_kernels(
         made.error,
         _origin(group, count, ""),
     )
-    return CalibratedTarget(profile, made.borrowed_from, made.reason, len(group.measured), count)
+    return CalibratedTarget(
+        profile, made.borrowed_from, made.reason, len(group.measured), count, group.evidence
+    )
 
 
 def _from_networks(
@@ -220,7 +245,7 @@ def _from_networks(
         _error(judged, group.measured),
         _origin(group, len(group.measured), f"borrowed from {source}"),
     )
-    return CalibratedTarget(profile, source, reason, len(group.measured), 0)
+    return CalibratedTarget(profile, source, reason, len(group.measured), 0, group.evidence)
 
 
 def _matching(population: Populations, target: Target) -> Population | None:

@@ -90,7 +90,7 @@ def learn_population(
     `MeasurementError` if fewer than `MIN_TARGETS` targets have `MIN_NETWORKS` networks.
     """
     chosen = table.networks.where(framework=framework, unit=unit)
-    groups, _ = rows_by_target(chosen, skip_bad=True, networks=networks)
+    groups, _ = rows_by_target(chosen, skip_bad=True, networks=networks, pick="median")
     campaign = _campaign([g for g in groups if precision_class(g.target.precision) == precision])
     work_precision = "int8" if precision == "int8" else "fp32"
     learned = _learned(campaign, framework, unit, precision, work_precision)

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.calibration.agreement import one_time
 from perfmodel.calibration.from_kernels import MeasuredKernels
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.devices.profile import LATENCY_KINDS
 from perfmodel.errors import MeasurementError, PerfmodelError
 from perfmodel.kernels import KernelTable
+from perfmodel.measurements.columns import SHAPE
+from perfmodel.measurements.evidence import FACETS
+from perfmodel.measurements.kernels import unusable_rows
 from perfmodel.measurements.resolution import (
     resolutions_ms,
     rounding_variance,
@@ -22,6 +26,9 @@ from perfmodel.measurements.resolution import (
 from perfmodel.measurements.table import BadRow, MeasurementTable
 from perfmodel.target import PRECISIONS, SLUG, Target
 from perfmodel.workload import load_at_batch, workload
+
+MOST_PLACES = 5
+"""Places that are named as the evidence of one facet of a target."""
 
 MAX_NETWORKS = 1200
 """Networks beyond this number teach nothing that a sample of them does not."""
@@ -33,7 +40,8 @@ Row = dict[str, Any]
 class TargetRows:
     """Rows of one target: networks as measured, single kernels, and where they come from.
 
-    `processor` is the GPU that the driver names; `resolution_ms` the coarsest step of the times.
+    `processor` is the GPU that the driver names; `resolution_ms` the coarsest step of the times;
+    `rows` are the rows that were used, with the columns of a measurement table.
     """
 
     target: Target
@@ -44,11 +52,21 @@ class TargetRows:
     source: str
     build: str
     resolution_ms: float
+    rows: tuple[Row, ...] = ()
 
     @property
     def name(self) -> str:
         """The target, told apart from another processor of the device."""
         return f"{self.target} ({self.processor})" if self.processor else str(self.target)
+
+    @property
+    def evidence(self) -> dict[str, tuple[str, ...]]:
+        """Where the rows' unit, precision ... come from, by facet; a table has its columns."""
+        found: dict[str, dict[str, None]] = {}
+        for row in [r for r in self.rows if _is_network(r)] or self.rows:
+            for facet, where in row["origin_evidence"] or [(f, "table") for f in FACETS]:
+                found.setdefault(facet, {})[where.partition(", line ")[0]] = None
+        return {facet: tuple(places)[:MOST_PLACES] for facet, places in found.items()}
 
 
 @dataclass
@@ -95,41 +113,105 @@ def model_of(row: Mapping[str, object]) -> str:
     return str(beside) if Path(model).suffix and beside.is_file() else model
 
 
+@dataclass
+class _Asked:
+    """How rows are taken, and those that were not.
+
+    `unknown` are rows of logs whose network is not known: an error only where nothing is left.
+    """
+
+    skip_bad: bool
+    pick: str
+    networks: NetworkTables
+    unused: list[BadRow] = field(default_factory=list)
+    unknown: list[tuple[Row, PerfmodelError]] = field(default_factory=list)
+
+    def refuse(self, row: Row, error: PerfmodelError) -> None:
+        """List the row, or raise `MeasurementError` with its place."""
+        if not self.skip_bad:
+            place = BadRow(str(row["origin_file"]), int(row["origin_line"]), error.message)
+            hint = error.hint or "--skip-bad leaves such rows out"
+            raise MeasurementError(str(place), hint) from error
+        self.leave_out(row, error.message)
+
+    def leave_out(self, row: Row, reason: str) -> None:
+        """List the row."""
+        self.unused.append(BadRow(str(row["origin_file"]), int(row["origin_line"]), reason))
+
+
 def rows_by_target(
     table: MeasurementTable,
     *,
     device: str = "",
     skip_bad: bool = False,
     networks: NetworkTables | None = None,
+    pick: str = "",
 ) -> tuple[list[TargetRows], list[BadRow]]:
     """Rows by target, in the order of the table, and the rows that were not used.
 
-    All rows are taken for `device`'s if it is given. Rows of a latency kind other than the
-    target's main one are listed; others raise `MeasurementError` unless `skip_bad`.
+    All rows are taken for `device`'s if it is given. `pick` (min, median, newest) decides between
+    measurements of a network that disagree. Rows of a latency kind other than the target's main
+    one, and rows of logs that no time of a kernel or known network can be made of, are listed;
+    others raise `MeasurementError` unless `skip_bad`.
     """
+    asked = _Asked(skip_bad, pick, networks or NetworkTables())
     found: dict[tuple[Target, str], list[Row]] = {}
-    unused: list[BadRow] = []
     steps = resolutions_ms(table)
     records: list[Row] = table.frame.to_dict("records")  # type: ignore[assignment]
     for row, step in zip(records, steps, strict=True):
         row["resolution_ms"] = float(step)
         if row["tokens_per_s"] == row["tokens_per_s"]:
-            reason = "left out: tokens per second, of which no latency can be made"
-            unused.append(BadRow(str(row["origin_file"]), int(row["origin_line"]), reason))
+            asked.leave_out(row, "left out: tokens per second, of which no latency can be made")
             continue
         try:
             target = target_of(row, device or str(row["device"]))
         except MeasurementError as error:
-            _refuse(row, error, skip_bad, unused)
+            asked.refuse(row, error)
             continue
         processor = "" if target.unit == "cpu" else short_processor(str(row["processor"]))
         found.setdefault((target, processor), []).append(row)
-    tables = networks or NetworkTables()
-    made = [
-        _target_rows(target, processor, rows, tables, skip_bad, unused)
-        for (target, processor), rows in found.items()
-    ]
-    return [group for group in made if group.measured or group.kernels], unused
+    _leave_out_strays(found, asked)
+    made = [_target_rows(*key, rows, asked) for key, rows in found.items() if rows]
+    groups = [group for group in made if group.measured or group.kernels]
+    for row, unknown in asked.unknown:
+        if not groups:
+            raise _unknown_network(row, unknown)
+        asked.leave_out(row, f"left out: {unknown.message} ({unknown.hint})")
+    return groups, asked.unused
+
+
+def _unknown_network(row: Row, error: PerfmodelError) -> MeasurementError:
+    name = str(row["source_model"] or row["model"])
+    place = BadRow(str(row["origin_file"]), int(row["origin_line"]), error.message)
+    return MeasurementError(str(place), f"say what it is: --model {name[:80]}=ZOO_OR_FILE")
+
+
+def _is_of_log(row: Row) -> bool:
+    return bool(row["origin_evidence"])
+
+
+def _is_network(row: Row) -> bool:
+    return bool(row["latency_ms"] == row["latency_ms"])
+
+
+def _leave_out_strays(found: dict[tuple[Target, str], list[Row]], asked: _Asked) -> None:
+    """Kernels of a log that ran elsewhere than its networks are no target of their own."""
+    homes: dict[str, set[Target]] = {}
+    for (target, _), rows in found.items():
+        for row in rows:
+            if _is_of_log(row) and _is_network(row):
+                homes.setdefault(str(row["origin_file"]), set()).add(target)
+    for (target, processor), rows in found.items():
+        kept = []
+        for row in rows:
+            home = homes.get(str(row["origin_file"]), {target})
+            if target in home or not _is_of_log(row):
+                kept.append(row)
+            else:
+                asked.leave_out(
+                    row, f"left out: a kernel on {target}, the network is on {min(map(str, home))}"
+                )
+        found[target, processor] = kept
 
 
 def short_processor(name: str) -> str:
@@ -139,78 +221,95 @@ def short_processor(name: str) -> str:
     return name
 
 
-def _refuse(row: Mapping[str, object], error: PerfmodelError, skip: bool, to: list[BadRow]) -> None:
-    bad = BadRow(str(row["origin_file"]), int(str(row["origin_line"])), error.message)
-    if not skip:
-        raise MeasurementError(str(bad), error.hint or "--skip-bad leaves such rows out") from error
-    to.append(bad)
-
-
-def _target_rows(
-    target: Target,
-    processor: str,
-    rows: Sequence[Row],
-    networks: NetworkTables,
-    skip_bad: bool,
-    unused: list[BadRow],
-) -> TargetRows:
+def _target_rows(target: Target, processor: str, rows: Sequence[Row], asked: _Asked) -> TargetRows:
     kinds = {str(r["kind"] or "steady") for r in rows}
     kind = next(k for k in ("steady", *LATENCY_KINDS) if k in kinds)
-    chosen = [r for r in rows if str(r["kind"] or "steady") == kind]
+    chosen = []
     for r in rows:
-        if str(r["kind"] or "steady") != kind:
-            reason = f"left out: kind {r['kind']} beside {kind} rows of {target}"
-            unused.append(BadRow(str(r["origin_file"]), int(r["origin_line"]), reason))
+        if str(r["kind"] or "steady") == kind:
+            chosen.append(r)
+        else:
+            asked.leave_out(r, f"left out: kind {r['kind']} beside {kind} rows of {target}")
+    measured, of_networks = _measured([r for r in chosen if _is_network(r)], target, asked)
+    kernels = _usable_kernels([r for r in chosen if r["latency_us"] == r["latency_us"]], asked)
+    used = (*of_networks, *kernels)
     sources = sorted({str(r["source"]) for r in chosen} - {""})
     files = sorted({Path(str(r["origin_file"])).name for r in chosen})
-    steps = [r["resolution_ms"] for r in chosen if r["latency_ms"] == r["latency_ms"]]
+    steps = [r["resolution_ms"] for r in chosen if _is_network(r)]
     return TargetRows(
         target=target,
         processor=processor,
         latency_kind=kind,
-        measured=_measured(chosen, target, networks, skip_bad, unused),
-        kernels=MeasuredKernels.of([r for r in chosen if r["latency_us"] == r["latency_us"]]),
+        measured=measured,
+        kernels=MeasuredKernels.of(kernels),
         source=("; ".join(sources[:3]) or ", ".join(files))[:1900],
         build=", ".join(sorted({str(r["build"]) for r in chosen} - {""}))[:500],
         resolution_ms=max(steps, default=0.0),
+        rows=used,
     )
 
 
+def _usable_kernels(rows: Sequence[Row], asked: _Asked) -> list[Row]:
+    """The rows of logs that are kernels with their sizes, the rest listed; all rows of tables."""
+    of_logs = [i for i, row in enumerate(rows) if _is_of_log(row)]
+    if not of_logs:
+        return list(rows)
+    columns = {c: np.array([rows[i][c] for i in of_logs], dtype=float) for c in (*SHAPE, "batch")}
+    columns["op"] = np.array([str(rows[i]["op"]) for i in of_logs], dtype=object)
+    bad = {of_logs[place]: reason for place, reason in unusable_rows(columns).items()}
+    for place, reason in bad.items():
+        asked.leave_out(rows[place], f"left out: {reason}")
+    return [row for place, row in enumerate(rows) if place not in bad]
+
+
 def _measured(
-    rows: Sequence[Row],
-    target: Target,
-    networks: NetworkTables,
-    skip_bad: bool,
-    unused: list[BadRow],
-) -> tuple[MeasuredNetwork, ...]:
-    """Median latency of each network; several runs of one network are one measurement."""
-    times: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    rows: Sequence[Row], target: Target, asked: _Asked
+) -> tuple[tuple[MeasuredNetwork, ...], list[Row]]:
+    """One time of each network, of all its runs, and the rows that it is made of."""
+    runs: dict[tuple[str, int], list[Row]] = {}
     tables: dict[tuple[str, int], KernelTable] = {}
     for row in rows:
-        latency, batch = float(row["latency_ms"]), float(row["batch"])
-        if latency != latency:
-            continue
+        batch = float(row["batch"])
         key = (model_of(row), int(batch) if batch == batch else 1)
         try:
-            tables[key] = networks.get(*key, rules_of(target))
+            tables[key] = asked.networks.get(*key, rules_of(target))
         except PerfmodelError as error:
-            _refuse(row, error, skip_bad, unused)
+            if _is_of_log(row):
+                asked.unknown.append((row, error))
+            else:
+                asked.refuse(row, error)
             continue
-        variance = rounding_variance(row["resolution_ms"], latency) + spread_variance(row)
-        times.setdefault(key, []).append((latency, variance))
-    made = [_one_network(key, tables[key], values) for key, values in times.items()]
+        runs.setdefault(key, []).append(row)
+    made, used = [], []
+    for key, its_rows in runs.items():
+        try:
+            latency = one_time(its_rows, asked.pick, key[0], str(target))
+        except MeasurementError as error:
+            if not asked.skip_bad:
+                raise
+            for row in its_rows:
+                asked.leave_out(row, error.message)
+            continue
+        made.append(MeasuredNetwork(key[0], tables[key], latency, _variance(its_rows)))
+        used += its_rows
     if len(made) > MAX_NETWORKS:
         order = np.argsort([m.latency_ms for m in made])
         kept = order[np.linspace(0, len(order) - 1, MAX_NETWORKS).astype(int)]
         made = [made[i] for i in sorted(set(kept.tolist()))]
-    return tuple(made)
+    return tuple(made), used
 
 
-def _one_network(
-    key: tuple[str, int], table: KernelTable, values: Sequence[tuple[float, float]]
-) -> MeasuredNetwork:
-    latency = float(np.median([v for v, _ in values]))
-    return MeasuredNetwork(key[0], table, latency, float(np.median([v for _, v in values])))
+def _variance(rows: Sequence[Row]) -> float:
+    """Variance of a network's log latency beyond repeated careful measurements."""
+    return float(
+        np.median(
+            [
+                rounding_variance(row["resolution_ms"], float(row["latency_ms"]))
+                + spread_variance(row)
+                for row in rows
+            ]
+        )
+    )
 
 
 def largest_processor(groups: Sequence[TargetRows]) -> tuple[list[TargetRows], list[TargetRows]]:

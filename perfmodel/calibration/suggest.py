@@ -77,7 +77,9 @@ def next_measurements(
     tables = networks or NetworkTables()
     measured: tuple[MeasuredNetwork, ...] = ()
     if table is not None:
-        groups, _ = rows_by_target(table, device=target.device, skip_bad=True, networks=tables)
+        groups, _ = rows_by_target(
+            table, device=target.device, skip_bad=True, networks=tables, pick="median"
+        )
         measured = next((g.measured for g in groups if query.matches(g.target)), ())
     prior = prior_for(target, like=like, population=population, profiles=profiles)
     found = _candidates(target, candidates, batch_size, tables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,6 @@ from perfmodel.cli.options import (
     Force,
     Journal,
     Json,
-    OnlyModels,
     Profiles,
     Seed,
     Serial,
@@ -37,25 +37,34 @@ HARDWARE = ("host", "adb", "ssh", "cuda")
 """What `--from` may name beside files."""
 OF_LEARNING = ("kind", "like", "profile")
 OF_MEASURING = ("budget", "journal")
+STATED = ("unit", "framework", "precision", "threads", "batch_size")
+"""What a file may leave open, and the user states."""
+OF_FILES = (*STATED, "skip_bad", "pick", "dry_run")
 IDLE = {
-    "host": (*OF_LEARNING, "skip_bad", "model", "files", *OF_ADB, *OF_SSH),
-    "adb": ("skip_bad", "seed", *OF_SSH),
-    "ssh": ("skip_bad", "seed", "model", *OF_ADB),
-    "cuda": ("skip_bad", "files", *OF_ADB, *OF_SSH),
-    "FILE": (*OF_MEASURING, "seed", "model", "files", *OF_ADB, *OF_SSH),
+    "host": (*OF_LEARNING, *OF_FILES, "model", "files", *OF_ADB, *OF_SSH),
+    "adb": (*OF_FILES, "seed", *OF_SSH),
+    "ssh": (*OF_FILES, "seed", "model", *OF_ADB),
+    "cuda": (*OF_FILES, "files", *OF_ADB, *OF_SSH),
+    "FILE": (*OF_MEASURING, "seed", "files", *OF_ADB, *OF_SSH),
 }
 """What `--from` names and the options that do nothing with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked; `sources` are files, or one piece of hardware."""
+    """What the user asked; `sources` are files, or one piece of hardware.
+
+    `stated` are columns of a measurement table that the files leave open.
+    """
 
     sources: tuple[str, ...]
     device: str
     kind: str
     like: str
+    stated: Mapping[str, str | float]
     skip_bad: bool
+    pick: str
+    dry_run: bool
     output: Path | None
     budget: str
     journal: Path | None
@@ -85,7 +94,30 @@ def command(
         ),
     ] = "",
     like: Annotated[str, typer.Option(help="A known device to borrow from.")] = "",
+    unit: Annotated[
+        str, typer.Option(help="What executed, where a log does not say: cpu, gpu, npu ...")
+    ] = "",
+    framework: Annotated[
+        str, typer.Option(help="Its runtime, where a log does not say: tflite, qnn ...")
+    ] = "",
+    precision: Annotated[
+        str, typer.Option(help="Its precision, where a log does not say: fp32, fp16, int8 ...")
+    ] = "",
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=999, help="Its CPU threads, where a log does not say.")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, max=65536, help="Inputs of a run, where a log does not say."),
+    ] = None,
     skip_bad: Annotated[bool, typer.Option(help="Leave bad rows out and list them.")] = False,
+    pick: Annotated[
+        str,
+        typer.Option(help="Of measurements that disagree: min, median or newest (the last given)."),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option(help="Only print the rows that would be used, and what they rest on.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -100,7 +132,12 @@ def command(
     budget: Annotated[str, typer.Option(help="Time for measuring, such as 10min.")] = "10min",
     journal: Journal = None,
     seed: Seed = 0,
-    model: OnlyModels = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only these networks; of a log NAME=ZOO_OR_FILE, what it calls NAME. Repeatable."
+        ),
+    ] = None,
     files: Files = None,
     benchmark_model: BenchmarkModel = None,
     serial: Serial = "",
@@ -114,18 +151,24 @@ def command(
 
     Example: perfmodel calibrate --from examples/ten_rows.csv --device my-phone
     """
+    from perfmodel.calibration.agreement import PICKS
     from perfmodel.cli.output import show
     from perfmodel.devices.profile import KINDS
     from perfmodel.runners.device_options import DeviceOptions
 
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
+    if pick and pick not in PICKS:
+        raise PerfmodelError(f"--pick {pick!r} is none of {', '.join(PICKS)}")
     asked = Request(
         sources=tuple(source or ()),
         device=device,
         kind=kind,
         like=like,
+        stated=_stated(unit, framework, precision, threads, batch_size),
         skip_bad=skip_bad,
+        pick=pick,
+        dry_run=dry_run,
         output=output,
         budget=budget,
         journal=journal,
@@ -142,10 +185,39 @@ def command(
         refuse_idle(context, "without --suggest", "on")
         made = _calibrated(context, asked)
     else:
-        refuse_idle(context, "with --suggest", "output", "force", "kind", *IDLE["FILE"])
+        if not source:
+            refuse_idle(context, "with --suggest without --from", *STATED, "skip_bad", "model")
+        idle = ("output", "force", "kind", "pick", "dry_run", *IDLE["FILE"])
+        refuse_idle(context, "with --suggest", *idle)
         made = _suggestions(suggest, on or f"{device or 'new-device'}/cpu", asked)
     show(made, as_json)
     return 0
+
+
+def _stated(
+    unit: str, framework: str, precision: str, threads: int | None, batch_size: int | None
+) -> dict[str, str | float]:
+    """The columns that the options state; `PerfmodelError` for a word that is none of a column."""
+    from perfmodel.measurements.facets import check_word
+
+    words = {"unit": unit, "framework": framework, "precision": precision}
+    stated: dict[str, str | float] = {name: word for name, word in words.items() if word}
+    for name in stated:
+        check_word(name, words[name])
+    numbers = {"threads": threads, "batch": batch_size}
+    return stated | {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+def _networks(asked: Request) -> dict[str, str]:
+    """`--model NAME=ZOO_OR_FILE` by name; `PerfmodelError` for anything else."""
+    pairs = [text.partition("=")[::2] for text in asked.models]
+    for text, (name, network) in zip(asked.models, pairs, strict=True):
+        if not name or not network:
+            raise PerfmodelError(
+                f"--model {text!r} is not NAME=ZOO_OR_FILE",
+                "such as --model blazeface=blazeface.tflite for what a log calls blazeface",
+            )
+    return dict(pairs)
 
 
 def _calibrated(context: typer.Context, asked: Request) -> Result:
@@ -174,19 +246,28 @@ def _calibrated(context: typer.Context, asked: Request) -> Result:
 
 def _of_tables(asked: Request) -> Result:
     """A device's profile, from files of measurements."""
-    from perfmodel.calibration.from_table import calibrate_device
+    from perfmodel.calibration.from_table import calibrate_device, used_rows
     from perfmodel.devices.profile import write_profile
-    from perfmodel.render.calibration import calibration_data, calibration_result
+    from perfmodel.render.calibration import (
+        calibration_data,
+        calibration_result,
+        dry_run_data,
+        dry_run_result,
+    )
 
     path = _profile_path(asked)
     _check(asked, path)
     table, bad = _read(asked, asked.device)
+    if asked.dry_run:
+        used = used_rows(table, device=asked.device, skip_bad=asked.skip_bad, pick=asked.pick)
+        return dry_run_result(dry_run_data(used, bad))
     made = calibrate_device(
         table,
         device=asked.device,
         like=asked.like,
         kind=asked.kind or "phone",
         skip_bad=asked.skip_bad,
+        pick=asked.pick,
         profiles=asked.profiles,
     )
     write_profile(made.device, path)
@@ -202,7 +283,13 @@ def _read(asked: Request, device: str) -> tuple[MeasurementTable, tuple[BadRow, 
     for path in paths:
         if not path.is_file():
             raise MeasurementError(f"{path}: no such file", "name a table or a log, or --from host")
-    return read_measurements(paths, device=device, skip_bad=asked.skip_bad)
+    return read_measurements(
+        paths,
+        device=device,
+        defaults=asked.stated,
+        models=_networks(asked),
+        skip_bad=asked.skip_bad,
+    )
 
 
 def _of_host(asked: Request) -> Result:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Fault = tuple[int, str]
 """Position of a row in the frame, and what is wrong with it."""
 
+REPEATED = (*schema.KEY, "layer", "op", "tokens", *schema.SHAPE)
+"""Rows that agree in these measure the same thing; their column run tells them apart."""
+
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
 
 
@@ -48,7 +51,9 @@ def _shown(value: object) -> str:
 
 def _text_faults(frame: pd.DataFrame) -> Iterator[Fault]:
     for name in ("device", "unit"):
-        for i in positions(frame[name] == ""):
+        empty = frame[name] == ""
+        # A rate is no measurement of a target: it may leave the unit open.
+        for i in positions(empty & frame["tokens_per_s"].isna() if name == "unit" else empty):
             yield i, f"column {name}: empty"
     network = frame["latency_ms"].notna()
     for i in positions(network & (frame["model"] == "")):
@@ -107,7 +112,8 @@ def _number_faults(frame: pd.DataFrame) -> Iterator[Fault]:
         wrong = (whole < 1) | (whole > schema.MAX_DIMENSION) | (whole != np.floor(whole))
         for i in positions(wrong):
             yield i, f"column {name}: must be a whole number from 1, got {values[i]:g}"
-    for low, high in (("min_ms", "max_ms"), ("min_ms", "latency_ms"), ("latency_ms", "max_ms")):
+    ordered = ("min_ms", "latency_ms"), ("min_ms", "mean_ms"), ("latency_ms", "max_ms")
+    for low, high in (("min_ms", "max_ms"), *ordered, ("mean_ms", "max_ms"), ("p90_ms", "max_ms")):
         below, above = frame[low].to_numpy(), frame[high].to_numpy()
         for i in positions(below > above * 1.01 + 0.01):
             yield i, f"column {low}: {below[i]:g} is above {high}, {above[i]:g}"
@@ -144,7 +150,7 @@ def _shape_faults(frame: pd.DataFrame) -> Iterator[Fault]:
 
 def check_duplicates(frame: pd.DataFrame) -> list[Fault]:
     """Rows whose key (target, model, layer and shape, repetition) stands further up already."""
-    key = [*schema.KEY, "layer", "op", "tokens", *schema.SHAPE, "is_kernel"]
+    key = [*REPEATED, "is_kernel"]
     keyed = frame.assign(is_kernel=frame["latency_us"].notna())
     repeated = keyed.duplicated(key)
     if not repeated.any():

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfmodel.zoo.published_names import precision_in
+
 FACETS = ("unit", "framework", "precision", "threads", "batch", "kind")
 """Columns that tell what was measured. Each value of a log's row names its evidence."""
 
@@ -17,7 +19,12 @@ FILE_NAME = "file name"
 MODEL_NAME = "model name"
 TOOL = "tool"
 """What the tool that writes such files always does: `benchncnn` runs ncnn, with batch 1."""
+DEFAULT = "default of the tool"
+"""What a tool does unless it is told otherwise, where it prints or shows what it is told."""
 OPTION = "option"
+
+WEAK = (FILE_NAME, MODEL_NAME, DEFAULT)
+"""Evidence that an option overrules; what a log or a command line says, none does."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,40 @@ def by_name(value: str | float, name: str) -> Said:
 def by_tool(value: str | float) -> Said:
     """A value that holds for every run of the tool."""
     return Said(value, TOOL)
+
+
+def by_default(value: str | float, why: str) -> Said:
+    """A value that the tool's documented default sets, since nothing in the log changes it."""
+    return Said(value, f"{DEFAULT}, {why}")
+
+
+_PRECISION_OF_MARK = {
+    "quant": "int8",
+    "quantized": "int8",
+    "int8": "int8",
+    "full_integer_quant": "int8",
+    "integer_quant": "int8",
+    "w8a8": "int8",
+    "uint8": "uint8",
+    "float": "fp32",
+    "float32": "fp32",
+    "fp32": "fp32",
+    "float16": "fp16",
+    "fp16": "fp16",
+    "bf16": "bf16",
+    "w8a16": "w8a16",
+}
+"""Precision that a mark in a model's name stands for; marks of none (int4) are asked about."""
+
+
+def precision_of_name(name: str) -> str:
+    """The table's precision that a model's name states (`_quant`, `_fp16`); "" where none does.
+
+    Marks that contradict each other, or that no precision of the table stands for, state none.
+    """
+    marks = precision_in(name)
+    meant = {_PRECISION_OF_MARK.get(mark, "") for mark in marks.split("+")}
+    return meant.pop() if len(meant) == 1 else ""
 
 
 Evidence = tuple[tuple[str, str], ...]

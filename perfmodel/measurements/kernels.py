@@ -63,9 +63,7 @@ def table_from_rows(columns: Mapping[str, np.ndarray]) -> KernelTable:
     known = np.array([o == "conv2d" or o in CLASS_OF_OP for o in op], dtype=bool)
     if not known.all():
         bad = int(np.argmin(known))
-        raise MeasurementError(
-            f"row {bad + 1}: operator {raw[bad]!r} is not a kernel", "drop such rows first"
-        )
+        raise MeasurementError(f"row {bad + 1}: {_no_kernel(raw[bad])}", "drop such rows first")
     number = {c: _column(columns, c, rows, 0.0) for c in _SIZES}
     number |= {c: _column(columns, c, rows, 1.0) for c in _ONES}
     _work(op, raw, number, _products(op, number))
@@ -81,6 +79,32 @@ def table_from_rows(columns: Mapping[str, np.ndarray]) -> KernelTable:
         "activation": _name_column(columns, "activation", rows, "none"),
     }
     return KernelTable(text, number)
+
+
+def unusable_rows(columns: Mapping[str, np.ndarray]) -> dict[int, str]:
+    """The rows of which no kernel can be made, by position, and why; columns as table_from_rows."""
+    raw = np.asarray(columns["op"], dtype=object)
+    rows = len(raw)
+    op = np.array([KERNEL_OF_ROW.get(str(o), str(o)) for o in raw], dtype=object)
+    number = {c: _column(columns, c, rows, 0.0) for c in _SIZES}
+    number |= {c: _column(columns, c, rows, 1.0) for c in _ONES}
+    _work(op, raw, number, _products(op, number))
+    empty = _without_work(op, number)
+    found: dict[int, str] = {}
+    for i, name in enumerate(op):
+        if name != "conv2d" and name not in CLASS_OF_OP:
+            found[i] = _no_kernel(raw[i])
+        elif empty[i]:
+            found[i] = _no_sizes(raw[i])
+    return found
+
+
+def _no_kernel(op: str) -> str:
+    return f"operator {op!r} is not a kernel"
+
+
+def _no_sizes(op: str) -> str:
+    return f"{op!r} lacks the sizes that give its work"
 
 
 def _products(op: np.ndarray, number: dict[str, np.ndarray]) -> Product:
@@ -140,9 +164,13 @@ def _work(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray], produc
     number["elements"] = outputs
 
 
-def _check(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray]) -> None:
+def _without_work(op: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:
     empty = (number["input_elements"] <= 0) | (number["output_elements"] <= 0)
-    empty |= (op == "conv2d") & (number["macs"] <= 0)
+    return np.asarray(empty | ((op == "conv2d") & (number["macs"] <= 0)))
+
+
+def _check(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray]) -> None:
+    empty = _without_work(op, number)
     if empty.any():
         bad = int(np.argmax(empty))
-        raise MeasurementError(f"row {bad + 1}: {raw[bad]!r} lacks the sizes that give its work")
+        raise MeasurementError(f"row {bad + 1}: {_no_sizes(raw[bad])}")

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.checks import Fault, check_duplicates, check_rows
-from perfmodel.measurements.evidence import FACETS, OPTION, with_evidence
+from perfmodel.measurements.facets import (
+    Place,
+    check_answered,
+    check_options,
+    check_said,
+    completed,
+)
 from perfmodel.measurements.plausibility import check_files_agree, check_plausible, zoo_macs
 from perfmodel.measurements.readers import canonical, csv_cells
 from perfmodel.measurements.readers.listed import READERS, formats
@@ -21,11 +27,9 @@ from perfmodel.measurements.readers.source_text import SourceText, decode, load_
 from perfmodel.measurements.table import (
     BadRow,
     MeasurementTable,
-    as_objects,
     bad_input,
     concatenate,
 )
-from perfmodel.zoo.published_names import model_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,38 +43,57 @@ def read_measurements(
     *,
     device: str | None = None,
     defaults: Mapping[str, str | float] | None = None,
+    models: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     network_macs: Callable[[str], float | None] | None = None,
 ) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """Read measurement files of any supported format into one checked table.
 
     The format of each file is recognised by its content. `device` names the device where a file
-    does not (tool logs), and selects its rows where a file has several. `defaults` fills other
-    columns that a file leaves empty (`{"precision": "int8", "threads": 4}`). `network_macs`
-    gives the multiply-accumulates of a model, with which the times of networks are checked; left
-    out, those of the zoo's networks are known.
+    does not (tool logs), and selects its rows where a file has several. `defaults` states other
+    columns that a file leaves open (`{"precision": "int8", "threads": 4}`); it counts more than
+    what a model's name suggests. `models` gives the network (zoo name or file) of a name in a log.
+    `network_macs` gives the multiply-accumulates of a model, with which the times of networks are
+    checked; left out, those of the zoo's networks are known.
 
-    Returns the table and the rows that are not in it. Damaged or implausible rows raise
-    MeasurementError (file, line, reason) unless `skip_bad`; rows that are sound but no
-    measurement of an inference (training, no latency published) are always only listed, their
-    reason starting with "left out:".
+    Returns the table and the rows that are not in it. A log's row that lacks its unit, framework,
+    precision, threads, batch or kind raises MeasurementError, which asks for what is missing.
+    Damaged or implausible rows raise MeasurementError (file, line, reason) unless `skip_bad`; rows
+    that are sound but no measurement of an inference (training, no latency published) are always
+    only listed, their reason starting with "left out:".
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files, given = [Path(path) for path in listed], dict(defaults or {})
     _check_arguments(files, given)
     known = {*given, *(() if device is None else ("device",))}
-    tables: list[MeasurementTable] = []
-    treatment: dict[str, str] = {}
-    rejected: list[BadRow] = []
-    for number, path in enumerate(files, 1):
-        result = _read_one(path, known)
-        treatment[str(path)] = result.outliers
-        frame = _completed(result, number, device, given)
-        frame, bad = _without_faults(frame, check_rows(frame))
-        frame, repeated = _without_faults(frame, check_duplicates(frame))
-        _refuse((*result.bad, *bad, *repeated), skip_bad)
-        rejected += [*result.bad, *bad, *repeated, *result.left_out]
+    results = [_read_one(path, known) for path in files]
+    rejected = [row for result in results for row in result.left_out]
+    options = given if device is None else {**given, "device": device}
+    frames = []
+    for number, result in enumerate(results, 1):
+        place = Place(number, len(results))
+        frame, bad = _without_faults(*completed(result, place, options, models or {}))
+        frames.append(frame)
+        rejected += bad
+    logs = [frame for frame, result in zip(frames, results, strict=True) if result.is_log]
+    check_options(logs, options, models or {})
+    if not skip_bad:
+        check_answered(logs)
+    tables = []
+    for frame, result in zip(frames, results, strict=True):
+        checks = (
+            (check_said, check_rows, check_duplicates)
+            if result.is_log
+            else (check_rows, check_duplicates)
+        )
+        bad = list(result.bad)
+        for check in checks:
+            frame, found = _without_faults(frame, check(frame))
+            bad += found
+        _refuse(bad, skip_bad)
+        rejected += bad
         tables.append(MeasurementTable(frame))
+    treatment = {str(path): result.outliers for path, result in zip(files, results, strict=True)}
     frame = _of_device(concatenate(tables).frame, device, files)
     for check in (check_duplicates, check_files_agree):
         frame, bad = _without_faults(frame, check(frame))
@@ -95,7 +118,7 @@ def _outlier_reason(reason: str, treatment: str) -> str:
 
 
 def read_one(path: Path) -> ReadResult:
-    """One file, its format recognised by its content; rows are not checked yet."""
+    """One file as its reader gives it: nothing is filled in, asked for or checked."""
     return _read_one(path, schema.NAMES)
 
 
@@ -139,35 +162,6 @@ def _reader_of(source: SourceText) -> Reader:
         assert source.lines
         reason = "no known format"
     raise bad_input(source.path, 1, reason, f"readable are: {formats()}")
-
-
-def _completed(
-    result: ReadResult,
-    number: int,
-    device: str | None,
-    defaults: Mapping[str, str | float],
-) -> pd.DataFrame:
-    """The frame with what the caller knows filled in where the file does not say."""
-    frame = result.frame
-    filled = dict(defaults)
-    if device is not None:
-        filled["device"] = device
-    for name, value in filled.items():
-        empty = frame[name] == "" if schema.COLUMN[name].dtype == "text" else frame[name].isna()
-        frame[name] = frame[name].where(~empty, value)
-        if name in FACETS and result.is_log:
-            evidence = [
-                with_evidence(known, name, OPTION) if filled_in else known
-                for known, filled_in in zip(frame["origin_evidence"], empty, strict=True)
-            ]
-            frame["origin_evidence"] = as_objects(evidence, len(frame))
-    if result.is_log:
-        # A tool that does not print the model: the log is named after it.
-        stem = Path(result.frame["origin_file"].iloc[0]).name.split(".")[0] if len(frame) else ""
-        frame["model"] = frame["model"].where(frame["model"] != "", model_name(stem))
-        unnumbered = frame["run"].isna()
-        frame["run"] = frame["run"].where(~unnumbered, float(number))
-    return frame
 
 
 def _without_faults(

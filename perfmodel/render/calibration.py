@@ -7,15 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.measurements.evidence import FACETS
 from perfmodel.render.result import Data, Result, ResultTable, plain
 from perfmodel.render.text import percent
+from perfmodel.units import US_PER_MS
 
 if TYPE_CHECKING:
     from perfmodel.calibration.from_device import DeviceCalibration
     from perfmodel.calibration.from_table import CalibratedTarget, Calibration
+    from perfmodel.calibration.measured import TargetRows
     from perfmodel.measurements.table import BadRow
 
 SHOWN_BAD_ROWS = 10
+SHOWN_ROWS = 60
 
 
 def calibration_data(
@@ -39,6 +43,7 @@ def _target(made: CalibratedTarget) -> dict[str, object]:
         "kernels": made.kernels,
         "borrowed_from": made.borrowed_from,
         "reason": made.reason,
+        "evidence": {facet: list(places) for facet, places in made.evidence.items()},
         "error": plain(made.profile.error),
         "interval_factor": interval.around(1.0),
         "interval_coverage": interval.coverage,
@@ -48,9 +53,6 @@ def _target(made: CalibratedTarget) -> dict[str, object]:
 def calibration_result(data: Data, *, named: bool) -> Result:
     """Describe a calibration; `named` if the user said where the profile goes."""
     left, targets = data["left_out_rows"], data["targets"]
-    warnings = [f"left out: {text}" for text in left[:SHOWN_BAD_ROWS]]
-    if len(left) > SHOWN_BAD_ROWS:
-        warnings.append(f"left out: {len(left) - SHOWN_BAD_ROWS} more rows (--json has all)")
     option = f" --profile {data['profile']}" if named else ""
     best = "/".join(targets[0]["target"].split("/")[:2])
     return Result(
@@ -58,7 +60,7 @@ def calibration_result(data: Data, *, named: bool) -> Result:
         answer=f"{data['device']}: {len(targets)} targets, profile in {data['profile']}",
         data=data,
         facts=[line for target in targets for line in _described(target)],
-        warnings=warnings,
+        warnings=_left_out(left),
         closing=(f"next: perfmodel predict mobilenet_v2 --on {best}{option}",),
     )
 
@@ -68,13 +70,85 @@ def _described(made: Data) -> list[str]:
     error, (low, high) = made["error"], made["interval_factor"]
     counts = [f"{made['networks']} networks"] if made["networks"] else []
     counts += [f"{made['kernels']} kernels"] if made["kernels"] else []
+    said = "; ".join(f"{facet} from {' and '.join(at)}" for facet, at in made["evidence"].items())
     return [
         f"{made['target']} ({made['kind']}), from {' and '.join(counts)}",
+        *(
+            [f"  known: {said}"]
+            if said and said.count("from table") < len(made["evidence"])
+            else []
+        ),
         f"  borrowed from {made['borrowed_from']}: {made['reason']}",
         f"  median error {percent(error['median'], 1)} ({error['experiment']}, {error['cases']} "
         f"cases); {percent(made['interval_coverage'])} interval {low:.2f} to {high:.2f} times the "
         "prediction",
     ]
+
+
+def dry_run_data(
+    used: tuple[Sequence[TargetRows], Sequence[BadRow]], bad: Sequence[BadRow]
+) -> dict[str, object]:
+    """The rows that a calibration would use, each with its target, place and evidence."""
+    groups, unused = used
+    return {
+        "dry_run": True,
+        "rows": [_used_row(group, row) for group in groups for row in group.rows],
+        "left_out_rows": [str(b) for b in (*bad, *unused)],
+    }
+
+
+def _used_row(group: TargetRows, row: Data) -> dict[str, object]:
+    network = row["latency_ms"] == row["latency_ms"]
+    evidence = dict(row["origin_evidence"])
+    return {
+        "file": row["origin_file"],
+        "line": int(row["origin_line"]),
+        "target": group.name,
+        "kind": group.latency_kind,
+        "model": row["model"],
+        "source_model": row["source_model"],
+        "batch": int(row["batch"]) if row["batch"] == row["batch"] else None,
+        "kernel": None if network else row["layer"] or row["op"],
+        "latency_ms": row["latency_ms"] if network else row["latency_us"] / US_PER_MS,
+        "statistic": row["statistic"],
+        "evidence": evidence or dict.fromkeys(FACETS, "table"),
+    }
+
+
+def dry_run_result(data: Data) -> Result:
+    """Describe the rows that would be used, and those that would not."""
+    rows = [
+        (
+            f"{Path(row['file']).name}:{row['line']}",
+            row["target"],
+            row["kernel"] or row["model"],
+            row["batch"] or "",
+            f"{row['latency_ms']:.4g} ms",
+            "; ".join(f"{facet}: {where}" for facet, where in row["evidence"].items()),
+        )
+        for row in data["rows"]
+    ]
+    headers = ("row", "target", "network or kernel", "batch", "latency", "evidence")
+    return Result(
+        title="Rows of a calibration",
+        answer=f"{len(rows)} rows would be used; nothing is written",
+        data=data,
+        warnings=_left_out(data["left_out_rows"]),
+        parts=(ResultTable(headers=headers, rows=rows, text_rows=SHOWN_ROWS),),
+    )
+
+
+def _left_out(rows: Sequence[str]) -> list[str]:
+    """The first rows that were not used, and how many there are."""
+    if not rows:
+        return []
+    shown = [
+        text if "left out: " in text else f"left out: {text}" for text in rows[:SHOWN_BAD_ROWS]
+    ]
+    more = (
+        f"; here are the first {SHOWN_BAD_ROWS}, --json has all" if len(rows) > len(shown) else ""
+    )
+    return [f"{len(rows)} rows are left out{more}", *shown]
 
 
 def device_calibration_result(made: DeviceCalibration, path: Path, *, named: bool) -> Result:

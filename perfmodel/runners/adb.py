@@ -154,7 +154,9 @@ class AdbRunner:
         facts = {"heat_before": str(before), "heat_after": str(after), "affinity": self.cores}
         warnings = (*_heat_warnings(before, after), *_delegate_warnings(text))
         defaults: dict[str, str | float] = {
+            "unit": self.delegate or "cpu",
             "precision": job.precision,
+            "threads": float(job.threads),
             "affinity": "",
             "source": f"benchmark_model over adb, serial {self.serial}",
         }

@@ -110,6 +110,7 @@ class SshTrtexecRunner:
         facts = {"power_mode": found[1] if found else "unknown"}
         defaults: dict[str, str | float] = {
             "precision": job.precision,
+            "batch": 1.0,
             "framework": "tensorrt",
             "unit": "gpu" if self.dla is None else "dla",
             "model": job.key,

@@ -19,7 +19,12 @@ _FILE_ENDING = re.compile(r"\.(tflite|mnn|onnx|param|prototxt|engine|plan|pt)$",
 _FRAMEWORK = re.compile(r"_(bn|tf|tensorflow|tflite|keras|torch|pytorch|torchvision|caffe|onnx)$")
 """Endings that do not change the network: here normalisation is folded into the convolutions."""
 
-_PRECISION = re.compile(r"_(quant|quantized|int8|uint8|float|float32|float16|fp32|fp16)$")
+_MARKS = (
+    "full_integer_quant|integer_quant|dynamic_range_quant|quantized|quant|int8|int4|uint8|float32"
+    "|float16|float|fp32|fp16|fp8|bf16|w8a8|w8a16|w4a16"
+)
+_PRECISION_AT_END = re.compile(rf"_({_MARKS})$")
+_PRECISION = re.compile(rf"(?:^|_)({_MARKS})(?=_|$)")
 _SIZED = (
     # stem, width, resolution, variant: as TensorFlow, torchvision and timm write them
     re.compile(r"(.+?)_(\d)[p_](\d{1,2})(?:_([1-9]\d{1,3}))?(_minimalistic)?"),
@@ -46,17 +51,23 @@ def network_called(published: str, resolution: int | None = None, *, tool: str =
 
     A precision in the name ("_quant") does not change the network: ask `precision_in` for it.
     """
-    key = _PRECISION.sub("", _key(published))
-    while _FRAMEWORK.search(key):
-        key = _FRAMEWORK.sub("", key)
-    found = _exact(key, tool) or next(_sized(key, tool), None)
+    key = _PRECISION_AT_END.sub("", _key(published))
+    found = _called(key, tool) or _called(_PRECISION.sub("", key).strip("_"), tool)
     return None if found is None else _with_resolution(found, resolution)
 
 
+def _called(key: str, tool: str) -> str | None:
+    while _FRAMEWORK.search(key):
+        key = _FRAMEWORK.sub("", key)
+    return _exact(key, tool) or next(_sized(key, tool), None)
+
+
 def precision_in(published: str) -> str:
-    """The precision that a name states at its end ("quant" in `mobilenet_v1_1.0_224_quant`)."""
-    match = _PRECISION.search(_key(published))
-    return match.group(1) if match else ""
+    """The precision that a name states ("quant" in `mobilenet_v1_1.0_224_quant`).
+
+    "" where it states none; several, joined by +, where it states more than one.
+    """
+    return "+".join(dict.fromkeys(_PRECISION.findall(_key(published))))
 
 
 def _key(published: str) -> str:

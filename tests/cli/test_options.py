@@ -30,6 +30,9 @@ WHATIF = "whatif --model alexnet --on snapdragon-888/cpu --set slowdown=1,2"
 SWEEP = "whatif queue.toml --set task.workload.rate_per_s=40,80"
 SAMPLED = "whatif --model alexnet --on snapdragon-888/cpu --sample slowdown=uniform(1,2) --n 8"
 TABLE = "calibrate --from examples/ten_rows.csv --device my-phone"
+LEFT_OPEN = "calibrate --from open.csv --device my-phone -o p.json"
+STATED = f"{LEFT_OPEN} --unit cpu --framework ncnn --precision float"
+TWICE = "calibrate --from fast.log --from slow.log --device my-phone -o p.json"
 ADB = "calibrate --from adb --device my-phone"
 SSH = "calibrate --from ssh:board --device my-board"
 PARTITION = "partition alexnet --on snapdragon-888/gpu"
@@ -183,6 +186,13 @@ PAIRS: dict[str, tuple[str, str]] = {
         "calibrate --from bad.csv --device my-phone",
         "calibrate --from bad.csv --device my-phone --skip-bad",
     ),
+    "calibrate --unit": (STATED.replace(" --unit cpu", ""), STATED),
+    "calibrate --framework": (STATED.replace(" --framework ncnn", ""), STATED),
+    "calibrate --precision": (STATED.replace(" --precision float", ""), STATED),
+    "calibrate --threads": (STATED, f"{STATED} --threads 2"),
+    "calibrate --batch-size": (f"{STATED} --dry-run", f"{STATED} --dry-run --batch-size 2"),
+    "calibrate --pick": (TWICE, f"{TWICE} --pick min"),
+    "calibrate --dry-run": (TABLE, f"{TABLE} --dry-run"),
     "calibrate --output": (TABLE, f"{TABLE} -o phone.json"),
     "calibrate --suggest": ("calibrate", "calibrate --suggest 1"),
     "calibrate --on": ("calibrate --suggest 1", "calibrate --suggest 1 --on my-phone/gpu"),
@@ -287,6 +297,12 @@ def files(
     rows = (tmp_path / "examples" / "ten_rows.csv").read_text().splitlines()
     bad = rows[3].replace(rows[3].split(",")[-2], "-1")
     (tmp_path / "bad.csv").write_text("\n".join([*rows, bad]) + "\n")
+    (tmp_path / "open.csv").write_text("model,latency_ms\nmobilenet_v1,20.5\n")
+    for name, ms in (("fast", 20.5), ("slow", 99.5)):
+        (tmp_path / f"{name}.log").write_text(
+            "loop_count = 4\nnum_threads = 4\npowersave = 0\ngpu_device = -1\n"
+            f"  mobilenet  min = {ms}  max = {ms}  avg = {ms}\n"
+        )
     (tmp_path / "result.json").write_text(json.dumps(VALIDATION))
     for suffix in ("txt", "svg", "csv", "html"):
         (tmp_path / f"mine.{suffix}").write_text("my own notes\n")

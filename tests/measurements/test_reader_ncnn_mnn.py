@@ -64,7 +64,7 @@ def test_mnn_columns_are_max_min_avg(sample: Sample) -> None:
     assert (row["threads"], row["runs"], row["unit"]) == (4, 50, "cpu")
     assert row["precision"] == "float", "MNN's precision=2 is half where the back end has it"
     assert list(table.column("model")) == [
-        "resnet50_v2",
+        "resnet50_v2@resolution=224",
         "mobilenet_v2",
         "inception_v3",
         "squeezenet_1_0",

@@ -119,7 +119,7 @@ def test_perf_test_without_percentiles_and_command_gives_the_mean_and_no_unit(
 
 
 @pytest.mark.parametrize(
-    ("provider", "unit"), [("cuda", "gpu"), ("qnn", "npu"), ("nnapi", "nnapi"), ("openvino", "")]
+    ("provider", "unit"), [("cuda", "gpu"), ("qnn", ""), ("nnapi", "nnapi"), ("openvino", "")]
 )
 def test_the_provider_of_perf_test_is_the_unit_where_it_runs_on_one(
     changed: Changed, provider: str, unit: str

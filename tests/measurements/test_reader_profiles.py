@@ -18,8 +18,22 @@ Sample = Callable[[str], Path]
 Changed = Callable[..., Path]
 
 
+STATED: dict[str, dict[str, str | float]] = {
+    "trtexec_times.json": {"unit": "gpu", "precision": "fp16", "batch": 1.0},
+    "trtexec_profile.json": {"unit": "gpu", "precision": "fp16", "batch": 1.0},
+    "trtexec_profile_old.json": {"unit": "gpu", "precision": "fp16", "batch": 1.0},
+    "onnxruntime_profile.json": {"threads": 4.0},
+    "ai_hub_profile.json": {"framework": "qnn", "precision": "int8", "threads": 4.0},
+    "mlperf_log_summary.txt": {"unit": "npu", "framework": "tflite", "precision": "int8"},
+    "mlperf_result.json": {"unit": "npu", "precision": "int8"},
+    "mlperf_score_only.json": {"unit": "npu", "precision": "int8"},
+}
+"""What these files do not say."""
+
+
 def read(path: Path, **defaults: str | float) -> MeasurementTable:
-    return read_measurements(path, device="my-device", defaults=defaults)[0]
+    stated = {**STATED.get(path.name, {}), **defaults}
+    return read_measurements(path, device="my-device", defaults=stated)[0]
 
 
 def test_trtexec_times_are_gpu_compute_times(sample: Sample) -> None:
@@ -89,12 +103,14 @@ def test_ai_hub_without_runs_is_refused(changed: Changed) -> None:
 
 def test_mlperf_refuses_a_bare_score(sample: Sample) -> None:
     with pytest.raises(MeasurementError, match="line 3: column score: does not say"):
-        read(sample("mlperf_score_only.json"), unit="npu")
+        read(sample("mlperf_score_only.json"))
 
 
 def test_mlperf_takes_a_stated_latency(sample: Sample) -> None:
     table, listed = read_measurements(
-        sample("mlperf_result.json"), device="my-phone", defaults={"unit": "npu"}
+        sample("mlperf_result.json"),
+        device="my-phone",
+        defaults={"unit": "npu", "precision": "int8"},
     )
     row = table.frame.iloc[0]
     assert row["latency_ms"] == pytest.approx(1.231527)
@@ -103,14 +119,15 @@ def test_mlperf_takes_a_stated_latency(sample: Sample) -> None:
 
 
 def test_mlperf_single_stream_summary(sample: Sample) -> None:
-    row = read(sample("mlperf_log_summary.txt"), unit="npu", model="mobilenet_v2").frame.iloc[0]
+    row = read(sample("mlperf_log_summary.txt"), model="mobilenet_v2").frame.iloc[0]
     assert (row["statistic"], row["latency_ms"]) == ("median", pytest.approx(1.160412))
     assert row["p90_ms"] == pytest.approx(1.290312)
 
 
 def test_a_log_that_does_not_say_the_unit_needs_it(sample: Sample) -> None:
-    with pytest.raises(MeasurementError, match="line 21: column unit: empty"):
-        read(sample("mlperf_log_summary.txt"))
+    with pytest.raises(MeasurementError, match="line 21: no word of the unit, framework") as asked:
+        read_measurements(sample("mlperf_log_summary.txt"), device="my-device")
+    assert all(option in asked.value.hint for option in ("--unit", "--framework", "--precision"))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +141,7 @@ def test_a_log_that_does_not_say_the_unit_needs_it(sample: Sample) -> None:
         ("trtexec.log", "median = 2.604 ms", "median = 2.604 us", "line 10: column median: unit"),
         ("trtexec.log", "GPU Compute Time", "GPU Time", "line 12: the log ends without"),
         ("onnxruntime_profile.json", '"dur": 1692', '"dur": true', "line 5: column dur"),
-        ("onnxruntime_profile.json", "CPUExecutionProvider", "XPU", "column provider: unknown"),
+        ("onnxruntime_profile.json", "CPUExecutionProvider", "XPU", "no word of the unit"),
         ("ai_hub_profile.json", "52110", "0", "line 10: column all_inference_times"),
         ("ai_hub_profile.json", "52110", "1e999", "column all_inference_times: not a number"),
         ("ai_hub_profile.json", '"CPU"', '"XPU"', "column compute_unit: unknown 'xpu'"),
@@ -136,7 +153,7 @@ def test_what_cannot_be_read_is_named(
     changed: Changed, name: str, old: str, new: str, message: str
 ) -> None:
     with pytest.raises(MeasurementError, match=message):
-        read(changed(name, (old, new)), unit="npu")
+        read(changed(name, (old, new)))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +198,7 @@ def test_a_profile_that_onnxruntime_writes_now(tmp_path: Path) -> None:
     for _ in range(4):
         session.run(None, {"x": np.zeros((1, 3, 64, 64), np.float32)})
     table, _ = read_measurements(session.end_profiling(), device="this-machine")
+    assert table.networks.single("threads") >= 1, "told by the pool's statistics"
     convolution = table.kernels.where(op="conv2d").frame.iloc[0]
     sizes = ["cin", "hin", "cout", "hout", "kh", "sh", "groups", "runs"]
     assert list(convolution[sizes]) == [3, 64, 32, 32, 3, 2, 1, 3]

@@ -16,7 +16,10 @@ Changed = Callable[..., Path]
 
 
 def read(path: Path) -> MeasurementTable:
-    return read_measurements(path, device="my-phone", defaults={"unit": "cpu"})[0]
+    stated: dict[str, str | float] = {} if "Num threads" in path.read_text() else {"threads": 1.0}
+    if path.suffix == ".csv":
+        stated |= {"unit": "cpu", "precision": "fp32"}
+    return read_measurements(path, device="my-phone", defaults=stated)[0]
 
 
 def test_new_summary_gives_steady_and_first(sample: Sample) -> None:
@@ -110,13 +113,6 @@ def test_the_same_layer_twice_is_numbered(changed: Changed) -> None:
         ("tflite_cpu.log", "(avg): 16544.6", "(avg): x16544", "line 19: column Inference"),
         ("tflite_cpu.log", "Inference (avg): 16544.6", "", "line 19: column Inference"),
         ("tflite_cpu.log", "Init: 38467", "Init: nan", "line 19: column Init: not a number"),
-        (
-            "tflite_op_profile.csv",
-            "0.000, 1.212, 1.190",
-            "0.000, 1.212, ?",
-            "line 5: column avg ms",
-        ),
-        ("tflite_op_profile.csv", "0.000, 1.212, 1.190", "0.000", "line 5: 7 cells"),
         ("tflite_op_profile.csv", "avg_ms", "avg_cycles", "line 4: a profile in cycles"),
         ("tflite_cpu.log", "16544.6", "-16544.6", "line 19: column latency_ms"),
         ("tflite_oldest.log", "66767.6", "1e30", "line 2: column latency_ms"),
@@ -127,6 +123,30 @@ def test_what_cannot_be_read_is_named(
 ) -> None:
     with pytest.raises(MeasurementError, match=message):
         read(changed(name, (old, new)))
+
+
+@pytest.mark.parametrize(
+    ("new", "reason"), [("0.000, 1.212, ?", "column avg ms"), ("0.000", "7 cells")]
+)
+def test_a_damaged_kernel_is_listed_and_the_network_stays(
+    changed: Changed, new: str, reason: str
+) -> None:
+    log = changed("tflite_op_profile.csv", ("0.000, 1.212, 1.190", new))
+    stated = {"unit": "cpu", "precision": "fp32", "threads": 1.0}
+    table, listed = read_measurements(log, device="my-phone", defaults=stated)
+    assert len(table.networks) == 1
+    damaged = [row.reason for row in listed if row.line == 5]
+    assert len(damaged) == 1
+    assert damaged[0].startswith(f"left out: {reason}")
+    assert len(table.kernels) == 5
+
+
+def test_a_profile_of_nothing_but_damaged_kernels_is_refused(changed: Changed) -> None:
+    log = changed("tflite_op_profile.csv", ("0.000, 1.212, 1.190", "0.000"))
+    text = log.read_text()
+    log.write_text("".join(x for x in text.splitlines(True) if "microseconds" not in x))
+    with pytest.raises(MeasurementError, match="line 5: 7 cells"):
+        read(log)
 
 
 def test_a_log_that_was_cut_off(tmp_path: Path, sample: Sample) -> None:

@@ -50,8 +50,8 @@ def read_csv(source: SourceText) -> ReadResult:
     absent = _absent(header_of(source), source.path)
     cells = read_csv_columns(source, schema.TEXT)
     names = list(cells.columns)
-    columns: dict[str, Any] = {**_defaults(names), **cells.columns}
-    return ReadResult(make_frame(columns, source.path, cells.lines), cells.bad, absent=absent)
+    frame = make_frame(cells.columns, source.path, cells.lines)
+    return ReadResult(frame, cells.bad, absent=absent, defaults=_defaults(names))
 
 
 def _defaults(names: Iterable[str]) -> dict[str, str | float]:
@@ -65,7 +65,7 @@ def read_parquet(path: Path, data: bytes) -> ReadResult:
 
     names, frame = _parquet_frame(path, data)
     absent = _absent(names, str(path))
-    columns: dict[str, Any] = dict(_defaults(names))
+    columns: dict[str, Any] = {}
     for name in names:
         if schema.COLUMN[name].dtype == "text":
             text = frame[name].astype(object)
@@ -76,7 +76,8 @@ def read_parquet(path: Path, data: bytes) -> ReadResult:
         if len(lost):
             raise bad_input(path, int(lost[0]) + 1, f"column {name}: not a number")
         columns[name] = values
-    return ReadResult(make_frame(columns, str(path), np.arange(1, len(frame) + 1)), absent=absent)
+    made = make_frame(columns, str(path), np.arange(1, len(frame) + 1))
+    return ReadResult(made, absent=absent, defaults=_defaults(names))
 
 
 def _parquet_frame(path: Path, data: bytes) -> tuple[list[str], pd.DataFrame]:

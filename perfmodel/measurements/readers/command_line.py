@@ -26,6 +26,14 @@ def command_of(lines: Iterable[str], tool: str) -> Mapping[str, str] | None:
     return None
 
 
+def options_in(command: str) -> dict[str, str]:
+    """The options of a line that is a command; words quoted together are options of their own."""
+    words = _words(command[:MAX_COMMAND])
+    return options_of(
+        part for word in words for part in (word.split() if " --" in word else [word])
+    )
+
+
 def _words(line: str) -> list[str]:
     try:
         return shlex.split(line.replace("\\", "/"))

@@ -29,6 +29,7 @@ from perfmodel.measurements.readers import (
     tflite_options,
     tnn_benchmark,
     trtexec,
+    trtexec_text,
 )
 from perfmodel.measurements.readers.results import Reader
 
@@ -51,7 +52,7 @@ READERS: tuple[Reader, ...] = (
     tflite_options.READER,
     tflite_benchmark.READER,
     mlperf_mobile.SUMMARY,
-    trtexec.TEXT,
+    trtexec_text.READER,
     mnn_bench.READER,
     llama_bench.MARKDOWN,
     mnn_llm_bench.READER,

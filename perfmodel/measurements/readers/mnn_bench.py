@@ -1,28 +1,33 @@
-"""MNN `benchmark.out`: settings, then one line a model in ms (order max, min, avg)."""
+"""MNN `benchmark.out`: settings, then one line a model in ms (order max, min, avg).
+
+Since April 2021 a blank stands before "ms" and the settings are no longer starred; before May 2020
+neither threads nor precision were printed, and could not be chosen: four threads, precision normal.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from perfmodel.measurements.evidence import by_tool, in_log
+from perfmodel.measurements.evidence import by_default, by_tool, in_log, precision_of_name
 from perfmodel.measurements.readers.results import Reader, ReadResult, base_name, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
 from perfmodel.zoo.published_names import model_name
 
 _ROW = re.compile(
-    r"^\[\s*-\s*\]\s*(\S{1,200})\s{1,200}max =\s{0,20}(\S+?)ms\s{1,20}min =\s{0,20}(\S+?)ms"
-    r"\s{1,20}avg =\s{0,20}(\S+?)ms\s*$"
+    r"^\[\s*-\s*\]\s*(\S{1,200})\s{1,200}max =\s{0,20}([^\sm]{1,40})\s?ms\s{1,20}min ="
+    r"\s{0,20}([^\sm]{1,40})\s?ms\s{1,20}avg =\s{0,20}([^\sm]{1,40})\s?ms\s*$"
 )
-_FORWARD = re.compile(r"Forward type: \**([A-Za-z0-9_ ]{1,30}?)\**\s")
+_FORWARD = re.compile(r"Forward type: \**([A-Za-z0-9_ ]{1,30}?)\**(?:\s|$)")
 _SETTING = re.compile(r"\b(thread|precision|sparsity)\s{0,3}=\s{0,3}(\d{1,6})")
 _LOOP = re.compile(r"loop\s{0,3}=\s{0,3}(\d{1,9})")
 
 _UNITS = {"cpu": "cpu", "nn": "npu"}
 _GPU_BACKENDS = ("opencl", "vulkan", "metal", "opengl", "cuda", "tensorrt")
 _PRECISIONS = {1: "fp32", 2: "float"}
-"""MNN's BackendConfig: 1 is high; 2 is low, half precision where the back end offers it."""
+"""MNN's BackendConfig: 1 is high; 2 is low, half precision where the back end offers it; 0 is
+normal, MNN's own choice as well."""
 
 
 def _is_mnn(source: SourceText) -> bool:
@@ -30,7 +35,7 @@ def _is_mnn(source: SourceText) -> bool:
     text = source.log
     return (
         "Forward type: " in text
-        or re.search(r"^\[ - \] .{0,200}max = \S+ms", text, re.M) is not None
+        or re.search(r"^\[ - \] \S{1,200} {1,200}max = ", text, re.M) is not None
     )
 
 
@@ -58,17 +63,23 @@ def read(source: SourceText) -> ReadResult:
 def _settings(line: str, path: str, number: int) -> dict[str, Any]:
     found = _FORWARD.search(line)
     name = found.group(1).strip().lower() if found else ""
+    name = name.split(" thread")[0]
     unit = "gpu" if name in _GPU_BACKENDS else _UNITS.get(name)
     if unit is None:
         raise bad_input(path, number, f"column Forward type: unknown {name[:30]!r}")
     numbers = {key: int(value) for key, value in _SETTING.findall(line)}
-    threads = numbers.get("thread")
-    precision = _PRECISIONS.get(numbers.get("precision", 0), "")
+    # Versions that could not be told either print neither of the two.
+    fixed = "whose versions before May 2020 have no such setting"
+    threads, precision = by_default(4.0, fixed), by_default("float", fixed)
+    if "thread" in numbers:
+        threads = in_log(float(numbers["thread"]), number)
+    if "precision" in numbers:
+        precision = in_log(_PRECISIONS.get(numbers["precision"], "float"), number)
     return {
         "unit": in_log(unit, number),
         "build": "" if unit == "cpu" else name,
-        "threads": in_log(float(threads), number) if threads and unit == "cpu" else None,
-        "precision": in_log(precision, number) if precision else None,
+        "threads": threads if unit == "cpu" else None,
+        "precision": precision,
     }
 
 
@@ -83,11 +94,12 @@ def _network(
     return {
         "line": number,
         **settings,
+        "precision": None if precision_of_name(name) else settings.get("precision"),
         "framework": by_tool("mnn"),
         "source": f"MNN benchmark {source.name}",
-        "model": model_name(name),
+        "model": model_name(name, tool="mnn"),
         "source_model": name,
-        "batch": by_tool(1.0),
+        "batch": by_default(1.0, "the model's own input"),
         "kind": by_tool("steady"),
         "statistic": "mean",
         "latency_ms": mean,

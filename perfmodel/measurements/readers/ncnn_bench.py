@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perfmodel.measurements.device_names import device_slug
-from perfmodel.measurements.evidence import Said, by_name, by_tool, in_log
+from perfmodel.measurements.evidence import Said, by_name, by_tool, in_command, in_log
 from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
@@ -25,6 +25,13 @@ _SETTING = re.compile(
 )
 _GPU_NAME = re.compile(r"^\[(\d{1,3}) ([^\]]{1,80})\]  ?\w")
 _HEADING = re.compile(r"^#{1,6}\s+(\S.{0,200})$")
+_COMMAND = re.compile(r"\bbenchncnn\b((?: {1,4}-?\d{1,6}){1,5})")
+_PROMPT = re.compile(
+    r"\bbenchncnn\b|&&|[|;<>]|^(?:\./|/|(?:adb|su|sudo|cd|ls|sh|cat|cp|mv|echo|exit|chmod|export|"
+    r"taskset|time|getprop|setprop|push|logcat|mkdir|uname|make|cmake)(?: |$))|^\w{1,40}=\S"
+)
+"""What follows the # of a root shell's prompt: a command, no heading of a page."""
+_ARGUMENTS = ("loop_count", "num_threads", "powersave", "gpu_device", "cooling_down")
 _TITLE_END = re.compile(r"\s*[(,].*$")
 _POWERSAVE = {0: "all", 1: "little", 2: "big"}
 
@@ -37,12 +44,35 @@ def _is_ncnn(source: SourceText) -> bool:
 
 @dataclass
 class _Page:
+    """The device that a heading names, and the settings of the run that goes on.
+
+    `where` is that of a command line until the settings of its run are printed.
+    """
+
     device: str = ""
     title: str = ""
-    settings: dict[str, float] = field(default_factory=dict)
-    lines: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Said] = field(default_factory=dict)
     gpu_names: dict[int, str] = field(default_factory=dict)
     run: int = 0
+    where: str = ""
+
+    def start(self, where: str) -> None:
+        """Another run of the tool begins."""
+        self.run += 1
+        self.settings, self.where = {}, where
+
+    def setting(self, name: str) -> float:
+        """A setting as a number; NaN where it is not there."""
+        return float(self.settings[name].value) if name in self.settings else float("nan")
+
+    @property
+    def unit(self) -> Said | None:
+        """The GPU whose number is given; versions without GPUs print no gpu_device."""
+        gpu = self.settings.get("gpu_device")
+        if gpu is not None:
+            return Said("gpu" if float(gpu.value) >= 0 else "cpu", gpu.where)
+        powersave = self.settings.get("powersave")
+        return None if powersave is None else Said("cpu", powersave.where)
 
 
 def read(source: SourceText) -> ReadResult:
@@ -51,17 +81,20 @@ def read(source: SourceText) -> ReadResult:
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(source.lines, 1):
         heading, setting = _HEADING.match(line), _SETTING.match(line)
-        gpu, row = _GPU_NAME.match(line), _ROW.match(line)
-        if heading:
+        gpu, row, command = _GPU_NAME.match(line), _ROW.match(line), _COMMAND.search(line)
+        if command:
+            page.start(in_command("").where)
+            for name, text in zip(_ARGUMENTS, command.group(1).split(), strict=False):
+                page.settings[name] = Said(number_in(text, source.path, number, name), page.where)
+        elif heading and _PROMPT.search(heading.group(1)) is None:
             title = heading.group(1).strip()
             page = _Page(device_slug(_TITLE_END.sub("", title)), title)
         elif setting:
             name, text = setting.groups()
-            if name == "loop_count":
-                page.run += 1
-                page.settings, page.lines = {}, {}
-            page.settings[name] = number_in(text, source.path, number, name)
-            page.lines[name] = number
+            if name == "loop_count" and page.where != in_command("").where:
+                page.start("")
+            page.where = ""
+            page.settings[name] = in_log(number_in(text, source.path, number, name), number)
         elif gpu:
             page.gpu_names[int(gpu.group(1))] = gpu.group(2)
         elif row:
@@ -74,11 +107,6 @@ def read(source: SourceText) -> ReadResult:
     return log_result(rows, source)
 
 
-def _said(value: str | float, page: _Page, setting: str) -> Said:
-    line = page.lines.get(setting)
-    return by_tool(value) if line is None else in_log(value, line)
-
-
 def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -> dict[str, Any]:
     name = row.group(1)
     plain = re.sub(r"[_-]int8$", "", name)
@@ -86,26 +114,26 @@ def _network(row: re.Match[str], page: _Page, source: SourceText, number: int) -
         number_in(row.group(i), source.path, number, column)
         for i, column in ((2, "min"), (3, "max"), (4, "avg"))
     )
-    nan = float("nan")
-    gpu_device = page.settings.get("gpu_device", -1)
-    on_gpu = gpu_device >= 0
+    unit = page.unit
+    on_gpu = unit is not None and unit.value == "gpu"
+    powersave = page.setting("powersave")
+    cluster = "" if on_gpu or powersave != powersave else _POWERSAVE.get(int(powersave), "")
+    gpu_device = page.setting("gpu_device")
     return {
         "line": number,
         "device": page.device,
         "soc": page.title,
-        "unit": _said("gpu" if on_gpu else "cpu", page, "gpu_device"),
+        "unit": unit,
         "framework": by_tool("ncnn"),
         "precision": by_tool("float") if plain == name else by_name("int8", name),
-        "threads": None
-        if on_gpu or "num_threads" not in page.settings
-        else _said(page.settings["num_threads"], page, "num_threads"),
-        "affinity": "" if on_gpu else _POWERSAVE.get(int(page.settings.get("powersave", -1)), ""),
+        "threads": None if on_gpu else page.settings.get("num_threads"),
+        "affinity": cluster,
         "source": f"benchncnn {source.name}",
         "model": model_name(plain, tool="ncnn"),
         "source_model": name,
         "batch": by_tool(1.0),
         "kind": by_tool("steady"),
-        "runs": page.settings.get("loop_count", nan),
+        "runs": page.setting("loop_count"),
         "run": float(max(page.run, 1)),
         "statistic": "min",
         "processor": page.gpu_names.get(int(gpu_device), "") if on_gpu else "",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from perfmodel.errors import MeasurementError
 from perfmodel.measurements.evidence import FACETS, Said
 from perfmodel.measurements.readers.source_text import SourceText
 from perfmodel.measurements.table import BadRow, rows_frame
@@ -20,6 +21,11 @@ _OPS = {
     "conv_2d": "conv2d",
     "convolution": "conv2d",
     "fusedconv": "conv2d",
+    "qlinearconv": "conv2d",
+    "convinteger": "conv2d",
+    "qgemm": "fully_connected",
+    "qlinearmatmul": "matmul",
+    "matmulinteger": "matmul",
     "depthwise_conv_2d": "depthwise_conv2d",
     "gemm": "fully_connected",
     "matmul": "matmul",
@@ -41,6 +47,7 @@ class ReadResult:
     """Rows as a frame of the whole schema; rows that could not be read; rows left out by rule.
 
     `is_log`: the file is a tool's log, whose repetitions are numbered by file.
+    `defaults`: values of columns that a table has not, where nothing else states them.
     `absent`: columns that a table must have, that this one lacks and the caller may fill in.
     `outliers`: what to do with times that do not fit the others: refuse the row; leave it out
     and say so (a published table, which its reader cannot mend); or keep it (tables in which
@@ -52,6 +59,7 @@ class ReadResult:
     left_out: tuple[BadRow, ...] = ()
     is_log: bool = False
     absent: tuple[str, ...] = ()
+    defaults: Mapping[str, str | float] = field(default_factory=dict)
     outliers: Literal["refuse", "leave_out", "keep"] = "refuse"
 
 
@@ -81,6 +89,13 @@ def log_result(
             assert value is None or isinstance(value, Said), f"{facet}={value!r} without evidence"
     frame = rows_frame(rows, source.path)
     return ReadResult(frame, tuple(bad), tuple(left_out), is_log=True)
+
+
+def left_out(error: MeasurementError, path: str) -> BadRow:
+    """The row that an error is about, as one left out of a file that has others."""
+    place = re.search(r": line (\d{1,9}): ", error.message)
+    reason = error.message[place.end() :] if place else error.message
+    return BadRow(path, int(place.group(1)) if place else 1, f"left out: {reason}")
 
 
 def op_name(tool_name: str) -> str:

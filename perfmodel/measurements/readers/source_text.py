@@ -24,7 +24,8 @@ MAX_LOG_LINE = 10**5
 """No tool prints a longer line; a CSV row or JSON file may be longer."""
 
 _JSON_START = re.compile(r"\s*(\{|\[\s*[\[\]{])")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+"""A comma is a decimal one: no tool groups the digits of its figures."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,11 @@ def _no_constant(name: str) -> float:
 def number_in(text: str, path: str, line: int, column: str) -> float:
     """The number a cell or field of a log holds; MeasurementError naming line and column."""
     stripped = text.strip()
-    value = float(stripped) if len(stripped) < 64 and _NUMBER.fullmatch(stripped) else math.nan
+    value = (
+        float(stripped.replace(",", "."))
+        if len(stripped) < 64 and _NUMBER.fullmatch(stripped)
+        else math.nan
+    )
     if not math.isfinite(value):
         raise bad_input(path, line, f"column {column}: not a number: {stripped[:40]!r}")
     return value

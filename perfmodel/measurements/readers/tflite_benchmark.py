@@ -11,18 +11,20 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfmodel.measurements.evidence import LOG, Said, by_tool, in_log
+from perfmodel.errors import MeasurementError
+from perfmodel.measurements.evidence import by_tool
+from perfmodel.measurements.readers.command_line import MAX_COMMAND
 from perfmodel.measurements.readers.results import (
     Reader,
     ReadResult,
-    base_name,
     distinct_layers,
+    left_out,
     log_result,
     op_name,
 )
 from perfmodel.measurements.readers.source_text import SourceText, number_in
+from perfmodel.measurements.readers.tflite_run import SETTING, Run
 from perfmodel.measurements.table import BadRow, bad_input
-from perfmodel.zoo.published_names import model_name
 
 _SIGNATURES = (
     "nference timings in us:",
@@ -33,57 +35,14 @@ _SIGNATURES = (
 )
 
 _LEVEL = re.compile(r"^(?:INFO|VERBOSE|STARTUP): ")
-_SUMMARY = re.compile(r"(Average inference|Inference) timings in us:\s*(.*)$")
-_MEMORY = re.compile(r"Peak memory footprint \(MB\):\s*(.*)$")
-_DELEGATE = re.compile(
-    r"Explicitly applied (\S{1,40}) delegate, and the model graph will be"
-    r" (completely|partially) executed"
-)
-_SPLIT = re.compile(
-    r"\b(\d{1,9}) operations will run on the \S{1,20}, and the remaining (\d{1,9}) operations"
-)
-_GRAPH = re.compile(r"^Graph: \[(.+)\]\s*$")
-_THREADS = re.compile(r"^(?:#threads used for CPU inference|Num threads): \[(\d+)\]")
-_PAIR = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9][A-Za-z0-9 ()]{0,40}?)\s{0,9}[:=]\s{0,9}([^,\s]+)")
-
+_SUMMARY = re.compile(r"(?:Average inference|Inference) timings in us:(.*)$")
+_MEMORY = re.compile(r"Peak memory footprint \(MB\):(.*)$")
 _SECTIONS = ("Run Order", "Top by Computation Time", "Summary by node type")
-_DELEGATE_UNITS = {
-    "gpu": "gpu",
-    "nnapi": "nnapi",
-    "hexagon": "dsp",
-    "edgetpu": "npu",
-    "qnn": "npu",
-    "xnnpack": "cpu",
-}
-
-
-@dataclass
-class _Run:
-    """What is known of the model being benchmarked, as the log goes on."""
-
-    model: str = ""
-    threads: Said | None = None
-    delegate: Said | None = None
-    settings: bool = False
-    variant: str = ""
-    runs: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def unit(self) -> Said | None:
-        """The delegate's unit; the CPU where the settings are printed and name no delegate."""
-        no_delegate = Said("cpu", f"{LOG}, whose settings name no delegate")
-        return self.delegate or (no_delegate if self.settings else None)
-
-    def common(self) -> dict[str, Any]:
-        return {
-            "unit": self.unit,
-            "framework": by_tool("tflite"),
-            "threads": self.threads if self.unit is None or self.unit.value == "cpu" else None,
-            "model": model_name(self.model) if self.model else "",
-            "source_model": self.model,
-            "batch": by_tool(1.0),
-            "variant": self.variant,
-        }
+SAME_AVERAGE = 0.01
+"""Share by which a summary and the block that it sums up may differ; both have six digits."""
+CUT_OFF = 5.0
+"""How many times a figure at the very end of a file may lie below the warm-up before it is taken
+for one whose last digits are missing."""
 
 
 def read(source: SourceText) -> ReadResult:
@@ -92,12 +51,15 @@ def read(source: SourceText) -> ReadResult:
     An operator profile without a summary line (a CSV file of `--profiling_output_csv_file`)
     gives kernel rows, and the network row from its line of timings if it has one.
     """
-    log = _Log(source.path)
+    log = _Log(source.path, len(source.lines), not source.text.endswith("\n"))
     for number, line in enumerate(source.lines, 1):
         log.feed(number, _LEVEL.sub("", line).rstrip())
+    if log.faulty and not log.rows:
+        raise log.faulty[0]
     if not log.rows and not log.kernels:
         reason = "the log ends without a line of timings"
         raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
+    log.left_out += [left_out(error, source.path) for error in log.faulty]
     names = [f"{kernel['model']}\n{kernel['layer']}" for kernel in log.kernels]
     for kernel, name in zip(log.kernels, distinct_layers(names), strict=True):
         kernel["layer"] = name.split("\n", 1)[1]
@@ -112,10 +74,14 @@ class _Log:
     """The state of reading: what was found, and in which part of which run the log is."""
 
     path: str
+    last_line: int
+    unterminated: bool
     rows: list[dict[str, Any]] = field(default_factory=list)
     kernels: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[BadRow] = field(default_factory=list)
-    run: _Run = field(default_factory=_Run)
+    faulty: list[MeasurementError] = field(default_factory=list)
+    run: Run = field(default_factory=Run)
+    command: str = ""
     section: str = ""
     header: list[str] = field(default_factory=list)
     initialising: bool = False
@@ -125,15 +91,11 @@ class _Log:
         if not line.strip():
             self.header = []
             return
-        graph = _GRAPH.match(line)
-        if graph:
-            self.run, self.initialising = (
-                _Run(model=base_name(graph.group(1)), settings=True),
-                False,
-            )
+        if self._command(line):
+            return
         if "rofil" in line and ("nitialization" in line or "egular" in line):
             self.initialising = "nitialization" in line
-        _note_settings(line, number, self.run)
+        self._settings(line, number)
         if self._starts_section(line, number):
             return
         if line.startswith(("count=", "Timings (microseconds): count=")):
@@ -142,8 +104,30 @@ class _Log:
             if self.section == "Run Order" and not self.initialising:
                 self._kernel(line, number)
         else:
-            self.rows.extend(_summary_rows(line, number, self.run, self.path))
+            self.rows.extend(self._summary_rows(line, number))
             self._memory(line, number)
+
+    def _command(self, line: str) -> bool:
+        """Whether a line is (part of) a command line; a whole one starts a run."""
+        goes_on = line.rstrip().endswith("\\") and ("benchmark" in line or "--" in line)
+        if not (self.command or goes_on or "--graph=" in line):
+            return False
+        self.command = (self.command + " " + line.rstrip().rstrip("\\"))[:MAX_COMMAND]
+        if not line.rstrip().endswith("\\"):
+            if "--graph=" in self.command:
+                self.run, self.initialising = Run.of_command(self.command), False
+            self.command = ""
+        return True
+
+    def _settings(self, line: str, number: int) -> None:
+        """Settings after a run's summary are those of the next run."""
+        setting = SETTING.match(line)
+        if line.strip() == "STARTING!" or (setting and self.run.done):
+            options = None if self.run.done else self.run.options
+            model, delegate = ("", None) if self.run.done else (self.run.model, self.run.delegate)
+            self.run = Run(model=model, delegate=delegate, options=options)
+            self.initialising = False
+        self.run.note_line(line, number)
 
     def _starts_section(self, line: str, number: int) -> bool:
         if line.startswith("===") or line.strip() in _SECTIONS:
@@ -159,77 +143,86 @@ class _Log:
 
     def _block(self, line: str, number: int) -> None:
         """A line over a block of runs; that of a profile is a network row if nothing else is."""
-        self.run.runs, self.header = _pairs(line, self.path, number), []
-        average = self.run.runs.get("avg")
+        block, self.header = _block_pairs(line, self.path, number), []
+        if not line.startswith("Timings"):
+            self.run.runs = block
+            return
+        average = block.get("avg")
         known = any(row["source_model"] == self.run.model for row in self.rows)
-        if line.startswith("Timings") and not self.initialising and average and not known:
-            row = self.run.common() | {"line": number} | _statistics(average, self.run.runs)
+        if not self.initialising and average and not known:
+            row = self.run.common() | {"line": number} | _statistics(average, block)
             self.rows.append(row)
 
     def _kernel(self, line: str, number: int) -> None:
-        row = _kernel(line, self.header, self.path, number)
+        try:
+            row = _kernel(line, self.header, self.path, number)
+        except MeasurementError as error:
+            self.faulty.append(error)
+            return
         if row["latency_us"] == 0:
             reason = f"left out: {row['layer'][:60]!r} is printed as 0 ms"
             self.left_out.append(BadRow(self.path, number, reason))
         else:
-            self.kernels.append(row | self.run.common())
+            self.kernels.append(self.run.common() | row)
 
     def _memory(self, line: str, number: int) -> None:
         memory = _MEMORY.search(line)
         if memory and self.rows:
-            megabytes = _pairs(memory.group(1), self.path, number).get("overall", -1)
+            megabytes = _block_pairs(memory.group(1), self.path, number).get("overall", -1)
             for row in self.rows[-2:]:
                 if megabytes > 0 and row["source_model"] == self.run.model:
                     row["peak_memory_bytes"] = megabytes * 1e6
 
+    def _summary_rows(self, line: str, number: int) -> list[dict[str, Any]]:
+        summary = _SUMMARY.search(line)
+        if not summary:
+            return []
+        us = _summary_pairs(summary.group(1), self.path, number)
+        average = us.get("inference (avg)", us.get("inference", us.get("no stats")))
+        if average is None:
+            reason = "column Inference: the line of timings has no inference time"
+            raise bad_input(self.path, number, reason, "was the log cut off?")
+        self._check_average(average, us, number)
+        self.run.done = True
+        init_ms = us.get("init", float("nan")) / 1e3
+        steady = self.run.common() | {"line": number, "load_ms": init_ms, "kind": by_tool("steady")}
+        rows = [steady | _statistics(average, self.run.runs)]
+        if "first inference" in us and init_ms == init_ms:
+            first_ms = init_ms + us["first inference"] / 1e3
+            rows.append(
+                self.run.common()
+                | {"line": number, "kind": by_tool("first"), "runs": 1.0, "latency_ms": first_ms}
+                | {"statistic": "mean", "load_ms": init_ms}
+            )
+        return rows
 
-def _note_settings(line: str, number: int, run: _Run) -> None:
-    threads = _THREADS.match(line)
-    if threads:
-        run.threads = in_log(float(threads.group(1)[:6]), number)
-    delegate = _DELEGATE.search(line)
-    if delegate:
-        unit = _DELEGATE_UNITS.get(delegate.group(1).lower())
-        run.delegate = in_log(unit, number) if unit else run.delegate
-        if delegate.group(2) == "partially" and not run.variant:
-            run.variant = "delegate=partial"
-    split = _SPLIT.search(line)
-    if split and int(split.group(2)):
-        delegated = int(split.group(1))
-        total = delegated + int(split.group(2))
-        run.variant = f"delegate=partial;delegated_ops={delegated}/{total}"
+    def _check_average(self, average: float, us: dict[str, float], number: int) -> None:
+        """The last block of runs is the one summed up, or the warm-up where the log has no more."""
+        warm_up = us.get("warmup (avg)", us.get("warmup"))
+        block = self.run.runs.get("avg")
+        summed = [value for value in (average, warm_up) if value is not None]
+        if block and not any(abs(block - v) <= SAME_AVERAGE * abs(block) for v in summed):
+            reason = f"{average:g} us on average, but the block of runs above it says {block:g}"
+            raise bad_input(self.path, number, f"column Inference: {reason}", "was it cut off?")
+        at_end = self.unterminated and number == self.last_line
+        if not block and at_end and warm_up and average * CUT_OFF < warm_up:
+            reason = f"{average:g} us after a warm-up of {warm_up:g}, and the file ends there"
+            raise bad_input(self.path, number, f"column Inference: {reason}", "was it cut off?")
 
 
-def _pairs(text: str, path: str, line: int) -> dict[str, float]:
-    """`min=32641 max=34005` or `Init: 855, First inference: 49060` as numbers by name."""
-    body = text.split(":", 1)[1] if text.startswith("Timings") else text
+def _block_pairs(line: str, path: str, number: int) -> dict[str, float]:
+    """`count=50 first=157000 avg=156000` as numbers by name."""
+    words = (word.partition("=") for word in line.split() if "=" in word)
+    return {name.lower(): number_in(value, path, number, name) for name, _, value in words}
+
+
+def _summary_pairs(text: str, path: str, number: int) -> dict[str, float]:
+    """`Init: 855, First inference: 49060` as numbers by name."""
+    parts = (part.partition(":") for part in re.split(r",(?:\s|$)", text) if ":" in part)
     return {
-        name.strip().lower(): number_in(value, path, line, name.strip())
-        for name, value in _PAIR.findall(body)
+        name.strip().lower(): number_in(value, path, number, name.strip())
+        for name, _, value in parts
     }
-
-
-def _summary_rows(line: str, number: int, run: _Run, path: str) -> list[dict[str, Any]]:
-    summary = _SUMMARY.search(line)
-    if not summary:
-        return []
-    us = _pairs(summary.group(2), path, number)
-    average = us.get("inference (avg)", us.get("inference", us.get("no stats")))
-    if average is None:
-        raise bad_input(path, number, "column Inference: the line of timings has no inference time")
-    init_ms = us.get("init", float("nan")) / 1e3
-    steady = run.common() | {"line": number, "load_ms": init_ms, "kind": by_tool("steady")}
-    steady |= _statistics(average, run.runs)
-    rows = [steady]
-    if "first inference" in us and init_ms == init_ms:
-        first_ms = init_ms + us["first inference"] / 1e3
-        rows.append(
-            run.common()
-            | {"line": number, "kind": by_tool("first"), "runs": 1.0, "latency_ms": first_ms}
-            | {"statistic": "mean", "load_ms": init_ms}
-        )
-    run.runs = {}
-    return rows
 
 
 def _statistics(average_us: float, block: dict[str, float]) -> dict[str, Any]:
@@ -237,7 +230,7 @@ def _statistics(average_us: float, block: dict[str, float]) -> dict[str, Any]:
 
     `block` is the last count= line; it belongs to the summary only if its average agrees.
     """
-    if not block or abs(block.get("avg", -1) - average_us) > 0.01 * average_us:
+    if not block or abs(block.get("avg", -1) - average_us) > SAME_AVERAGE * average_us:
         return {"latency_ms": average_us / 1e3, "statistic": "mean"}
     median = block.get("median")
     return {
@@ -265,10 +258,31 @@ def _column(header: list[str], name: str) -> int | None:
     return header.index(name) if name in header else None
 
 
+def _cells(line: str, header: list[str]) -> list[str]:
+    """The cells of a profile's line; the name comes last and may hold any character.
+
+    Pasted tabs may have become blanks: the numbers then tell where the type ends.
+    """
+    text, count = line.strip(), len(header) - 1
+    if "\t" in text or "," in text.split(" ")[0]:
+        return [cell.strip() for cell in text.split("\t" if "\t" in text else ",", count)]
+    words = text.split()
+    numbers = count - (header[-1] == "name")
+    for i in range(1, len(words) - numbers + 1):
+        if all(_is_number(word) for word in words[i : i + numbers]):
+            rest = words[i + numbers :]
+            middle = words[i : i + numbers]
+            return [" ".join(words[:i]), *middle, *([" ".join(rest)] if rest else [])]
+    return words
+
+
+def _is_number(word: str) -> bool:
+    return word.rstrip("%").replace(".", "", 1).isdecimal()
+
+
 def _kernel(line: str, header: list[str], path: str, number: int) -> dict[str, Any]:
-    """One row of an operator profile; the name comes last and may hold any character."""
-    separator = "\t" if "\t" in line.strip() else ","
-    cells = [cell.strip() for cell in line.strip().split(separator, len(header) - 1)]
+    """One row of an operator profile."""
+    cells = _cells(line, header)
     if len(cells) != len(header):
         reason = f"{len(cells)} cells where the profile's header has {len(header)}"
         raise bad_input(path, number, reason, "the file may be cut off")

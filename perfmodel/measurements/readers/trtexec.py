@@ -1,15 +1,17 @@
-"""TensorRT `trtexec`: --exportTimes, --exportProfile and its printed summary; times in ms."""
+"""TensorRT `trtexec`: the files of --exportTimes and --exportProfile; times in ms.
+
+They say neither unit (GPU or DLA) nor precision nor batch.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from perfmodel.measurements.evidence import by_tool, in_command, in_log
+from perfmodel.measurements.evidence import by_tool
 from perfmodel.measurements.readers.results import (
     Reader,
     ReadResult,
-    base_name,
     distinct_layers,
     log_result,
 )
@@ -17,17 +19,9 @@ from perfmodel.measurements.readers.source_text import (
     SourceText,
     json_lines,
     json_number,
-    number_in,
 )
 from perfmodel.measurements.table import BadRow, bad_input
-from perfmodel.zoo.published_names import model_name
 
-_COMPUTE = re.compile(r"GPU Compute Time: (.{1,400})$")
-_FIELD = re.compile(r"(min|max|mean|median|percentile\(\d{1,2}%\)) = (\S+) (\w+)")
-_OPTION = re.compile(
-    r"--(onnx|deploy|loadEngine|saveEngine|fp16|int8|best|useDLACore|batch)(?:=(\S+))?"
-)
-_PRECISION_LINE = re.compile(r"\[I\] Precision: (\S+)")
 _REFORMAT = re.compile(r"reformat", re.I)
 
 
@@ -44,17 +38,11 @@ def _is_profile(source: SourceText) -> bool:
     return named or (isinstance(first, dict) and set(first) == {"count"})
 
 
-def _is_text(source: SourceText) -> bool:
-    """Whether the text is trtexec's own output."""
-    return "GPU Compute Time:" in source.log or "&&&& RUNNING TensorRT.trtexec" in source.log
-
-
-def _common(source: SourceText) -> dict[str, Any]:
+def common(source: SourceText) -> dict[str, Any]:
+    """The columns of every row of the tool."""
     return {
-        "unit": by_tool("gpu"),
         "framework": by_tool("tensorrt"),
         "source": f"trtexec {source.name}",
-        "batch": by_tool(1.0),
         "kind": by_tool("steady"),
     }
 
@@ -75,7 +63,7 @@ def read_times(source: SourceText) -> ReadResult:
                 source.path, line, f"column computeMs: must be above 0, got {time_ms:g}"
             )
         times.append(time_ms)
-    row = _common(source) | {
+    row = common(source) | {
         "line": lines[0] if lines else 1,
         "runs": float(len(times)),
         "statistic": "median",
@@ -129,7 +117,7 @@ def _layer(entry: dict[str, Any], count: float, source: SourceText, line: int) -
         time_ms = json_number(entry.get("timeMs"), source.path, line, "timeMs") / count
     else:
         raise bad_input(source.path, line, "column timeMs: a total without a count of runs")
-    return _common(source) | {
+    return common(source) | {
         "line": line,
         "layer": name,
         "op": "reformat" if _REFORMAT.search(name) else "",
@@ -139,71 +127,5 @@ def _layer(entry: dict[str, Any], count: float, source: SourceText, line: int) -
     }
 
 
-def read_text(source: SourceText) -> ReadResult:
-    """A network row for each summary of GPU compute times in the printed output."""
-    rows: list[dict[str, Any]] = []
-    settings: dict[str, Any] = {}
-    for number, line in enumerate(source.lines, 1):
-        if "&&&& RUNNING" in line:
-            settings = _settings(line)
-        precision = _PRECISION_LINE.search(line)
-        if precision and "precision" not in settings:
-            settings["precision"] = in_log(_precision(precision.group(1)), number)
-        compute = _COMPUTE.search(line)
-        if compute:
-            rows.append(_common(source) | settings | _summary(compute.group(1), source, number))
-    if not rows:
-        reason = "the log ends without a line 'GPU Compute Time: min = ...'"
-        raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
-    return log_result(rows, source)
-
-
-def _settings(command: str) -> dict[str, Any]:
-    options = dict(_OPTION.findall(command))
-    file = base_name(
-        options.get("onnx") or options.get("deploy") or options.get("loadEngine") or ""
-    )
-    flags = [name for name in ("fp16", "int8", "best") if name in options]
-    settings: dict[str, Any] = {
-        "precision": in_command(_precision("+".join(["FP32", *flags]).upper()))
-    }
-    if file:
-        settings |= {"source_model": file, "model": model_name(file)}
-    if "useDLACore" in options:
-        settings["unit"] = in_command("dla")
-    if options.get("batch", "").isdecimal():
-        settings["batch"] = in_command(float(options["batch"][:9]))
-    return settings
-
-
-def _precision(words: str) -> str:
-    """The table's precision of trtexec's `FP32+FP16`: the lowest that the builder may choose."""
-    words = words.upper()
-    if "INT8" in words or "BEST" in words:
-        return "int8"
-    return "fp16" if "FP16" in words else "fp32"
-
-
-def _summary(text: str, source: SourceText, number: int) -> dict[str, Any]:
-    values = {}
-    for name, value, unit in _FIELD.findall(text):
-        if unit != "ms":
-            raise bad_input(source.path, number, f"column {name}: unit {unit[:20]!r}, expected ms")
-        values[name] = number_in(value, source.path, number, name)
-    median, mean = values.get("median"), values.get("mean")
-    if median is None and mean is None:
-        raise bad_input(source.path, number, "column median: neither median nor mean is given")
-    return {
-        "line": number,
-        "statistic": "mean" if median is None else "median",
-        "latency_ms": mean if median is None else median,
-        "min_ms": values.get("min", float("nan")),
-        "mean_ms": float("nan") if mean is None else mean,
-        "max_ms": values.get("max", float("nan")),
-        "p90_ms": values.get("percentile(90%)", float("nan")),
-    }
-
-
 TIMES = Reader("trtexec --exportTimes", _is_times, read_times)
 PROFILE = Reader("trtexec --exportProfile", _is_profile, read_profile)
-TEXT = Reader("trtexec", _is_text, read_text)
