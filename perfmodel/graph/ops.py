@@ -235,8 +235,13 @@ def _pad(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]
     return (tuple(d + a + b for d, (a, b) in zip(inputs[0], pairs, strict=True)),)
 
 
-@_register("reshape", "shape")
+@_register("reshape view", "shape")
 def _reshape(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape, ...]:
+    """A `view` names the same stored numbers by other axes, so that no framework has work with it.
+
+    Readers of formats that store pictures channels first use it where an operator works on the
+    axes as stored; a `reshape` is an operator of the network.
+    """
     shape, total = tuple(attrs["shape"]), math.prod(inputs[0])
     if -1 in shape:
         known = math.prod(d for d in shape if d != -1)
@@ -325,14 +330,17 @@ def _recurrent(inputs: Sequence[Shape], attrs: Mapping[str, Any]) -> tuple[Shape
     """Input (batch, time, features), or (time, batch, features) if `time_major`.
 
     With `merge_outputs` False the two directions are two outputs, else one joined along features.
+    `state_shapes` are those of further outputs, the states after the last step. `cells` is the
+    number of units where an LSTM projects them to fewer hidden ones.
     """
     a, b, _ = inputs[0]
+    states = tuple(tuple(shape) for shape in attrs.get("state_shapes", ()))
     width = attrs["hidden"] * attrs["directions"]
     if not attrs.get("merge_outputs", True):
         return ((a, b, attrs["hidden"]),) * attrs["directions"]
     if attrs["return_sequences"]:
-        return ((a, b, width),)
-    return ((b if attrs["time_major"] else a, width),)
+        return ((a, b, width), *states)
+    return ((b if attrs["time_major"] else a, width), *states)
 
 
 @_register(

@@ -191,6 +191,14 @@ def _made(walk: _Rebatch, op: Op) -> Mapping[str, Any]:
     return {}
 
 
+def _states(walk: _Rebatch, op: Op) -> Mapping[str, Any]:
+    """States after the last step lead with the batch, as the sequence does."""
+    if "state_shapes" not in op.attrs or not walk.changed(op):
+        return {}
+    shapes = (tuple(shape) for shape in op.attrs["state_shapes"])
+    return {"state_shapes": tuple(walk.scaled(op, shape, 0) for shape in shapes)}
+
+
 def _tile(walk: _Rebatch, op: Op) -> Mapping[str, Any]:
     multiples = tuple(op.attrs["multiples"])
     without_batch = walk.batch_axis(op) is None and len(multiples) > 1
@@ -215,6 +223,8 @@ def _listed_shapes(walk: _Rebatch, op: Op) -> Mapping[str, Any]:
 
 _ADAPT: dict[str, Adapt] = {
     "reshape": _reshape,
+    "view": _reshape,
+    **dict.fromkeys(("lstm", "gru", "rnn"), _states),
     "slice": _slice,
     "strided_slice": _strided_slice,
     "tile": _tile,

@@ -66,6 +66,13 @@ def recurrent_weights(kind: str, features: Size, hidden: Size) -> Size:
     return GATES[kind] * ((features + hidden) * hidden)
 
 
-def recurrent_macs(kind: str, features: Size, hidden: Size, steps: Size) -> Size:
-    """MACs of `steps` steps (time x batch x directions), each a product with every weight."""
-    return recurrent_weights(kind, features, hidden) * steps
+def recurrent_macs(
+    kind: str, features: Size, hidden: Size, steps: Size, cells: Size | None = None
+) -> Size:
+    """MACs of `steps` steps (time x batch x directions), each a product with every weight.
+
+    `cells` are the units of an LSTM that are projected to `hidden` ones after every step.
+    """
+    if cells is None:
+        return recurrent_weights(kind, features, hidden) * steps
+    return (GATES[kind] * (features + hidden) * cells + cells * hidden) * steps

@@ -15,7 +15,7 @@ from perfmodel.graph.ops import OPS
 _DENSE = CONVOLUTIONS | {"fully_connected"}
 _NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
 """Normalisations that are several operators in some frameworks, the last of them an addition."""
-_NEVER_RUN = frozenset({"identity", "dropout"})
+_NEVER_RUN = frozenset({"identity", "dropout", "view"})
 _VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
 RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
 ANY_UNARY = frozenset(UNARY) - _NEVER_RUN

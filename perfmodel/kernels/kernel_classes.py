@@ -40,8 +40,8 @@ _CHEAP_UNARY = (
     "dropout cumsum zeros_like is_nan threshold select fake_quant scale batch_norm"
 )
 _DATA_MOVEMENT = (
-    "channel_shuffle reverse concat split slice strided_slice pad reshape transpose gather "
-    "gather_nd tile broadcast_to fill range one_hot shape pack unpack depth_to_space "
+    "channel_shuffle reverse concat split slice strided_slice pad reshape view transpose "
+    "gather gather_nd tile broadcast_to fill range one_hot shape pack unpack depth_to_space "
     "space_to_depth space_to_batch batch_to_space mirror_pad scatter variable layout_convert"
 )
 _NORMS = "lrn layer_norm instance_norm group_norm l2_norm local_norm"

@@ -15,7 +15,7 @@ from perfmodel.graph.ir import Graph, Op
 ALIGNMENT_BYTES = 64
 """TensorFlow Lite's `kDefaultTensorAlignment`."""
 
-VIEW_KINDS = frozenset({"reshape", "identity"})
+VIEW_KINDS = frozenset({"reshape", "view", "identity"})
 """Operators that only rename their input: the output shares its memory."""
 
 IN_PLACE_KINDS = frozenset({"add", "sub", "mul", "div"})

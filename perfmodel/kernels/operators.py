@@ -112,8 +112,8 @@ def _product_macs(graph: Graph, op: Op) -> int:
 
 def _recurrent_macs(graph: Graph, op: Op) -> int:
     a, b, features = _shape(graph, op, 0)
-    steps = a * b * op.attrs["directions"]
-    return int(recurrent_macs(op.kind, features, op.attrs["hidden"], steps))
+    steps, hidden = a * b * op.attrs["directions"], op.attrs["hidden"]
+    return int(recurrent_macs(op.kind, features, hidden, steps, op.attrs.get("cells")))
 
 
 def _svdf_macs(graph: Graph, op: Op) -> int:
@@ -128,9 +128,9 @@ _NORMS = (
     "softmax log_softmax select arg_max arg_min"
 )
 _MOVEMENT = (
-    "channel_shuffle reverse concat split slice strided_slice resize_to pad reshape transpose "
-    "gather gather_nd tile broadcast_to fill range one_hot shape pack unpack resize depth_to_space "
-    "space_to_depth space_to_batch batch_to_space mirror_pad scatter variable"
+    "channel_shuffle reverse concat split slice strided_slice resize_to pad reshape view "
+    "transpose gather gather_nd tile broadcast_to fill range one_hot shape pack unpack resize "
+    "depth_to_space space_to_depth space_to_batch batch_to_space mirror_pad scatter variable"
 )
 _DETECTION = (
     "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"

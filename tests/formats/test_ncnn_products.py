@@ -153,8 +153,8 @@ def test_an_lstm_may_project_its_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        ("LSTM r 1 1 x y 0=5 1=161", "161 weights do not fit 5 outputs"),
-        ("LSTM r 1 2 x y z 0=5 1=160", "states as inputs or outputs"),
+        ("LSTM r 1 1 x y 0=5 1=161", "161 weights do not fit 8 features and 5 outputs"),
+        ("LSTM r 1 2 x y z 0=5 1=160", "1 inputs and 2 outputs"),
     ],
 )
 def test_a_recurrent_layer_that_is_not_read_says_why(

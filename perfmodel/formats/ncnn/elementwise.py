@@ -18,6 +18,9 @@ from perfmodel.formats.ncnn.net import (
 
 UNARY_TYPES = {
     "AbsVal": "abs",
+    "CELU": "elu",
+    "Erf": "erf",
+    "Shrink": "threshold",
     "BNLL": "softplus",
     "Clip": "clip",
     "DeepCopy": "identity",
@@ -62,8 +65,16 @@ UNARY_OPS = [
     "log10",
     "round",
     "trunc",
+    "sign",
+    "exp",
+    "sinh",
+    "asinh",
+    "cosh",
+    "acosh",
+    "atanh",
+    "log",
 ]
-"""UnaryOp's op_type, in order."""
+"""UnaryOp's op_type, in order; expm1 (21) and log1p (27) cost what their plain forms do."""
 
 BINARY_OPS = [
     "add",
@@ -78,10 +89,20 @@ BINARY_OPS = [
     "pow",
     "atan2",
     "atan2",
+    "floor_mod",
+    "floor_mod",
+    "pow",
+    "floor_div",
+    "floor_div",
+    "floor_mod",
+    "floor_mod",
 ]
-"""BinaryOp's op_type, in order; the reversed forms (7 to 9, 11) swap their operands."""
+"""BinaryOp's op_type, in order; the reversed forms swap their operands.
 
-REVERSED_OPS = (7, 8, 9, 11)
+A logarithm of a sum of exponentials (14) costs what a power does, a C remainder what Python's does.
+"""
+
+REVERSED_OPS = (7, 8, 9, 11, 13, 16, 18)
 
 CAST_DTYPES = ("float32", "float32", "float16", "int8", "bfloat16")
 
@@ -161,7 +182,8 @@ def _broadcast_outer(net: NcnnNet, layer: NcnnLayer, inputs: list[str]) -> list[
     small = ranks.index(min(ranks))
     large = in_mat_order(shapes[1 - small])
     sizes = in_mat_order(shapes[small])
-    outer = all(s in (1, x) for s, x in zip(sizes, large, strict=False))
+    pairs = zip(sizes, large, strict=False)
+    outer = all(s == x or (1 in (s, x) and len(sizes) > 1) for s, x in pairs)
     lacking = (1,) * (len(large) - len(sizes))
     aligned = (*sizes, *lacking) if outer else (*lacking, *sizes)
     shape = from_mat_order(shapes[small][0], aligned)

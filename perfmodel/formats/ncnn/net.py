@@ -1,8 +1,8 @@
 """A line of an ncnn .param file, the graph it is added to, and how blob axes map to ours.
 
-An ncnn blob has 1, 2 or 3 dimensions: (w), (h, w), (c, h, w). Here they are (batch, w),
-(batch, h, w) and (batch, h, w, c). Parameter numbers and defaults are those of `load_param` in
-Tencent/ncnn, src/layer/*.cpp, and docs/developer-guide/operators.md there.
+An ncnn blob has 1 to 4 dimensions: (w), (h, w), (c, h, w), (c, d, h, w). Here they are (batch, w),
+(batch, h, w), (batch, h, w, c) and (batch, d, h, w, c). Parameter numbers and defaults are those of
+`load_param` in Tencent/ncnn, src/layer/*.cpp, and docs/developer-guide/operators.md there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from perfmodel.errors import GraphError
 from perfmodel.formats.net import BlobNet, NamedLayer
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.builder import GraphBuilder
-from perfmodel.graph.ops import Shape
+from perfmodel.graph.ops import Shape, infer_shapes
 
 Value = int | float | str | tuple[int | float, ...]
 
@@ -56,6 +56,13 @@ class NcnnLayer(NamedLayer):
             raise GraphError(f"parameter {key} must be an array of integers of 32 bits")
         return tuple(int(v) for v in values)
 
+    def text(self, key: int) -> str:
+        """String parameter, empty where absent."""
+        value = self.params.get(key, "")
+        if not isinstance(value, str):
+            raise GraphError(f"parameter {key} must be a text in quotes")
+        return value
+
     def count(self, key: int) -> int:
         """Number of elements of an array parameter."""
         value = self.params.get(key, ())
@@ -65,9 +72,10 @@ class NcnnLayer(NamedLayer):
 class NcnnNet(BlobNet):
     """The graph so far, its batch, and whether the file's shape hints still hold."""
 
-    def __init__(self, builder: GraphBuilder, hints_hold: bool) -> None:
+    def __init__(self, builder: GraphBuilder, layers: Sequence[NcnnLayer]) -> None:
         super().__init__(builder)
-        self.hints_hold = hints_hold
+        self.layers = tuple(layers)
+        self.hints_hold = any(layer.hints for layer in layers)
         self.batch = 1
 
     def define(self, blob: str, tensor: str) -> None:
@@ -120,6 +128,17 @@ def from_mat_order(batch: int, sizes: Sequence[int]) -> Shape:
     return mat_shape(batch, *reversed(sizes)) if sizes else (batch, 1)
 
 
+def named_sizes(shape: Shape) -> dict[str, int]:
+    """Sizes of a blob by the letter of its axis (w, h, d, c)."""
+    letters = {2: "w", 3: "wh", 4: "whc", 5: "whdc"}.get(len(shape), "")
+    return dict(zip(letters, reversed(in_mat_order(shape)), strict=True))
+
+
+def input_sizes(net: NcnnNet, layer: NcnnLayer) -> list[dict[str, int]]:
+    """`named_sizes` of each input, which expressions refer to."""
+    return [named_sizes(net.shape(blob)) for blob in layer.bottoms]
+
+
 def one_input(net: NcnnNet, layer: NcnnLayer) -> str:
     """The tensor of the first input."""
     if not layer.bottoms:
@@ -132,3 +151,36 @@ def emit(
 ) -> Sequence[str]:
     """Append the op whose results are the layer's outputs."""
     return net.builder.add_op(kind, inputs, attrs, layer.name, layer.tops, dtype)
+
+
+def view(net: NcnnNet, layer: NcnnLayer, x: str, shape: Shape) -> str:
+    """The same stored numbers by other axes: work for nobody."""
+    if net.builder.shape(x) == tuple(shape):
+        return x
+    return net.builder.op("view", x, name=net.fresh(f"{layer.name}/view"), shape=tuple(shape))
+
+
+def as_stored(net: NcnnNet, layer: NcnnLayer, x: str, rank: int = 0) -> str:
+    """A blob with its axes in ncnn's order behind the batch, `rank` of them at least."""
+    shape = net.builder.shape(x)
+    sizes = in_mat_order(shape)
+    lacking = (1,) * (rank - len(sizes))
+    return view(net, layer, x, (shape[0], *lacking, *sizes))
+
+
+def emit_as(
+    net: NcnnNet,
+    layer: NcnnLayer,
+    kind: str,
+    inputs: Sequence[str],
+    shape: Shape,
+    dtype: str = "",
+    **attrs: Any,
+) -> Sequence[str]:
+    """Append the op whose result, with its axes as in `shape`, is the layer's output."""
+    (made,) = infer_shapes(kind, [net.builder.shape(x) if x else () for x in inputs], attrs)
+    if made == tuple(shape):
+        return emit(net, layer, kind, inputs, dtype, **attrs)
+    name = net.fresh(f"{layer.name}/{kind}")
+    result = net.builder.add_op(kind, inputs, attrs, name, (), dtype)
+    return net.builder.add_op("view", result, {"shape": tuple(shape)}, layer.name, layer.tops)

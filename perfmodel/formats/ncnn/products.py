@@ -1,21 +1,38 @@
-"""ncnn layers that are matrix products: inner products, attention, recurrent layers, look-ups.
+"""ncnn layers that are matrix products, and look-ups in tables.
 
 Parameter numbers and defaults are those of `load_param` in Tencent/ncnn, src/layer/*.cpp.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.ncnn.layers import activation
-from perfmodel.formats.ncnn.net import NcnnLayer, NcnnNet, emit, layer_types, one_input
-from perfmodel.graph.kinds import GATES
+from perfmodel.formats.limits import shorten
+from perfmodel.formats.ncnn.convolutions import activation
+from perfmodel.formats.ncnn.net import (
+    NcnnLayer,
+    NcnnNet,
+    emit,
+    emit_as,
+    from_mat_order,
+    in_mat_order,
+    layer_types,
+    one_input,
+    view,
+)
+from perfmodel.graph.ops import infer_shapes
 
 
 @layer_types("InnerProduct")
 def _inner_product(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
+    """Weights applied to the whole blob, or to every row of a matrix, as ncnn does.
+
+    Where a larger blob has not as many elements as the weights want, ncnn's own result is
+    undefined; what the exporter meant is the innermost axis, or the only one of that length.
+    """
     x = one_input(net, layer)
     out, size, int8 = layer.integer(0, 0), layer.integer(2, 0), layer.integer(8, 0)
     if out < 1 or size < 1 or size % out:
@@ -23,10 +40,22 @@ def _inner_product(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     names = [net.weights(layer, "weights", (out, size // out), "int8" if int8 else "float32")]
     if layer.integer(1, 0):
         names.append(net.weights(layer, "bias", (out,), "float32"))
-    shape = net.builder.shape(x)
-    rows = len(shape) == 3 and shape[-1] == size // out  # ncnn: a matrix keeps its rows
-    attrs = {"activation": activation(layer), "keep_dims": rows}
-    return emit(net, layer, "fully_connected", [x, *names], "float32", **attrs)
+    shape, inner = net.builder.shape(x), size // out
+    sizes = list(in_mat_order(shape))
+    along = [axis for axis, length in enumerate(sizes) if length == inner]
+    if sizes[-1] == inner:
+        along = [len(sizes) - 1]
+    attrs: dict[str, Any] = {"activation": activation(layer)}
+    if math.prod(sizes) == inner and not (along and len(sizes) == 2):
+        attrs["keep_dims"] = False
+        return emit(net, layer, "fully_connected", [x, *names], "float32", **attrs)
+    if len(along) != 1:
+        raise GraphError(f"a blob {shape} does not fit weights for {inner} inputs")
+    sizes[along[0]] = out
+    rows = view(net, layer, x, (shape[0], math.prod(sizes) // out, inner))
+    attrs["keep_dims"] = True
+    result = from_mat_order(shape[0], sizes)
+    return emit_as(net, layer, "fully_connected", [rows, *names], result, "float32", **attrs)
 
 
 @layer_types("Gemm")
@@ -81,78 +110,56 @@ def _gemm_bias(
 
 @layer_types("MatMul")
 def _matmul(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
-    inputs = [net.tensor(b) for b in layer.bottoms[:2]]
-    return emit(net, layer, "matmul", inputs, transpose_b=bool(layer.integer(0, 0)))
+    """A product of the last two axes as ncnn stores them; the others are a batch and broadcast.
 
-
-@layer_types("MultiHeadAttention")
-def _attention(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
-    """The real operators: projections of q, k, v, scores, softmax, mix, output projection.
-
-    ncnn's projections write head by head, so splitting and joining heads are reshapes only.
+    A vector is a row on the left and a column on the right, and gives up that axis again.
     """
-    b = net.builder
-    q, k, v = ([net.tensor(x) for x in layer.bottoms[:3]] * 3)[:3] if layer.bottoms else [""] * 3
-    if not q:
-        raise GraphError("an input is missing")
-    if len(layer.bottoms) == 2:
-        v = k
-    width, heads = layer.integer(0, 0), layer.integer(1, 1)
-    if width < 1 or heads < 1 or width % heads:
-        raise GraphError(f"{width} features do not divide into {heads} heads")
-    per_head = width // heads
-
-    def project(x: str, what: str, out: int) -> str:
-        weights = net.weights(layer, f"{what}/weights", (out, b.shape(x)[-1]))
-        bias = net.weights(layer, f"{what}/bias", (out,))
-        attrs = {"activation": "none", "keep_dims": True}
-        return b.add_op("fully_connected", [x, weights, bias], attrs, f"{layer.name}/{what}")[0]
-
-    def split_heads(x: str, what: str) -> str:
-        batch, length, _ = b.shape(x)
-        return b.reshape(x, (batch, heads, length, per_head), f"{layer.name}/{what}_heads")
-
-    if any(len(b.shape(x)) != 3 for x in (q, k, v)):
-        raise GraphError("attention needs (length, features) blobs")
-    queries = split_heads(project(q, "query", width), "query")
-    keys = split_heads(project(k, "key", width), "key")
-    values = split_heads(project(v, "value", width), "value")
-    scores = b.op("matmul", queries, keys, name=f"{layer.name}/scores", transpose_b=True)
-    if layer.integer(5, 0) and len(layer.bottoms) > 1:
-        mask = net.tensor(layer.bottoms[-1])
-        scores = b.binary("add", scores, mask, name=f"{layer.name}/mask")
-    shares = b.op("softmax", scores, name=f"{layer.name}/softmax", axis=3)
-    mixed = b.op("matmul", shares, values, name=f"{layer.name}/mix")
-    joined = b.reshape(mixed, (*b.shape(q)[:2], width), f"{layer.name}/join_heads")
-    weights = net.weights(layer, "output/weights", (b.shape(q)[-1], width))
-    bias = net.weights(layer, "output/bias", (b.shape(q)[-1],))
-    attrs = {"activation": "none", "keep_dims": True}
-    return b.add_op("fully_connected", [joined, weights, bias], attrs, layer.name, layer.tops)
+    if len(layer.bottoms) != 2:
+        raise GraphError(f"two inputs expected, {len(layer.bottoms)} given")
+    left, right = (net.tensor(b) for b in layer.bottoms)
+    transposed = bool(layer.integer(0, 0))
+    sizes = [in_mat_order(net.builder.shape(x)) for x in (left, right)]
+    rank = max(2, *map(len, sizes))
+    inputs = []
+    for place, (x, own) in enumerate(zip((left, right), sizes, strict=True)):
+        column = place == 1 and len(own) == 1 and not transposed
+        wide = (*own, 1) if column else own
+        wide = (*(1,) * (rank - len(wide)), *wide)
+        inputs.append(view(net, layer, x, (net.builder.shape(x)[0], *wide)))
+    (made,) = infer_shapes(
+        "matmul", [net.builder.shape(x) for x in inputs], {"transpose_b": transposed}
+    )
+    batch, *kept = made
+    if len(sizes[1]) == 1:
+        kept.pop()
+    if len(sizes[0]) == 1:
+        kept.pop(-1 if len(sizes[1]) == 1 else -2)
+    shape = from_mat_order(batch, kept)
+    return emit_as(net, layer, "matmul", inputs, shape, transpose_b=transposed)
 
 
-@layer_types("LSTM GRU RNN")
-def _recurrent(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
-    """Input (time, features); weights (gates, in), (gates, out) and bias for each direction."""
-    x = one_input(net, layer)
-    if len(layer.bottoms) != 1 or len(layer.tops) != 1:
-        raise GraphError("recurrent layers with states as inputs or outputs are not read")
-    out, size = layer.integer(0, 0), layer.integer(1, 0)
-    directions = 2 if layer.integer(2, 0) == 2 else 1
-    gates = GATES[layer.type.lower()]
-    hidden = layer.integer(3, 0) or out if layer.type == "LSTM" else out
-    rows = gates * hidden * directions
-    if out < 1 or rows < 1 or size % rows:
-        raise GraphError(f"{size} weights do not fit {out} outputs")
-    biases = {"LSTM": 4, "GRU": 4, "RNN": 1}[layer.type]
-    names = [
-        net.weights(layer, "weights", (rows, size // rows)),
-        net.weights(layer, "recurrent", (rows, out)),
-        net.weights(layer, "bias", (directions * hidden * biases,)),
+@layer_types("Einsum")
+def _einsum(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
+    """A product of two blobs, whose equation stands as the numbers of its letters."""
+    equation = "".join(map(chr, layer.integers(0))) if 0 in layer.params else ""
+    left, arrow, result = equation.partition("->")
+    terms = left.split(",")
+    if not arrow or len(terms) != 2 or len(layer.bottoms) != 2:
+        raise GraphError(f"the equation {shorten(equation)!r} is no product of two blobs")
+    inputs = [net.tensor(b) for b in layer.bottoms]
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, inputs, strict=True):
+        sizes.update(zip(term, in_mat_order(net.builder.shape(x)), strict=True))
+    a, b = (set(term) for term in terms)
+    groups = [a & b & set(result), a - b, b - a, (a & b) - set(result)]
+    count, rows, columns, inner = (math.prod(sizes[i] for i in sorted(g)) for g in groups)
+    batch = net.builder.shape(inputs[0])[0]
+    parts = [
+        view(net, layer, inputs[0], (batch, count, rows, inner)),
+        view(net, layer, inputs[1], (net.builder.shape(inputs[1])[0], count, inner, columns)),
     ]
-    if hidden != out:
-        names.append(net.weights(layer, "projection", (directions * out, hidden)))
-    attrs: dict[str, Any] = {"hidden": out, "directions": directions, "return_sequences": True}
-    return emit(net, layer, layer.type.lower(), [x, *names], time_major=False, **attrs)
+    shape = from_mat_order(batch, [sizes[i] for i in result])
+    return emit_as(net, layer, "matmul", parts, shape)
 
 
 @layer_types("Embed")

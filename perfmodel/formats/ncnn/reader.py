@@ -11,10 +11,18 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import perfmodel.formats.ncnn.attention
+import perfmodel.formats.ncnn.convolutions
+import perfmodel.formats.ncnn.detection
 import perfmodel.formats.ncnn.elementwise
 import perfmodel.formats.ncnn.layers
+import perfmodel.formats.ncnn.movement
+import perfmodel.formats.ncnn.pools
 import perfmodel.formats.ncnn.products
-import perfmodel.formats.ncnn.shapes  # noqa: F401 (it fills LAYERS)
+import perfmodel.formats.ncnn.recurrent
+import perfmodel.formats.ncnn.reductions
+import perfmodel.formats.ncnn.reshaping
+import perfmodel.formats.ncnn.sampling  # noqa: F401 (they fill LAYERS)
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.limits import (
     MAX_LINE_BYTES,
@@ -44,9 +52,18 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: InputShape | None = 
     gives none. Batch normalisation and activations are as the file has them, mostly fused already.
     Raises `ModelFileError`, which names the line.
     """
+    net = read_net(path, input_shape)
+    try:
+        return net.builder.build(*_outputs(net), source=str(path), format="ncnn")
+    except GraphError as error:
+        raise ModelFileError(path, "whole graph", shorten(error.message, 300)) from None
+
+
+def read_net(path: str | os.PathLike[str], input_shape: InputShape | None = None) -> NcnnNet:
+    """The layers of a file as operators, and which tensor holds each blob."""
     layers = read_layers(path)
     shapes = input_shapes(path, layers, Sizes.of(None, input_shape))
-    net = NcnnNet(GraphBuilder(Path(path).stem), hints_hold=any(layer.hints for layer in layers))
+    net = NcnnNet(GraphBuilder(Path(path).stem), layers)
     for layer in layers:
         try:
             if layer.type == "Input":
@@ -59,11 +76,12 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: InputShape | None = 
             if len(net.builder.ops) > MAX_OPS:
                 raise GraphError(f"more than {MAX_OPS} operators")
         except GraphError as error:
-            raise _at(path, layer, error) from None
-    try:
-        return net.builder.build(*_outputs(net, layers), source=str(path), format="ncnn")
-    except GraphError as error:
-        raise ModelFileError(path, "whole graph", shorten(error.message, 300)) from None
+            raise _at(path, layer, error.message, error.hint) from None
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # converters trust the ranks that a layer asks for
+            reason = f"inputs or parameters that do not fit the layer ({error})"
+            raise _at(path, layer, reason) from error
+    return net
 
 
 def shape_hints(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
@@ -235,8 +253,9 @@ def _custom(net: NcnnNet, layer: NcnnLayer) -> Sequence[str]:
     return net.builder.add_op("custom", inputs, attrs, layer.name, layer.tops)
 
 
-def _outputs(net: NcnnNet, layers: Sequence[NcnnLayer]) -> list[str]:
+def _outputs(net: NcnnNet) -> list[str]:
     """Tensors of the blobs that no layer reads; a closing Noop stands for all it gathers."""
+    layers = net.layers
     read = {blob for layer in layers for blob in layer.bottoms}
     closing = {
         layer.line for layer in layers if layer.type == "Noop" and not read.intersection(layer.tops)
@@ -251,6 +270,6 @@ def _outputs(net: NcnnNet, layers: Sequence[NcnnLayer]) -> list[str]:
     return list(dict.fromkeys(ends))
 
 
-def _at(path: object, layer: NcnnLayer, error: GraphError) -> ModelFileError:
+def _at(path: object, layer: NcnnLayer, reason: str, hint: str = "") -> ModelFileError:
     where = f"line {layer.line} ({layer.type} {shorten(layer.name, 60)!r})"
-    return ModelFileError(path, where, shorten(error.message, 300), error.hint)
+    return ModelFileError(path, where, shorten(reason, 300), hint)

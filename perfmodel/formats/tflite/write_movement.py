@@ -59,7 +59,7 @@ def transpose(e: Emitter, x: int, perm: Sequence[int]) -> int:
     return _move(e, "TRANSPOSE", x, [e.ints(perm)], shape, "TransposeOptions")
 
 
-@emits("reshape")
+@emits("reshape view")
 def _reshape(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], reshape(e, e.read(op.inputs[0]), _out_shape(e, op)))
 

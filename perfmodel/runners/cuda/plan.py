@@ -25,7 +25,7 @@ from perfmodel.runners.cuda.steps import (
     even_pads,
 )
 
-VIEWS = frozenset({"identity", "dropout", "reshape"})
+VIEWS = frozenset({"identity", "dropout", "reshape", "view"})
 """Free operators whose result is their input under another name."""
 
 PER_CHANNEL = frozenset({"add", "mul", "batch_norm", "scale", "softmax"})
