@@ -233,7 +233,7 @@ LAYERS: dict[str, tuple[list[Blob], str, list[Blob], int]] = {
         [(2, 2, 3, 4)],
         0,
     ),
-    "crop by expression": ([PICTURE], 'Crop 19="1" 20="-(0h,1)" -23311=1,1', [(4, 4, 8)], 0),
+    "crop by expression": ([PICTURE], 'Crop 19="1" 20="-(0h,1)" 21="1"', [(4, 4, 8)], 0),
     "grid sample": ([PICTURE, (5, 7, 2)], "GridSample", [(4, 5, 7)], 0),
     "grid sample, fused": ([PICTURE, (2, 5, 7)], "GridSample 3=1", [(4, 5, 7)], 0),
     "grid sample of four": ([VOLUME, (3, 5, 7, 3)], "GridSample", [(4, 3, 5, 7)], 0),
