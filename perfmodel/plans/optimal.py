@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 
 import numpy as np
@@ -28,51 +29,41 @@ class Path:
     energy_mj: float
 
 
-def best_path(costs: SegmentCosts, max_segments: int, *, exactly: bool = False) -> Path:
-    """The plan of least latency with at most (or exactly) `max_segments` segments.
+def best_path(costs: SegmentCosts, max_segments: int) -> Path:
+    """The plan of least latency with at most `max_segments` segments.
 
     Raises `PartitionError` where no plan exists (an operator no unit runs, memory too small).
     """
-    latency, unit = _best_unit(costs.latency_ms)
-    total = np.full(len(latency), np.inf)
-    total[0] = 0.0
-    back: list[np.ndarray] = []
-    finals: list[float] = []
-    for _ in range(max_segments):
-        through = total[:, None] + latency
-        back.append(through.argmin(axis=0))
-        total = through.min(axis=0)
-        finals.append(float(total[-1]))
-    count = max_segments if exactly else _first_minimum(finals)
-    if not np.isfinite(finals[count - 1]):
+    count = len(costs.states)
+    total = np.full((max_segments + 1, count), np.inf)
+    total[0, 0] = 0.0
+    back = np.zeros((max_segments, count), dtype=np.int64)
+    for ends, latency in costs.blocks():
+        # states inside of others come before them, so what a step needs is there
+        for step in range(max_segments):
+            through = total[step, : ends.stop, None] + latency
+            back[step, ends] = through.argmin(axis=0)
+            total[step + 1, ends] = through.min(axis=0)
+    finals = total[1:, -1].tolist()
+    if not np.isfinite(min(finals)):
         raise PartitionError(
-            f"no plan of {'exactly' if exactly else 'at most'} {max_segments} segments exists",
+            f"no plan of at most {max_segments} segments exists",
             "a unit cannot run an operator, or its memory is too small",
         )
-    states = [len(latency) - 1]
-    for step in reversed(range(count)):
-        states.append(int(back[step][states[-1]]))
-    states.reverse()
-    return path_through(costs, tuple(states), unit)
+    states = [count - 1]
+    for step in reversed(range(_first_minimum(finals))):
+        states.append(int(back[step, states[-1]]))
+    return path_through(costs, tuple(reversed(states)))
 
 
-def path_through(
-    costs: SegmentCosts, states: tuple[int, ...], unit: np.ndarray | Sequence[int]
-) -> Path:
-    """The plan along given states; `unit` is a matrix (a, b) -> unit, or one unit a segment."""
-    steps = list(pairwise(states))
-    if isinstance(unit, np.ndarray):
-        units = tuple(int(unit[a, b]) for a, b in steps)
-    else:
-        units = tuple(unit)
-    latency = sum(float(costs.latency_ms[u][a, b]) for (a, b), u in zip(steps, units, strict=True))
-    energy = sum(float(costs.energy_mj[u][a, b]) for (a, b), u in zip(steps, units, strict=True))
-    return Path(states, units, latency, energy)
-
-
-def _best_unit(latency_ms: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    stacked = np.stack(latency_ms)
-    return stacked.min(axis=0), stacked.argmin(axis=0)
+def path_through(costs: SegmentCosts, states: tuple[int, ...]) -> Path:
+    """The plan along given states, each segment on the unit that is fastest for it."""
+    segments = [
+        [costs.parts(u, a, b) for u in range(len(costs.units))] for a, b in pairwise(states)
+    ]
+    units = tuple(min(range(len(of)), key=lambda u: of[u].latency_ms) for of in segments)
+    chosen = [of[u] for of, u in zip(segments, units, strict=True)]
+    return Path(states, units, sum(c.latency_ms for c in chosen), sum(c.energy_mj for c in chosen))
 
 
 def _first_minimum(finals: Sequence[float]) -> int:
@@ -198,20 +189,27 @@ def sides_latency_ms(
 def alternating_order(layers: LayerGraph, far: Sequence[bool]) -> tuple[int, ...]:
     """An order in which the layers can run that changes sides as late as possible, near first."""
     n = len(layers)
-    needs: list[set[int]] = [set() for _ in range(n)]
+    readers: list[list[int]] = [[] for _ in range(n)]
+    waiting = [0] * n
     for a, b in layers.edges:
-        needs[b].add(a)
+        readers[a].append(b)
+        waiting[b] += 1
+    ready: tuple[list[int], list[int]] = ([], [])  # near and far, as heaps
+    for i in range(n):
+        if not waiting[i]:
+            heappush(ready[bool(far[i])], i)
     order: list[int] = []
-    done: set[int] = set()
     side = False
     while len(order) < n:
-        ready = [i for i in range(n) if i not in done and far[i] == side and needs[i] <= done]
-        if not ready:
+        if not ready[side]:
             side = not side
             continue
         # the first ready one, so that the order is that of the layers wherever sides allow
-        order.append(ready[0])
-        done.add(ready[0])
+        order.append(heappop(ready[side]))
+        for reader in readers[order[-1]]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heappush(ready[bool(far[reader])], reader)
     return tuple(order)
 
 

@@ -28,13 +28,13 @@ from perfmodel.plans.optimal import (
 )
 from perfmodel.plans.problem import Link, Problem, home_unit, problem, resolve_units
 from perfmodel.plans.segments import (
+    NOTHING,
     SegmentCosts,
     States,
     all_states,
     order_states,
     prefix_states,
     segment_costs,
-    segment_parts,
 )
 from perfmodel.plans.units import Unit
 from perfmodel.workload import load_at_batch
@@ -174,7 +174,7 @@ def solve(
     states = prefix_states(layers)
     costs = segment_costs(layers, states, units)
     places = (0, *cuts(layers, by, k), len(layers))
-    found = path_through(costs, places, np.stack(costs.latency_ms).argmin(axis=0))
+    found = path_through(costs, places)
     if not np.isfinite(found.latency_ms):
         raise PartitionError(f"{by}: a segment cannot run on any unit", _blocked(made))
     return _result(made, states, costs, found, by, objective, "the given cuts")
@@ -227,7 +227,7 @@ def _minimum_cut_order(made: Problem) -> tuple[int, ...]:
 
 def _optimal(costs: SegmentCosts, limit: int, objective: str, made: Problem) -> PlanPath:
     if objective == "latency":
-        if not any(np.isfinite(ms[0, -1]) for ms in costs.latency_ms):
+        if not np.isfinite(_whole_ms(costs)).any():
             _refuse_impossible(made)
         return best_path(costs, limit)
     missing = [u.target for u in made.units if u.layer_mj is None]
@@ -249,6 +249,12 @@ def _optimal(costs: SegmentCosts, limit: int, objective: str, made: Problem) -> 
             "for example --objective deadline=30",
         )
     return least_energy_path(costs, limit, deadline_ms)
+
+
+def _whole_ms(costs: SegmentCosts) -> list[float]:
+    """Time of the whole network on each unit."""
+    last = len(costs.states) - 1
+    return [costs.parts(u, 0, last).latency_ms for u in range(len(costs.units))]
 
 
 def _refuse_impossible(made: Problem) -> None:
@@ -279,7 +285,7 @@ def _result(
         for n, segment in enumerate(segments)
         if n
     ]
-    whole = [float(ms[0, -1]) for ms in costs.latency_ms]
+    whole = _whole_ms(costs)
     best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
     known = all(made.units[u].layer_mj is not None for u in found.units)
     return PartitionResult(
@@ -325,7 +331,7 @@ def _segments(
                 first_name=ops[first].name,
                 last_name=ops[last - 1].name,
                 target=made.units[u].target,
-                latency_ms=float(costs.latency_ms[u][found.states[n], found.states[n + 1]]),
+                latency_ms=costs.parts(u, found.states[n], found.states[n + 1]).latency_ms,
                 weights_bytes=sum(layers.weights_bytes[sizes[n] : sizes[n + 1]]),
             )
         )
@@ -364,16 +370,9 @@ def cut_curve(made: Problem) -> CutCurve:
     layers = made.layers
     n = len(layers)
     second = made.cloud if made.cloud is not None else min(1, len(made.units) - 1)
-    states = prefix_states(layers)
-    head = segment_parts(layers, states, made.units[0])
-    tail = segment_parts(layers, states, made.units[second])
-
-    def curve(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.array([0.0, *first[0, 1:]]), np.array([*last[:-1, n], 0.0])
-
-    head_in, tail_in = curve(head.inward_ms, tail.inward_ms)
-    head_out, tail_out = curve(head.outward_ms, tail.outward_ms)
-    head_runs, tail_runs = curve(head.running_ms, tail.running_ms)
+    costs = segment_costs(layers, prefix_states(layers), made.units)
+    heads = [NOTHING, *(costs.parts(0, 0, cut) for cut in range(1, n + 1))]
+    tails = [*(costs.parts(second, cut, n) for cut in range(n)), NOTHING]
     moved = np.zeros(n + 1)
     for crossing in layers.crossings:
         if crossing.maker >= 0:
@@ -385,12 +384,11 @@ def cut_curve(made: Problem) -> CutCurve:
         first_target=made.units[0].target,
         second_target=made.units[second].target,
         after=names,
-        first_ms=_plain(head_runs),
-        moving_ms=_plain(head_in + head_out + tail_in + tail_out),
-        second_ms=_plain(tail_runs),
+        first_ms=tuple(head.running_ms for head in heads),
+        moving_ms=tuple(
+            head.inward_ms + head.outward_ms + tail.inward_ms + tail.outward_ms
+            for head, tail in zip(heads, tails, strict=True)
+        ),
+        second_ms=tuple(tail.running_ms for tail in tails),
         moved_bytes=tuple(int(m) for m in moved),
     )
-
-
-def _plain(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(v) for v in values)

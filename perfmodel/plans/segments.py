@@ -1,34 +1,21 @@
-"""Cost of every possible segment, as matrices over (first cut, last cut) or pairs of states.
+"""Cost of every possible segment between two states, in blocks that stay small.
 
 A state is a set of layers that is closed under "what must run before": cutting a network between
 two states gives a segment. `prefix_states` are those along one order, `all_states` every one.
+Of n states there are n * n segments, so their costs are made for some ends at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from perfmodel.plans.layers import Crossing, LayerGraph
+from perfmodel.plans.crossings import Crossings, Moved, States
+from perfmodel.plans.layers import LayerGraph
 from perfmodel.plans.units import Unit
-
-
-@dataclass(frozen=True)
-class States:
-    """States as rows of a boolean matrix (states, layers), smaller before larger.
-
-    The first is empty, the last full. `exhaustive` says whether they are all the states there are;
-    `along_order` that state i holds just the first i layers.
-    """
-
-    member: np.ndarray
-    exhaustive: bool
-    along_order: bool = False
-
-    def __len__(self) -> int:
-        return len(self.member)
 
 
 def prefix_states(layers: LayerGraph) -> States:
@@ -51,178 +38,225 @@ def all_states(layers: LayerGraph, limit: int) -> States | None:
     """Every state, or None if there are more than `limit`; ordered by size, then by layers."""
     n = len(layers)
     needs = [0] * n
+    readers: list[list[int]] = [[] for _ in range(n)]
     for a, b in layers.edges:
         needs[b] |= 1 << a
-    found, frontier = {0}, [0]
+        readers[a].append(b)
+    found, frontier = {0}, [(0, tuple(i for i in range(n) if not needs[i]))]
     while frontier:
         following = []
-        for state in frontier:
-            for layer in range(n):
-                bit = 1 << layer
-                if not state & bit and needs[layer] & ~state == 0 and state | bit not in found:
-                    found.add(state | bit)
-                    following.append(state | bit)
-                    if len(found) > limit:
-                        return None
+        for state, ready in frontier:
+            for layer in ready:
+                bigger = state | 1 << layer
+                if bigger in found:
+                    continue
+                found.add(bigger)
+                if len(found) > limit:
+                    return None
+                freed = [r for r in readers[layer] if needs[r] & ~bigger == 0]
+                following.append((bigger, (*(i for i in ready if i != layer), *freed)))
         frontier = following
     ordered = sorted(found, key=lambda s: (s.bit_count(), s))
     member = np.array([[bool(s >> i & 1) for i in range(n)] for s in ordered], dtype=bool)
     return States(member.reshape(len(ordered), n), True)
 
 
-Moved = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Tensors taken in, their bytes, tensors handed on, their bytes; each of shape (states, states)."""
+BLOCK_NUMBERS = 1_000_000
+"""Of a matrix of one block: 8 MB, of which some ten are in use at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentParts:
+    """One segment on one unit: running its layers (dispatch and slow storage included), moving
+    tensors in, moving tensors out; infinite where the unit cannot run it or hold its weights."""
+
+    running_ms: float
+    inward_ms: float
+    outward_ms: float
+    energy_mj: float
+
+    @property
+    def latency_ms(self) -> float:
+        """Time of the segment."""
+        return self.running_ms + self.inward_ms + self.outward_ms
+
+
+NOTHING = SegmentParts(running_ms=0.0, inward_ms=0.0, outward_ms=0.0, energy_mj=0.0)
+"""The segment of no layers."""
 
 
 @dataclass(frozen=True)
 class SegmentCosts:
-    """Costs of the segment from state a to state b, shape (states, states); inf where a is not
-    inside b. `latency_ms[u]` and `energy_mj[u]` are those on unit u."""
+    """Costs of the segment from any state to any other on every unit; infinite where the first is
+    not inside the second."""
 
-    latency_ms: tuple[np.ndarray, ...]
-    energy_mj: tuple[np.ndarray, ...]
+    layers: LayerGraph
+    states: States
+    units: tuple[Unit, ...]
 
+    def parts(self, unit: int, a: int, b: int) -> SegmentParts:
+        """The segment from state a to state b on a unit; a must be inside b."""
+        one, member = self.units[unit], self.states.member
+        chosen = member[b] & ~member[a]
+        moved = self._crossings[one.moves_ends].of(member[a], member[b])
+        running = float(one.layer_ms[chosen].sum()) + one.dispatch_ms
+        running += 0.0 if chosen.all() else one.cut_ms
+        if one.storage is not None and one.storage.heavy[chosen].any():
+            running += float(one.storage.extra_ms[chosen].sum())
+        energy = 0.0
+        if one.layer_mj is not None:
+            energy = one.busy_mj(running, float(one.layer_mj[chosen].sum()))
+        energy += float(one.inward.energy_mj(moved.tensors_in, moved.bytes_in))
+        energy += float(one.outward.energy_mj(moved.tensors_out, moved.bytes_out))
+        if self._weights[chosen].sum() > one.memory_bytes:
+            running = np.inf
+        inward = float(one.inward.latency_ms(moved.tensors_in, moved.bytes_in))
+        outward = float(one.outward.latency_ms(moved.tensors_out, moved.bytes_out))
+        return SegmentParts(
+            running_ms=running,
+            inward_ms=inward,
+            outward_ms=outward,
+            energy_mj=energy if np.isfinite(running + inward + outward) else np.inf,
+        )
 
-@dataclass(frozen=True)
-class SegmentParts:
-    """Latency of every segment on one unit in parts, shape (states, states): running its layers
-    (dispatch and slow storage included), moving tensors in, moving tensors out."""
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Latency on the fastest unit (ms) of segments that end in some states, in their order.
 
-    running_ms: np.ndarray
-    inward_ms: np.ndarray
-    outward_ms: np.ndarray
+        Yields the ends and an array of shape (states up to the last end, ends).
+        """
+        width = max(1, BLOCK_NUMBERS // len(self.states))
+        for ends, latency, _ in self._blocks(width, energies=False):
+            yield ends, np.minimum.reduce(latency)
 
+    @property
+    def latency_ms(self) -> tuple[np.ndarray, ...]:
+        """Latency of every segment by unit, shape (states, states); for networks of few states."""
+        return self._dense[0]
 
-def segment_parts(layers: LayerGraph, states: States, unit: Unit) -> SegmentParts:
-    """The parts of every segment's latency on a unit; meaningless where a is not inside b."""
-    return _parts(states.member, _moved_of(layers, states, unit.moves_ends), unit)
+    @property
+    def energy_mj(self) -> tuple[np.ndarray, ...]:
+        """Energy of every segment by unit, shape (states, states)."""
+        return self._dense[1]
 
+    @cached_property
+    def _dense(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        (_, latency, energy), *_ = self._blocks(len(self.states), energies=True)
+        return tuple(latency), tuple(energy)
 
-def _parts(member: np.ndarray, moved: Moved, unit: Unit) -> SegmentParts:
-    tensors_in, bytes_in, tensors_out, bytes_out = moved
-    running = _sums(member, unit.layer_ms) + unit.dispatch_ms + unit.cut_ms
-    running[0, -1] -= unit.cut_ms if np.isfinite(running[0, -1]) else 0.0
-    return SegmentParts(
-        running + _storage_penalty(member, unit),
-        unit.inward.latency_ms(tensors_in, bytes_in),
-        unit.outward.latency_ms(tensors_out, bytes_out),
-    )
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return np.array(self.layers.weights_bytes, dtype=float)
+
+    @cached_property
+    def _crossings(self) -> dict[bool, Crossings]:
+        ends = {unit.moves_ends for unit in self.units}
+        return {e: Crossings.of_layers(self.layers, with_ends=e) for e in ends}
+
+    def _blocks(
+        self, width: int, *, energies: bool
+    ) -> Iterator[tuple[slice, list[np.ndarray], list[np.ndarray]]]:
+        """Latency and energy by unit of the segments that end in each `width` states."""
+        sums = [_UnitSums(unit, self._weights, self.states) for unit in self.units]
+        moving = {e: c.blocks(self.states, width) for e, c in self._crossings.items()}
+        for first in range(0, len(self.states), width):
+            ends = slice(first, min(first + width, len(self.states)))
+            inside = _inside(self.states, ends)
+            moved_by = {e: next(blocks) for e, blocks in moving.items()}
+            moved = [moved_by[unit.moves_ends] for unit in self.units]
+            latency, energy = [], []
+            for one, tensors in zip(sums, moved, strict=True):
+                running = one.running_ms(ends)
+                latency.append(one.latency_ms(ends, running, tensors, inside))
+                if energies:
+                    energy.append(one.energy_mj(ends, running, tensors, latency[-1]))
+            yield ends, latency, energy
 
 
 def segment_costs(layers: LayerGraph, states: States, units: Sequence[Unit]) -> SegmentCosts:
     """Latency and energy of every segment on every unit."""
-    member = states.member
-    inside = ~(member.astype(np.float32) @ (~member).astype(np.float32).T > 0.5)
-    np.fill_diagonal(inside, False)
-    moved_by = {ends: _moved_of(layers, states, ends) for ends in {u.moves_ends for u in units}}
-    weights = _sums(member, np.array(layers.weights_bytes, dtype=float))
-    latency, energy = [], []
-    for unit in units:
-        moved = tensors_in, bytes_in, tensors_out, bytes_out = moved_by[unit.moves_ends]
-        parts = _parts(member, moved, unit)
-        ms = parts.running_ms + parts.inward_ms + parts.outward_ms
-        latency.append(np.where(inside & (weights <= unit.memory_bytes), ms, np.inf))
-        mj = _running_mj(member, parts.running_ms, unit)
-        mj = mj + unit.inward.energy_mj(tensors_in, bytes_in)
-        mj = mj + unit.outward.energy_mj(tensors_out, bytes_out)
-        energy.append(np.where(np.isfinite(latency[-1]), mj, np.inf))
-    return SegmentCosts(tuple(latency), tuple(energy))
+    return SegmentCosts(layers, states, tuple(units))
 
 
-def _running_mj(member: np.ndarray, running_ms: np.ndarray, unit: Unit) -> np.ndarray:
-    """Energy of every segment while the unit runs it; 0 where its power is not known."""
-    if unit.layer_mj is None:
-        return np.zeros_like(running_ms)
-    finite = np.where(np.isfinite(running_ms), running_ms, 0.0)
-    mj = unit.active_mw * finite / 1e3 + _sums(member, unit.layer_mj)
-    return np.minimum(mj, unit.most_mw * finite / 1e3) if np.isfinite(unit.most_mw) else mj
-
-
-def _sums(member: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sum of `values` over the layers of b that are not in a; infinite where one of them is."""
-    finite = np.where(np.isfinite(values), values, 0.0)
-    total = member @ finite
-    sums = total[None, :] - total[:, None]
-    if np.isfinite(values).all():
-        return sums
-    blocked = member.astype(float) @ (~np.isfinite(values)).astype(float)
-    return np.where(blocked[None, :] > blocked[:, None], np.inf, sums)
-
-
-def _storage_penalty(member: np.ndarray, unit: Unit) -> np.ndarray | float:
-    """Extra time of a segment whose unit falls back to slow storage."""
-    if unit.storage is None:
-        return 0.0
-    count = member.astype(float) @ unit.storage.heavy.astype(float)
-    falls_back = count[None, :] > count[:, None]
-    return np.where(falls_back, _sums(member, unit.storage.extra_ms), 0.0)
-
-
-def _moved_of(layers: LayerGraph, states: States, ends: bool) -> Moved:
-    """What every segment takes in and hands on; with the network's own input and output or not."""
-    n = len(layers)
-    crossings = layers.crossings if ends else _inner(layers.crossings, n)
+def _inside(states: States, ends: slice) -> np.ndarray:
+    """Whether state a is inside another state b; shape (states up to the last end, ends)."""
+    starts, finish = np.arange(ends.stop)[:, None], np.arange(ends.start, ends.stop)[None, :]
     if states.along_order:
-        return _moved_along_order(crossings, n)
-    return _moved(crossings, n, states.member)
+        return starts < finish
+    outside = (~states.member[ends]).astype(np.float32)
+    missing = states.member[: ends.stop].astype(np.float32) @ outside.T
+    return (missing < 0.5) & (starts != finish)
 
 
-def _inner(crossings: Sequence[Crossing], n: int) -> tuple[Crossing, ...]:
-    """The tensors between layers, without the caller as their maker or reader."""
-    inner = ((c, tuple(r for r in c.readers if r < n)) for c in crossings if c.maker >= 0)
-    return tuple(replace(c, readers=readers) for c, readers in inner if readers)
+class _Sums:
+    """Sums of a quantity of layers over segments; infinite where a layer of one is."""
+
+    def __init__(self, states: States, values: np.ndarray) -> None:
+        finite = np.isfinite(values)
+        self._total = _totals(states, np.where(finite, values, 0.0))
+        self._blocked = None if finite.all() else _totals(states, (~finite).astype(float))
+
+    def over(self, ends: slice) -> np.ndarray:
+        """Sums over the layers of b that are not in a; shape (states up to the last end, ends)."""
+        sums = _differences(self._total, ends)
+        if self._blocked is None:
+            return sums
+        return np.where(_differences(self._blocked, ends) > 0, np.inf, sums)
 
 
-def _moved_along_order(crossings: Sequence[Crossing], n: int) -> Moved:
-    """`_moved` for prefix states, in time linear in the lives of tensors: the condition on the
-    segment's end is an interval, so its ends are marked and summed up once."""
-    tensors_in, bytes_in, tensors_out, bytes_out = (np.zeros((n + 1, n + 2)) for _ in range(4))
-    for crossing in crossings:
-        size, first = crossing.size_bytes, crossing.maker + 1
-        for reader in crossing.readers:
-            if reader < n:
-                # segments that start after the maker and after the reader before, up to the reader
-                tensors_in[first : reader + 1, reader + 1] += 1
-                bytes_in[first : reader + 1, reader + 1] += size
-                first = reader + 1
-        if crossing.maker >= 0:
-            last = crossing.readers[-1]
-            for matrix, amount in ((tensors_out, 1), (bytes_out, size)):
-                matrix[: crossing.maker + 1, crossing.maker + 1] += amount
-                matrix[: crossing.maker + 1, last + 1] -= amount
-
-    def summed(matrix: np.ndarray) -> np.ndarray:
-        return np.cumsum(matrix, axis=1)[:, : n + 1]
-
-    return summed(tensors_in), summed(bytes_in), summed(tensors_out), summed(bytes_out)
+def _totals(states: States, values: np.ndarray) -> np.ndarray:
+    """Sum of `values` over the layers of each state."""
+    if states.along_order:
+        return np.concatenate(([0.0], np.cumsum(values)))
+    return np.array([values[row].sum() for row in states.member])
 
 
-def _moved(crossings: Sequence[Crossing], n: int, member: np.ndarray) -> Moved:
-    """Tensors and bytes that the segment from a to b takes in and hands on.
+def _differences(total: np.ndarray, ends: slice) -> np.ndarray:
+    return total[None, ends] - total[: ends.stop, None]
 
-    What holds of a alone and of b alone is a product of matrices over tensors; only tensors with
-    several readers need a look at each pair.
-    """
-    sizes = np.array([float(c.size_bytes) for c in crossings])
-    made, read, unread = (np.zeros((len(member), len(crossings))) for _ in range(3))
-    for i, crossing in enumerate(crossings):
-        readers = [r for r in crossing.readers if r < n]
-        made[:, i] = member[:, crossing.maker] if crossing.maker >= 0 else 1.0
-        read[:, i] = member[:, readers].sum(axis=1)
-        unread[:, i] = read[:, i] < len(crossing.readers)
-    # handed on: made between a and b, and a reader lies outside b
-    handed = np.zeros((len(member), len(crossings)))
-    for i, crossing in enumerate(crossings):
-        if crossing.maker >= 0:
-            handed[:, i] = made[:, i] * unread[:, i]
-    tensors_out, bytes_out = ((1.0 - made) * w @ handed.T for w in (np.ones_like(sizes), sizes))
-    # taken in: made before a, and a reader lies in b but not in a
-    single = np.array([len(c.readers) == 1 for c in crossings], dtype=bool)
-    waiting, reached = (made * (read == 0))[:, single], read[:, single]
-    tensors_in = waiting @ reached.T
-    bytes_in = waiting * sizes[single] @ reached.T
-    for i in np.flatnonzero(~single).tolist():
-        taken = (made[:, i] > 0)[:, None] & (read[None, :, i] > read[:, None, i])
-        np.add(tensors_in, 1.0, out=tensors_in, where=taken)
-        np.add(bytes_in, sizes[i], out=bytes_in, where=taken)
-    return tensors_in, bytes_in, tensors_out, bytes_out
+
+class _UnitSums:
+    """What the costs of all segments on one unit are made of."""
+
+    def __init__(self, unit: Unit, weights: np.ndarray, states: States) -> None:
+        self._unit, self._states = unit, states
+        self._running = _Sums(states, unit.layer_ms)
+        self._energy = None if unit.layer_mj is None else _Sums(states, unit.layer_mj)
+        self._weights = _Sums(states, weights) if np.isfinite(unit.memory_bytes) else None
+        if unit.storage is not None:
+            self._heavy = _Sums(states, unit.storage.heavy.astype(float))
+            self._extra = _Sums(states, unit.storage.extra_ms)
+
+    def running_ms(self, ends: slice) -> np.ndarray:
+        """Time of the segments from each state up to some ends without moving tensors."""
+        unit = self._unit
+        ms = self._running.over(ends) + (unit.dispatch_ms + unit.cut_ms)
+        if ends.stop == len(self._states) and np.isfinite(ms[0, -1]):
+            ms[0, -1] -= unit.cut_ms  # the whole network is not cut
+        if unit.storage is not None:
+            ms += np.where(self._heavy.over(ends) > 0, self._extra.over(ends), 0.0)
+        return ms
+
+    def latency_ms(
+        self, ends: slice, running_ms: np.ndarray, moved: Moved, inside: np.ndarray
+    ) -> np.ndarray:
+        """Latency of the same segments; infinite where they are none or do not fit."""
+        unit = self._unit
+        ms = running_ms + unit.inward.latency_ms(moved.tensors_in, moved.bytes_in)
+        ms += unit.outward.latency_ms(moved.tensors_out, moved.bytes_out)
+        allowed = inside
+        if self._weights is not None:
+            allowed = inside & (self._weights.over(ends) <= unit.memory_bytes)
+        return np.where(allowed, ms, np.inf)
+
+    def energy_mj(
+        self, ends: slice, running_ms: np.ndarray, moved: Moved, latency_ms: np.ndarray
+    ) -> np.ndarray:
+        """Energy of the same segments; infinite where their latency is."""
+        unit = self._unit
+        mj = np.zeros_like(latency_ms)
+        if self._energy is not None:
+            finite = np.where(np.isfinite(running_ms), running_ms, 0.0)
+            mj = unit.busy_mj(finite, self._energy.over(ends))
+        mj = mj + unit.inward.energy_mj(moved.tensors_in, moved.bytes_in)
+        mj = mj + unit.outward.energy_mj(moved.tensors_out, moved.bytes_out)
+        return np.where(np.isfinite(latency_ms), mj, np.inf)

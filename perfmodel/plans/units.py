@@ -9,6 +9,7 @@ what a chain of separately loaded models does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -93,3 +94,8 @@ class Unit:
     outward: Transfer = NO_TRANSFER
     moves_ends: bool = False
     storage: SlowStorage | None = None
+
+    def busy_mj(self, running_ms: Any, work_mj: Any) -> Any:
+        """Energy (mJ) of running for some time with work that takes so much; numbers or arrays."""
+        mj = self.active_mw * running_ms / 1e3 + work_mj
+        return np.minimum(mj, self.most_mw * running_ms / 1e3) if np.isfinite(self.most_mw) else mj
