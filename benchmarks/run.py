@@ -79,9 +79,10 @@ def questions() -> Iterator[Figure]:
 
 def limits() -> Iterator[Figure]:
     """The largest and costliest files."""
-    from benchmarks import limit_speed
+    from benchmarks import large_speed, limit_speed
 
     yield from limit_speed.figures()
+    yield from large_speed.figures()
 
 
 ROOMS: dict[str, Callable[[], Iterator[Figure]]] = {

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
 
 import numpy as np
 
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.registry import Resolved
 from perfmodel.devices.unsupported import Fallback, fallback_of
-from perfmodel.kernels.kernel import NETWORK_COLUMN, Kernel, KernelTable
+from perfmodel.kernels.kernel import NETWORK_COLUMN, Kernel, KernelTable, shape_of
 from perfmodel.workload import BYTES_OF_PRECISION, Workload
-
-_shape_of = attrgetter(*(f.name for f in fields(Kernel) if f.name not in ("name", "fused")))
 
 
 @dataclass(frozen=True)
@@ -66,16 +63,14 @@ def network_batch(works: Sequence[Workload]) -> NetworkBatch:
     if len({w.framework for w in works}) > 1:
         raise ValueError("networks of one batch must follow the same fusion rules")
     if len(works) == 1:
-        count = len(works[0].kernels)
-        return NetworkBatch(
-            tuple(works), works[0].table, np.arange(count), np.zeros(count, dtype=np.int64)
-        )
+        table, rows = works[0].distinct
+        return NetworkBatch(tuple(works), table, rows, np.zeros(len(rows), dtype=np.int64))
     place: dict[tuple[object, ...], int] = {}
     distinct: list[Kernel] = []
     row: list[int] = []
     for work in works:
         for kernel in work.kernels:
-            shape = _shape_of(kernel)
+            shape = shape_of(kernel)
             at = place.setdefault(shape, len(distinct))
             if at == len(distinct):
                 distinct.append(kernel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from perfmodel.kernels import (
 )
 from perfmodel.kernels.fusion_rules import FUSION
 from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
-from perfmodel.kernels.kernel import Kernel, KernelTable
+from perfmodel.kernels.kernel import Kernel, KernelTable, shape_of
 from perfmodel.kernels.precisions import stored_precision
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class Workload:
     weights_bytes: int
     peak_activation_bytes: int
     uncovered_ops: tuple[str, ...]
+
+    @cached_property
+    def distinct(self) -> tuple[KernelTable, np.ndarray]:
+        """The table with equal kernels once, and the row of each kernel in it, shape (kernels,)."""
+        place: dict[tuple[object, ...], int] = {}
+        row = np.array([place.setdefault(shape_of(k), len(place)) for k in self.kernels], dtype=int)
+        if len(place) == len(row):
+            return self.table, row
+        return self.table.take(np.unique(row, return_index=True)[1]), row
 
 
 def workload(graph: Graph, framework: str, *, allow_uncovered: bool = False) -> Workload:

@@ -6,6 +6,7 @@ import pytest
 
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError
+from perfmodel.graph.builder import GraphBuilder
 from perfmodel.kernel_times import network_batch
 from perfmodel.prediction import (
     predict,
@@ -62,3 +63,19 @@ def test_many_queries_answer_in_order_and_errors_stand_in_place() -> None:
     assert answers[0] is answers[4]
     alone = predict("mobilenet_v2", target, batch_size=4)
     assert answers[3].latency_ms == pytest.approx(alone.latency_ms)  # type: ignore[union-attr]
+
+
+def test_a_cost_model_is_asked_once_for_equal_kernels_of_a_network() -> None:
+    """A network of ten thousand operators repeats itself; the time of each kernel stays its own."""
+    builder = GraphBuilder("repeated")
+    y = builder.input((1, 8, 8, 16))
+    for _ in range(30):
+        y = builder.conv(y, 16, 3)
+    graph = builder.build(builder.conv(y, 4, 1))
+    work = workload(graph, "ncnn")
+    batch = network_batch([work])
+    assert len(batch.table) == 2
+    assert batch.row.tolist() == [0] * 30 + [1]
+    prediction = predict(graph, "snapdragon-888/cpu/ncnn")
+    assert len({kernel.latency_ms for kernel in prediction.kernels}) == 2
+    assert len(prediction.kernels) == 31

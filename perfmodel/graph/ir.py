@@ -8,12 +8,14 @@ held, only shape and dtype.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from perfmodel.errors import GraphError
+
+T = TypeVar("T")
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
     {
@@ -116,10 +118,20 @@ class Graph:
     format: str = ""
     subgraphs: tuple[Graph, ...] = ()
     notes: tuple[str, ...] = ()
+    _derived: dict[object, Any] = field(
+        default_factory=dict, init=False, repr=False, compare=False, hash=False
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.tensors, MappingProxyType):
             object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` returns, made once per graph: what all frameworks and targets share."""
+        if key not in self._derived:
+            self._derived[key] = make()
+        found: T = self._derived[key]
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         args = (self.name, dict(self.tensors), self.ops, self.inputs, self.outputs)

@@ -219,8 +219,19 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     `OP/ACTIVATION`. Uncovered operators are left out: ask `uncovered_ops`. Raises `TargetError` for
     an unknown framework.
     """
-    groups = _Fuser(run_by(graph, framework), fusion_rules(framework)).run()
-    return tuple(_kernel(graph, group) for group in groups)
+    ran = run_by(graph, framework)
+    groups = _Fuser(ran, fusion_rules(framework)).run()
+    if ran is not graph:
+        return tuple(_kernel(graph, group) for group in groups)
+    # frameworks differ in few groups: what they share is made once
+    made: dict[tuple[object, ...], Kernel] = graph.once(_kernel, dict)
+    kernels = []
+    for group in groups:
+        key = (*(op.name for op in group.ops), group.suffix, group.activation, group.residual)
+        if key not in made:
+            made[key] = _kernel(graph, group)
+        kernels.append(made[key])
+    return tuple(kernels)
 
 
 def run_by(graph: Graph, framework: str) -> Graph:
@@ -228,7 +239,9 @@ def run_by(graph: Graph, framework: str) -> Graph:
 
     Raises `TargetError` for an unknown framework.
     """
-    return graph if fusion_rules(framework).runs_dead_branches else exported(graph)
+    if fusion_rules(framework).runs_dead_branches:
+        return graph
+    return graph.once(exported, lambda: exported(graph))
 
 
 def kernel_of(graph: Graph, op: Op) -> Kernel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,6 +55,9 @@ class Kernel:
     residual: bool = False
     activation: str = "none"
 
+
+shape_of = attrgetter(*(f.name for f in fields(Kernel) if f.name not in ("name", "fused")))
+"""What a cost depends on, of a kernel: equal ones take equally long."""
 
 NUMERIC_COLUMNS: tuple[str, ...] = tuple(
     f.name for f in fields(Kernel) if f.type in ("int", "bool")

@@ -192,4 +192,4 @@ def plan_memory(graph: Graph, alignment: int = ALIGNMENT_BYTES, share: bool = Tr
 
 def peak_activation_bytes(graph: Graph) -> int:
     """Bytes of the arena that holds all activations of one inference of `graph`."""
-    return plan_memory(graph).arena_bytes
+    return graph.once(peak_activation_bytes, lambda: plan_memory(graph).arena_bytes)

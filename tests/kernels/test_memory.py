@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from perfmodel.graph import Graph, GraphBuilder
-from perfmodel.kernels import plan_memory
+from perfmodel.kernels import memory, plan_memory
 from perfmodel.kernels.memory import Lifetime, lifetimes, max_live_bytes, pack
+from perfmodel.workload import workload
 
 
 def chain(*channels: int) -> Graph:
@@ -123,3 +125,63 @@ def test_lifetimes_end_with_the_last_reader() -> None:
         "conv2d_0": (0, 1),
         "conv2d_1": (1, 1),
     }
+
+
+def packed_one_by_one(lives: dict[str, Lifetime], alignment: int) -> dict[str, int]:
+    """TensorFlow Lite's planner as its source tells it, tensor by tensor."""
+    end = max(life.last_op for life in lives.values())
+
+    def turn(name: str) -> tuple[bool, int, int]:
+        life = lives[name]
+        return (life.first_op, life.last_op) != (0, end), -life.size_bytes, life.first_op
+
+    offsets = {n: 0 for n in lives if not lives[n].size_bytes}
+    for name in sorted((n for n in lives if lives[n].size_bytes), key=turn):
+        placed = [o for o in offsets if lives[o].size_bytes and lives[o].overlaps(lives[name])]
+        cursor, best, least = 0, -1, 0
+        for other in sorted(placed, key=offsets.__getitem__):
+            room = offsets[other] - cursor
+            if room >= lives[name].size_bytes and (best < 0 or room < least):
+                best, least = cursor, room
+            stop = offsets[other] + lives[other].size_bytes
+            cursor = max(cursor, -(-stop // alignment) * alignment)
+        offsets[name] = cursor if best < 0 else best
+    return offsets
+
+
+@pytest.mark.parametrize("scale", [1, 10**17])
+@pytest.mark.parametrize("seed", range(15))
+def test_the_arena_is_that_of_the_planner_tensor_by_tensor(seed: int, scale: int) -> None:
+    rng = np.random.default_rng(200 + seed)
+    lives = random_lives(rng, 60, 40)
+    lives |= {f"odd{i}": Lifetime(int(rng.integers(0, 200)), 0, 39) for i in range(3)}
+    lives = {n: Lifetime(v.size_bytes * scale, v.first_op, v.last_op) for n, v in lives.items()}
+    for alignment in (1, 64):
+        assert pack(lives, alignment) == packed_one_by_one(lives, alignment)
+
+
+def test_the_arena_of_many_tensors_looks_at_no_pair_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten thousand operators have fifty million pairs of tensors."""
+
+    def looked_at(self: Lifetime, other: Lifetime) -> bool:
+        raise AssertionError("a pair")
+
+    monkeypatch.setattr(Lifetime, "overlaps", looked_at)
+    lives = {f"t{i}": Lifetime(64, i, i + 1) for i in range(2000)}
+    assert set(pack(lives).values()) == {0, 64}
+
+
+def test_frameworks_that_run_the_same_graph_share_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    plan = memory.plan_memory
+    monkeypatch.setattr(memory, "plan_memory", lambda graph: asked.append(graph) or plan(graph))
+    graph = chain(2, 8, 16, 4, 1)
+    works = [workload(graph, rules) for rules in ("ncnn", "tflite-cpu", "tflite-gpu")]
+    assert len({work.peak_activation_bytes for work in works}) == 1
+    assert len(asked) == 1
+    assert asked[0] is works[0].graph
+    changed = dataclasses.replace(graph, name="another")
+    assert workload(changed, "ncnn").peak_activation_bytes == works[0].peak_activation_bytes
+    assert len(asked) == 2
