@@ -9,12 +9,16 @@ LONGEST_MESSAGE = 1_000
 """Characters of a message, and of a hint: some ten lines of a terminal. What is longer repeats what
 stands in a damaged file."""
 
+LONGEST_WORD = 400
+"""Characters of a word of a message: a path may have as many, a number or a name has not."""
+
 
 class PerfmodelError(Exception):
     """A problem with what the user gave us: says what, where and what to do.
 
-    `message` says what and where; `hint` says what to do next (may be empty). Both are bounded: of
-    a longer one the beginning, which says where, and the end, which says why, are kept.
+    `message` says what and where; `hint` says what to do next (may be empty). Both are bounded (see
+    `bounded`): of what is longer the beginning, which says where, and the end, which says why, are
+    kept.
     """
 
     kind = "error"
@@ -43,11 +47,17 @@ def _remade(
 
 
 def bounded(text: str) -> str:
-    """Text of at most `LONGEST_MESSAGE` characters: three quarters from the beginning."""
-    if len(text) <= LONGEST_MESSAGE:
+    """Text of at most `LONGEST_MESSAGE` characters, whose words have at most `LONGEST_WORD`."""
+    words = [_cut(word, LONGEST_WORD) for word in text.split(" ")]
+    return _cut(" ".join(words), LONGEST_MESSAGE)
+
+
+def _cut(text: str, most: int) -> str:
+    """Of a text longer than `most` characters three quarters from the beginning, then its end."""
+    if len(text) <= most:
         return text
-    first, mark = LONGEST_MESSAGE * 3 // 4, " ... "
-    return text[:first] + mark + text[len(text) - (LONGEST_MESSAGE - first - len(mark)) :]
+    first, mark = most * 3 // 4, " ... "
+    return text[:first] + mark + text[len(text) - (most - first - len(mark)) :]
 
 
 def printable(text: str) -> str:

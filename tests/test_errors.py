@@ -14,6 +14,7 @@ import pytest
 import perfmodel
 from perfmodel.errors import (
     LONGEST_MESSAGE,
+    LONGEST_WORD,
     ModelFileError,
     PerfmodelError,
     RunnerError,
@@ -90,11 +91,23 @@ def test_the_walk_finds_errors_of_every_floor() -> None:
 
 
 def test_a_message_is_bounded_and_keeps_where_and_why() -> None:
-    error = ModelFileError("net.onnx", "node 3", "x" * 5000 + " is no number", "y" * 2000)
+    error = ModelFileError("net.onnx", "node 3", "x x " * 500 + "is no number", "y " * 600)
     assert len(error.message) == len(error.hint) == LONGEST_MESSAGE == 1000
-    assert error.message.startswith("net.onnx: node 3: xxx")
-    assert error.message.endswith("xxx is no number")
+    assert error.message.startswith("net.onnx: node 3: x x ")
+    assert error.message.endswith(" x is no number")
+    # three quarters, the mark, and the rest
+    assert error.message[750:755] == " ... "
     assert error.message.count(" ... ") == 1
     assert str(error).startswith(error.message)
-    whole = PerfmodelError("x" * 1000)
-    assert whole.message == "x" * 1000
+    whole = ("x " * 500)[:1000]
+    assert PerfmodelError(whole).message == whole
+    assert PerfmodelError(whole + "z").message != whole + "z"
+
+
+def test_a_cell_is_not_repeated_whole() -> None:
+    told = PerfmodelError(f"t.csv: row 3: {'1' * 401!r} is no number").message
+    assert told.startswith("t.csv: row 3: '111")
+    assert told.endswith("111' is no number")
+    assert told.count("1") == LONGEST_WORD - len(" ... ") - 2  # the quotes are of the word
+    path = "p" * LONGEST_WORD
+    assert PerfmodelError(f"{path} is gone").message == f"{path} is gone"

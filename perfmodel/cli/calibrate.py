@@ -313,11 +313,14 @@ def _of_device(source: str, asked: Request) -> Result:
     """The profile of an attached device, from networks that run on it."""
     from perfmodel.calibration.from_device import DeviceRequest, calibrate_device_over
     from perfmodel.devices.profile import write_profile
+    from perfmodel.files import check_folder
     from perfmodel.render.calibration import device_calibration_result
+    from perfmodel.runners.journal import raw_folder
 
     path = _profile_path(asked)
     book = asked.journal or Path(f"{asked.device}.journal.jsonl")
     _check(asked, path, book)
+    check_folder(raw_folder(book))
     pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
     request = DeviceRequest(
         device=asked.device,
