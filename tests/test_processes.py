@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ def test_idle_workers_end_with_a_killed_parent(tmp_path: Path, how: signal.Signa
                 # a socket is at its end when the process that held its other end is gone
                 assert worker.recv(1) == b""
                 worker.close()
+
+
+def test_a_worker_that_has_done_its_work_ends_while_its_parent_lives() -> None:
+    worker = get_context("spawn").Process(target=end_with_parent, daemon=True)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == 0
 
 
 def test_a_process_that_nobody_started_goes_on() -> None:
