@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from perfmodel.errors import RunnerError
+from perfmodel.errors import RunnerError, printable
 from perfmodel.processes import signal_name
 from perfmodel.runners.litert_profiler import ProfilerError
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns, raw_from_dict
@@ -170,7 +170,7 @@ class Worker:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict) or not answer.keys() & {"ok", "error"}:
-            raise self._stopped(f"answered what is no answer ({_plain(line)!r})")
+            raise self._stopped(f"answered what is no answer ({_plain(line)})")
         return answer
 
     def _line(self, limit_s: float) -> bytes:
@@ -226,8 +226,7 @@ class Worker:
 
 def _plain(text: bytes) -> str:
     """Printable text of at most `LAST_WORDS` characters of what anything may have written."""
-    decoded = text[: 4 * LAST_WORDS].decode("utf-8", "replace").strip()
-    return "".join(c if c.isprintable() else "?" for c in decoded)[:LAST_WORDS]
+    return printable(text[: 4 * LAST_WORDS].decode("utf-8", "replace").strip())[:LAST_WORDS]
 
 
 class WorkerRunner:
