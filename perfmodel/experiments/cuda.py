@@ -16,7 +16,7 @@ from typing import Any
 from perfmodel.errors import MeasurementError
 from perfmodel.experiments.scores import Case, scores
 from perfmodel.runners.cuda import tables
-from perfmodel.runners.cuda.campaign import run_campaign
+from perfmodel.runners.cuda.apart import run_apart
 from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings, with_batch
 
 DATA_SHEET_FACTOR = 2.0
@@ -104,7 +104,7 @@ def validate_on_gpu(
     """
     stages = tuple(s for s in settings.stages if s != "sweep")
     tables.write_json(folder / "prediction.json", prediction)
-    campaign = run_campaign(folder, replace(settings, stages=stages), log)
+    campaign = run_apart(folder, replace(settings, stages=stages), log)
     if "networks" not in campaign.files:
         reasons = "; ".join(campaign.failures[:3]) or "the budget was spent"
         raise MeasurementError(f"no network was measured: {reasons}")

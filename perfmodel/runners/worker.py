@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -98,14 +98,30 @@ class Worker:
         """A runner of this machine by its name in `worker_side.RUNNERS`, run by this worker."""
         return WorkerRunner(self, name, options)
 
-    def call(self, function: str, **arguments: Any) -> Any:
-        """The fields of what a function in `worker_side.FUNCTIONS` returns."""
-        return self.ask({"do": "call", "function": function, "arguments": arguments})
+    def call(
+        self,
+        function: str,
+        *,
+        note: Callable[[str], None] | None = None,
+        more_s: float = 0.0,
+        **arguments: Any,
+    ) -> Any:
+        """The fields of what a function in `worker_side.FUNCTIONS` returns.
 
-    def ask(self, request: Mapping[str, Any], more_s: float = 0.0) -> Any:
+        `note` is told what the function says meanwhile, if it says anything.
+        """
+        request = {"do": "call", "function": function, "arguments": arguments}
+        return self.ask({**request, "notes": note is not None}, more_s=more_s, note=note)
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        more_s: float = 0.0,
+        note: Callable[[str], None] | None = None,
+    ) -> Any:
         """The answer to a request; raises what the worker raised, or `WorkerDied`.
 
-        It may take `more_s` seconds longer than other answers.
+        It may take `more_s` seconds longer than other answers; `note` gets what is said before it.
         """
         self.start()
         assert self._process is not None
@@ -116,6 +132,10 @@ class Worker:
         except OSError:
             raise self._died() from None
         answer = self._answer(self.answer_s + more_s)
+        while "note" in answer:
+            if note is not None:
+                note(str(answer["note"]))
+            answer = self._answer(self.answer_s + more_s)
         if "error" in answer:
             error = answer["error"]
             raise _ERRORS.get(error["kind"], RunnerError)(error["message"], error["hint"])
@@ -169,7 +189,7 @@ class Worker:
             answer = json.loads(line)
         except (ValueError, RecursionError):
             answer = None
-        if not isinstance(answer, dict) or not answer.keys() & {"ok", "error"}:
+        if not isinstance(answer, dict) or not answer.keys() & {"ok", "error", "note"}:
             raise self._stopped(f"answered what is no answer ({_plain(line)})")
         return answer
 

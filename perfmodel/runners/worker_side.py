@@ -25,8 +25,11 @@ RUNNERS: Mapping[str, str] = {
 """Runners of this machine: where each is made from its options, which are plain data."""
 FUNCTIONS: Mapping[str, str] = {
     "handover": "perfmodel.runners.tflite_chain:measure_handover",
+    "cuda-campaign": "perfmodel.runners.cuda.apart:run_here",
 }
-"""Functions that run native code and are no runner: from plain data to a frozen dataclass."""
+"""Functions that run native code and are no runner: from plain data to a frozen dataclass.
+
+A function that is called with notes takes `note`, to which it says where it is."""
 
 MEMORY_SHARE = 0.9
 """Of this machine's memory: a runtime that asks for more is told that there is none, before the
@@ -45,7 +48,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     limit_resources()
-    side = _Side()
+    side = _Side(lambda text: _write(answers, {"note": text}))
     _write(answers, {"ok": None})
     for line in sys.stdin.buffer:
         _write(answers, side.answer(json.loads(line)))
@@ -73,7 +76,8 @@ def limit_resources() -> None:
 class _Side:
     """What is loaded, by handle."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
         self._loaded: dict[int, Prepared] = {}
         self._handles = itertools.count()
 
@@ -112,7 +116,8 @@ class _Side:
         self._loaded.pop(request["handle"]).close()
 
     def _call(self, request: Mapping[str, Any]) -> Any:
-        return asdict(_named(FUNCTIONS[request["function"]])(**request["arguments"]))
+        notes = {"note": self._note} if request["notes"] else {}
+        return asdict(_named(FUNCTIONS[request["function"]])(**request["arguments"], **notes))
 
 
 def _runner(request: Mapping[str, Any]) -> Any:

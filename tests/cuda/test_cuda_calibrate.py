@@ -11,7 +11,7 @@ from perfmodel.devices.profile import write_profile
 from perfmodel.errors import RunnerError
 from perfmodel.prediction import predict
 from perfmodel.runners.cuda import mode_campaigns
-from perfmodel.runners.cuda.campaign import Settings
+from perfmodel.runners.cuda.campaign import Settings, run_campaign
 from perfmodel.runners.cuda.campaign_state import CampaignResult
 from perfmodel.runners.cuda.mode_campaigns import campaigns_by_mode
 from perfmodel.runners.device_options import DeviceOptions
@@ -19,7 +19,11 @@ from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
 
 
 @needs_compiler
-def test_a_gpu_becomes_a_profile_that_predicts(paper_gpu: FakeGpu, tmp_path: Path) -> None:
+def test_a_gpu_becomes_a_profile_that_predicts(
+    paper_gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the stand-in lives in this process, so the campaign does too
+    monkeypatch.setattr(mode_campaigns, "run_apart", run_campaign)
     request = DeviceRequest(
         device="paper-9000",
         journal=tmp_path / "gpu.jsonl",
@@ -63,7 +67,7 @@ def test_the_budget_is_shared_by_the_modes_that_are_left(
     # each campaign takes 10 s of the clock
     clock = iter([0.0, 10.0, 10.0, 10.0, 20.0, 20.0])
     monkeypatch.setattr(mode_campaigns.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(mode_campaigns, "run_campaign", campaign_that(True, ran))
+    monkeypatch.setattr(mode_campaigns, "run_apart", campaign_that(True, ran))
     two = Settings(modes=("vanilla/fp32", "cudnn/fp32"), budget_s=100.0, device_name="x")
     campaigns_by_mode(tmp_path / "j.jsonl", two, print)
     assert ran == [("vanilla/fp32", 50.0), ("cudnn/fp32", 90.0)]
@@ -73,7 +77,7 @@ def test_what_earlier_calls_spent_counts(tmp_path: Path, monkeypatch: pytest.Mon
     ran: list[tuple[str, float]] = []
     clock = iter([0.0, 30.0, 30.0, 100.0, 110.0])
     monkeypatch.setattr(mode_campaigns.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(mode_campaigns, "run_campaign", campaign_that(True, ran))
+    monkeypatch.setattr(mode_campaigns, "run_apart", campaign_that(True, ran))
     one = Settings(modes=("vanilla/fp32",), budget_s=100.0, device_name="x")
     campaigns_by_mode(tmp_path / "j.jsonl", one, print)
     monkeypatch.setattr(mode_campaigns.time, "monotonic", lambda: 0.0)
@@ -88,7 +92,7 @@ def test_a_mode_that_was_cut_short_or_lost_its_table_runs_again(
     ran: list[tuple[str, float]] = []
     one = Settings(modes=("vanilla/fp32",), device_name="x")
     for finishes in (False, True, True):
-        monkeypatch.setattr(mode_campaigns, "run_campaign", campaign_that(finishes, ran))
+        monkeypatch.setattr(mode_campaigns, "run_apart", campaign_that(finishes, ran))
         (result,) = campaigns_by_mode(tmp_path / "j.jsonl", one, print)
     assert len(ran) == 2
     assert result.finished
@@ -103,7 +107,7 @@ def test_without_a_gpu_it_is_one_line_and_leaves_nothing(
     def no_gpu(*_: object) -> CampaignResult:
         raise RunnerError("there is no CUDA device", "install pycuda")
 
-    monkeypatch.setattr(mode_campaigns, "run_campaign", no_gpu)
+    monkeypatch.setattr(mode_campaigns, "run_apart", no_gpu)
     request = DeviceRequest(device="my-gpu", journal=tmp_path / "g.jsonl", budget_s=9.0)
     with pytest.raises(RunnerError, match="no CUDA device") as error:
         calibrate_device_over("cuda", request)

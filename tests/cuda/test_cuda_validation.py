@@ -206,7 +206,7 @@ def test_predictions_are_on_disk_before_anything_is_measured(
         assert "sweep" not in settings.stages
         return CampaignResult(folder, {"networks": measured}, {}, (), True)
 
-    monkeypatch.setattr(validate_module, "run_campaign", campaign_of_paper)
+    monkeypatch.setattr(validate_module, "run_apart", campaign_of_paper)
     found, _ = validate_on_gpu(tmp_path, Settings(), prediction(("vgg16", 2.2, 1.0, 3.0)))
     assert seen == [True]
     assert found.cases[0].error == pytest.approx(0.1)

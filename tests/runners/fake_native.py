@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,9 +112,29 @@ def _writable(fd: int) -> bool:
     return "1" in Path(f"/proc/self/fdinfo/{fd}").read_text().split()[3]
 
 
+@dataclass(frozen=True)
+class Campaign:
+    folder: str
+    files: dict[str, str]
+    rows: dict[str, int]
+    failures: tuple[str, ...]
+    finished: bool
+
+
+def campaign(folder: str, settings: dict[str, Any], note: Callable[[str], None]) -> Campaign:
+    """One that writes a table and then does what the name of its first network says."""
+    note(f"measuring {settings['modes']}")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    table = Path(folder) / f"{settings['device_name']}_networks.csv"
+    table.write_text("x")
+    obey(settings["networks"][0])
+    return Campaign(folder, {"networks": str(table)}, {"networks": 1}, ("one",), True)
+
+
 def serve_dying() -> None:
     worker_side.RUNNERS = {
         "fake": "fake_native:FakeRunner",
         "tflite": "fake_native:PoisonedTflite",
     }
+    worker_side.FUNCTIONS = {"cuda-campaign": "fake_native:campaign"}
     worker_side.serve()

@@ -56,13 +56,27 @@ class Settings:
 
 @dataclass(frozen=True)
 class CampaignResult:
-    """What a campaign wrote: files by table name, counts of rows, and what failed, in words."""
+    """What a campaign wrote: files by table name, counts of rows, and what failed, in words.
+
+    `died` where the process that ran it did: then `finished` is false.
+    """
 
     folder: Path
     files: Mapping[str, Path]
     rows: Mapping[str, int]
     failures: tuple[str, ...]
     finished: bool
+    died: bool = False
+
+
+def files_of(folder: Path, stem: str) -> dict[str, Path]:
+    """Where the tables of the device `stem` go."""
+    return {
+        "kernels": folder / f"{stem}_kernels.csv.gz",
+        "layers": folder / f"{stem}_layers.csv.gz",
+        "networks": folder / f"{stem}_networks.csv",
+        "machine": folder / f"{stem}_machine.json",
+    }
 
 
 @dataclass
@@ -105,13 +119,7 @@ class State:
     @property
     def files(self) -> dict[str, Path]:
         """Where each table goes."""
-        stem = self.name
-        return {
-            "kernels": self.folder / f"{stem}_kernels.csv.gz",
-            "layers": self.folder / f"{stem}_layers.csv.gz",
-            "networks": self.folder / f"{stem}_networks.csv",
-            "machine": self.folder / f"{stem}_machine.json",
-        }
+        return files_of(self.folder, self.name)
 
     def write(self, force: bool = False) -> None:
         """Write all tables, at most every `WRITE_EVERY_S` unless forced."""

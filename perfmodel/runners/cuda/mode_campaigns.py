@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from perfmodel.runners.cuda.campaign import run_campaign
+from perfmodel.runners.cuda.apart import run_apart
 from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings
 from perfmodel.runners.journal import Journal, raw_folder
 
@@ -19,8 +19,8 @@ def campaigns_by_mode(
     """Run each mode's campaign; those that the journal holds are not run again.
 
     The tables lie in the journal's raw folder. What is left of the budget is shared evenly by the
-    modes that are left; a mode that its share cuts short is run again by the next call. Raises
-    `RunnerError` where there is no GPU or no pycuda.
+    modes that are left; a mode that its share cuts short is run again by the next call, one that
+    took its process down is not. Raises `RunnerError` where there is no GPU or no pycuda.
     """
     header = {
         "calibrate": "cuda",
@@ -41,10 +41,10 @@ def campaigns_by_mode(
             share_s = max(0.0, left_s) / (len(settings.modes) - number)
             began = time.monotonic()
             folder = raw_folder(journal) / mode.replace("/", "-")
-            done = run_campaign(folder, replace(settings, modes=(mode,), budget_s=share_s), log)
+            done = run_apart(folder, replace(settings, modes=(mode,), budget_s=share_s), log)
             left_s -= time.monotonic() - began
             results.append(done)
-            if done.finished and done.files:
+            if done.died or (done.finished and done.files):
                 book.add(mode, _entry(done, raw_folder(journal), time.monotonic() - began))
     return tuple(results)
 
