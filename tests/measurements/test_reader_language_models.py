@@ -110,3 +110,17 @@ def test_rates_are_kept_apart_from_latencies(sample: Sample) -> None:
 def test_an_unknown_back_end_is_no_unit(changed: Changed) -> None:
     path = changed("mnn_llm_bench.md", ("| OPENCL     |", "| QUANTUM    |"))
     assert rates(path)[2][0] == ""
+
+
+def test_perf_yaml_of_a_language_model_has_a_rate_a_context(sample: Sample) -> None:
+    frame = read_one(sample("ai_hub_perf_llm.yaml")).frame
+    columns = ["device", "unit", "kind", "tokens_per_s", "variant"]
+    assert [tuple(row) for row in frame[columns].itertuples(index=False)] == [
+        ("snapdragon-x-elite-crd", "", "decode", 18.4176, "context=4096;weights=w4a16"),
+        ("snapdragon-x-elite-crd", "", "decode", 20.5, "context=1024;weights=w4a16"),
+    ]
+
+
+def test_a_back_end_on_another_machine_is_no_unit(changed: Changed) -> None:
+    path = changed("llama_bench.md", ("| CUDA       |", "| CUDA,RPC   |"))
+    assert rates(path)[3][0] == ""

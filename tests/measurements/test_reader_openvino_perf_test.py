@@ -136,3 +136,20 @@ def test_perf_test_contradictions_and_parallel_requests(changed: Changed) -> Non
     result = read_one(path)
     assert result.frame.empty
     assert "several requests at a time" in result.left_out[0].reason
+
+
+def test_a_log_in_an_indented_page_is_read_the_same(sample: Sample, tmp_path: Path) -> None:
+    path = tmp_path / "page.log"
+    text = sample("openvino_python.log").read_text()
+    path.write_text("".join(f"    {line}\n" for line in text.splitlines()))
+    columns = ["latency_ms", "unit", "threads", "batch", "model", "load_ms"]
+    expected = read_one(sample("openvino_python.log")).frame[columns]
+    assert read_one(path).frame[columns].equals(expected)
+
+
+def test_each_run_of_a_log_has_the_command_above_it(sample: Sample, tmp_path: Path) -> None:
+    path = tmp_path / "two.log"
+    one = sample("openvino_python.log").read_text()
+    path.write_text(one + one.replace("resnet-50.xml", "vgg16.xml"))
+    frame = read_one(path).frame
+    assert list(frame[frame["kind"] == "steady"]["model"]) == ["resnet50", "vgg16"]

@@ -16,7 +16,8 @@ from perfmodel.measurements.readers.source_text import SourceText
 
 SAMPLES = Path(__file__).parent / "samples"
 NAMES = (
-    "ai_hub_perf.yaml", "ai_hub_perf_2025.yaml", "ai_hub_summary.log", "executorch_inspector.md",
+    "ai_hub_perf.yaml", "ai_hub_perf_2025.yaml", "ai_hub_perf_llm.yaml",
+    "ai_hub_summary.log", "executorch_inspector.md",
     "executorch_inspector.tsv", "litert_cpu.log", "litert_lm.log", "litert_npu.log",
     "litert_python.log", "litert_result.json", "llama_bench.csv", "llama_bench.json",
     "llama_bench.jsonl", "llama_bench.md", "mace_run.log", "mlperf_results_v3.json",

@@ -14,13 +14,12 @@ from typing import Any
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.evidence import Said, by_tool, in_log
 from perfmodel.measurements.readers.figures import check_agrees
+from perfmodel.measurements.readers.llm_rates import rate_row
 from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import SourceText, json_number
+from perfmodel.measurements.readers.yaml_text import MAX_YAML, load_yaml
 from perfmodel.measurements.table import BadRow, bad_input
 from perfmodel.zoo.published_names import model_name
-
-MAX_YAML = 10**6
-"""Characters; the longest perf.yaml that is published has 300,000."""
 
 _SIGNATURE = re.compile(r"^ {0,12}(?:- )?performance_metrics: ?\r?$", re.M)
 _RUNTIMES = (
@@ -49,49 +48,27 @@ def _is_perf(source: SourceText) -> bool:
     return (
         len(text) <= MAX_YAML
         and not source.looks_like_json
-        and (_SIGNATURE.search(text) is not None and "inference_time" in text)
+        and _SIGNATURE.search(text) is not None
+        and ("inference_time" in text or "llm_metrics:" in text)
     )
 
 
 def read(source: SourceText) -> ReadResult:
     """A network row for each model, precision, device and runtime whose job passed."""
-    content = _yaml(source)
+    content = load_yaml(source)
     rows: list[dict[str, Any]] = []
     left_out: list[BadRow] = []
     lines = _lines(source)
     for entry in _entries(content, source):
         line = lines.get(str(entry["details"].get("job_id", "")), 1)
+        if "llm_metrics" in entry["details"]:
+            rows += _rates(entry, source)
+            continue
         found = _row(entry, source, line)
         (left_out if isinstance(found, BadRow) else rows).append(found)  # type: ignore[arg-type]
     if not rows and not left_out:
         raise bad_input(source.path, 1, "no time of any device", "was the file cut off?")
     return log_result(rows, source, left_out=left_out)
-
-
-def _yaml(source: SourceText) -> Mapping[str, Any]:
-    """The content of the file; aliases, which can grow a file a millionfold, are refused."""
-    import yaml
-
-    try:
-        for token in yaml.scan(source.text, Loader=yaml.SafeLoader):
-            if isinstance(token, yaml.AliasToken | yaml.TagToken):
-                line = token.start_mark.line + 1
-                raise bad_input(source.path, line, "aliases and tags are in no perf.yaml")
-        content = yaml.safe_load(source.text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = 1 if mark is None else mark.line + 1
-        reason = f"not YAML: {str(getattr(error, 'problem', error))[:100]}"
-        raise bad_input(source.path, line, reason, "the file may be cut off") from error
-    except (RecursionError, ValueError) as error:
-        raise bad_input(source.path, 1, "YAML of no perf.yaml") from error
-    if not isinstance(content, Mapping):
-        raise bad_input(source.path, 1, "YAML of no perf.yaml")
-    last = source.text.rsplit("\n", 1)[-1]
-    if "inference_time" in last or "throughput" in last:
-        line = source.text.count("\n") + 1
-        raise bad_input(source.path, line, "the last line has no end", "the file may be cut off")
-    return content
 
 
 def _lines(source: SourceText) -> dict[str, int]:
@@ -174,6 +151,28 @@ def _row(entry: Mapping[str, Any], source: SourceText, line: int) -> dict[str, A
         "statistic": "min",
         "latency_ms": latency_ms,
     }
+
+
+def _rates(entry: Mapping[str, Any], source: SourceText) -> Iterator[dict[str, Any]]:
+    """The rate of writing at each length of context of a language model."""
+    metrics = entry["details"]["llm_metrics"]
+    for metric in metrics if isinstance(metrics, list) else []:
+        details = _mapping(metric, "llm_metrics", source)
+        context, per_s = (
+            json_number(details.get(name), source.path, 1, name)
+            for name in ("context_length", "tokens_per_second")
+        )
+        common = {
+            "device": device_slug(entry["device"], entry["chip"]),
+            "framework": in_log(entry["runtime"], 1),
+            "source": f"AI Hub {source.name}",
+            "model": entry["model"],
+            "source_model": entry["model"],
+            "variant": f"context={context:g};weights={entry['precision']}",
+        }
+        yield rate_row(
+            source, 1, kind="decode", tokens=float("nan"), tokens_per_s=per_s, common=common
+        )
 
 
 def _latency_ms(details: Mapping[str, Any], source: SourceText, line: int) -> float | None:

@@ -53,6 +53,8 @@ def mixed(source: SourceText, line: int) -> BadRow:
 def unit_of_backend(backend: str, line: int) -> Said | None:
     """The unit of a back end as llama.cpp and MNN name them; None for one that is not known."""
     names = [name.strip().lower() for name in backend.split(",") if name.strip()]
+    if "rpc" in names:
+        return None  # another machine, of which nothing is said
     if any(name.startswith(_GPU) for name in names):
         return in_log("gpu", line)
     return in_log("cpu", line) if names and all(n.startswith(_CPU) for n in names) else None

@@ -50,7 +50,7 @@ def read(source: SourceText) -> ReadResult:
     """A steady and a first row of each run."""
     rows: list[dict[str, Any]] = []
     left_out: list[BadRow] = []
-    lines = [_LEVEL.sub("", line.rstrip()).strip() for line in source.lines]
+    lines = [_LEVEL.sub("", line.strip()).strip() for line in source.lines]
     ends = [i for i, line in enumerate(lines) if _THROUGHPUT.match(line)]
     for start, end in zip([0, *(i + 1 for i in ends)], [*ends, len(lines)], strict=True):
         state = _State(_fresh(lines[start:end]))
