@@ -73,6 +73,22 @@ def test_the_command_line_tells_the_unit(tmp_path: Path, options: str, unit: str
     assert (row["unit"], row["model"], row["latency_ms"]) == (unit, "resnet50", 6.0)
 
 
+def test_a_command_that_goes_on_over_lines_tells_the_unit(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(
+        "C:\\work>.\\tools\\benchmark_model.exe ^\n"
+        "    --graph=C:\\models\\mobilenet_v2_1.0_224.tflite ^\n"
+        "    --require_full_delegation=false --use_npu=true\n"
+        "========== BENCHMARK RESULTS ==========\n"
+        "INFO: [.\\benchmark_litert_model.h:57] Model initialization: 586.76 ms\n"
+        "INFO: [.\\benchmark_litert_model.h:63] Inference (avg):      0.46 ms (9 runs)\n"
+        "INFO: [.\\benchmark_litert_model.h:67] Inference (min):      0.35 ms\n"
+        "INFO: [.\\benchmark_litert_model.h:69] Inference (max):      0.74 ms\n"
+    )
+    row = read_one(log).frame.iloc[0]
+    assert (row["unit"], row["model"], row["latency_ms"]) == ("npu", "mobilenet_v2", 0.46)
+
+
 def test_two_runs_in_one_log_are_two_rows_with_their_own_commands(
     sample: Sample, tmp_path: Path
 ) -> None:

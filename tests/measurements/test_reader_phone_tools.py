@@ -97,6 +97,11 @@ def test_paddle_lite_on_opencl_has_the_precision_of_the_gpu(sample: Sample) -> N
     assert row["threads"] != row["threads"]
 
 
+def test_paddle_lite_without_a_shape_runs_one_input(changed: Changed) -> None:
+    row = read_one(changed("paddle_lite.log", ("input_shape: 1,3,224,224\n", ""))).frame.iloc[0]
+    assert (row["batch"], dict(row["origin_evidence"])["batch"]) == (1, "tool")
+
+
 def test_paddle_lite_on_another_accelerator_is_asked_for(changed: Changed) -> None:
     path = changed("paddle_lite.log", ("backend: arm", "backend: huawei_kirin_npu,arm"))
     assert read_one(path).frame.iloc[0]["unit"] == ""

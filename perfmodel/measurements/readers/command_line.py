@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 MAX_COMMAND = 20_000
 """No shell takes a command that anyone would write longer than this in characters."""
 
+MAX_LINES = 60
+"""Lines that one command goes on over."""
+
+_GOES_ON = ("\\", "^", "`")
+"""What the shells of Unix, Windows and PowerShell end a line with that goes on in the next."""
 _SWITCH = re.compile(r"--?[A-Za-z][\w-]{0,60}")
 
 
-def command_of(lines: Iterable[str], tool: str) -> Mapping[str, str] | None:
+def command_of(lines: Sequence[str], tool: str) -> Mapping[str, str] | None:
     """The options of the first line that calls `tool`, by name without dashes; None if none does.
 
     A switch without a value is "true"; the arguments that belong to no option stand under "".
     """
-    for line in lines:
-        if tool in line and len(line) <= MAX_COMMAND:
-            words = _words(line)
-            called = [i for i, word in enumerate(words) if _is_call(word, tool)]
-            if called:
-                return options_of(words[called[0] + 1 :])
-    return None
+    found = (command_at(lines, index, tool) for index in range(len(lines)))
+    return next((options for options in found if options is not None), None)
+
+
+def command_at(lines: Sequence[str], index: int, tool: str) -> Mapping[str, str] | None:
+    """The options of the call of `tool` that starts in a line and may go on in the next ones."""
+    if tool not in lines[index]:
+        return None
+    text = lines[index].rstrip()
+    for line in lines[index + 1 : index + MAX_LINES]:
+        if not text.endswith(_GOES_ON):
+            break
+        text = f"{text[:-1]} {line.strip()}"
+    if len(text) > MAX_COMMAND:
+        return None
+    words = _words(text.rstrip("".join(_GOES_ON)))
+    # A shell on the device gets its command in quotes: adb shell "tool --option".
+    words = [part for word in words for part in (_words(word) if tool in word else [word])]
+    called = next((i for i, word in enumerate(words) if _is_call(word, tool)), None)
+    return None if called is None else options_of(words[called + 1 :])
 
 
 def options_in(command: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.measurements.evidence import Said, in_command, in_log
-from perfmodel.measurements.readers.command_line import command_of, is_on
+from perfmodel.measurements.readers.command_line import command_at, is_on
 from perfmodel.measurements.readers.figures import time_ms
 from perfmodel.measurements.readers.litert_run import LiteRTRun, rows_of
 from perfmodel.measurements.readers.results import Reader, ReadResult, base_name, log_result
@@ -63,7 +63,7 @@ def read_text(source: SourceText) -> ReadResult:
     run, inside = LiteRTRun(), False
     lines = [line.rstrip() for line in source.lines]
     for number, line in enumerate(lines, 1):
-        command = _command(line)
+        command = _command(lines, number - 1)
         if inside and (command or _COUNT.search(line) or "Loading model from:" in line):
             rows += rows_of(run, source)
             run, inside = LiteRTRun(), False
@@ -82,8 +82,9 @@ def read_text(source: SourceText) -> ReadResult:
     return log_result(rows, source, left_out=left_out)
 
 
-def _command(line: str) -> Mapping[str, str] | None:
-    return next((found for tool in _TOOLS if (found := command_of([line], tool))), None)
+def _command(lines: Sequence[str], index: int) -> Mapping[str, str] | None:
+    found = (command_at(lines, index, tool) for tool in _TOOLS)
+    return next((options for options in found if options is not None), None)
 
 
 def _from_command(run: LiteRTRun, command: Mapping[str, str]) -> None:
