@@ -38,6 +38,9 @@ def reading() -> Iterator[Figure]:
         yield Figure("graph", f"reading VGG16, {kept}", seen["process_s"], "s")
     yield Figure("graph", "reading VGG16, memory", data["read_cached"]["peak_rss_mb"], "MB")
     yield Figure("graph", "writing VGG16, 553 MB", data["write_s"], "s")
+    seen = data["onnx_cold"]
+    yield Figure("graph", "reading an ONNX file of 403 MB", seen["process_s"], "s")
+    yield Figure("graph", "reading an ONNX file of 403 MB, memory", seen["peak_rss_mb"], "MB")
 
 
 def partition() -> Iterator[Figure]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
-from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY, WEIGHTED
 from perfmodel.kernels.arithmetic import (
     Product,
     convolution,
@@ -135,10 +135,6 @@ _MOVEMENT = (
 _DETECTION = (
     "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"
 )
-_WEIGHTED = (
-    "fully_connected matmul lstm gru rnn svdf batch_norm layer_norm instance_norm group_norm "
-    "local_norm scale prelu"
-)
 
 MACS: Mapping[str, Callable[[Graph, Op], int]] = {
     **dict.fromkeys(_PRODUCTS, _product_macs),
@@ -163,9 +159,6 @@ UNCOVERED_NAMES: Mapping[str, str] = {
 }
 """Custom operators by their name in the file, and why they have no cost: LiteRT's compiled
 programs of Qualcomm, MediaTek and Google chips, and the Edge TPU compiler's."""
-
-WEIGHTED = frozenset(_WEIGHTED.split()) | CONVOLUTIONS
-"""Kinds whose constants are parameters whatever their dtype (quantised biases are int32)."""
 
 
 def uncovered_ops(graph: Graph) -> tuple[Op, ...]:

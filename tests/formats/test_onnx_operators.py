@@ -435,14 +435,15 @@ def test_what_is_computed_from_sizes_is_no_parameter(tmp_path: Path) -> None:
         node("Add", ["x", "rows"], ["a"]),
         node("ConstantOfShape", ["square"], ["filled"]),
         node("Trilu", ["filled"], ["mask"]),
-        node("Add", ["a", "mask"], ["b"]),
+        node("Add", ["a", "mask"], ["m"]),
+        node("Add", ["m", "filled"], ["b"]),
         node("Transpose", ["table"], ["turned"]),
         node("MatMul", ["b", "turned"], ["y"]),
     ]
     constants = {"zero": np.array(0), "four": np.array(4), "one": np.array(1)}
     constants |= {"table": floats(20, 4), "square": integers(4, 4)}
     graph = read_onnx(write(tmp_path, nodes, {"x": [4, 4]}, ["y"], constants))
-    assert kinds(graph) == ["add", "add", "fully_connected"]
+    assert kinds(graph) == ["add", "add", "add", "fully_connected"]
     # the table is read twice, its rows by place and turned as weights; the mask is no table
     assert params(graph) == 20 * 4
 

@@ -296,3 +296,6 @@ def test_half_a_gigabyte_is_read_in_time_and_memory() -> None:
         assert report[way]["process_s"] < 2
         assert report[way]["peak_rss_mb"] < 200
         assert report[way]["params"] == 138_357_544  # Simonyan and Zisserman 2014, table 2: 138 M
+    for way in ("onnx_cached", "onnx_cold"):
+        assert report[way]["peak_rss_mb"] < 100
+        assert report[way]["params"] == 96 * 1024**2

@@ -25,6 +25,7 @@ from perfmodel.formats.net import Net
 from perfmodel.formats.onnx.tensors import TensorData
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Op, Tensor
+from perfmodel.graph.kinds import WEIGHTED
 from perfmodel.graph.ops import Shape
 
 
@@ -177,6 +178,14 @@ class OnnxNet(Net):
         self._constants.update(made.constants)
         self._claimed.update(made.claimed)
         self.notes += made.notes
+
+    def settle_fillings(self) -> None:
+        """Count fillings where they stand for weights: of a product or a norm, nowhere else."""
+        read = {name for op in self.builder.ops if op.kind in WEIGHTED for name in op.inputs}
+        tensors = self.builder.tensors
+        for (source, _), name in self._constants.items():
+            if source in self.filled and name not in read:
+                tensors[name] = replace(tensors[name], learned=0)
 
     def sentences(self) -> list[str]:
         """What was taken for granted, operators of a kind together."""

@@ -106,6 +106,7 @@ class _Reader:
                 self._add_input(info, info.name in images, values)
         self.run(nodes, values, graph.value_info, 0)
         outputs = [name for info in graph.outputs for name in self._output(info.name, values)]
+        self.net.settle_fillings()
         try:
             return self.net.builder.build(
                 *outputs, source=str(self.path), format="onnx", notes=self.net.sentences()

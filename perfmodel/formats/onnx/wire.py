@@ -25,6 +25,12 @@ Span: TypeAlias = tuple[int, int]
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
+LARGE_FIELD = 2**20
+"""Bytes from which on a field is weights."""
+
+LARGE_FIELDS_HELD = 8
+"""Large fields that are stepped over before the pages around their headers are given back."""
+
 
 def open_onnx(path: str | os.PathLike[str]) -> Wire:
     """Map a file for reading."""
@@ -47,6 +53,7 @@ class Wire:
         self.fields_left = MAX_FIELDS
         self.numbers_left = MAX_NUMBERS
         self.text_left = MAX_TEXT_TOTAL
+        self._large = 0
 
     def error(self, position: int, reason: str) -> ModelFileError:
         """The error for a byte position."""
@@ -81,6 +88,8 @@ class Wire:
                 position = start + length
                 if position > end:
                     raise self.error(at, f"a field of {length} bytes passes the end")
+                if length >= LARGE_FIELD:
+                    self._give_back()
                 yield number, kind, start, position
             elif kind == VARINT:
                 value, position = self.varint(position, end)
@@ -92,6 +101,17 @@ class Wire:
                 yield number, kind, start, position
             else:
                 raise self.error(at, f"wire type {kind}")
+
+    def _give_back(self) -> None:
+        """Leave pages to the system that were mapped only because a header lies among them.
+
+        Where files are cached in huge pages, each touched byte maps 2 MiB.
+        """
+        self._large += 1
+        held = self.buffer
+        mapped = isinstance(held, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED")
+        if mapped and self._large % LARGE_FIELDS_HELD == 0:
+            held.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
 
     def text(self, start: int, end: int) -> str:
         """A short UTF-8 string."""
