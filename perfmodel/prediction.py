@@ -14,6 +14,7 @@ import numpy as np
 
 from perfmodel.cost_models.interval import FitError
 from perfmodel.cost_models.predictor import PARTS
+from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
@@ -28,7 +29,14 @@ from perfmodel.kernel_times import (
 )
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.units import format_ms
-from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, load_at_batch, workload
+from perfmodel.workload import (
+    BYTES_OF_PRECISION,
+    Workload,
+    fusion_rules,
+    kernel_work,
+    load_at_batch,
+    workload,
+)
 
 NOVELTY_LIMIT = 0.05
 """Share of time in kernels outside the fitted range, weighted by how far, from which we say so."""
@@ -60,7 +68,8 @@ class Prediction:
 
     `interval_ms` covers the true latency with probability `interval_coverage`; `extrapolated` is
     true where the network holds kernels outside what the target's model was fitted on (their names
-    in `novel_kernels`). `error` and `provenance` tell how good the target's model is and why.
+    in `novel_kernels`). `energy` is that of one inference above idle, None where nobody says what
+    the unit draws. `error` and `provenance` tell how good the target's model is and why.
     `precision_reason` says why the target's precision was chosen, where that is not plain; where
     the interval is too wide to be an answer, `unknown` says so and `settle` what would help; all
     three are empty otherwise. `notes` say what reading the network's file took for granted.
@@ -85,6 +94,7 @@ class Prediction:
     kernels: tuple[KernelPrediction, ...]
     error: FitError
     provenance: Provenance
+    energy: Energy | None = None
     precision_reason: str = ""
     unknown: str = ""
     settle: str = ""
@@ -130,6 +140,7 @@ class BatchPrediction:
 
     def _one(self, i: int, mine: slice, per_layer: bool) -> Prediction:
         fitted, work = self.resolved.target, self.batch.works[i]
+        interval = float(self.low_ms[i]), float(self.high_ms[i])
         novel = self.times.novelty[self.times.row[mine]] > 0
         return Prediction(
             model=work.graph.name,
@@ -137,7 +148,7 @@ class BatchPrediction:
             kind=fitted.latency_kind,
             batch_size=work.graph.batch_size,
             latency_ms=float(self.latency_ms[i]),
-            interval_ms=(float(self.low_ms[i]), float(self.high_ms[i])),
+            interval_ms=interval,
             interval_coverage=fitted.interval.coverage,
             extrapolated=bool(self.novelty[i] > NOVELTY_LIMIT),
             novelty=float(self.novelty[i]),
@@ -152,6 +163,7 @@ class BatchPrediction:
             kernels=self._kernels(work, mine) if per_layer else (),
             error=fitted.error,
             provenance=fitted.provenance,
+            energy=network_energy(self.resolved, work, float(self.latency_ms[i]), interval),
             precision_reason=self.resolved.precision_reason,
             unknown=self.unknown(i),
             settle="" if self.known[i] else _settle(str(fitted.target)),
@@ -172,6 +184,17 @@ class BatchPrediction:
             )
             for k, ms, h in zip(work.kernels, self.kernel_ms[mine], heaviest, strict=True)
         )
+
+
+def network_energy(
+    resolved: Resolved, work: Workload, latency_ms: float, interval_ms: tuple[float, float]
+) -> Energy | None:
+    """Energy of an inference that takes so long; None where nobody says what the unit draws."""
+    rate = energy_rate(resolved)
+    if rate is None:
+        return None
+    done = kernel_work(work, resolved.target.target.precision).total()
+    return rate.energy(latency_ms, interval_ms, done)
 
 
 def _settle(target: str) -> str:

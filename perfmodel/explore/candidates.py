@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perfmodel.devices.energy import Energy, energy_rate
+from perfmodel.devices.energy import Energy
 from perfmodel.devices.profile import KINDS
 from perfmodel.devices.registry import (
     ProfileFolder,
@@ -24,7 +24,7 @@ from perfmodel.explore.latency_law import LatencyLaw
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import NetworkBatch, network_batch
 from perfmodel.kernels.precisions import stored_precision
-from perfmodel.prediction import BatchPrediction, predict_batch
+from perfmodel.prediction import BatchPrediction, network_energy, predict_batch
 from perfmodel.target import PRECISIONS, UNITS, Target
 from perfmodel.units import format_ms
 from perfmodel.workload import (
@@ -32,7 +32,6 @@ from perfmodel.workload import (
     Workload,
     activation_bytes,
     fusion_rules,
-    kernel_work,
     load_at_batch,
     workload,
 )
@@ -287,14 +286,3 @@ def memory_mb(work: Workload, target: Target) -> float:
     """
     size = BYTES_OF_PRECISION[target.precision]
     return (work.params * size + activation_bytes(work, target.precision)) / MB
-
-
-def network_energy(
-    resolved: Resolved, work: Workload, latency_ms: float, interval_ms: tuple[float, float]
-) -> Energy | None:
-    """Energy of an inference that takes so long; None where nobody says what the unit draws."""
-    rate = energy_rate(resolved)
-    if rate is None:
-        return None
-    done = kernel_work(work, resolved.target.target.precision).total()
-    return rate.energy(latency_ms, interval_ms, done)

@@ -11,7 +11,8 @@ from perfmodel import zoo
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
-from perfmodel.explore.candidates import MB, Networks, memory_mb, network_energy
+from perfmodel.explore.candidates import MB, Networks, memory_mb
+from perfmodel.prediction import network_energy
 from perfmodel.sim.resolve import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s

@@ -44,7 +44,12 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
         title=f"{data['model']} on {data['target']}",
         answer=prediction_sentence(data),
         data=shown,
-        facts=(*([data["settle"]] if data.get("settle") else []), _network(data), *_sure(data)),
+        facts=(
+            *([data["settle"]] if data.get("settle") else []),
+            _network(data),
+            *_energy(data),
+            *_sure(data),
+        ),
         parts=_every_kernel(kernels) if per_layer else _heaviest(kernels),
         assumptions=(STEADY, *data.get("notes", ())),
         sources=_provenance(data),
@@ -72,6 +77,15 @@ def _network(data: Data) -> str:
         f"weights {format_bytes(data['weights_bytes'])}, "
         f"activations at peak {format_bytes(data['peak_activation_bytes'])}"
     )
+
+
+def _energy(data: Data) -> tuple[str, ...]:
+    """Energy above idle with its interval and source, where it is known and the latency too."""
+    energy = data.get("energy")
+    if not energy or data.get("unknown"):
+        return ()
+    low, high = energy["interval_mj"]
+    return (f"energy {energy['mj']:.3g} mJ ({low:.3g} to {high:.3g}) by {energy['source']}",)
 
 
 def _sure(data: Data) -> tuple[str, ...]:

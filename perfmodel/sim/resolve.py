@@ -15,7 +15,7 @@ from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.distributions import constant
 from perfmodel.sim.scenario import OnDevice, OnServer, Scenario, Task, TaskWorkload
 from perfmodel.sim.schema import read_table
-from perfmodel.sim.tables import LinkSpec, Radio, RateSpec
+from perfmodel.sim.tables import DeviceSpec, LinkSpec, Radio, RateSpec
 from perfmodel.sim.toml import read_toml
 from perfmodel.sim.traces import read_arrivals, read_trace
 from perfmodel.units import MS_PER_S
@@ -34,6 +34,7 @@ def resolve(scenario: Scenario, folder: Path) -> Scenario:
     most = batching.max_size if batching else 1
     return replace(
         scenario,
+        device=_device(scenario, folder),
         task=tuple(_task(task, most, folder) for task in scenario.task),
         link=_link(scenario.link, folder) if scenario.link else None,
     )
@@ -46,6 +47,33 @@ def _task(task: Task, most: int, folder: Path) -> Task:
         on_device=_on_device(task.on_device, folder) if task.on_device else None,
         on_server=_on_server(task.on_server, most, folder) if task.on_server else None,
     )
+
+
+def _device(scenario: Scenario, folder: Path) -> DeviceSpec:
+    """The phone, its units with the power that the predicted networks draw where none is given.
+
+    A unit that several networks share keeps its power open unless all draw the same.
+    """
+    found: dict[str, set[float | None]] = {}
+    for task in scenario.task:
+        plan = task.on_device
+        if plan is not None:
+            asked = plan.model is not None and plan.target is not None and plan.compute_ms is None
+            power = _mean_mw(plan, folder) if asked and plan.gmacs_per_s is None else None
+            found.setdefault(plan.unit, set()).add(power)
+    device = scenario.device
+    for unit, powers in found.items():
+        spec, power = getattr(device, unit), next(iter(powers))
+        if spec.active_mw is None and len(powers) == 1 and power is not None:
+            device = replace(device, **{unit: replace(spec, active_mw=power)})
+    return device
+
+
+def _mean_mw(plan: OnDevice, folder: Path) -> float | None:
+    """Power whose product with the predicted latency is the predicted energy."""
+    assert plan.model is not None
+    answer = _predict(plan.model, plan.target, "task.on_device", folder)
+    return None if answer.energy is None else 1e3 * answer.energy.mj / answer.latency_ms
 
 
 def _workload(spec: TaskWorkload, folder: Path) -> TaskWorkload:

@@ -249,6 +249,8 @@ def _energy(
     if battery_mwh is not None:
         share = energy["mean"] / (battery_mwh * 3600.0)
         energy["battery_percent_per_1000_requests"] = 100.0 * 1000.0 * share
+    if scenario.device.base_mw is None:
+        return energy, ("energy is of units and radio alone: device.base_mw is not given",)
     return energy, ()
 
 
@@ -265,8 +267,6 @@ def missing_powers(scenario: Scenario) -> list[str]:
                     unit = "cpu" if step.where == "memory" else step.where
                     if getattr(scenario.device, unit).active_mw is None:
                         missing[f"device.{unit}.active_mw"] = True
-    if not missing and scenario.device.base_mw is None:
-        missing["device.base_mw"] = True
     return list(missing)
 
 

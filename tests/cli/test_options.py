@@ -169,7 +169,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "select --min-share": (FLEET, f"{FLEET} --min-share 0.1"),
     "select --percentile": (SELECT, f"{SELECT} --percentile 60"),
     "select --max-memory-mb": (SELECT, f"{SELECT} --max-memory-mb 6"),
-    "select --max-energy-mj": (SELECT, f"{SELECT} --max-energy-mj 60"),
+    "select --max-energy-mj": (SELECT, f"{SELECT} --max-energy-mj 20"),
     "select --metric": (SELECT, f"{SELECT} --metric coco_map"),
     "select --emit": (SELECT, f"{SELECT} --emit chosen"),
     "select --profile": (

@@ -288,3 +288,51 @@ def test_energy_is_unknown_without_powers_and_says_which() -> None:
     assert result.energy_mj is None
     assert "device.cpu.active_mw" in result.notes[0]
     assert np.isfinite(result.latency_ms["mean"])
+
+
+class TestPowerOfPredictedNetworks:
+    @pytest.fixture
+    def tables(self) -> dict[str, Any]:
+        return {
+            "task": [
+                {
+                    "name": "look",
+                    "policy": "device",
+                    "workload": {"kind": "periodic", "period_ms": 1000.0, "requests": 40},
+                    "on_device": {"model": "squeezenet", "target": "snapdragon-888/cpu/ncnn"},
+                }
+            ],
+        }
+
+    def test_energy_is_that_of_predict(self, tables: dict[str, Any]) -> None:
+        from perfmodel import predict
+
+        answer = predict("squeezenet", "snapdragon-888/cpu/ncnn")
+        assert answer.energy is not None
+        found = simulate(tables)
+        assert found.energy_mj is not None
+        assert found.energy_mj["mean"] == pytest.approx(answer.energy.mj, rel=1e-9)
+        assert "device.base_mw is not given" in found.notes[0]
+
+    def test_a_power_that_is_given_counts(self, tables: dict[str, Any]) -> None:
+        tables["device"] = {"cpu": {"active_mw": 1234.0}, "base_mw": 0.0}
+        found = simulate(tables)
+        assert found.energy_mj is not None
+        from perfmodel import predict
+
+        ms = predict("squeezenet", "snapdragon-888/cpu/ncnn").latency_ms
+        assert found.energy_mj["mean"] == pytest.approx(1.234 * ms, rel=1e-9)
+        assert not found.notes
+
+    def test_networks_that_draw_differently_leave_it_open(self, tables: dict[str, Any]) -> None:
+        first = tables["task"][0]
+        first["on_device"] = {
+            "unit": "gpu",
+            "model": "squeezenet",
+            "target": "snapdragon-888/gpu/ncnn",
+        }
+        second = {**first, "name": "other", "on_device": {**first["on_device"], "model": "alexnet"}}
+        tables["task"].append(second)
+        found = simulate(tables)
+        assert found.energy_mj is None
+        assert "device.gpu.active_mw" in found.notes[0]
