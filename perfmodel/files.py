@@ -77,7 +77,7 @@ def check_place(path: Path) -> None:
             return
         if stat.S_ISDIR(mode):
             raise OutputError(f"{path}: cannot be written: it is a folder", "name a file in it")
-        if stat.S_ISLNK(mode):
+        if stat.S_ISLNK(mode) and not _leads_to_a_device(path):
             raise OutputError(
                 f"{path}: cannot be written: it is a link, which might lead anywhere",
                 f"name the file itself: {os.path.realpath(path)}",
@@ -115,6 +115,12 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=place, prefix=TEMPORARY) as probe:
             probe.write(bytes(_PROBE_BYTES))
             probe.flush()
+
+
+def _leads_to_a_device(link: Path) -> bool:
+    """Whether a link, such as `/dev/stdout`, leads to what is neither a file nor a folder."""
+    target = os.path.realpath(link)
+    return os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target)
 
 
 def is_null_device(path: Path) -> bool:

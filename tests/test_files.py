@@ -121,7 +121,8 @@ def test_what_is_no_ordinary_file_is_refused(
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-        for name in ("pipe", "socket", "/dev/zero", "/dev/full"):
+        Path("link").symlink_to("pipe")  # as /dev/stdout may be one
+        for name in ("pipe", "socket", "link", "/dev/zero", "/dev/full"):
             with pytest.raises(OutputError, match="it is no ordinary file"):
                 check_output(Path(name))
             with pytest.raises(OutputError, match="it is no ordinary file"):
