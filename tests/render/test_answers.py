@@ -758,6 +758,7 @@ def calibrated(**more: object) -> dict[str, Any]:
         "kernels": 3,
         "borrowed_from": "kin",
         "reason": "nearest",
+        "evidence": {"unit": ["log"], "precision": ["file name", "option"]},
         "error": {"median": 0.05, "experiment": "left out", "cases": 10},
         "interval_factor": [0.8, 1.25],
         "interval_coverage": 0.9,
@@ -773,9 +774,10 @@ def calibrated(**more: object) -> dict[str, Any]:
 
 def test_a_calibration_says_what_it_made_of_what() -> None:
     shown = lines(calibration.calibration_result(calibrated(), named=True))
-    assert shown[:4] == [
+    assert shown[:5] == [
         "phone: 1 targets, profile in p.json",
         "  phone/gpu/tflite/fp16 (steady), from 10 networks and 3 kernels",
+        "    known: unit from log; precision from file name and option",
         "    borrowed from kin: nearest",
         "    median error 5.0 % (left out, 10 cases); 90 % interval 0.80 to 1.25 times the "
         "prediction",
@@ -983,6 +985,7 @@ def test_a_calibration_of_this_machine_says_what_it_measured() -> None:
         "profile": "host.json",
         "journal": "j.jsonl",
         "lost": {"too short": 2},
+        "not_fitted": {"host/cpu/t2": "11 networks of 12"},
         "targets": [
             {
                 "target": "host/cpu",
@@ -1001,7 +1004,8 @@ def test_a_calibration_of_this_machine_says_what_it_measured() -> None:
     assert shown[1] == "warning: busy"
     assert shown[5].split("  ")[0] == "host/cpu"
     assert shown[5].endswith("2.1 %       3.4 %         96 %")
-    assert shown[-1] == "not used: 2 (too short)"
+    assert shown[-2] == "not used: 2 (too short)"
+    assert shown[-1] == "no target host/cpu/t2: 11 networks of 12"
     quiet = calibration.host_calibration_result({**data, "warning": ""})
     assert "warning" not in as_text(quiet)
 
