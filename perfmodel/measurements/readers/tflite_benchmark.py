@@ -247,7 +247,7 @@ def _profile_header(line: str, path: str, number: int) -> list[str]:
     if "cycles" in line.lower():
         raise bad_input(path, number, "a profile in cycles, not in ms", "a Hexagon profile?")
     # a name holds no bracket of either kind, so that a line of brackets is walked through once
-    names = re.findall(r"\[([^\[\]]*)\]", line) if "[" in line else line.split(",")
+    names = re.findall(r"\[([^\[\]]{0,60})\]", line) if "[" in line else line.split(",")
     header = [re.sub(r"[ _]+", " ", name.strip().lower()) for name in names]
     if _column(header, "avg ms") is None:
         raise bad_input(path, number, "column avg ms: not in the header of the profile")
