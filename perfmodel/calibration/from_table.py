@@ -18,8 +18,9 @@ from perfmodel.calibration.measured import (
     rows_by_target,
 )
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.calibration.plausible_rows import implausible
 from perfmodel.calibration.population import Population, precision_class
-from perfmodel.calibration.prior import Prior, prior_for
+from perfmodel.calibration.prior import Prior, known_population, prior_for
 from perfmodel.cost_models.interval import (
     FitError,
     expected_error,
@@ -123,10 +124,12 @@ def calibrate_device(
         raise _nothing_used(unused)
     groups, others = largest_processor(groups)
     unused += [_other_processor(g) for g in others]
+    if population is None and kernels is None:
+        groups = _plausible(groups, kind, skip_bad, unused)
     made = tuple(
         _from_kernels(group, like, profiles, kernels)
         if group.kernels is not None
-        else _from_networks(group, like, population, profiles, cores)
+        else _from_networks(group, like, population, profiles, cores, kind)
         for group in groups
     )
     ranked = tuple(sorted(made, key=_rank))
@@ -167,7 +170,12 @@ def calibrate_from_sheet(
 
 
 def used_rows(
-    table: MeasurementTable, *, device: str, skip_bad: bool = False, pick: str = ""
+    table: MeasurementTable,
+    *,
+    device: str,
+    kind: str = "phone",
+    skip_bad: bool = False,
+    pick: str = "",
 ) -> tuple[list[TargetRows], list[BadRow]]:
     """What `calibrate_device` would learn from, target by target, and the rows it would not use.
 
@@ -178,7 +186,38 @@ def used_rows(
     if not groups:
         raise _nothing_used(unused)
     kept, others = largest_processor(groups)
-    return kept, [*unused, *(_other_processor(g) for g in others)]
+    unused += [_other_processor(g) for g in others]
+    return _plausible(kept, kind, skip_bad, unused), unused
+
+
+def _plausible(
+    groups: Sequence[TargetRows], kind: str, skip_bad: bool, unused: list[BadRow]
+) -> list[TargetRows]:
+    """The groups without networks that no known device of the kind would measure so.
+
+    Raises `MeasurementError` for the first of them unless `skip_bad`, which lists them.
+    """
+    kept = []
+    for group in groups:
+        known = known_population(group.target, kind)
+        threads = group.target.threads
+        faults = implausible(group.measured, known, kind=kind, threads=threads)
+        for position, reason in faults.items():
+            row = group.row_of(position)
+            bad = BadRow(str(row["origin_file"]), int(row["origin_line"]), reason)
+            if not skip_bad:
+                raise MeasurementError(
+                    str(bad),
+                    f"mend the file, name another --kind than {kind} where the device is one, "
+                    "or leave such rows out with --skip-bad",
+                )
+            unused.append(bad)
+        group = group.without(faults)
+        if group.measured or group.kernels:
+            kept.append(group)
+    if not kept:
+        raise _nothing_used(unused)
+    return kept
 
 
 def _nothing_used(unused: Sequence[BadRow]) -> MeasurementError:
@@ -226,10 +265,11 @@ def _from_networks(
     population: Populations,
     profiles: Sequence[ProfileSource],
     cores: str,
+    kind: str,
 ) -> CalibratedTarget:
     target = group.target
     prior = prior_for(
-        target, like=like, population=_matching(population, target), profiles=profiles
+        target, like=like, population=_matching(population, target), profiles=profiles, kind=kind
     )
     start = prior.start
     if cores and target.unit == "cpu" and not like:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,28 @@ class TargetRows:
     def name(self) -> str:
         """The target, told apart from another processor of the device."""
         return f"{self.target} ({self.processor})" if self.processor else str(self.target)
+
+    def row_of(self, position: int) -> Row:
+        """The first row that a network of `measured` was made of."""
+        network = self.measured[position]
+        return next(
+            row
+            for row in self.rows
+            if _is_network(row) and model_of(row) == network.name and _batch(row) == network.batch
+        )
+
+    def without(self, positions: Collection[int]) -> TargetRows:
+        """The group less some networks of `measured` and their rows."""
+        if not positions:
+            return self
+        gone = {(self.measured[i].name, self.measured[i].batch) for i in positions}
+        rows = [
+            row
+            for row in self.rows
+            if not _is_network(row) or (model_of(row), _batch(row)) not in gone
+        ]
+        kept = [m for m in self.measured if (m.name, m.batch) not in gone]
+        return replace(self, measured=tuple(kept), rows=tuple(rows))
 
     @property
     def evidence(self) -> dict[str, tuple[str, ...]]:
@@ -190,6 +212,11 @@ def _is_of_log(row: Row) -> bool:
     return bool(row["origin_evidence"])
 
 
+def _batch(row: Row) -> int:
+    batch = float(row["batch"])
+    return int(batch) if batch == batch else 1
+
+
 def _is_network(row: Row) -> bool:
     return bool(row["latency_ms"] == row["latency_ms"])
 
@@ -269,8 +296,7 @@ def _measured(
     runs: dict[tuple[str, int], list[Row]] = {}
     tables: dict[tuple[str, int], KernelTable] = {}
     for row in rows:
-        batch = float(row["batch"])
-        key = (model_of(row), int(batch) if batch == batch else 1)
+        key = (model_of(row), _batch(row))
         try:
             tables[key] = asked.networks.get(*key, rules_of(target))
         except PerfmodelError as error:
@@ -290,7 +316,9 @@ def _measured(
             for row in its_rows:
                 asked.leave_out(row, error.message)
             continue
-        made.append(MeasuredNetwork(key[0], tables[key], latency, _variance(its_rows)))
+        made.append(
+            MeasuredNetwork(key[0], tables[key], latency, _variance(its_rows), batch=key[1])
+        )
         used += its_rows
     if len(made) > MAX_NETWORKS:
         order = np.argsort([m.latency_ms for m in made])

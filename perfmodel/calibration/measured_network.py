@@ -22,6 +22,7 @@ class MeasuredNetwork:
     kernels: KernelTable
     latency_ms: float
     variance: float = 0.0
+    batch: int = 1
 
     def work(self, precision: str) -> np.ndarray:
         """Total work by feature, shape (features,)."""

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from perfmodel.calibration.adapt import Start
+from perfmodel.calibration.device_kinds import of_class, same_class, shipped_kinds
 from perfmodel.calibration.population import Population, precision_class, shipped_population
 from perfmodel.cost_models.interval import MEDIAN_SD, NORMAL_90
 from perfmodel.cost_models.plain_data import Range, joined_ranges
@@ -61,14 +62,16 @@ def prior_for(
     like: str = "",
     population: Population | None = None,
     profiles: Sequence[ProfileSource] = (),
+    kind: str = "",
 ) -> Prior:
     """What a target is learned from; raises `TargetError` where nothing is known.
 
     `population` is taken if given, else the one that ships for the target's framework, unit and
     precision, else targets of shipped profiles that have most in common with it. `like` names a
-    device whose target counts alone, from any profile.
+    device whose target counts alone, from any profile. A GPU borrows from those of devices of
+    `kind`'s class: a phone's does not from a desktop's.
     """
-    base = population or shipped_population(target) or kin_population(target)
+    base = population or known_population(target, kind)
     if not like:
         return Prior(population=base)
     known = _find_like(_of_device(ProfileFolder(tuple(profiles)), like), like, target)
@@ -77,6 +80,14 @@ def prior_for(
         base = _with(base, known)
     weights = np.array([float(n == name) for n in base.names])
     return Prior(population=base, start=Start(weights=weights), like=name)
+
+
+def known_population(target: Target, kind: str) -> Population:
+    """What is known of targets like one on a device of `kind` ("" any)."""
+    shipped = shipped_population(target)
+    if shipped is None:
+        return kin_population(target, kind)
+    return of_class(shipped, kind, ENOUGH) if target.unit == "gpu" else shipped
 
 
 def _with(base: Population, known: Known) -> Population:
@@ -119,8 +130,13 @@ def _of_device(folder: ProfileFolder, name: str) -> list[Known]:
         raise TargetError(f"--like {name}: {error.message}", error.hint) from error
 
 
-def kin(known: Sequence[Known], like: Target) -> tuple[tuple[Known, ...], str]:
+def kin(known: Sequence[Known], like: Target, kind: str = "") -> tuple[tuple[Known, ...], str]:
     """The known targets that are most like `like` and still enough, and what they share."""
+    kinds = shipped_kinds()
+    if like.unit == "gpu":
+        alike = [k for k in known if same_class(kind, kinds.get(k.target.device, ""))]
+        on_gpus = sum(k.target.unit == "gpu" for k in alike)
+        known = alike if on_gpus >= ENOUGH else known
     precision = precision_class(like.precision)
 
     def same(k: Known) -> bool:
@@ -142,9 +158,9 @@ def kin(known: Sequence[Known], like: Target) -> tuple[tuple[Known, ...], str]:
     raise TargetError("fewer than five known targets to borrow from", "install the profiles")
 
 
-def kin_population(target: Target) -> Population:
+def kin_population(target: Target, kind: str = "") -> Population:
     """The costs of the shipped targets that are most like a target; no network is known."""
-    chosen, words = kin(shipped_targets(), target)
+    chosen, words = kin(shipped_targets(), target, kind)
     costs = np.array([k.costs.log_cost for k in chosen])
     shapes = costs - np.median(costs, axis=1, keepdims=True)
     least = loadings(OWN_SD, SHARED_SD)

@@ -259,7 +259,13 @@ def _of_tables(asked: Request) -> Result:
     _check(asked, path)
     table, bad = _read(asked, asked.device)
     if asked.dry_run:
-        used = used_rows(table, device=asked.device, skip_bad=asked.skip_bad, pick=asked.pick)
+        used = used_rows(
+            table,
+            device=asked.device,
+            kind=asked.kind or "phone",
+            skip_bad=asked.skip_bad,
+            pick=asked.pick,
+        )
         return dry_run_result(dry_run_data(used, bad))
     made = calibrate_device(
         table,
