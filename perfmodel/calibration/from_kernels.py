@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from perfmodel.calibration.device_kinds import shipped_kinds
 from perfmodel.calibration.learn_kernels import shipped_population, target_traits
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.interval import (
@@ -22,9 +21,8 @@ from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import TERMS
 from perfmodel.cost_models.predictor import Predictor
-from perfmodel.devices.profile import DeviceProfile, read_profile
-from perfmodel.devices.registry import ProfileFolder, builtin_folder
-from perfmodel.errors import MeasurementError, PerfmodelError
+from perfmodel.devices.registry import ProfileFolder, builtin_folder, user_folder
+from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.kernels import table_from_rows
@@ -152,12 +150,12 @@ def _from_all(population: KernelPopulation, target: Target) -> _Start:
 
 
 def _nearest(rows: MeasuredKernels, target: Target, folder: ProfileFolder, like: str) -> _Start:
-    """The known target whose kernels differ least from the measured ones, after one scale.
-
-    Profiles of users are no evidence about other devices, and count only where `like` names one.
-    """
-    known = _targets_of(folder.device(like)) if like else _shipped()
-    found = [(t, p) for t, p in known if t.device != target.device]
+    """The known target whose kernels differ least from the measured ones, after one scale."""
+    found = [
+        (t, p)
+        for t, p in _known(folder, like)
+        if t.device != target.device and (not like or t.device == like)
+    ]
     timed = [(t, p) for t, p in found if p.times_single_kernels]
     if like and not timed:
         raise MeasurementError(
@@ -198,14 +196,22 @@ def _adapted(base: Predictor, rows: MeasuredKernels) -> Predictor:
     return base.adapted(rows.table, rows.latency_us)
 
 
-def _targets_of(profile: DeviceProfile) -> list[tuple[Target, Predictor]]:
-    return [(t.target, t.predictor) for t in profile.targets]
+def _known(folder: ProfileFolder, like: str) -> list[tuple[Target, Predictor]]:
+    """Targets of the profiles that ship or are given, and of the device that `like` names.
 
-
-def _shipped() -> list[tuple[Target, Predictor]]:
-    found: list[tuple[Target, Predictor]] = []
-    for name in shipped_kinds():
-        found += _targets_of(read_profile(builtin_folder() / f"{name}.json"))
+    The other profiles in the user's folder are no evidence about new devices.
+    """
+    own = user_folder()
+    found = []
+    for name in folder.names():
+        file = folder.file_of(name)
+        is_own = file is not None and file.parent == own and not folder.is_named(name)
+        if is_own and own != builtin_folder() and name != like:
+            continue
+        try:
+            found += [(t.target, t.predictor) for t in folder.device(name).targets]
+        except ProfileError:
+            continue  # a damaged file of somebody else must not stop this calibration
     return found
 
 

@@ -243,7 +243,8 @@ def _from_kernels(
     kernels: KernelPopulation | None,
 ) -> CalibratedTarget:
     assert group.kernels is not None
-    folder = ProfileFolder(tuple(profiles))
+    # profiles of the user's own count only where one of them is named
+    folder = ProfileFolder(tuple(profiles) if like else ())
     made = fit_kernels(group.kernels, group.target, folder, like, group.measured, kernels)
     count = len(group.kernels.latency_us)
     profile = TargetProfile(

@@ -79,12 +79,16 @@ def _whole(speeds: np.ndarray, kind: str) -> str:
 def _single(off: np.ndarray, limit: float) -> dict[int, str]:
     """The rows that the devices which explain the others best do not explain."""
     found: dict[int, str] = {}
-    if off.shape[1] < 3:
+    if off.shape[1] < 2:
         return found
-    apart = off - np.median(off, axis=1, keepdims=True)
+    if off.shape[1] == 2:  # which of two is wrong, nobody can tell
+        apart = float(np.exp(np.abs(off[:, 0] - off[:, 1]).min()))
+        reason = f"{apart:.3g} times further from the other row than on any known device"
+        return dict.fromkeys((0, 1), reason) if apart > limit else {}
+    misfit = off - np.median(off, axis=1, keepdims=True)
     for i in range(off.shape[1]):
-        others = np.median(np.abs(np.delete(apart, i, axis=1)), axis=1)
-        best = apart[np.argsort(others, kind="stable")[:BEST], i]
+        others = np.median(np.abs(np.delete(misfit, i, axis=1)), axis=1)
+        best = misfit[np.argsort(others, kind="stable")[:BEST], i]
         nearest = float(best[np.argmin(np.abs(best))])
         if abs(nearest) > np.log(limit):
             times = f"{np.exp(abs(nearest)):.3g} times {'slower' if nearest > 0 else 'faster'}"

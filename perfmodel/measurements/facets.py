@@ -160,14 +160,18 @@ def check_options(
         if name in FACETS and said and all(row[name] != value for row in said):
             where = dict(said[0]["origin_evidence"]).get(name, "")
             raise MeasurementError(
-                f"{_option(name)} {value}: {said[0]['origin_file']}: line "
-                f"{said[0]['origin_line']} says {said[0][name]} ({where})",
+                f"{_option(name)} {_shown(value)}: {said[0]['origin_file']}: line "
+                f"{said[0]['origin_line']} says {_shown(said[0][name])} ({where})",
                 "leave the option out",
             )
     known = {str(row[column]) for row in rows for column in ("source_model", "model")} - {""}
     for name, network in models.items():
         if all(row["model"] != network for row in rows):
             raise MeasurementError(f"--model {name}: no row names it", nearest_hint(name, known))
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_answered(logs: Sequence[pd.DataFrame]) -> None:

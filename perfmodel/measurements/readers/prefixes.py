@@ -12,6 +12,8 @@ _QUOTE = re.compile(r"^(?:>\s{0,4}){1,9}")
 _STAMP = r"(?:\d{4}-)?\d\d-\d\d\s{1,9}\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:\s{1,4}[+-]\d{4})?\s{1,9}"
 _TAG = r"[\w./$:-]{1,99}?"
 _PID = r"\(\s{0,9}\d{1,9}(?::\s{0,9}\d{1,9})?\)"
+_DATE = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S{0,30}"
 _LEVEL = "[VDIWEF]"
 _STARTS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _PREFIXES = tuple(
@@ -34,10 +36,9 @@ _PREFIXES = tuple(
         # TensorFlow: 2021-05-30 15:16:44.857: I file.cc:94]
         r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,9}: [IWEF] [\w./-]{1,200}:\d{1,6}\] ?",
         # syslog and journalctl: May 30 15:16:44 host tool[3380]: and with an ISO stamp
-        r"^(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S{0,30}) "
-        r"[\w.-]{1,99} [\w./-]{1,99}(?:\[\d{1,9}\])?: ",
-        # CI services: 2021-05-30T15:16:44.8571234Z text
-        r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}Z ",
+        rf"^(?:{_DATE}|{_ISO}) [\w.-]{{1,99}} [\w./-]{{1,99}}\[\d{{1,9}}\]: ",
+        # CI services and ts, a stamp alone: 2021-05-30T15:16:44.8571234Z
+        rf"^(?:{_DATE}|{_ISO}) ",
     )
 )
 
