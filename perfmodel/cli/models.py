@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from perfmodel.cli.options import Json
 
 
-def command(as_json: Json = False) -> int:
-    """List the networks of the zoo.
+def command(
+    match: Annotated[
+        str, typer.Option(help="Only networks whose names hold this text, one a line.")
+    ] = "",
+    as_json: Json = False,
+) -> int:
+    """List the networks of the zoo and of the pack (torchvision, timm, transformers).
 
-    Example: perfmodel models
+    Example: perfmodel models --match mobilenetv4
     """
     from perfmodel import zoo
     from perfmodel.cli.output import show
     from perfmodel.render.network import models_result
+    from perfmodel.zoo.pack import packed_networks
 
-    show(models_result(zoo.entries()), as_json)
+    show(models_result(zoo.entries(), tuple(packed_networks().values()), match), as_json)
     return 0

@@ -13,6 +13,9 @@ from perfmodel.errors import GraphError
 MAX_TEXT_BYTES = 4 * 2**20
 """Largest text format file (.param, .prototxt); structure only, so real ones are below 1 MB."""
 
+MAX_STRUCTURE_BYTES = 16 * 2**20
+"""Most text of a structure file, unpacked; a network of 3,000 operators has about 500 kB."""
+
 MAX_LINE_BYTES = 2**18
 """Longest line of a .param file; the longest of ncnn's own are about 400 bytes."""
 

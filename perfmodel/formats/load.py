@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from perfmodel.errors import GraphError, ModelFileError, UnknownModelError
 from perfmodel.formats.limits import shorten
@@ -50,25 +51,39 @@ def _caffe(path: Path, sizes: Sizes) -> Graph:
     return read_caffe(path, input_shape=sizes.shapes)
 
 
+def _structure(path: Path, sizes: Sizes) -> Graph:
+    from perfmodel.formats.structure import read_structure
+
+    if sizes:
+        raise ModelFileError(path, "sizes", "a structure file leaves no size open")
+    return read_structure(path)
+
+
 READERS: dict[str, Reader] = {
     ".tflite": _tflite,
     ".lite": _tflite,
     ".onnx": _onnx,
     ".param": _ncnn,
     ".prototxt": _caffe,
+    ".json": _structure,
+    ".gz": _structure,
 }
 """Readers by file name ending."""
 
 
 def load(
-    path_or_name: Path | str,
+    network: Path | str | Any,
+    example_inputs: Any = None,
     *,
     batch_size: int | None = None,
     dims: Mapping[str, int] | None = None,
     input_shape: InputShape | None = None,
 ) -> Graph:
-    """The network of a file (.tflite, .onnx, .param, .prototxt) or of the zoo.
+    """The network of a file (.tflite, .onnx, .param, .prototxt, .json), a name or a module.
 
+    `example_inputs` are those of a PyTorch module, in order: tensors or their shapes; one alone
+    needs no list (perfmodel.formats.pytorch.export). A name is one of the zoo or of a library of
+    PyTorch, `timm:mobilenetv4_conv_small` (perfmodel.formats.named).
     A zoo name may carry parameters: `mobilenet_v2@width=0.5,resolution=160`. `batch_size` replaces
     the network's own. `input_shape` gives the sizes of the only input, or of several by name,
     which a file leaves open (perfmodel.formats.sizes: the order of the axes); `dims` those of the
@@ -77,19 +92,35 @@ def load(
     Raises `ModelFileError` for a bad file, `UnknownModelError` for a name that is neither,
     `GraphError` where the batch cannot be changed.
     """
-    file, carried = file_and_sizes(path_or_name)
-    sizes = Sizes.of(dims, input_shape).joined(carried)
-    if file is not None:
-        graph = _load_file(file, READERS.get(file.suffix.lower()), sizes)
+    if isinstance(network, (str, Path)):
+        graph = _load_text(network, example_inputs, Sizes.of(dims, input_shape))
     else:
-        if sizes:
-            raise _for_files(str(path_or_name))
-        graph = _load_named(str(path_or_name))
+        from perfmodel.formats.pytorch.export import graph_of_module
+
+        if dims or input_shape:
+            raise _for_files(type(network).__name__)
+        graph = graph_of_module(network, example_inputs)
     if batch_size is None:
         return graph
     from perfmodel.graph.rebatch import rebatch
 
     return rebatch(graph, batch_size)
+
+
+def _load_text(text: Path | str, example_inputs: Any, given: Sizes) -> Graph:
+    """The network of a path or name."""
+    if example_inputs is not None:
+        raise GraphError(
+            f"{shorten(text)}: example inputs are for PyTorch modules",
+            "give sizes of a file with input_shape, those of a name as NAME@resolution=160",
+        )
+    file, carried = file_and_sizes(text)
+    sizes = given.joined(carried)
+    if file is not None:
+        return _load_file(file, READERS.get(file.suffix.lower()), sizes)
+    if sizes:
+        raise _for_files(str(text))
+    return _load_named(str(text))
 
 
 def file_and_sizes(path_or_name: Path | str) -> tuple[Path | None, Sizes]:
@@ -158,7 +189,14 @@ def _is_file(path: Path) -> bool:
 
 def _load_named(text: str) -> Graph:
     from perfmodel import zoo
+    from perfmodel.zoo.pack import library_of
 
+    if library_of(text):
+        if zoo.knows(text):
+            return zoo.build(text)
+        from perfmodel.formats.named import load_packed
+
+        return load_packed(text)
     if "/" in text or "\\" in text:
         raise UnknownModelError(
             f"{text}: no such file, and not a network's name",
@@ -204,6 +242,8 @@ def _reader_by_content(path: Path) -> Reader:
         return _tflite
     if head.startswith(b"7767517"):
         return _ncnn
+    if head.startswith(b"\x1f\x8b"):
+        return _structure
     raise ModelFileError(
         path,
         "byte 0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.result import Data, Result, ResultTable
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perfmodel.graph.ir import Graph, Op
     from perfmodel.kernels import OpCost
     from perfmodel.zoo import ZooEntry
+    from perfmodel.zoo.pack import PackedNetwork
 
 MOVED = ("input", "weight", "output")
 LEAST_SHARE = 0.005
@@ -108,24 +109,67 @@ def inspection_result(data: Data) -> Result:
     )
 
 
-def models_result(entries: Sequence[ZooEntry]) -> Result:
-    """Describe the zoo; data are its entries without the functions that build them."""
+def models_result(
+    entries: Sequence[ZooEntry], packed: Sequence[PackedNetwork] = (), match: str = ""
+) -> Result:
+    """Describe the zoo and the pack; `match` is a part of the names that are wanted.
+
+    Data are the entries without the functions that build them, then the networks of the pack.
+    """
+    entries = [e for e in entries if match.lower() in f"{e.name} {e.title}".lower()]
+    packed = [n for n in packed if match.lower() in n.name.lower()]
     rows = [(e.name, e.title, e.family, _defaults(e), " ".join(e.seeds) or "-") for e in entries]
+    parts = []
+    if rows:
+        headers = ("name", "network", "family", "parameters", "asked for by seed")
+        parts.append(ResultTable(headers=headers, rows=rows))
+    if packed:
+        parts.append(_packed_one_by_one(packed) if match else _packed_by_family(packed))
     return Result(
         title="The zoo",
-        answer=f"{len(entries)} networks; "
+        answer=f"{len(entries) + len(packed)} networks; "
         "parameters as mobilenet_v2@width=0.5,resolution=160,batch=4",
         data=[
-            {f.name: getattr(e, f.name) for f in fields(e) if f.name != "builder"} for e in entries
-        ],
-        parts=(
-            ResultTable(
-                headers=("name", "network", "family", "parameters", "asked for by seed"), rows=rows
+            *(
+                {f.name: getattr(e, f.name) for f in fields(e) if f.name != "builder"}
+                for e in entries
             ),
-        ),
+            *(asdict(n) for n in packed),
+        ],
+        parts=tuple(parts),
     )
+
+
+def _packed_one_by_one(packed: Sequence[PackedNetwork]) -> ResultTable:
+    rows = [
+        (n.name, n.task, "x".join(map(str, n.input_shape)), *map(format_count, (n.macs, n.params)))
+        for n in packed
+    ]
+    headers = ("name", "task", "input", "MACs", "params")
+    return ResultTable(title="Networks of PyTorch's libraries", headers=headers, rows=rows)
+
+
+def _packed_by_family(packed: Sequence[PackedNetwork]) -> ResultTable:
+    """A line for each library and family, so that hundreds of networks stay readable."""
+    families: dict[tuple[str, str], list[str]] = {}
+    for network in packed:
+        library, _, name = network.name.partition(":")
+        families.setdefault((library, network.family), []).append(name)
+    rows = [
+        (f"{library}:{names[0]}", str(len(names)), _shortened(", ".join(names[1:]) or "-", 72))
+        for (library, _), names in families.items()
+    ]
+    return ResultTable(
+        title="Networks of PyTorch's libraries by family; --match NAME lists each",
+        headers=("first of the family", "networks", "others"),
+        rows=rows,
+    )
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _defaults(entry: ZooEntry) -> str:
     text = ",".join(f"{p.name}={p.default}" for p in entry.parameters)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return _shortened(text, 60)

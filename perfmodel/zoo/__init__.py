@@ -28,6 +28,15 @@ def entry(spec: str) -> ZooEntry:
     return _find(spec)[0]
 
 
+def knows(spec: str) -> bool:
+    """Whether a spec's name is one of the zoo's, or one that publications use for it."""
+    from perfmodel.zoo.published_names import network_called
+
+    name = spec.strip().partition("@")[0]
+    meant = network_called(name) if name not in names() else name
+    return bool(meant) and str(meant).partition("@")[0] in names()
+
+
 def build(spec: str) -> Graph:
     """The network of a spec: a name, or `name@parameter=value,...`.
 
@@ -72,6 +81,7 @@ __all__ = [
     "build",
     "entries",
     "entry",
+    "knows",
     "mobile_names",
     "names",
     "parse_spec",

@@ -1,7 +1,7 @@
 """Published MACs, parameters and accuracies of the networks, from two tables with their sources.
 
-published_figures.csv holds figures as they are printed ("569M"), accuracy.csv accuracies; they are
-read when they are asked for.
+published_figures.csv holds figures as they are printed ("569M"), pack/published.csv those of the
+networks of the pack, accuracy.csv accuracies; they are read when they are asked for.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def published_accuracy(network: str) -> tuple[Accuracy, ...]:
 @cache
 def _published() -> dict[str, tuple[Published, ...]]:
     found: dict[str, list[Published]] = {}
-    for row in _rows("published_figures.csv"):
+    for row in (*_rows("published_figures.csv"), *_rows("pack/published.csv")):
         macs, macs_rounding = printed_number(row["macs"])
         params, params_rounding = printed_number(row["params"])
         made = Published(

@@ -41,6 +41,7 @@ CLOUD = f"{OLD} --server titan-v/gpu --link wifi"
 
 PAIRS: dict[str, tuple[str, str]] = {
     "models --json": ("models", "models --json"),
+    "models --match": ("models", "models --match vgg"),
     "devices --kind": ("devices", "devices --kind jetson"),
     "devices --match": ("devices", "devices --match pixel-4"),
     "devices --profile": ("devices --match own", "devices --match own --profile own.json"),

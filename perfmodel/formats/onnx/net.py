@@ -9,7 +9,7 @@ is a view: the file's runtime, which computes channels first, moves nothing ther
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -144,6 +144,10 @@ class OnnxNet(Net):
             return None  # the stored tensor itself, each of its elements
         counts = [self.stored.get(name, 0) for name in new]
         return min(sum(counts), max(math.prod(value.shape), *counts)) if counts else 0
+
+    def constants(self) -> Iterable[tuple[tuple[str, Shape], str]]:
+        """The constants made so far: name of the value and shape in the graph, and the tensor."""
+        return self._constants.items()
 
     def state(self) -> tuple[int, ...]:
         """How much there is of everything, to go back to."""

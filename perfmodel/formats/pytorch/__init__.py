@@ -1,0 +1,1 @@
+"""PyTorch modules as graphs: exported by torch.export, operator by operator of ATen."""
