@@ -291,3 +291,61 @@ def test_sizes_behind_a_name_count_before_those_for_all(tmp_path: Path) -> None:
     sized = with_sizes([own, plain], input_shape=(1, 8, 8, 3))
     assert sized == [own, f"{path}@1x8x8x3"]
     assert macs(load(own, input_shape=(1, 8, 8, 3))) == 8 * 8 * 16 * 27
+
+
+def hint_of(path: Path) -> str:
+    """The size that the error of a file without one suggests."""
+    with pytest.raises(ModelFileError) as refused:
+        load(path)
+    return refused.value.hint.split("--input-shape ")[1].split()[0]
+
+
+def test_the_hint_names_the_size_that_a_reshape_fits(tmp_path: Path) -> None:
+    # halved, 16 channels of 80 x 80 as rows of 6400: pictures of 160
+    path = ncnn(tmp_path, "Input image 0 1 image", CONVOLUTION, "Reshape r 1 1 out y 0=6400 1=16")
+    assert hint_of(path) == "1x160x160x3"
+    assert load(f"{path}@{hint_of(path)}").tensors["y"].shape == (1, 16, 6400)
+
+
+def test_the_hint_names_the_size_that_weights_fit(tmp_path: Path) -> None:
+    dense = f"InnerProduct p 1 1 out y 0=4 2={4 * 16 * 56 * 56}"
+    path = ncnn(tmp_path, "Input image 0 1 image", CONVOLUTION, dense)
+    assert hint_of(path) == "1x112x112x3"
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [("yolov3-tiny", 416), ("mobilenet_v2", 224), ("det_480x480", 480), ("seg-96", 96), ("x", 224)],
+)
+def test_the_hint_names_the_size_of_networks_of_that_name(
+    tmp_path: Path, name: str, side: int
+) -> None:
+    path = ncnn(tmp_path, "Input image 0 1 image", CONVOLUTION).rename(tmp_path / f"{name}.param")
+    assert hint_of(path) == f"1x{side}x{side}x3"
+
+
+def test_the_hint_knows_the_channels_that_a_convolution_wants(tmp_path: Path) -> None:
+    path = ncnn(
+        tmp_path,
+        "Input image 0 1 image",
+        "Split s 1 1 image b",
+        "ReLU r 1 1 b c",
+        "Convolution conv 1 1 c out 0=8 1=3 6=72",
+    )
+    assert hint_of(path) == "1x224x224x1"
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        ("Embed e 1 1 image out 0=8 1=100 3=800", "1x128"),
+        ("LSTM r 1 1 image out 0=5 1=400", "1x100x20"),
+        ("GRU r 1 1 image out 0=5 1=600 2=2", "1x100x20"),
+        ("Convolution1D c 1 1 image out 0=6 1=3 6=72", "1x4x100"),
+        ("ConvolutionDepthWise1D c 1 1 image out 0=4 1=3 6=12 7=4", "1x4x100"),
+    ],
+)
+def test_the_hint_for_rows_is_no_picture(tmp_path: Path, layer: str, shape: str) -> None:
+    path = ncnn(tmp_path, "Input image 0 1 image", layer)
+    assert hint_of(path) == shape
+    assert load(f"{path}@{shape}").ops

@@ -27,7 +27,7 @@ from perfmodel.formats.caffe.net import (
     real,
     stored,
 )
-from perfmodel.formats.limits import MAX_FAN, shorten
+from perfmodel.formats.limits import MAX_DIM, MAX_FAN, shorten
 
 
 @layer_types("Convolution ConvolutionDepthwise DepthwiseConvolution Deconvolution")
@@ -111,6 +111,7 @@ def pooled_pads(size: int, kernel: int, stride: int, pad: int, *, floor: bool) -
 UNARY = {
     "AbsVal": "abs",
     "BNLL": "softplus",
+    "Clip": "clip",
     "ELU": "elu",
     "Exp": "exp",
     "Log": "log",
@@ -323,12 +324,57 @@ def _interp(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
         return emit(net, layer, "resize", [x], size=(h * scale, w * scale), method="nearest")
     param = layer.message.message("interp_param")
     shrink, zoom = integer(param, "shrink_factor", 1, 1), integer(param, "zoom_factor", 1, 1)
-    h, w = ((s - 1) // shrink + 1 for s in (h, w))
-    size = (
-        integer(param, "height", h + (h - 1) * (zoom - 1), 1),
-        integer(param, "width", w + (w - 1) * (zoom - 1), 1),
+    around = integer(param, "pad_beg", 0, -MAX_DIM) + integer(param, "pad_end", 0, -MAX_DIM)
+    h, w = ((s + around - 1) // shrink + 1 for s in (h, w))
+    grown = (
+        (h * zoom, w * zoom)
+        if net.plain_zoom
+        else (h + (h - 1) * (zoom - 1), w + (w - 1) * (zoom - 1))
     )
+    size = (integer(param, "height", grown[0], 1), integer(param, "width", grown[1], 1))
     return emit(net, layer, "resize", [x], size=size, method="bilinear")
+
+
+@layer_types("Tile")
+def _tile(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
+    x, param = first(net, layer), layer.message.message("tile_param")
+    multiples = [1] * len(net.builder.shape(x))
+    multiples[axis_of(net.builder.shape(x), integer(param, "axis", 1, -16))] = integer(
+        param, "tiles", 1, 1
+    )
+    return emit(net, layer, "tile", [x], multiples=tuple(multiples))
+
+
+@layer_types("Axpy")
+def _axpy(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
+    """a x + y, with a factor a for each channel (SENet)."""
+    if len(layer.bottoms) != 3:
+        raise GraphError(f"three bottoms expected, {len(layer.bottoms)} given")
+    a, x, y = (net.tensor(b) for b in layer.bottoms)
+    scaled = net.builder.binary("mul", x, a, name=net.fresh(f"{layer.name}/scaled"))
+    return emit(net, layer, "add", [scaled, y], activation="none")
+
+
+@layer_types("LSTM Lstm")
+def _lstm(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
+    """Input (time, batch, ...), and marks of where sequences begin, which cost nothing."""
+    x = first(net, layer)
+    name = "recurrent_param" if layer.type == "LSTM" else "lstm_param"
+    out = integer(layer.message.message(name), "num_output", 0, 1)
+    steps, batch, *inner = blob_shape(net.builder.shape(x))
+    features = math.prod(inner)
+    if out < 1 or not inner:
+        raise GraphError(f"{out} outputs of a blob {net.builder.shape(x)}")
+    if len(inner) > 1:
+        x = net.builder.reshape(x, (steps, batch, features), net.fresh(f"{layer.name}/rows"))
+    rows = 4 * out
+    names = [
+        net.weights(layer, "weights", (rows, features)),
+        net.weights(layer, "recurrent", (rows, out)),
+        net.weights(layer, "bias", (rows,)),
+    ]
+    attrs: dict[str, Any] = {"hidden": out, "directions": 1, "return_sequences": True}
+    return emit(net, layer, "lstm", [x, *names], time_major=True, **attrs)
 
 
 @layer_types("ArgMax")
@@ -338,29 +384,3 @@ def _arg_max(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
         raise GraphError("argmax without an axis is not read")
     axis = axis_of(net.builder.shape(x), integer(param, "axis", 1, -16))
     return emit(net, layer, "arg_max", [x], axis=axis, keep_dims=True)
-
-
-@layer_types("PriorBox")
-def _prior_box(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
-    """Boxes of every cell: each size, and each aspect ratio of it (SSD, Liu et al. 2016)."""
-    param, x = layer.message.message("prior_box_param"), image(net, layer)
-    h, w = net.builder.shape(x)[1:3]
-    sizes, maxima = len(param.scalars("min_size")), len(param.scalars("max_size"))
-    ratios = len({r for r in param.scalars("aspect_ratio") if r not in (1, 1.0)})
-    flips = 2 if flag(param, "flip", True) else 1
-    boxes = sizes * (1 + ratios * flips) + maxima
-    inputs = [net.tensor(b) for b in layer.bottoms]
-    shape = (1, 2, 4 * h * w * boxes)
-    return emit(net, layer, "prior_box", inputs, output_shapes=(shape,))
-
-
-@layer_types("DetectionOutput")
-def _detection_output(net: CaffeNet, layer: CaffeLayer) -> Sequence[str]:
-    """At most keep_top_k rows (image, label, score, box); fewer where the image shows less."""
-    param = layer.message.message("detection_output_param")
-    inputs = [net.tensor(b) for b in layer.bottoms]
-    batch = net.builder.shape(inputs[0])[0]
-    boxes = net.builder.tensors[inputs[0]].elements // (4 * batch)
-    keep = integer(param, "keep_top_k", -1, -1)
-    rows = batch * (boxes if keep < 1 else keep)
-    return emit(net, layer, "detection_output", inputs, output_shapes=((1, 1, rows, 7),))

@@ -15,7 +15,7 @@ from perfmodel.formats.caffe.prototxt import Message
 from perfmodel.formats.limits import MAX_DIM, check_shape, shorten
 from perfmodel.formats.net import BlobNet, NamedLayer
 from perfmodel.formats.operator_table import registering
-from perfmodel.formats.sizes import in_order, size_hint
+from perfmodel.formats.sizes import in_order
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ops import Shape
 
@@ -28,14 +28,19 @@ class CaffeLayer(NamedLayer):
 
 
 class CaffeNet(BlobNet):
-    """The graph so far, and which tensor each blob is (an in-place layer redefines its blob)."""
+    """The graph so far, and which tensor each blob is (an in-place layer redefines its blob).
 
-    def __init__(self, builder: GraphBuilder) -> None:
+    `plain_zoom`: Interp's zoom_factor is a plain factor, as in files for OpenVINO; where it was
+    first defined (DeepLab) the corners of the picture stay, so that n pixels become (n - 1) z + 1.
+    """
+
+    def __init__(self, builder: GraphBuilder, *, plain_zoom: bool = False) -> None:
         super().__init__(builder)
+        self.plain_zoom = plain_zoom
         self._read: set[str] = set()
 
     def add_input(
-        self, name: str, shape: Shape | None, given: Shape | None, *, open_size: bool, only: bool
+        self, name: str, shape: Shape | None, given: Shape | None, *, open_size: bool, hint: str
     ) -> None:
         """An input of Caffe's shape, or of the caller's (already NHWC)."""
         if given is not None:
@@ -45,16 +50,7 @@ class CaffeNet(BlobNet):
             held = stored(shape)
         else:
             size = "a picture of 1 x 1" if shape else "no size"
-            channels = shape[1] if shape else 3
-            raise GraphError(
-                f"the file gives {size} for input {shorten(name)!r}",
-                size_hint(
-                    name,
-                    (1, 224, 224, channels),
-                    only=only,
-                    why="batch x height x width x channels",
-                ),
-            )
+            raise GraphError(f"the file gives {size} for input {shorten(name)!r}", hint)
         if min(held) < 1:
             raise GraphError(f"input {shorten(name)!r} of shape {shorten(shape or held)}")
         check_shape(held)
@@ -180,7 +176,8 @@ def emit(
     net: CaffeNet, layer: CaffeLayer, kind: str, inputs: Sequence[str], **attrs: Any
 ) -> Sequence[str]:
     """Append the op whose results are the layer's tops."""
-    names = [net.fresh(top) for top in layer.tops] if kind == "split" else []
+    several = kind == "split" or len(attrs.get("output_shapes", ())) > 1
+    names = [net.fresh(top) for top in layer.tops] if several else []
     name = layer.name
     if not names:
         top = layer.tops[0] if layer.tops else layer.name

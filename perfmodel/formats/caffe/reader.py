@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import perfmodel.formats.caffe.layers  # noqa: F401 (it fills LAYERS)
+import perfmodel.formats.caffe.detection
+import perfmodel.formats.caffe.layers  # noqa: F401 (they fill LAYERS)
 from perfmodel.errors import GraphError, ModelFileError
-from perfmodel.formats.caffe.net import LAYERS, CaffeLayer, CaffeNet, dims_of, sized
+from perfmodel.formats.caffe.net import LAYERS, CaffeLayer, CaffeNet, dims_of, integer, sized
 from perfmodel.formats.caffe.prototxt import Message, read_prototxt
 from perfmodel.formats.limits import MAX_OPS, check_shape, shorten
-from perfmodel.formats.sizes import InputShape, Sizes
+from perfmodel.formats.sizes import PICTURE_CHANNELS, InputShape, Sizes, size_hint
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ops import Shape
@@ -68,6 +70,9 @@ DATA_TYPES = frozenset(
 CONVOLVING = frozenset(["Convolution", "Pooling"])
 """Layers that make no sense of a picture of one pixel, so that its size must be a stand-in."""
 
+USUAL_SIDE = 224
+"""Of pictures where a file tells nothing: ImageNet's networks since 2012."""
+
 TRAINING_TYPES = frozenset(["Accuracy", "DetectionEvaluate", "HDF5Output", "Silence"])
 """Layers that judge or log and have no part in inference; so have losses but for a softmax."""
 
@@ -82,10 +87,29 @@ def read_caffe(path: str | os.PathLike[str], *, input_shape: InputShape | None =
     """
     root = read_prototxt(path)
     layers = _layers(path, root)
-    net = CaffeNet(GraphBuilder(Path(path).stem))
-    _add_inputs(path, net, root, layers, Sizes.of(None, input_shape))
+    sizes = Sizes.of(None, input_shape)
+    try:
+        return _graph(path, root, layers, sizes, plain_zoom=False)
+    except ModelFileError:
+        if not any("zoom_factor" in m.message.message("interp_param").fields for m in layers):
+            raise
+        with suppress(ModelFileError):  # sizes fit by the other meaning of zoom_factor
+            return _graph(path, root, layers, sizes, plain_zoom=True)
+        raise
+
+
+def _graph(
+    path: str | os.PathLike[str],
+    root: Message,
+    layers: Sequence[CaffeLayer],
+    sizes: Sizes,
+    *,
+    plain_zoom: bool,
+) -> Graph:
+    net = CaffeNet(GraphBuilder(Path(path).stem), plain_zoom=plain_zoom)
+    _add_inputs(path, net, root, layers, sizes)
     for layer in layers:
-        if layer.type in DATA_TYPES or layer.type == "Input":
+        if _gives_data(layer) or layer.type == "Input":
             continue
         try:
             _convert(net, layer)
@@ -150,7 +174,7 @@ def _add_inputs(
 ) -> None:
     """Inputs from fields of the network, from Input layers, or in place of a data layer."""
     try:
-        inputs = [*_named_inputs(root), *_layer_inputs(layers)]
+        inputs = [*_named_inputs(root), *_layer_inputs(layers, sizes)]
     except GraphError as error:
         raise ModelFileError(path, "inputs", error.message) from None
     if not inputs:
@@ -158,9 +182,16 @@ def _add_inputs(
     convolved = {layer.bottoms[0] for layer in layers if layer.type in CONVOLVING and layer.bottoms}
     open_sizes = {n: not sized(shape, convolved=n in convolved) for n, shape, _ in inputs}
     given, only = sizes.by_input(path, open_sizes), len(inputs) == 1
+    side = cropped_side(layers)
     for name, shape, where in inputs:
         try:
-            net.add_input(name, shape, given.get(name), open_size=open_sizes[name], only=only)
+            hint = size_hint(
+                name,
+                (1, side, side, shape[1] if shape and len(shape) == 4 else PICTURE_CHANNELS),
+                only=only,
+                why="batch x height x width x channels",
+            )
+            net.add_input(name, shape, given.get(name), open_size=open_sizes[name], hint=hint)
         except GraphError as error:
             raise ModelFileError(path, where, error.message, error.hint) from None
 
@@ -180,8 +211,18 @@ def _named_inputs(root: Message) -> list[tuple[str, Shape | None, str]]:
     return result
 
 
-def _layer_inputs(layers: Sequence[CaffeLayer]) -> list[tuple[str, Shape | None, str]]:
-    """Tops of Input layers, and the first top of data layers, whose size the file does not give."""
+def _gives_data(layer: CaffeLayer) -> bool:
+    """Whether the layer brings pictures and labels in; one written in Python may, too."""
+    return layer.type in DATA_TYPES or (layer.type == "Python" and not layer.bottoms)
+
+
+def _layer_inputs(
+    layers: Sequence[CaffeLayer], sizes: Sizes
+) -> list[tuple[str, Shape | None, str]]:
+    """Tops of Input layers, and those of data layers, whose size the file does not give.
+
+    Of a data layer the first is needed; others (labels, regions) are inputs where they are sized.
+    """
     result: list[tuple[str, Shape | None, str]] = []
     for layer in layers:
         where = f"line {layer.line}"
@@ -190,9 +231,19 @@ def _layer_inputs(layers: Sequence[CaffeLayer]) -> list[tuple[str, Shape | None,
             for i, top in enumerate(layer.tops):
                 shape = _shape(shapes[min(i, len(shapes) - 1)]) if shapes else None
                 result.append((top, shape, where))
-        elif layer.type in DATA_TYPES and layer.tops:
-            result.append((layer.tops[0], None, where))
+        elif _gives_data(layer):
+            named = [top for top in layer.tops[1:] if top in sizes.shapes]
+            result += [(top, None, where) for top in (*layer.tops[:1], *named)]
     return result
+
+
+def cropped_side(layers: Sequence[CaffeLayer]) -> int:
+    """The side to which a data layer crops its pictures, or the usual 224."""
+    for layer in layers:
+        side = integer(layer.message.message("transform_param"), "crop_size", 0)
+        if _gives_data(layer) and side:
+            return side
+    return USUAL_SIDE
 
 
 def _shape(message: Message) -> Shape:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.limits import shorten
@@ -24,6 +25,17 @@ BENCHNCNN_INPUTS: dict[str, Shape] = {
 From benchmark/benchncnn.cpp of Tencent/ncnn; all other graphs carry the size themselves.
 """
 
+
+class Suggest(Protocol):
+    """Gives a shape that an input may have, and in words why that one."""
+
+    def __call__(
+        self, name: str, layers: Sequence[NcnnLayer], *, sized: Mapping[str, Shape]
+    ) -> tuple[Shape, str]:
+        """`sized` holds the shapes of inputs as far as they are known."""
+        ...
+
+
 _PASSED_ON = frozenset(["Split", "Noop", "Dropout", "BatchNorm", "Scale", "Bias", "Padding"])
 _PASSED_ON_TOO = frozenset(["BinaryOp", "UnaryOp", "ReLU", "PReLU", "Interp", "Power", "DeepCopy"])
 PASSED_ON = _PASSED_ON | _PASSED_ON_TOO
@@ -31,9 +43,12 @@ PASSED_ON = _PASSED_ON | _PASSED_ON_TOO
 
 
 def input_shapes(
-    path: str | os.PathLike[str], layers: Sequence[NcnnLayer], sizes: Sizes
+    path: str | os.PathLike[str], layers: Sequence[NcnnLayer], sizes: Sizes, suggest: Suggest
 ) -> dict[str, InputSize]:
-    """The shape of each input by its blob; raises `ModelFileError` where there is none."""
+    """The shape of each input by its blob; raises `ModelFileError` where there is none.
+
+    `suggest` finds an example of a size for the error's hint.
+    """
     inputs = {layer.tops[0]: layer for layer in layers if layer.type == "Input" and layer.tops}
     own = {name: _own_shape(path, layer) for name, layer in inputs.items()}
     given = sizes.by_input(path, {name: not shape for name, shape in own.items()})
@@ -44,18 +59,12 @@ def input_shapes(
         elif own[name]:
             shape = own[name]
         else:
-            only = len(inputs) == 1
-            channels = channels_of(layers, name) or 3
+            example, why = suggest(name, layers, sized={**own, **given})
             raise ModelFileError(
                 path,
                 f"line {layer.line} (Input {shorten(name, 60)!r})",
                 "the file gives no input size",
-                size_hint(
-                    name,
-                    (1, 224, 224, channels),
-                    only=only,
-                    why="batch x height x width x channels",
-                ),
+                size_hint(name, example, only=len(inputs) == 1, why=why),
             )
         found[name] = shape, own[name]
     return found

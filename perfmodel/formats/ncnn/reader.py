@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import perfmodel.formats.ncnn.attention
@@ -35,6 +36,7 @@ from perfmodel.formats.limits import (
 )
 from perfmodel.formats.ncnn.inputs import InputSize, input_shapes
 from perfmodel.formats.ncnn.net import LAYERS, NcnnLayer, NcnnNet, Value, mat_shape
+from perfmodel.formats.ncnn.suggest import suggested
 from perfmodel.formats.sizes import InputShape, Sizes
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
@@ -62,7 +64,15 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: InputShape | None = 
 def read_net(path: str | os.PathLike[str], input_shape: InputShape | None = None) -> NcnnNet:
     """The layers of a file as operators, and which tensor holds each blob."""
     layers = read_layers(path)
-    shapes = input_shapes(path, layers, Sizes.of(None, input_shape))
+    sizes = Sizes.of(None, input_shape)
+    shapes = input_shapes(path, layers, sizes, partial(suggested, path, connect))
+    return connect(path, layers, shapes)
+
+
+def connect(
+    path: str | os.PathLike[str], layers: Sequence[NcnnLayer], shapes: Mapping[str, InputSize]
+) -> NcnnNet:
+    """The layers as operators, from inputs of those shapes on."""
     net = NcnnNet(GraphBuilder(Path(path).stem), layers)
     for layer in layers:
         try:
