@@ -10,6 +10,7 @@ import pytest
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import read_one
 
+DEFAULT = "default of the tool, no --use_gpu and no --use_npu"
 Sample = Callable[[str], Path]
 Changed = Callable[..., Path]
 
@@ -71,6 +72,8 @@ def test_the_command_line_tells_the_unit(tmp_path: Path, options: str, unit: str
     )
     row = read_one(log).frame.iloc[0]
     assert (row["unit"], row["model"], row["latency_ms"]) == (unit, "resnet50", 6.0)
+    told = dict(row["origin_evidence"])["unit"]
+    assert told == ("command line" if unit != "cpu" else DEFAULT)
 
 
 def test_a_command_that_goes_on_over_lines_tells_the_unit(tmp_path: Path) -> None:

@@ -128,6 +128,15 @@ def test_the_provider_of_perf_test_is_the_unit_where_it_runs_on_one(
     assert row["unit"] == unit
 
 
+def test_perf_test_runs_on_the_cpu_unless_it_is_told_otherwise(changed: Changed) -> None:
+    row = read_one(changed("onnxruntime_perf_test.log", ("-e cpu ", ""))).frame.iloc[0]
+    assert (row["unit"], dict(row["origin_evidence"])["unit"]) == (
+        "cpu", "default of the tool, no -e",
+    )  # fmt: skip
+    path = changed("onnxruntime_perf_test.log", ("-e cpu ", "--plugin_eps hipgpu "))
+    assert read_one(path).frame.iloc[0]["unit"] == ""
+
+
 def test_perf_test_contradictions_and_parallel_requests(changed: Changed) -> None:
     path = changed("onnxruntime_perf_test.log", ("total: 32.948100 ms", "total: 3.2948100 ms"))
     with pytest.raises(MeasurementError, match=r"Average: 3.29481 contradicts the total"):

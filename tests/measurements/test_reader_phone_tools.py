@@ -47,7 +47,12 @@ def test_qnn_events_give_the_median_without_the_first_execution(sample: Sample) 
     # 5200 us is the first execution; 2952 and 3048 us follow
     assert (row["latency_ms"], row["min_ms"], row["max_ms"]) == (3.0, 2.952, 3.048)
     assert (row["runs"], row["unit"], row["framework"]) == (2, "npu", "qnn")
-    assert row["source_model"] == "mobilenet_v2"
+    assert (row["model"], row["source_model"]) == ("mobilenet_v2", "mobilenet_v2")
+
+
+def test_a_graph_of_no_network_names_no_model(changed: Changed) -> None:
+    row = read_one(changed("qnn_profile.csv", ("mobilenet_v2", "graph_iuk2jz3r"))).frame.iloc[0]
+    assert (row["model"], row["source_model"]) == ("", "graph_iuk2jz3r")
 
 
 def test_one_execution_is_no_steady_time(sample: Sample, tmp_path: Path) -> None:

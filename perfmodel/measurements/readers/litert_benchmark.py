@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from perfmodel.measurements.evidence import Said, in_command, in_log
+from perfmodel.measurements.evidence import Said, by_default, in_command, in_log
 from perfmodel.measurements.readers.command_line import command_at, is_on
 from perfmodel.measurements.readers.figures import time_ms
 from perfmodel.measurements.readers.litert_run import LiteRTRun, rows_of
@@ -90,8 +90,8 @@ def _command(lines: Sequence[str], index: int) -> Mapping[str, str] | None:
 def _from_command(run: LiteRTRun, command: Mapping[str, str]) -> None:
     """Unit, threads and model by the options; the CPU is the tool's own choice without any."""
     run.model = base_name(command.get("graph", command.get("model", "")))
-    unit = next((u for u in ("npu", "gpu") if is_on(command, f"use_{u}")), "cpu")
-    run.unit = in_command(unit)
+    unit = next((u for u in ("npu", "gpu", "cpu") if is_on(command, f"use_{u}")), None)
+    run.unit = in_command(unit) if unit else by_default("cpu", "no --use_gpu and no --use_npu")
     if command.get("num_threads", "").isdecimal():
         run.threads = in_command(float(command["num_threads"][:6]))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.measurements.evidence import Said, by_tool, in_command, in_log
+from perfmodel.measurements.evidence import Said, by_default, by_tool, in_command, in_log
 from perfmodel.measurements.readers.command_line import command_of
 from perfmodel.measurements.readers.figures import check_agrees, time_ms
 from perfmodel.measurements.readers.onnxruntime_profile import unit_of_provider
@@ -138,10 +138,12 @@ class _Found:
             if found := _PROVIDER.match(line):
                 unit = unit_of_provider(found.group(1))
                 return (in_log(unit, number) if unit else None), found.group(1)
-        short = command.get("e", "cpu" if command else "")
+        if command and "e" not in command and "plugin_eps" not in command:
+            return by_default("cpu", "no -e"), "CPUExecutionProvider"
+        short = command.get("e", "")
         name = f"{_SHORT.get(short.lower(), short)}ExecutionProvider"
         unit = unit_of_provider(name)
-        return (in_command(unit) if unit and command else None), name
+        return (in_command(unit) if unit else None), name
 
     def _threads(self, command: Mapping[str, str]) -> Said | None:
         for number, line in enumerate(self.head, self.head_first):

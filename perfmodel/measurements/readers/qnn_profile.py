@@ -15,6 +15,7 @@ from perfmodel.measurements.evidence import Said, by_tool, in_log
 from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
+from perfmodel.zoo.published_names import network_called
 
 _HEADER = (
     "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier"
@@ -132,12 +133,13 @@ def _text_rows(
 
 
 def _base(graph: str, line: int, unit: Said | None, source: SourceText) -> dict[str, Any]:
-    """The columns that do not depend on the times; a graph's name is seldom the model's."""
+    """The columns that do not depend on the times; few graphs are named after their network."""
     return {
         "line": line,
         "unit": unit,
         "framework": by_tool("qnn"),
         "source": f"QNN profile {source.name}",
+        "model": network_called(graph) or "",
         "source_model": graph[:200],
         "batch": by_tool(1.0),
         "kind": by_tool("steady"),
