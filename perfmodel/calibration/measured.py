@@ -188,7 +188,10 @@ def rows_by_target(
         try:
             target = target_of(row, device or str(row["device"]))
         except MeasurementError as error:
-            asked.refuse(row, error)
+            if _is_of_log(row):
+                asked.leave_out(row, f"left out: {error.message}")
+            else:
+                asked.refuse(row, error)
             continue
         processor = "" if target.unit == "cpu" else short_processor(str(row["processor"]))
         found.setdefault((target, processor), []).append(row)
