@@ -24,6 +24,7 @@ from perfmodel.cli.options import (
     sizes,
 )
 from perfmodel.errors import PerfmodelError
+from perfmodel.units import parse_bytes
 
 if TYPE_CHECKING:
     from perfmodel.graph.ir import Graph
@@ -54,6 +55,10 @@ def command(
     batch_size: BatchSize = None,
     dim: Dims = None,
     input_shape: InputShapes = None,
+    memory: Annotated[
+        list[str] | None,
+        typer.Option(help="UNIT=SIZE that its parts may hold, gpu=200MB; several by comma."),
+    ] = None,
     emit: Annotated[
         Path | None, typer.Option(help="Write each segment as its own .tflite into this folder.")
     ] = None,
@@ -100,6 +105,7 @@ def command(
         batch_size=batch_size,
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
+        memory=dict(sized(m) for text in memory or () for m in text.split(",")),
     )
     data = plan_data(found)
     if emit is not None:
@@ -110,6 +116,17 @@ def command(
         write_figure(curve.draw(), curve.title, plot)
     show(plan_result(data, plot), as_json)
     return 0
+
+
+def sized(text: str) -> tuple[str, int]:
+    """A unit and what it may hold in bytes, of `UNIT=SIZE`."""
+    unit, _, size = text.partition("=")
+    try:
+        return unit.strip(), parse_bytes(size)
+    except ValueError as error:
+        raise PerfmodelError(
+            f"--memory {text[:60]!r}: {error}", "for example --memory gpu=200MB"
+        ) from None
 
 
 def named_link(name: str) -> Link:

@@ -31,8 +31,8 @@ from perfmodel.formats.load import load
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import Kernel, KernelTable
 from perfmodel.plans.criteria import cuts
+from perfmodel.plans.curve import CutCurve, cut_curve
 from perfmodel.plans.layers import LayerGraph, layer_graph
-from perfmodel.plans.plan import CutCurve, cut_curve
 from perfmodel.plans.problem import Problem, times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import Transfer, Unit

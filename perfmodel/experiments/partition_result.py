@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.experiments.scores import Case, Scores, scores
-from perfmodel.plans.plan import CutCurve
+from perfmodel.plans.curve import CutCurve
 from perfmodel.plans.units import Transfer
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 

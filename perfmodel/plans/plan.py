@@ -7,7 +7,7 @@ criterion and tells the plan's latency beside the unpartitioned one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
+from perfmodel.plans.curve import CutCurve, cut_curve
 from perfmodel.plans.layers import LayerGraph
+from perfmodel.plans.limits import memory_notes, with_limits, within_memory
 from perfmodel.plans.optimal import Path as PlanPath
 from perfmodel.plans.optimal import (
     alternating_order,
@@ -28,7 +30,6 @@ from perfmodel.plans.optimal import (
 )
 from perfmodel.plans.problem import Link, Problem, home_unit, problem, resolve_units
 from perfmodel.plans.segments import (
-    NOTHING,
     SegmentCosts,
     States,
     all_states,
@@ -48,7 +49,11 @@ MAX_ENERGY_STATES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Operators that run together; indices are into the plan's `op_order`."""
+    """Operators that run together; indices are into the plan's `op_order`.
+
+    `weights_bytes` are as the network stores them, `memory_bytes` weights and activations at the
+    target's precision; `memory_limit_bytes` is what the unit may hold, None where nobody said.
+    """
 
     first_op: int
     last_op: int
@@ -57,6 +62,8 @@ class Segment:
     target: str
     latency_ms: float
     weights_bytes: int
+    memory_bytes: float
+    memory_limit_bytes: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +74,6 @@ class Boundary:
     tensors: int
     bytes: int
     latency_ms: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CutCurve:
-    """Two-segment plans over the cut point: after no layer, after the first, ..., after the last.
-
-    Times in ms: what the first unit runs, what moving takes, what the second unit runs; bytes that
-    cross. At the ends one unit runs everything.
-    """
-
-    first_target: str
-    second_target: str
-    after: tuple[str, ...]
-    first_ms: tuple[float, ...]
-    moving_ms: tuple[float, ...]
-    second_ms: tuple[float, ...]
-    moved_bytes: tuple[int, ...]
-
-    @property
-    def total_ms(self) -> tuple[float, ...]:
-        """Sum of the parts at every cut."""
-        parts = zip(self.first_ms, self.moving_ms, self.second_ms, strict=True)
-        return tuple(a + b + c for a, b, c in parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +120,16 @@ def partition(
     input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
+    memory: Mapping[str, float] | None = None,
 ) -> PartitionResult:
     """Cut a network by a criterion, or find the best plan, and predict what it takes.
 
     `target` runs what is not moved; `units` are further units of the same device ("cpu", "gpu",
     "dla") or full targets; `server` and `link` add the cloud. `objective` is latency, energy or
-    deadline=MS (least energy within it). `dims` and `input_shape` are sizes that a file leaves open
-    (as in `load`). Raises `PartitionError` with what does not fit.
+    deadline=MS (least energy within it). `memory` bounds what the parts of a unit may hold of
+    weights and activations, in bytes ({"gpu": 2e8}; a server is "cloud"). `dims` and `input_shape`
+    are sizes that a file leaves open (as in `load`). Raises `PartitionError` for what does not
+    fit.
     """
     if by not in CRITERIA:
         raise PartitionError(f"unknown criterion {by!r}", f"criteria: {', '.join(CRITERIA)}")
@@ -161,6 +148,7 @@ def partition(
         folder=folder,
         allow_uncovered=allow_uncovered,
     )
+    made = with_limits(made, memory or {})
     return solve(made, by=by, k=k, objective=objective)
 
 
@@ -174,7 +162,7 @@ def solve(
     states = prefix_states(layers)
     costs = segment_costs(layers, states, units)
     places = (0, *cuts(layers, by, k), len(layers))
-    found = path_through(costs, places)
+    found, costs = within_memory(costs, lambda c: path_through(c, places))
     if not np.isfinite(found.latency_ms):
         raise PartitionError(f"{by}: a segment cannot run on any unit", _blocked(made))
     return _result(made, states, costs, found, by, objective, "the given cuts")
@@ -210,11 +198,17 @@ def _best_plan(made: Problem, k: int | None, objective: str) -> PartitionResult:
     solved = []
     for each in orders:
         costs = segment_costs(layers, each, made.units)
-        solved.append((_optimal(costs, limit, objective, made), each, costs))
-    found, states, costs = min(
-        solved, key=lambda s: s[0].latency_ms if objective == "latency" else s[0].energy_mj
-    )
+        path, costs = within_memory(
+            costs, lambda c: _optimal(c, limit, objective, made), lambda p: _worth(p, objective)
+        )
+        solved.append((path, each, costs))
+    found, states, costs = min(solved, key=lambda s: _worth(s[0], objective))
     return _result(made, states, costs, found, "optimal", objective, exact_over)
+
+
+def _worth(path: PlanPath, objective: str) -> float:
+    """What is made as small as it can be."""
+    return path.latency_ms if objective == "latency" else path.energy_mj
 
 
 def _minimum_cut_order(made: Problem) -> tuple[int, ...]:
@@ -285,7 +279,8 @@ def _result(
         for n, segment in enumerate(segments)
         if n
     ]
-    whole = _whole_ms(costs)
+    unbounded = tuple(replace(u, memory_bytes=float("inf")) for u in made.units)
+    whole = _whole_ms(replace(costs, units=unbounded))
     best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
     known = all(made.units[u].layer_mj is not None for u in found.units)
     return PartitionResult(
@@ -300,7 +295,11 @@ def _result(
         unpartitioned_ms=whole[best],
         unpartitioned_target=made.units[best].target,
         exact_over=exact_over,
-        notes=(*made.notes, *_energy_notes(made, found)) if known else made.notes,
+        notes=(
+            *made.notes,
+            *(_energy_notes(made, found) if known else ()),
+            *memory_notes(costs, found, best),
+        ),
         op_order=tuple(op.name for op in layers.ordered_graph().ops),
         curve=cut_curve(made),
     )
@@ -324,6 +323,7 @@ def _segments(
     segments = []
     for n, u in enumerate(found.units):
         first, last = layers.op_range(sizes[n], sizes[n + 1] - 1)
+        limit = made.units[u].memory_bytes
         segments.append(
             Segment(
                 first_op=first,
@@ -333,6 +333,8 @@ def _segments(
                 target=made.units[u].target,
                 latency_ms=costs.parts(u, found.states[n], found.states[n + 1]).latency_ms,
                 weights_bytes=sum(layers.weights_bytes[sizes[n] : sizes[n + 1]]),
+                memory_bytes=costs.held_bytes(u, found.states[n], found.states[n + 1]),
+                memory_limit_bytes=limit if np.isfinite(limit) else None,
             )
         )
     return tuple(segments)
@@ -359,36 +361,4 @@ def _boundary(
         tensors=len(crossing),
         bytes=sum(c.size_bytes for c in crossing),
         latency_ms=float(outward + inward),
-    )
-
-
-def cut_curve(made: Problem) -> CutCurve:
-    """Latency of every two-segment plan along the order, in parts.
-
-    From the first unit to the cloud, else to the second unit, else to the first again.
-    """
-    layers = made.layers
-    n = len(layers)
-    second = made.cloud if made.cloud is not None else min(1, len(made.units) - 1)
-    costs = segment_costs(layers, prefix_states(layers), made.units)
-    heads = [NOTHING, *(costs.parts(0, 0, cut) for cut in range(1, n + 1))]
-    tails = [*(costs.parts(second, cut, n) for cut in range(n)), NOTHING]
-    moved = np.zeros(n + 1)
-    for crossing in layers.crossings:
-        if crossing.maker >= 0:
-            moved[crossing.maker + 1 : min(crossing.readers[-1], n) + 1] += crossing.size_bytes
-        else:
-            moved[0] += crossing.size_bytes
-    names = ("input", *(layer.name for layer in layers.layers))
-    return CutCurve(
-        first_target=made.units[0].target,
-        second_target=made.units[second].target,
-        after=names,
-        first_ms=tuple(head.running_ms for head in heads),
-        moving_ms=tuple(
-            head.inward_ms + head.outward_ms + tail.inward_ms + tail.outward_ms
-            for head, tail in zip(heads, tails, strict=True)
-        ),
-        second_ms=tuple(tail.running_ms for tail in tails),
-        moved_bytes=tuple(int(m) for m in moved),
     )

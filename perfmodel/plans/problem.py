@@ -20,9 +20,10 @@ from perfmodel.errors import PartitionError, TargetError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import PricedKernels, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
+from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
-from perfmodel.workload import Workload, fusion_rules, kernel_work, workload
+from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, kernel_work, workload
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,8 @@ def _unit(around: _Around, resolved: Resolved) -> Unit:
         active_mw=0.0 if rate is None else rate.active_mw,
         most_mw=float("inf") if rate is None else rate.most_mw,
         energy_note="" if rate is None else f"energy on {target}: {rate.described}",
+        memory_scale=BYTES_OF_PRECISION[target.precision]
+        / BYTES_OF_PRECISION[stored_precision(around.layers.graph)],
         dispatch_ms=resolved.target.predictor.overhead_ms,
         cut_ms=next((d.fixed_ms for d in traits.dispatch if d.unit == target.unit), 0.0),
         inward=inward,

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
 from perfmodel.plans.crossings import Crossings, Moved, States
 from perfmodel.plans.layers import LayerGraph
+from perfmodel.plans.memory import largest_over, segment_bytes, touched_bytes
 from perfmodel.plans.units import Unit
 
 
@@ -88,16 +90,18 @@ NOTHING = SegmentParts(running_ms=0.0, inward_ms=0.0, outward_ms=0.0, energy_mj=
 @dataclass(frozen=True)
 class SegmentCosts:
     """Costs of the segment from any state to any other on every unit; infinite where the first is
-    not inside the second."""
+    not inside the second, and for the segments (unit, first, second) in `beyond`: those whose
+    activations were found not to fit into the unit's memory."""
 
     layers: LayerGraph
     states: States
     units: tuple[Unit, ...]
+    beyond: frozenset[tuple[int, int, int]] = frozenset()
 
     def parts(self, unit: int, a: int, b: int) -> SegmentParts:
         """The segment from state a to state b on a unit; a must be inside b."""
         one, member = self.units[unit], self.states.member
-        chosen = member[b] & ~member[a]
+        chosen = self.chosen(a, b)
         moved = self._crossings[one.moves_ends].of(member[a], member[b])
         running = float(one.layer_ms[chosen].sum()) + one.dispatch_ms
         running += 0.0 if chosen.all() else one.cut_ms
@@ -108,8 +112,10 @@ class SegmentCosts:
             energy = one.busy_mj(running, float(one.layer_mj[chosen].sum()))
         energy += float(one.inward.energy_mj(moved.tensors_in, moved.bytes_in))
         energy += float(one.outward.energy_mj(moved.tensors_out, moved.bytes_out))
-        if self._weights[chosen].sum() > one.memory_bytes:
-            running = np.inf
+        if np.isfinite(one.memory_bytes):
+            held = self._weights[chosen].sum() + self._touched[chosen].max(initial=0.0)
+            if held * one.memory_scale > one.memory_bytes or (unit, a, b) in self.beyond:
+                running = np.inf
         inward = float(one.inward.latency_ms(moved.tensors_in, moved.bytes_in))
         outward = float(one.outward.latency_ms(moved.tensors_out, moved.bytes_out))
         return SegmentParts(
@@ -118,6 +124,18 @@ class SegmentCosts:
             outward_ms=outward,
             energy_mj=energy if np.isfinite(running + inward + outward) else np.inf,
         )
+
+    def chosen(self, a: int, b: int) -> np.ndarray:
+        """The layers of the segment from state a to state b, shape (layers,)."""
+        return self.states.member[b] & ~self.states.member[a]
+
+    def held_bytes(self, unit: int, a: int, b: int) -> float:
+        """Weights and activations of a segment at the unit's precision, by a plan of its arena."""
+        return segment_bytes(self.layers, self.chosen(a, b)) * self.units[unit].memory_scale
+
+    def weights_bytes(self, unit: int, a: int, b: int) -> float:
+        """Weights of a segment at the unit's precision."""
+        return float(self._weights[self.chosen(a, b)].sum()) * self.units[unit].memory_scale
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Latency on the fastest unit (ms) of segments that end in some states, in their order.
@@ -148,6 +166,10 @@ class SegmentCosts:
         return np.array(self.layers.weights_bytes, dtype=float)
 
     @cached_property
+    def _touched(self) -> np.ndarray:
+        return touched_bytes(self.layers)
+
+    @cached_property
     def _crossings(self) -> dict[bool, Crossings]:
         ends = {unit.moves_ends for unit in self.units}
         return {e: Crossings.of_layers(self.layers, with_ends=e) for e in ends}
@@ -157,16 +179,22 @@ class SegmentCosts:
     ) -> Iterator[tuple[slice, list[np.ndarray], list[np.ndarray]]]:
         """Latency and energy by unit of the segments that end in each `width` states."""
         sums = [_UnitSums(unit, self._weights, self.states) for unit in self.units]
+        limited = any(np.isfinite(unit.memory_bytes) for unit in self.units)
+        largest = largest_over(self.states, self._touched, width) if limited else repeat(None)
         moving = {e: c.blocks(self.states, width) for e, c in self._crossings.items()}
         for first in range(0, len(self.states), width):
             ends = slice(first, min(first + width, len(self.states)))
             inside = _inside(self.states, ends)
             moved_by = {e: next(blocks) for e, blocks in moving.items()}
             moved = [moved_by[unit.moves_ends] for unit in self.units]
+            touched = next(largest)
             latency, energy = [], []
-            for one, tensors in zip(sums, moved, strict=True):
+            for u, (one, tensors) in enumerate(zip(sums, moved, strict=True)):
                 running = one.running_ms(ends)
-                latency.append(one.latency_ms(ends, running, tensors, inside))
+                allowed = inside & one.fits(ends, touched)
+                for _, a, b in (s for s in self.beyond if s[0] == u and first <= s[2] < ends.stop):
+                    allowed[a, b - first] = False
+                latency.append(one.latency_ms(running, tensors, allowed))
                 if energies:
                     energy.append(one.energy_mj(ends, running, tensors, latency[-1]))
             yield ends, latency, energy
@@ -236,16 +264,18 @@ class _UnitSums:
             ms += np.where(self._heavy.over(ends) > 0, self._extra.over(ends), 0.0)
         return ms
 
-    def latency_ms(
-        self, ends: slice, running_ms: np.ndarray, moved: Moved, inside: np.ndarray
-    ) -> np.ndarray:
-        """Latency of the same segments; infinite where they are none or do not fit."""
+    def fits(self, ends: slice, touched: np.ndarray | None) -> np.ndarray | bool:
+        """Whether weights and the most that an operator touches fit into the unit's memory."""
+        if self._weights is None or touched is None:
+            return True
+        held = self._weights.over(ends) + touched
+        return np.asarray(held * self._unit.memory_scale <= self._unit.memory_bytes)
+
+    def latency_ms(self, running_ms: np.ndarray, moved: Moved, allowed: np.ndarray) -> np.ndarray:
+        """Latency of the same segments; infinite where they are not allowed."""
         unit = self._unit
         ms = running_ms + unit.inward.latency_ms(moved.tensors_in, moved.bytes_in)
         ms += unit.outward.latency_ms(moved.tensors_out, moved.bytes_out)
-        allowed = inside
-        if self._weights is not None:
-            allowed = inside & (self._weights.over(ends) <= unit.memory_bytes)
         return np.where(allowed, ms, np.inf)
 
     def energy_mj(

@@ -74,7 +74,8 @@ class Unit:
 
     Arrays have shape (layers,); `inf` marks a layer it cannot run. `dispatch_ms` is paid by every
     segment, `cut_ms` besides by every segment of a network that is cut; `memory_bytes` bounds the
-    weights that one segment may hold. Tensors between segments are moved `inward` and `outward`;
+    weights and activations that its segments may hold, `memory_scale` is what a byte of the network
+    as it is stored takes there. Tensors between segments are moved `inward` and `outward`;
     the network's own input and output only where `moves_ends`: a measured target has them in its
     time, one behind a link has not. A segment's energy is `active_mw` while it runs and the
     `layer_mj` of its layers, at most `most_mw` while it runs; without `layer_mj` it is not known.
@@ -90,6 +91,7 @@ class Unit:
     dispatch_ms: float = 0.0
     cut_ms: float = 0.0
     memory_bytes: float = float("inf")
+    memory_scale: float = 1.0
     inward: Transfer = NO_TRANSFER
     outward: Transfer = NO_TRANSFER
     moves_ends: bool = False

@@ -95,11 +95,12 @@ def _segments(data: Data) -> ResultTable:
             f"{s['first_name'][:24]} .. {s['last_name'][:24]}",
             s["target"],
             format_bytes(s["weights_bytes"]),
+            format_bytes(s["memory_bytes"]) if "memory_bytes" in s else "",
             f"{s['latency_ms']:.3f}",
         )
         for s in segments
     ]
-    headers = ("ops", "from .. to", "target", "weights", "ms")
+    headers = ("ops", "from .. to", "target", "weights", "memory", "ms")
     bar_shares = [s["latency_ms"] / longest for s in segments]
     return ResultTable(title="Pieces", headers=headers, rows=rows, bars=bar_shares)
 

@@ -122,6 +122,10 @@ PAIRS: dict[str, tuple[str, str]] = {
     "partition MODEL": (PARTITION, "partition squeezenet --on snapdragon-888/gpu"),
     "partition --on": (PARTITION, "partition alexnet --on snapdragon-888/cpu"),
     "partition --units": (PARTITION, f"{PARTITION} --units cpu"),
+    "partition --memory": (
+        f"{PARTITION} --units cpu",
+        f"{PARTITION} --units cpu --memory gpu=100MB,cpu=900MB",
+    ),
     "partition --k": (f"{PARTITION} --by layer-count -k 2", f"{PARTITION} --by layer-count -k 3"),
     "partition --by": (f"{PARTITION} -k 2", f"{PARTITION} -k 2 --by param-count"),
     "partition --server": (OLD, CLOUD),

@@ -15,9 +15,10 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PartitionError, PerfmodelError, TargetError, UncoveredOpError
 from perfmodel.graph import Graph
 from perfmodel.graph.builder import GraphBuilder
+from perfmodel.plans.curve import CutCurve
 from perfmodel.plans.layers import is_order
 from perfmodel.plans.optimal import alternating_order, two_sides
-from perfmodel.plans.plan import CutCurve, PartitionResult, partition
+from perfmodel.plans.plan import PartitionResult, partition
 from perfmodel.plans.problem import Link, home_unit, problem
 from perfmodel.prediction import predict
 
