@@ -184,7 +184,7 @@ def test_the_search_for_a_plan_that_fits_ends(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(limits, "MOST_PLANS", 2)
     asked = []
     layers = layered((8, 16, 16, 16, 16, 16, 4))
-    unit = replace(random_units(np.random.default_rng(0), 6, 1)[0], memory_bytes=13_000.0)
+    unit = replace(random_units(np.random.default_rng(0), 6, 1)[0], memory_bytes=20_000.0)
     unit = replace(unit, storage=None)
     costs = segment_costs(layers, prefix_states(layers), [unit])
 
