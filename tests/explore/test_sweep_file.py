@@ -49,10 +49,11 @@ def test_line_ends_in_a_cell_do_not_end_a_row(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "point,x,problem\n0,1,a b c\n"
 
 
+@pytest.mark.parametrize("mine", ["my,own\n1,2\n", "p", "x"])
 @pytest.mark.parametrize("restart", [False, True])
-def test_a_file_of_somebody_else_needs_force(restart: bool, tmp_path: Path) -> None:
+def test_a_file_of_somebody_else_needs_force(restart: bool, mine: str, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_text("my,own\n1,2\n")
+    path.write_text(mine)
     with pytest.raises(OutputError, match="no sweep wrote it"):
         SweepJournal(path, ONE, restart=restart)
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
