@@ -18,6 +18,7 @@ from perfmodel.errors import OutputError, PerfmodelError
 TEMPORARY = ".perfmodel-"
 """How the names of unfinished files begin; they lie beside the files that they become."""
 
+_CHUNK_BYTES = 1 << 20
 _PROBE_BYTES = 4096
 """What is written to find out whether a disk is full: a block of most file systems."""
 
@@ -157,3 +158,14 @@ def read_text_file(path: Path, what: str, *, most_bytes: int, error: type[Perfmo
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise error(f"{path}: cannot read {what}: byte {problem.start} is not UTF-8") from None
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal: whether it is still the same file."""
+    import hashlib  # at start-up nobody asks
+
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            found.update(chunk)
+    return found.hexdigest()

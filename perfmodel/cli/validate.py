@@ -53,6 +53,7 @@ class Request:
     models: tuple[str, ...]
     files: Path | None
     host: str
+    retry: bool
     options: DeviceOptions
 
     def beside(self, name: str, suffix: str) -> Path:
@@ -94,6 +95,9 @@ def command(
     force: Force = False,
     model: OnlyModels = None,
     files: Files = None,
+    retry: Annotated[
+        bool, typer.Option(help="Run again what the journal says the runtime refused or died of.")
+    ] = False,
     benchmark_model: BenchmarkModel = None,
     serial: Serial = "",
     cores: Cores = "",
@@ -129,6 +133,7 @@ def command(
         models=tuple(model or ()),
         files=files,
         host=host,
+        retry=retry,
         options=DeviceOptions(
             benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
         ),
@@ -165,6 +170,7 @@ def _host(asked: Request) -> Result:
         models=asked.models or None,
         files=files_in(asked.files, "*.tflite"),
         predictions=predictions,
+        retry=asked.retry,
     )
     return validation_result(validation_to_dict(done))
 
@@ -273,10 +279,10 @@ EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
 
 IDLE: Mapping[str, tuple[str, ...]] = {
     "host": (*OF_ADB, *OF_SSH),
-    "kinds": ("journal", "files", *OF_ADB, *OF_SSH),
-    "partition": ("files", *OF_ADB, *OF_SSH),
-    "cuda": ("journal", "model", "files", *OF_ADB, *OF_SSH),
-    "adb": OF_SSH,
-    "ssh": ("model", *OF_ADB),
+    "kinds": ("journal", "files", "retry", *OF_ADB, *OF_SSH),
+    "partition": ("files", "retry", *OF_ADB, *OF_SSH),
+    "cuda": ("journal", "model", "files", "retry", *OF_ADB, *OF_SSH),
+    "adb": ("retry", *OF_SSH),
+    "ssh": ("model", "retry", *OF_ADB),
 }
 """Options that do nothing in an experiment."""

@@ -23,7 +23,7 @@ from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
 from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases, setups_of
 from perfmodel.experiments.host_result import HostValidation, KernelError
 from perfmodel.experiments.scores import Case
-from perfmodel.files import write_atomically
+from perfmodel.files import content_digest, write_atomically
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
@@ -50,11 +50,14 @@ def validate_host(
     models: Sequence[str] | None = None,
     files: Sequence[Path] = (),
     predictions: Path | None = None,
+    retry: bool = False,
 ) -> HostValidation:
     """Predict, write the predictions to `predictions` (default: beside the journal), run, compare.
 
     `models` are zoo specs (default: all). Networks are run from the quickest to the slowest until
-    the budget is spent. Raises `ProfileError` if the profile is not one of this host's.
+    the budget is spent. What the journal holds is not run again, but for files whose content has
+    changed and, with `retry`, networks that the runtime refused or died of. Raises `ProfileError`
+    if the profile is not one of this host's.
     """
     profile = read_profile(profile_path)
     if not setups_of(profile):
@@ -67,7 +70,7 @@ def validate_host(
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
     with Journal(journal, header) as book, HostBench() as bench:
-        _run(book, bench, predicted, yardsticks_of(profile), budget_s)
+        _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry)
         entries = dict(book.entries)
         machine = bench.runner.describe()
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
@@ -108,6 +111,7 @@ def _run(
     predicted: Sequence[Predicted],
     yardsticks: Sequence[Yardstick],
     budget_s: float,
+    retry: bool,
 ) -> None:
     """Network by network, quickest first, in all its setups, with yardsticks evenly in between;
     then some networks once more."""
@@ -122,7 +126,7 @@ def _run(
             elapsed = time.monotonic() - began
             if elapsed > budget_s and number < len(order):
                 continue
-            if elapsed > 1.1 * budget_s or p.key in book:
+            if elapsed > 1.1 * budget_s or _kept(book, p, retry):
                 continue
             if p.key.endswith(REPEATS) and "sets" not in book.entries.get(_base(p.key), {}):
                 continue
@@ -135,6 +139,15 @@ def _run(
             if number + 1 == len(order) or order[min(number + 1, len(order) - 1)].model != p.model:
                 for path in bench.folder.glob(f"{p.model}_*.tflite"):
                     path.unlink(missing_ok=True)
+
+
+def _kept(book: Journal, p: Predicted, retry: bool) -> bool:
+    """Whether the journal has this very network, and it is not to be tried again."""
+    entry = book.entries.get(p.key)
+    if entry is None or (retry and "refused" in entry):
+        return False
+    # journals of before hold no digest
+    return p.path is None or entry.get("content", "") in ("", content_digest(p.path))
 
 
 def discipline_for(predicted_ms: float) -> Discipline:
@@ -162,13 +175,17 @@ def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
         if p.path is not None:
             told = told.replace(f"{p.path.parent}/", "")
         entry = {"refused": told[:300]}
-    return {**entry, "spent_s": time.monotonic() - began}
+    content = {} if p.path is None else {"content": content_digest(p.path)}
+    return {**entry, **content, "spent_s": time.monotonic() - began}
 
 
 def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
     began = time.monotonic()
     path = bench.write(one.graph, one.setup.precision)
-    entry = bench.measure(one.key, path, one.setup, discipline_for(one.then_ms), profile=False)
+    try:
+        entry = bench.measure(one.key, path, one.setup, discipline_for(one.then_ms), profile=False)
+    except RunnerError as error:
+        entry = {"refused": str(error)[:300]}
     path.unlink(missing_ok=True)
     return {**entry, "spent_s": time.monotonic() - began}
 

@@ -46,6 +46,7 @@ from perfmodel.runners.samples import operator_us, whole_ms
 from perfmodel.runners.tflite_align import align
 from perfmodel.runners.tflite_chain import ChainPiece, ChainRunner, write_pieces
 from perfmodel.runners.tflite_operators import written_steps
+from perfmodel.runners.worker import WorkerDied
 
 NETWORKS = (
     *("squeezenet_1_1", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2"),
@@ -168,8 +169,14 @@ def _network(
     key = f"{model}/operators"
     if key not in book:
         path = bench.write(graph, SETUP.precision)
-        book.add(key, bench.measure(key, path, SETUP, WHOLE, profile=host is None))
+        try:
+            entry = bench.measure(key, path, SETUP, WHOLE, profile=host is None)
+        except WorkerDied as died:
+            entry = {"refused": str(died)}
+        book.add(key, entry)
         path.unlink(missing_ok=True)
+    if "refused" in book.entries[key]:
+        raise RunnerError(book.entries[key]["refused"])
     result = result_from_entry(key, book.entries[key])
     seen_ms = whole_ms(result, _usual_reference(host, result))
     if host is None:

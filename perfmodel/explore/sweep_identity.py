@@ -12,11 +12,11 @@ from typing import Any
 
 from perfmodel.devices.profile import DeviceProfile, profile_to_dict
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
+from perfmodel.files import content_digest
 from perfmodel.target import SLUG
 
 MOST_SHOWN = 3
 """Changed files that a message names."""
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def sweep_identity(
         paths = (folder / name for name in names for folder in folders if name)
         path = next((path for path in paths if os.path.isfile(path)), None)
         if path is not None:
-            contents[word] = _of_file(path)
+            contents[word] = content_digest(path)
         device = word.partition("/")[0].lower()
         if SLUG.fullmatch(device) and not known.is_named(device):
             profile = known.file_of(device)
             if profile is not None:
-                contents[f"the profile of {device}"] = _of_file(profile)
+                contents[f"the profile of {device}"] = content_digest(profile)
     text = json.dumps(question, sort_keys=True, default=str)
     return SweepIdentity(hashlib.sha256(text.encode()).hexdigest()[:16], contents)
 
@@ -90,14 +90,6 @@ def words_of(data: Any) -> Iterator[str]:
 
 def _of_source(source: ProfileSource) -> tuple[str, str]:
     if not isinstance(source, DeviceProfile):
-        return str(source), _of_file(source)
+        return str(source), content_digest(source)
     text = json.dumps(profile_to_dict(source), sort_keys=True)
     return f"the profile of {source.device}", hashlib.sha256(text.encode()).hexdigest()
-
-
-def _of_file(path: Path) -> str:
-    found = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            found.update(chunk)
-    return found.hexdigest()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 from detector_file import write_detector
 from fake_native import DyingWorker
 
+from perfmodel.calibration.yardsticks import Yardstick
+from perfmodel.errors import RunnerError
 from perfmodel.experiments.host import validate_host
 from perfmodel.formats.tflite.writer import write_tflite
+from perfmodel.graph.ir import Graph
+from perfmodel.plans.units import Transfer
 from perfmodel.runners import host_bench
 from perfmodel.runners.campaign import Discipline
 from perfmodel.runners.host_bench import HostBench, RunConfig, reference_graph
+from perfmodel.runners.journal import Journal
 from perfmodel.runners.random_nets import random_network
 from perfmodel.runners.runner import Job
 from perfmodel.runners.worker import Worker, WorkerDied
@@ -121,8 +128,8 @@ def test_validation_goes_on_after_a_crash_and_the_journal_keeps_it(
         write_tflite(reference_graph(), path)
     journal = tmp_path / "journal.jsonl"
 
-    def validate() -> Any:
-        return validate_host(profile, journal, budget_s=600.0, models=(), files=files)
+    def validate(retry: bool = False) -> Any:
+        return validate_host(profile, journal, budget_s=600.0, models=(), files=files, retry=retry)
 
     done = validate()
     setups = [str(RunConfig("fp32", t)) for t in (1, 2)]
@@ -137,3 +144,65 @@ def test_validation_goes_on_after_a_crash_and_the_journal_keeps_it(
     again = validate()
     assert journal.read_bytes() == before
     assert again.left_out == done.left_out
+    # unless that is asked for; what was measured is not
+    assert keys_behind(journal, before, lambda: validate(retry=True)) == set(done.left_out)
+    # a file of the same name that is another network is measured, the others are not
+    before = journal.read_bytes()
+    write_tflite(random_network(5, blocks=1), files[0])
+    assert keys_behind(journal, before, validate) >= {f"{s}/one" for s in setups}
+    lines = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    assert lines[-1]["content"] == hashlib.sha256(files[0].read_bytes()).hexdigest()
+
+
+def keys_behind(journal: Path, before: bytes, run: Callable[[], Any]) -> set[str]:
+    """Keys of the networks that a run adds to a journal, without those that it repeats."""
+    run()
+    after = journal.read_bytes()
+    assert after.startswith(before)
+    lines = after[len(before) :].splitlines()
+    return {json.loads(line)["key"].removesuffix("#2") for line in lines}
+
+
+class DyingYardstick(Yardstick):
+    @property
+    def graph(self) -> Graph:
+        return replace(reference_graph(), name="SIGKILL_yardstick")
+
+
+def test_a_yardstick_that_dies_does_not_end_a_validation(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yardstick = DyingYardstick(SETUP, "net", 1.0)
+    monkeypatch.setattr(host_bench, "Worker", DyingWorker)
+    monkeypatch.setattr("perfmodel.experiments.host.yardsticks_of", lambda profile: (yardstick,))
+    monkeypatch.setattr("perfmodel.experiments.host.discipline_for", lambda predicted_ms: QUICK)
+    path = tmp_path / "net.tflite"
+    write_tflite(reference_graph(), path)
+    done = validate_host(profile, tmp_path / "j", budget_s=600.0, models=(), files=[path])
+    assert len(done.cases) == 2
+    assert all(change == 1.0 for change in done.drift.values())
+
+
+def test_a_whole_network_that_dies_leaves_the_other_s_plans(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from perfmodel.experiments import partition
+
+    monkeypatch.setattr(host_bench, "Worker", DyingWorker)
+    monkeypatch.setattr(
+        partition, "load", lambda name: replace(reference_graph(), name=f"{name}_net")
+    )
+    with HostBench() as bench, Journal(tmp_path / "j", {}) as book:
+        for _ in range(2):
+            with pytest.raises(RunnerError, match="SIGSEGV"):
+                partition._network(
+                    book=book,
+                    bench=bench,
+                    model="SIGSEGV",
+                    host=None,
+                    handover=(Transfer(0.0, 1.0), 0.0),
+                    allowance_s=1.0,
+                    most_cuts=1,
+                )
+        # the second time the journal knew
+        assert bench.worker.generation == 1
