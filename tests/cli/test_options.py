@@ -229,6 +229,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "validate --cores": ("validate adb", "validate adb --cores f0"),
     "validate --trtexec": ("validate ssh:a", "validate ssh:a --trtexec /opt/trtexec"),
     "validate --files": ("validate host", "validate host --files examples"),
+    "validate --retry": ("validate host", "validate host --retry"),
 }
 """By command and option: two invocations of which the second gives the option."""
 
@@ -380,6 +381,7 @@ def test_several_are_given_by_comma_or_again(comma: str, repeated: str, perform:
         (f"{TABLE} --on pixel-4/cpu", "--on does nothing without --suggest"),
         ("calibrate --from host --like pixel-4", "--like does nothing with --from host"),
         ("calibrate --suggest 2 -o x.json", "--output does nothing with --suggest"),
+        ("validate partition --retry", "--retry does nothing in validate partition"),
         ("validate kinds --files x", "--files does nothing in validate kinds"),
         ("validate host --runner tflite", "--runner does nothing where an experiment is named"),
     ],
