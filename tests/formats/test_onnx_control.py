@@ -259,3 +259,16 @@ def test_sizes_are_computed_where_the_file_computes_them(
     inputs = {"x": [2, 8], "number": []}
     graph = read_onnx(write(tmp_path, made, inputs, ["y"], constants | held, dtypes=dtypes))
     assert graph.tensors["y"].shape == shape
+
+
+def test_sizes_that_are_formulas_follow_from_the_others(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], ["y"]), node("Relu", ["mask"], ["m"])]
+    for formula, size in (("past + 1", 8), ("past + 2*new", 17), ("batch*past", 7)):
+        inputs = {"x": ["batch", "past", "new"], "mask": [1, formula]}
+        path = write(tmp_path, nodes, inputs, ["y", "m"])
+        graph = read_onnx(path, dims={"past": 7, "new": 5})
+        assert graph.tensors["m"].shape == (1, size)
+        assert read_onnx(path, dims={"past": 7, "new": 5, formula: 9}).tensors["m"].shape == (1, 9)
+    path = write(tmp_path, nodes, {"x": [1, 2, 3], "mask": [1, "past + other"]}, ["y", "m"])
+    with pytest.raises(ModelFileError, match=r"past \+ other"):
+        read_onnx(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from perfmodel.formats.limits import shorten
 from perfmodel.formats.onnx.file import GraphData, ValueInfo
 from perfmodel.formats.sizes import Sizes, in_order
 from perfmodel.graph.ops import Shape
+
+MAX_FORMULA = 100
+"""Longest name of a size that is looked at as a formula; exporters write some tens of letters."""
 
 
 class OpenSizes:
@@ -65,10 +69,13 @@ class OpenSizes:
         for axis, size in enumerate(info.shape or ()):
             place, name = f"{info.name}[{axis}]", _name_of(size)
             keys = [key for key in (place, name) if key in self.dims]
+            computed = self._computed(name) if not keys else None
             if keys:
                 shape.append(self.dims[keys[0]])
             elif isinstance(size, int) and size >= 0:
                 shape.append(size)
+            elif computed is not None:
+                shape.append(computed)
             elif axis == 0 and (of_input or name in self.batch_names):
                 self.batch_names.add(name)
                 shape.append(1)
@@ -83,6 +90,24 @@ class OpenSizes:
                     _size_hint(info, shown, of_input=of_input),
                 )
         return tuple(shape)
+
+    def _computed(self, name: str) -> int | None:
+        """A sum of products of sizes that are set (`past + 1`, `2*s0`), None for anything else."""
+        if len(name) > MAX_FORMULA or not any(sign in name for sign in "+*"):
+            return None
+        total = 0
+        for term in name.split("+"):
+            factors = [self._factor(factor.strip()) for factor in term.split("*")]
+            known = [factor for factor in factors if factor is not None]
+            if len(known) < len(factors):
+                return None
+            total += math.prod(known)
+        return total
+
+    def _factor(self, text: str) -> int | None:
+        if text.isascii() and text.isdigit():
+            return int(text)
+        return 1 if text in self.batch_names else self.dims.get(text)
 
     def free_names(self) -> set[str]:
         """Names of the sizes that are not numbers; each also goes by its place."""
