@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,17 @@ def write(
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+@cache
+def node_cases() -> tuple[Any, ...]:
+    """The single-operator tests of the onnx package that come with data."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = collect_testcases(None)
+    return tuple(case for case in cases if case.model is not None and case.data_sets)
 
 
 def channels_last(shape: Sequence[int]) -> tuple[int, ...]:

@@ -79,7 +79,8 @@ def test_macs_are_those_that_torch_counts(exports: Path) -> None:
             # what follows from sizes alone is computed when the file is written, not when it runs
             folded = 0.015 if "edgenext" in path.name else 0.001
             assert macs(covered_part(graph)) == pytest.approx(expected["macs"], rel=folded)
-            # normalisations are folded into the weights before them
-            assert params(graph) == pytest.approx(expected["params"], rel=0.02)
+            # normalisations are folded into the weights before them; tables that follow from sizes
+            # are stored by the exporters as if they were learned
+            assert params(graph) == pytest.approx(expected["params"], rel=0.03)
             compared += 1
     assert compared >= 6

@@ -172,7 +172,19 @@ def nothing_behind(net: Net) -> str:
     return net.op("Sqrt", [conv(net, net.pair("x"), "a")], "y")
 
 
-NETS = [residual, activation_between, floats_between, read_as_both, nothing_behind]
+def floats_before_the_pair(net: Net) -> str:
+    made = net.op("MatMul", [net.pair("x"), net.weights("w", 8, 5)], "m")
+    return net.pair(net.op("Sqrt", [made], "y"))
+
+
+NETS = [
+    floats_before_the_pair,
+    residual,
+    activation_between,
+    floats_between,
+    read_as_both,
+    nothing_behind,
+]
 
 
 @pytest.mark.parametrize("make", NETS)

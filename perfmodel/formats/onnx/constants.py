@@ -179,6 +179,10 @@ def _compute(
     x = arrays[0]
     if kind == "Clip":
         return _clipped(call, x)
+    if kind == "Mod" and call.integer("fmod", 0):
+        return np.fmod(*arrays)  # the sign is that of the first, as in C
+    if kind == "Pow":
+        return np.power(x, arrays[1]).astype(x.dtype)
     if kind in ELEMENTWISE:
         _small(broadcast([a.shape for a in arrays]))
         if kind in CHAINED:
@@ -189,6 +193,8 @@ def _compute(
         return ELEMENTWISE[kind](*arrays)
     if kind in REDUCTIONS:
         axes = call.setting("axes", 1)
+        if not axes and call.integer("noop_with_empty_axes", 0):
+            return x
         over = tuple(normal_axis(a, x.ndim) for a in axes) if axes else None
         keep = bool(call.integer("keepdims", 1))
         return REDUCTIONS[kind](x, axis=over, keepdims=keep).astype(x.dtype)
@@ -295,11 +301,13 @@ def _range(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarra
     return (start + step * np.arange(count)).astype(x.dtype)
 
 
-def _split(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+def _split(call: Call, x: np.ndarray, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
     axis, sizes = normal_axis(call.integer("axis", 0), x.ndim), call.setting("split", 1)
     count = len(call.node.outputs)
     if not sizes:
-        return list(np.array_split(x, count, axis)) if x.shape[axis] % count == 0 else None
+        chunk = -(-x.shape[axis] // max(1, count))  # the last may be smaller
+        sizes = (chunk,) * (count - 1)
+        return list(np.split(x, np.cumsum(sizes), axis))
     return list(np.split(x, np.cumsum(sizes)[:-1], axis))
 
 
