@@ -488,3 +488,62 @@ def test_what_many_operators_are_taken_to_do_is_said_once(tmp_path: Path) -> Non
     nodes = [node("NonZero", ["x"], [f"y{i}"]) for i in range(3)]
     graph = read_onnx(write(tmp_path, nodes, {"x": [3, 5]}, ["y0", "y1", "y2"]))
     assert graph.notes == ("NonZero 'y0' and 2 more: each finds 15 elements, the most it can",)
+
+
+@pytest.mark.parametrize("kind", ["Sum", "Max", "Min", "Mean"])
+def test_operators_of_any_number_of_operands_are_chains(tmp_path: Path, kind: str) -> None:
+    inputs: dict[str, Sizes] = {"a": [2, 1], "b": [1, 3], "c": [2, 3]}
+    for count in (1, 2, 3):
+        nodes = [node(kind, list(inputs)[:count], ["y"])]
+        graph = read_onnx(write(tmp_path, nodes, inputs, ["y"]))
+        assert len(kinds(graph)) == count - 1
+        assert outputs_of(graph) == [(2, 1) if count == 1 else (2, 3)]
+
+
+def test_a_tensor_falls_apart_into_its_rows(tmp_path: Path) -> None:
+    for keep, shape in ((1, (1, 5)), (0, (5,))):
+        nodes = [
+            node("SplitToSequence", ["x"], ["p"], keepdims=keep),
+            node("SequenceAt", ["p", "last"], ["y"]),
+            node("SequenceErase", ["p"], ["q"]),
+            node("SequenceAt", ["q", "last"], ["z"]),
+        ]
+        constants = {"last": np.array(-1)}
+        graph = read_onnx(write(tmp_path, nodes, {"x": [4, 5]}, ["y", "z"], constants))
+        assert outputs_of(graph) == [shape] * 2
+        assert kinds(graph) == ["strided_slice"] * 4
+
+
+def test_results_of_the_most_that_there_are(tmp_path: Path) -> None:
+    nodes = [
+        node("Compress", ["x", "mask"], ["a"], axis=1),
+        node("Compress", ["x", "mask"], ["b"]),
+        node("Unique", ["x"], ["c", "first", "", "counts"]),
+        node("Unique", ["x"], ["d"], axis=0),
+    ]
+    inputs: dict[str, Sizes] = {"x": [4, 5], "mask": [3]}
+    path = write(
+        tmp_path, nodes, inputs, ["a", "b", "c", "counts", "d"], dtypes={"mask": TensorProto.BOOL}
+    )
+    graph = read_onnx(path)
+    assert outputs_of(graph) == [(4, 3), (20,), (20,), (20,), (4, 5)]
+    assert len(graph.notes) == 4
+
+
+def test_values_that_are_spread_lie_in_a_larger_tensor(tmp_path: Path) -> None:
+    nodes = [
+        node("MaxUnpool", ["x", "at"], ["a"], kernel_shape=[2, 2], strides=[2, 2]),
+        node("Col2Im", ["columns", "size", "block"], ["b"]),
+        node("CenterCropPad", ["x", "wanted"], ["c"], axes=[2, 3]),
+        node("AffineGrid", ["theta", "grid"], ["d"]),
+    ]
+    inputs: dict[str, Sizes] = {"x": [1, 2, 3, 4], "at": [1, 2, 3, 4], "columns": [1, 10, 12]}
+    inputs |= {"theta": [2, 2, 3]}
+    constants = {"size": integers(5, 7), "block": integers(1, 5), "wanted": integers(8, 2)}
+    constants |= {"grid": integers(2, 3, 6, 4)}
+    path = write(tmp_path, nodes, inputs, ["a", "b", "c", "d"], constants, opset=20)
+    graph = read_onnx(path)
+    # (3 - 1) * 2 + 2 = 6 rows, (4 - 1) * 2 + 2 = 8 columns
+    shapes = [(1, 2, 6, 8), (1, 2, 5, 7), (1, 2, 8, 2), (2, 6, 4, 2)]
+    for found, expected in zip(outputs_of(graph), shapes, strict=True):
+        assert found in (expected, channels_last(expected))
