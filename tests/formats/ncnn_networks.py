@@ -279,7 +279,6 @@ MODULES: dict[str, Case] = {
 TIMM = {
     "convnext_atto": 64,
     "efficientnet_lite0": 64,
-    "edgenext_xx_small": 64,
     "poolformer_s12": 64,
     "mixer_s32_224": 224,
     "ghostnet_100": 64,

@@ -136,6 +136,17 @@ def test_a_zoom_that_must_be_a_plain_factor_is_one(tmp_path: Path) -> None:
         read(tmp_path, up, layer("Eltwise", "up big", "sum"), head=head.replace("20", "21"))
 
 
+@pytest.mark.parametrize(
+    ("rest", "shape"),
+    [("", (1, 360)), ("axis: 2", (1, 3, 120)), ("axis: 1 end_axis: 2", (1, 30, 12))],
+)
+def test_flattening_joins_axes_from_one_to_another(
+    tmp_path: Path, rest: str, shape: tuple[int, ...]
+) -> None:
+    graph = read(tmp_path, layer("Flatten", "data", "flat", f"flatten_param {{ {rest} }}"))
+    assert graph.tensors["flat"].shape == shape
+
+
 def test_axpy_scales_channels_and_adds(tmp_path: Path) -> None:
     pool = layer("Pooling", "data", "mean", "pooling_param { pool: AVE global_pooling: true }")
     graph = read(tmp_path, pool, layer("Axpy", "mean data data", "out"))

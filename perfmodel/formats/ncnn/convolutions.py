@@ -32,7 +32,7 @@ PAD_BEFORE, PAD_AFTER = (24, 14, 4), (17, 16, 15)
 EXTRA, OUTPUT = {1: (18,), 2: (19, 18), 3: (20, 19, 18)}, {1: (20,), 2: (21, 20), 3: (27, 26, 25)}
 """Of transposed convolutions: rows added at the end, and the size of the output."""
 
-ACTIVATIONS = ("none", "relu", "leaky_relu", "clip", "sigmoid", "mish", "hard_swish", "gelu")
+ACTIVATIONS = ("none", "relu", "leaky_relu", "clip", "sigmoid", "mish", "hard_swish")
 
 
 def activation(layer: NcnnLayer) -> str:
