@@ -63,6 +63,12 @@ def test_regions_are_pooled_by_position(tmp_path: Path) -> None:
         head=INPUT + ROIS,
     )
     assert graph.tensors["pool"].shape == (20, 7, 7, 8)
+    with pytest.raises(ModelFileError, match="regions of"):
+        read(
+            tmp_path,
+            layer("PSROIPooling", "data rois", "pool", "psroi_pooling_param { group_size: 7 }"),
+            head=INPUT + ROIS,
+        )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from perfmodel.formats.ncnn.expression import evaluate
 from perfmodel.formats.ncnn.net import in_mat_order
 from perfmodel.formats.ncnn.reader import read_ncnn, read_net
 from perfmodel.graph.rebatch import rebatch
-from perfmodel.kernels import fuse, macs, params
+from perfmodel.kernels import fuse, macs, params, uncovered_ops
 
 ROWS, PICTURE, VOLUME = (4, 10), (4, 6, 8), (4, 5, 6, 8)
 LETTERS = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 11, 1, 0)}
@@ -279,6 +279,34 @@ def test_shapes_and_macs_by_hand(tmp_path: Path, name: str) -> None:
     graph = read_ncnn(path)
     assert macs(graph) == work
     assert fuse(graph, "ncnn")
+
+
+SPECTRA: dict[str, tuple[list[Blob], str, list[Blob]]] = {
+    # 64 / 2 + 1 frequencies; (400 + 64 - 64) / 16 + 1 frames, without padding (400 - 64) / 16 + 1
+    "spectrogram": ([(400,)], "Spectrogram 0=64 2=16 3=64", [(33, 26, 2)]),
+    "of power": ([(400,)], "Spectrogram 0=64 1=2 2=16 3=64 5=0", [(33, 22)]),
+    "of both sides": ([(400,)], "Spectrogram 0=64 2=16 3=64 8=0", [(64, 26, 2)]),
+    "every quarter": ([(400,)], "Spectrogram 0=64", [(33, 26, 2)]),
+    "back": ([(33, 26, 2)], "InverseSpectrogram 0=64 2=16 3=64", [(400, 2)]),
+    "back to real": ([(33, 26, 2)], "InverseSpectrogram 0=64 1=1 2=16 3=64", [(400,)]),
+    "back without padding": ([(33, 22, 2)], "InverseSpectrogram 0=64 2=16 3=64 5=0", [(400, 2)]),
+}
+"""Fourier transforms: their cost is not modelled, their sizes are."""
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+def test_spectrograms_are_named_as_not_covered(tmp_path: Path, name: str) -> None:
+    blobs, layer, expected = SPECTRA[name]
+    path = write(tmp_path, blobs, layer)
+    assert outputs(path) == expected
+    (op,) = uncovered_ops(read_ncnn(path))
+    assert op.attrs["custom_name"] == layer.split()[0]
+
+
+def test_a_product_of_a_vector_is_that_of_one_row(tmp_path: Path) -> None:
+    path = write(tmp_path, [(8,)], "Gemm 3=1 5=1 6=1 8=5 9=8 10=-1")
+    assert outputs(path) == [(1, 5)]
+    assert macs(read_ncnn(path)) == 40
 
 
 @pytest.mark.parametrize("name", ["sdpa", "conv1d", "matmul of stacks", "lstm, states"])

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from test_ncnn_layers import LAYERS, write
+from test_ncnn_layers import LAYERS, SPECTRA, write
 
 from perfmodel.formats.ncnn.net import in_mat_order
 from perfmodel.formats.ncnn.reader import read_net
@@ -76,7 +76,8 @@ def test_every_blob_of_exported_networks_has_the_size_it_has_in_ncnn(tmp_path: P
 def test_every_layer_has_the_size_it_has_in_ncnn(tmp_path: Path) -> None:
     left_out = {*DEMOS_OWN, *ROWS_OF_LARGER, *NOT_BUILT, *BY_DATA}
     cases = []
-    for number, (name, (blobs, layer, _, _)) in enumerate(LAYERS.items()):
+    every = {**LAYERS, **SPECTRA}
+    for number, (name, (blobs, layer, *_)) in enumerate(every.items()):
         if name in left_out:
             continue
         folder = tmp_path / str(number)
