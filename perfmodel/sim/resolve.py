@@ -110,11 +110,25 @@ def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
         plan = replace(plan, compute_ms=constant(prediction.latency_ms))
         if plan.weights_mb is None:
             plan = replace(plan, weights_mb=prediction.weights_bytes / BYTES_PER_MB)
+        if plan.memory_mb is None:
+            held = _memory_mb(prediction, _graph(str(plan.model), folder))
+            plan = replace(plan, memory_mb=held)
     if plan.load_ms is None and plan.load_ms_per_mb is not None:
         if plan.weights_mb is None:
             raise ScenarioError("[task.on_device] load_ms_per_mb needs weights_mb or model")
         plan = replace(plan, load_ms=constant(plan.load_ms_per_mb * plan.weights_mb))
     return plan
+
+
+def _memory_mb(prediction: Any, graph: Any) -> float:
+    """Weights and activations at the precision of the target, in MB."""
+    from perfmodel.kernels.precisions import stored_precision
+    from perfmodel.target import parse_target
+    from perfmodel.workload import BYTES_OF_PRECISION
+
+    held = prediction.weights_bytes + prediction.peak_activation_bytes
+    computed = BYTES_OF_PRECISION[parse_target(prediction.target).precision]
+    return float(held * computed / BYTES_OF_PRECISION[stored_precision(graph)] / BYTES_PER_MB)
 
 
 def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:

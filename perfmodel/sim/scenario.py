@@ -92,6 +92,7 @@ class OnDevice(SchemaTable):
     Either `compute_ms`, or `model` with a `target`, or `model` (or its `gmacs`) with the effective
     rate `gmacs_per_s` of a processor of which no more is known. `resident` says whether the model
     is in memory at the start; one that is not pays `load_ms` (or `load_ms_per_mb` of its weights).
+    `memory_mb` are weights and activations on the unit; those of a model with a target are known.
     """
 
     table: ClassVar[str] = "task.on_device"
@@ -105,6 +106,7 @@ class OnDevice(SchemaTable):
     load_ms: Annotated[Distribution, Quantity("ms")] | None = None
     load_ms_per_mb: Annotated[float, Domain("ms/MB", at_least=0)] | None = None
     weights_mb: Annotated[float, Domain("MB", at_least=0)] | None = None
+    memory_mb: Annotated[float, Domain("MB", at_least=0)] | None = None
     allocates_mb: Annotated[float, Domain("MB", at_least=0)] = 0.0
     resident: Flag = True
 
@@ -150,6 +152,7 @@ class SplitSpec(SchemaTable):
     download_bytes: Annotated[Distribution, Quantity("bytes")] = NOTHING
     preprocess_ms: Annotated[Distribution, Quantity("ms")] = NOTHING
     unit: Annotated[str, OneOf(UNITS)] = "cpu"
+    memory_mb: Annotated[float, Domain("MB", at_least=0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ from perfmodel.sim.scenario import Scenario
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.stability import warning_after, warnings_before
 from perfmodel.sim.stations import Builder
+from perfmodel.sim.unit_memory import memory_notes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,6 +128,7 @@ def _prepare(
     scenario = resolve(read_table(Scenario, replace(scenario, **changes)), folder)
     for task in scenario.task:
         plans_of(task, scenario)  # refuses what cannot run before anything runs
+    memory_notes(scenario)  # refuses what cannot be held
     return replace(case, scenario=scenario)
 
 
@@ -210,7 +212,7 @@ def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
         intervals=intervals_of(whole, statistics),
         by_replication=figures_by_replication(statistics),
         warnings=_warnings(scenario, outcomes[-1]),
-        notes=notes,
+        notes=(*notes, *memory_notes(scenario)),
     )
 
 

@@ -28,12 +28,14 @@ class UnitSpec(SchemaTable):
 
     Between slices a job of higher priority gets in, and jobs of equal priority take turns; without
     `slice_ms` a job runs to its end. `active_mw` is per busy slot, above the rest of the phone.
+    Where `memory_mb` says what the unit may hold, tasks whose networks hold more are refused.
     """
 
     table: ClassVar[str] = "device.unit"
     slots: Annotated[int, Domain(at_least=1, at_most=MOST_PARTS, whole=True)] = 1
     slice_ms: Annotated[float, Domain("ms", at_least=SHORTEST_MS)] | None = None
     active_mw: Annotated[float, Domain("mW", at_least=0)] | None = None
+    memory_mb: Annotated[float, Domain("MB", above=0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
