@@ -107,7 +107,7 @@ def calibrate_device_over(
         title=rows.facts.get("title", ""),
         skip_bad=True,
         pick="median",
-        measured_here=True,
+        trusted=True,
         profiles=profiles,
     )
     return DeviceCalibration(calibration=made, measured=rows, journal=request.journal)

@@ -78,6 +78,8 @@ def calibrate(
     kernels: KernelPopulation | None = None,
     profiles: Sequence[ProfileSource] = (),
     cores: str = "",
+    pick: str = "",
+    trusted: bool = False,
 ) -> DeviceProfile:
     """The profile of `device` from its measurements; see `calibrate_device`."""
     return calibrate_device(
@@ -88,6 +90,8 @@ def calibrate(
         kernels=kernels,
         profiles=profiles,
         cores=cores,
+        pick=pick,
+        trusted=trusted,
     ).device
 
 
@@ -105,7 +109,7 @@ def calibrate_device(
     cores: str = "",
     networks: NetworkTables | None = None,
     pick: str = "",
-    measured_here: bool = False,
+    trusted: bool = False,
 ) -> Calibration:
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
@@ -114,8 +118,8 @@ def calibrate_device(
     `like` names a known device to start from, which may be one of `profiles`; `cores` the CPU's
     as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8). `networks` keeps what was read
     and fused for another call; `pick` (min, median, newest) decides between measurements of one
-    network that disagree; `measured_here` tells that the caller has measured the rows itself, whose
-    times are then not compared with those of known devices. Raises `MeasurementError` (file, line,
+    network that disagree; times that are `trusted` (measured by the caller, or of a study) are not
+    compared with those of known devices. Raises `MeasurementError` (file, line,
     reason) for rows that cannot be used, unless `skip_bad`.
     """
     check_device(device)
@@ -126,7 +130,7 @@ def calibrate_device(
         raise _nothing_used(unused)
     groups, others = largest_processor(groups)
     unused += [_other_processor(g) for g in others]
-    if population is None and kernels is None and not measured_here:
+    if population is None and kernels is None and not trusted:
         groups = _plausible(groups, kind, skip_bad, unused)
     made = tuple(
         _from_kernels(group, like, profiles, kernels)

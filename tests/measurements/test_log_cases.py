@@ -133,6 +133,29 @@ def test_the_command_line_above_tells_unit_and_precision(
     assert row["threads"] == 2 if unit == "cpu" else row["threads"] != row["threads"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "unit", "precision"),
+    [
+        ("Use gpu: [1]\n", "gpu", "fp16"),
+        ("Use gpu: [1]\nAllow lower precision in gpu: [0]\n", "gpu", "fp32"),
+        ("Use gpu: [1]\nAllow lower precision in gpu: [1]\n", "gpu", "fp16"),
+        ("Use nnapi : [1]\nAllow fp16 : [1]\n", "nnapi", "fp16"),
+        ("Use nnapi : [1]\nAllow fp16 : [0]\n", "nnapi", "fp32"),
+        ("Num threads: [2]\nUse gpu : [0]\nUse nnapi : [0]\n", "cpu", "fp32"),
+    ],
+)
+def test_settings_tell_unit_and_precision(
+    write: Write, settings: str, unit: str, precision: str
+) -> None:
+    (row,) = steady(write("a.log", tflite("mobilenet_v2_1.0_224.tflite", settings)))
+    assert (row["unit"], row["precision"]) == (unit, precision)
+
+
+def test_inputs_of_another_shape_are_the_batch(write: Write) -> None:
+    settings = "Num threads: [4]\nInput shapes: [8,224,224,3]\n"
+    assert steady(write("a.log", tflite("mobilenet_v2.tflite", settings)))[0]["batch"] == 8
+
+
 def test_a_command_over_several_lines_is_one(write: Write) -> None:
     command = "./benchmark_model \\\n  --graph=/d/mobilenet_v2.tflite \\\n  --num_threads=3\n"
     (row,) = steady(write("run.log", f"{command}{SUMMARY}Inference (avg): 23000\n"))

@@ -143,7 +143,7 @@ class Asked:
         """A profile from some networks of a target."""
         table = self.rows.table(self.rows.rows_of(target, models))
         self.profiles[target] = perfmodel.calibrate(
-            table, device=f"held-out-{target}", population=population
+            table, device=f"held-out-{target}", population=population, pick="median"
         )
 
     def ask(self, target: int, models: Sequence[str]) -> None:

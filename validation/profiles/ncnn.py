@@ -78,6 +78,7 @@ def build_ncnn(data: Path) -> list[BuiltTarget]:
             kind=info.kind,
             population=populations,
             skip_bad=True,
+            pick="median",
             networks=_networks(),
         )
         for target in made.targets:
