@@ -57,6 +57,7 @@ HOSTILE: dict[str, bytes] = {
     "garbage gzip": b"\x1f\x8b" + b"\xff" * 500,
     "damaged parquet": b"PAR1" + b"\x15\x04" * 500 + b"PAR1",
     "benchncnn without end": b"x min = " + b" " * 10**5 + b"1 max = 2 avg =",
+    "deep YAML": b"performance_metrics:\ninference_time: " + b"[" * 200_000,
     "spaces": b"[ - ] a" + b" " * 10**6 + b"max = 1ms",
 }
 

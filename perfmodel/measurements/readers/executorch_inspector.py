@@ -38,7 +38,9 @@ def read(source: SourceText) -> ReadResult:
         raise bad_input(source.path, len(source.lines), reason, "was the file cut off?")
     loads = [(e, n) for e, n in events if e["event_name"] == _LOAD]
     load_ms = _time(*loads[0], "avg", source) if loads else float("nan")
-    rows = [_row(event, number, events, load_ms, source) for event, number in executed]
+    backends = {e.get("delegate_backend_name", "") for e, _ in events} - {"", "None", "nan"}
+    build = "+".join(sorted(backends))[:80]
+    rows = [_row(event, number, build, load_ms, source) for event, number in executed]
     inside = sum(e["event_block_name"] == "Execute" for e, _ in events) - len(executed)
     left_out = []
     if inside:
@@ -69,17 +71,16 @@ def _time(event: Mapping[str, str], number: int, statistic: str, source: SourceT
 def _row(
     event: Mapping[str, str],
     number: int,
-    events: Sequence[tuple[Mapping[str, str], int]],
+    build: str,
     load_ms: float,
     source: SourceText,
 ) -> dict[str, Any]:
     times = {name: _time(event, number, name, source) for name in _STATISTICS}
     median, mean = times["p50"], times["avg"]
-    backends = {e.get("delegate_backend_name", "") for e, _ in events} - {"", "None", "nan"}
     return {
         "line": number,
         "framework": by_tool("executorch"),
-        "build": "+".join(sorted(backends))[:80],
+        "build": build,
         "source": f"ExecuTorch Inspector {source.name}",
         "batch": by_tool(1.0),
         "kind": by_tool("steady"),

@@ -51,8 +51,9 @@ def read(source: SourceText) -> ReadResult:
     if turn is not None or not rows:
         reason = "the log ends without the speed of a turn"
         raise bad_input(source.path, len(source.lines), reason, "was the run cut off?")
-    for index, row in enumerate(rows):
-        row["run"] = float(1 + sum(r["kind"] == row["kind"] for r in rows[:index]))
+    for name in _KINDS.values():
+        for run, row in enumerate((r for r in rows if r["kind"].value == name), 1):
+            row["run"] = float(run)
     return log_result(rows, source)
 
 
