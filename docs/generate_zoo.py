@@ -22,6 +22,10 @@ of a family (`resnet`, `mobilenet`) asks which. A name with a precision (`..._qu
 choose the precision with the target. Names that no rule finds stand in `perfmodel/zoo/aliases.csv`
 with who uses them, published figures in `published_figures.csv` and `accuracy.csv` beside it.
 
+Networks of torchvision, timm and transformers go by `torchvision:NAME`, `timm:NAME` and
+`transformers:NAME`; `perfmodel models` lists those that ship with perfmodel (perfmodel/zoo/pack),
+and `published.csv` there has the MACs and parameters that their libraries print.
+
 The graph is the network as its code runs it. What an exporter would leave out (branches that reach
 no output, sums with zeros) runs in eager PyTorch and not elsewhere: NAS-Bench-201's dead edges cost
 nothing on TFLite.

@@ -10,7 +10,9 @@ import typer
 
 from perfmodel.errors import PerfmodelError
 
-MODEL_HELP = "A zoo name (mobilenet_v2@width=0.5) or a .tflite, .onnx, .param or .prototxt file."
+MODEL_HELP = (
+    "A name (mobilenet_v2@width=0.5, timm:resnet50) or a .tflite, .onnx, .param or .prototxt file."
+)
 TARGET_HELP = "device/unit/framework/precision/threads; trailing parts may be left out."
 
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on stdout.")]

@@ -17,6 +17,7 @@ from perfmodel.sim.resolve import named_link
 from perfmodel.target import parse_target
 from perfmodel.units import mbps_to_bytes_per_s
 from perfmodel.workload import BYTES_OF_PRECISION
+from perfmodel.zoo.pack import library_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,10 @@ class AnalyticJob:
         if not extra and "batch_size" not in point:
             return model
         name, given = zoo.parse_spec(model)
+        if library_of(name) and not zoo.knows(name):
+            batch = {"batch": point["batch_size"]} if "batch_size" in point else {}
+            items = {**given, **extra, **batch}.items()
+            return f"{name}@{','.join(f'{k}={v}' for k, v in items)}"
         try:
             entry = zoo.entry(name)
         except PerfmodelError:

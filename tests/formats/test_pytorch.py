@@ -176,6 +176,16 @@ class TestModules:
 
         assert macs(exported(load(Written(), (1, 3, 8, 8)))) == 64 * 9
 
+    def test_a_program_in_basic_operators_is_the_same_network(self, torch: Any) -> None:
+        layers = [torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU()]
+        layers += [torch.nn.MaxPool2d(2), torch.nn.GroupNorm(2, 8), torch.nn.Flatten()]
+        layers += [torch.nn.LayerNorm(72), torch.nn.Linear(72, 5), torch.nn.Softmax(1)]
+        module = torch.nn.Sequential(*layers).eval()
+        whole = torch.export.export(module, (torch.empty(1, 3, 8, 8),))
+        graphs = [load(whole), load(whole.run_decompositions())]
+        assert [macs(g) for g in graphs] == [36 * 8 * 27 + 72 * 5] * 2
+        assert [params(g) for g in graphs] == [sum(p.numel() for p in module.parameters())] * 2
+
     def test_an_operator_we_do_not_know_is_named(self, torch: Any) -> None:
         class Odd(torch.nn.Module):  # type: ignore[name-defined, misc]
             def forward(self, x: Any) -> Any:

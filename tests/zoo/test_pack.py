@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import perfmodel
 from perfmodel.cli.app import run
 from perfmodel.errors import GraphError, UnknownModelError
 from perfmodel.formats.load import load
@@ -112,6 +113,23 @@ def test_resolution_and_batch_stand_behind_the_name() -> None:
     classifier = 1280 * 1000 + 960 * 1280
     scaled = (macs(whole) - classifier) * (192 / 224) ** 2 + classifier
     assert macs(graph) == pytest.approx(4 * scaled, rel=1e-12)
+
+
+def test_a_sweep_goes_over_the_sizes_of_a_packed_network() -> None:
+    swept = perfmodel.whatif(
+        model="timm:mobilenetv4_conv_small",
+        target="snapdragon-888/cpu",
+        sets=["resolution=192,224", "batch_size=1,2"],
+    )
+    told = {
+        (r, b): perfmodel.predict(
+            f"timm:mobilenetv4_conv_small@resolution={r},batch={b}", "snapdragon-888/cpu"
+        ).latency_ms
+        for r in (192, 224)
+        for b in (1, 2)
+    }
+    rows = swept.frame[["resolution", "batch_size", "latency_ms"]].itertuples(index=False)
+    assert {(int(r), int(b)): t for r, b, t in rows} == pytest.approx(told)
 
 
 def test_a_network_with_learned_positions_has_one_size() -> None:

@@ -111,6 +111,14 @@ class AtenCall:
         """One operator of one result in ATen's order of axes."""
         return self.call().emit(kind, names, attrs, dtype=self.dtype, suffix=suffix)
 
+    def and_unused(self, made: list[Value]) -> list[Value]:
+        """The result, and what else the operator returns that only training reads."""
+        others = [
+            Value(f"{self.name}:{i}", other.shape, other.dtype, constant=True)
+            for i, other in enumerate(self.made[1:], 1)
+        ]
+        return [*made, *others]
+
     def numbers(self, values: Sequence[int]) -> Value:
         """Whole numbers as the constant input that an ONNX operator takes them as."""
         return Value(

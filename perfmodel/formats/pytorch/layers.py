@@ -176,7 +176,7 @@ def _channel_norm(call: AtenCall) -> list[Value]:
     kind = "instance_norm" if call.op == "instance_norm" else "batch_norm"
     learned = [v for v in (call.optional("weight"), call.optional("bias")) if v is not None]
     made = _norm(call, kind, call.value("input"), learned, images=True)
-    return made + [made[0]] * (len(call.made) - 1)
+    return call.and_unused(made)
 
 
 @converts("group_norm native_group_norm")
@@ -184,14 +184,14 @@ def _group_norm(call: AtenCall) -> list[Value]:
     groups = call.args.get("num_groups", call.args.get("group", 1))
     learned = [v for v in (call.optional("weight"), call.optional("bias")) if v is not None]
     made = _norm(call, "group_norm", call.value("input"), learned, images=True, groups=groups)
-    return made + [made[0]] * (len(call.made) - 1)
+    return call.and_unused(made)
 
 
 @converts("layer_norm native_layer_norm rms_norm _fused_rms_norm")
 def _layer_norm(call: AtenCall) -> list[Value]:
     learned = [v for v in (call.optional("weight"), call.optional("bias")) if v is not None]
     made = _norm(call, "layer_norm", call.value("input"), learned, images=False)
-    return made + [made[0]] * (len(call.made) - 1)
+    return call.and_unused(made)
 
 
 def _norm(

@@ -83,7 +83,7 @@ def _attention(call: AtenCall) -> list[Value]:
         scores = call.onnx("Add", scores, mask, suffix="masked")[0]
     weights = call.onnx("Softmax", scores, suffix="weights", axis=-1)[0]
     made = call.emit("matmul", [net.plain(weights), net.plain(v)])
-    return made + [made[0]] * (len(call.made) - 1)
+    return call.and_unused(made)
 
 
 def _repeat_heads(call: AtenCall, x: Value, heads: int, suffix: str) -> Value:

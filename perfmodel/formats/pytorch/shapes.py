@@ -18,7 +18,7 @@ from perfmodel.formats.pytorch.elementwise import first
 )
 def _passed_on(call: AtenCall) -> list[Value]:
     """What inference does not compute: the tensor itself."""
-    return [first(call)] * max(1, len(call.made))
+    return call.and_unused([first(call)])
 
 
 @converts("to _to_copy type_as float half double int long bool type")
