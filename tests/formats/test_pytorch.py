@@ -186,6 +186,17 @@ class TestModules:
         assert [macs(g) for g in graphs] == [36 * 8 * 27 + 72 * 5] * 2
         assert [params(g) for g in graphs] == [sum(p.numel() for p in module.parameters())] * 2
 
+    def test_places_among_the_largest_are_whole_numbers(self, torch: Any) -> None:
+        class Best(torch.nn.Module):  # type: ignore[name-defined, misc]
+            def forward(self, x: Any) -> Any:
+                values, places = x.topk(3)
+                return values, places.unsqueeze(-1), x.argmax(1), x > 0
+
+        graph = load(Best(), (2, 9))
+        found = [(graph.tensors[n].shape, graph.tensors[n].dtype) for n in graph.outputs]
+        wanted = [((2, 3), "float32"), ((2, 3, 1), "int64"), ((2,), "int64"), ((2, 9), "bool")]
+        assert found == wanted
+
     def test_an_operator_we_do_not_know_is_named(self, torch: Any) -> None:
         class Odd(torch.nn.Module):  # type: ignore[name-defined, misc]
             def forward(self, x: Any) -> Any:

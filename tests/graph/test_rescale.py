@@ -178,5 +178,9 @@ def test_only_whole_numbers_in_two_axes_are_a_text() -> None:
     with pytest.raises(GraphError, match="no input is a sequence"):
         at_length(zoo.build("mobilenet_v2"), 8)
     assert sequence_length(zoo.build("mobilenet_v2")) is None
+    features, cube = GraphBuilder("f"), GraphBuilder("c")
+    two = features.build(features.op("relu", features.input((1, 8))))
+    three = cube.build(cube.op("relu", cube.input((1, 8, 2), dtype="int64")))
+    assert [sequence_length(g) for g in (two, three)] == [None, None]
     with pytest.raises(GraphError, match="at least 1"):
         at_length(zoo.build("bert_large@layers=1"), 0)

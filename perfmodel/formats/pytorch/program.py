@@ -242,7 +242,15 @@ class _Program:
                     f"{call.name} ({call.op}): torch makes {made.shape}, we {value.shape}",
                     "this is a fault of perfmodel's: please report the operator",
                 )
-        return results
+        return [self._typed(v, m.dtype) for v, m in zip(results, call.made, strict=False)]
+
+    def _typed(self, value: Value, dtype: str) -> Value:
+        """The value with the dtype that torch says: places among the largest are whole numbers."""
+        if value.dtype == dtype or value.constant:
+            return value
+        held = self.net.builder.tensors[value.tensor]
+        self.net.builder.tensors[value.tensor] = replace(held, dtype=dtype)
+        return replace(value, dtype=dtype)
 
     def _constants(self, call: AtenCall, inputs: Sequence[Value]) -> list[Value]:
         """What follows from weights and shapes alone is computed once, while loading."""

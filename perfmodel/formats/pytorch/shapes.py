@@ -35,10 +35,10 @@ def _cast(call: AtenCall) -> list[Value]:
 )
 def _view(call: AtenCall) -> list[Value]:
     x = first(call)
-    if x.shape == call.shape:
+    if x.shape == call.shape and x.dtype == call.dtype:
         return [x]
     if x.dtype != call.dtype:
-        return same_layout(call.call(), "cast", x, call.dtype)
+        raise GraphError(f"{x.dtype} read as {call.dtype}")
     return call.onnx("Reshape", x, shape=call.shape)
 
 
