@@ -191,6 +191,11 @@ def test_another_number_of_axes_than_the_file_has_is_refused(tmp_path: Path) -> 
         load(tflite(tmp_path, open_size=False), input_shape=(224, 224, 3))
 
 
+def test_a_picture_without_its_batch_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="begin with the batch: --input-shape 1x64x64x3"):
+        load(open_file("ncnn", tmp_path), input_shape=(64, 64, 3))
+
+
 def test_sizes_of_a_network_by_name_are_refused() -> None:
     with pytest.raises(GraphError, match="--input-shape and --dim are for files"):
         load("mobilenet_v2", input_shape=(1, 64, 64, 3))

@@ -10,7 +10,7 @@ from typing import Protocol
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.limits import shorten
 from perfmodel.formats.ncnn.net import NcnnLayer, mat_shape
-from perfmodel.formats.sizes import Sizes, in_order, size_hint
+from perfmodel.formats.sizes import Sizes, in_order, shape_text, size_hint
 from perfmodel.graph.ops import Shape
 
 InputSize = tuple[Shape, Shape]
@@ -55,7 +55,15 @@ def input_shapes(
     found = {}
     for name, layer in inputs.items():
         if name in given:
-            shape = in_order(given[name], channels_of(layers, name), last=True)
+            channels = channels_of(layers, name)
+            shape = in_order(given[name], channels, last=True)
+            if channels is not None and len(shape) == 3:
+                raise ModelFileError(
+                    path,
+                    f"line {layer.line} (Input {shorten(name, 60)!r})",
+                    f"--input-shape gives {shape_text(shape)}, and a picture has four sizes",
+                    f"begin with the batch: --input-shape 1x{shape_text(shape)}",
+                )
         elif own[name]:
             shape = own[name]
         else:
