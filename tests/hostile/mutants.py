@@ -75,7 +75,7 @@ def mutated_tree(tree: Any, rng: random.Random) -> Any:
         elif kind == 5 and isinstance(node, list):
             rng.shuffle(node)
         elif kind == 6:
-            node[key] = deep(rng.choice((3, 40, 150)))
+            node[key] = deep(rng.choice((3, 40, 90)))
         if isinstance(node, list) and len(node) < 50 and rng.random() < 0.1:
             node.append(copy.deepcopy(node[0]) if node else 0)
     return made
