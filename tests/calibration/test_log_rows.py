@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -262,3 +263,41 @@ def test_of_a_class_with_too_few_targets_all_are_kept() -> None:
     fewer = of_class(known, "phone", least=5)
     assert 5 <= len(fewer.names) <= len(known.names)
     assert np.isfinite(fewer.log_cost).all()
+
+
+@pytest.mark.parametrize(("factor", "wrong"), [(1.0, False), (4.0, False), (100.0, True)])
+def test_of_few_known_devices_a_row_may_depart_further(factor: float, wrong: bool) -> None:
+    """Times by one known device's own costs; one of them made longer."""
+    known = known_population(Target("x", "cpu", "tflite", "fp32", 4), "phone")
+    assert known.networks == ()
+    names = ("mobilenet_v1", "mobilenet_v2", "resnet18", "squeezenet_1_1", "vgg16")
+    made = []
+    for name in names:
+        plain = network(name, 1.0)
+        ms = float(plain.work("fp32") @ np.exp(known.log_cost[0]))
+        made.append(network(name, ms * (factor if name == "resnet18" else 1.0)))
+    assert set(implausible(made, known, kind="phone", threads=4)) == ({2} if wrong else set())
+
+
+def test_a_kernel_that_ran_elsewhere_than_its_network_is_left_out(write: Write) -> None:
+    shapes = [{"float": [1, 3, 224, 224]}, {"float": [64, 3, 3, 3]}]
+    output = [{"float": [1, 64, 112, 112]}]
+    conv = {"op_name": "Conv", "input_type_shape": shapes, "output_type_shape": output}
+    events = [
+        {"cat": "Node", "dur": dur, "name": f"{name}_kernel_time", "args": {**conv, "provider": at}}
+        for name, dur, at in (
+            ("small", 900, "CPUExecutionProvider"),
+            ("large", 9000, "CUDAExecutionProvider"),
+        )
+    ]
+    events.append({"cat": "Session", "dur": 10000, "name": "model_run"})
+    log = write("squeezenet1_1.json", json.dumps(events))
+    table, _ = read_measurements(log, device="dev", defaults={"threads": 4.0})
+    groups, unused = rows_by_target(table, device="dev")
+    (group,) = groups
+    assert str(group.target) == "dev/gpu/onnxruntime/fp32"
+    assert group.kernels is not None
+    assert list(group.kernels.latency_us) == [9000.0]
+    reasons = [r.reason for r in unused]
+    assert reasons == ["left out: a kernel on dev/cpu/onnxruntime/fp32/t4, the network is on "
+                       "dev/gpu/onnxruntime/fp32"]  # fmt: skip

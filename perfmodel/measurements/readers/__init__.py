@@ -21,7 +21,9 @@ it stands. The six facets (unit, framework, precision, threads, batch, kind) are
 `by_tool(value)` of `perfmodel.measurements.evidence`; a facet that nothing states is left out of
 the row, and `perfmodel.measurements.read` then takes it from an option or asks for it. `by_tool` is
 for what holds for every run of the tool (benchncnn runs ncnn), never for what is merely usual. The
-precision that the model's name states is filled in for all readers at one place.
+precision that the model's name states is filled in for all readers at one place; a reader with
+another precision to state asks `precision_of_name` first. `by_default(value, why)` is for the
+documented default of a tool that prints what it is told otherwise; an option overrules it.
 
 `latency_ms` makes a row of a network, `latency_us` one of a kernel, `tokens_per_s` one of a
 language model's rate, whose kind is `prefill` or `decode` and whose `tokens` are those of a run;
