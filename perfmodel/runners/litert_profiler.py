@@ -137,9 +137,6 @@ class ProfiledModel:
     def close(self) -> None:
         """Free the compiled model and its buffers."""
         library = _library()
-        for buffer in self._held:
-            library.LiteRtDestroyTensorBuffer(_Pointer(buffer))
-        self._held = []
         for destroy, pointer in (
             ("LiteRtDestroyCompiledModel", self._compiled),
             ("LiteRtDestroyModel", self._model),
@@ -147,6 +144,9 @@ class ProfiledModel:
             if pointer.value and hasattr(library, destroy):
                 getattr(library, destroy)(pointer)
                 pointer.value = None
+        for buffer in self._held:
+            library.LiteRtDestroyTensorBuffer(_Pointer(buffer))
+        self._held = []
 
     def _options(self, threads: int) -> Any:
         options = _Pointer()

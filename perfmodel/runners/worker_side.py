@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import json
@@ -114,6 +115,8 @@ class _Side:
 
     def _close(self, request: Mapping[str, Any]) -> None:
         self._loaded.pop(request["handle"]).close()
+        # interpreters refer to themselves through their tensors
+        gc.collect()
 
     def _call(self, request: Mapping[str, Any]) -> Any:
         notes = {"note": self._note} if request["notes"] else {}

@@ -13,13 +13,13 @@ BOXES = 40 * 40 * 3
 _SCALE = Quant((1 / 128,), 0)
 
 
-def write_detector(path: Path, *, post_process: bool = False) -> None:
+def write_detector(path: Path, *, post_process: bool = False, said: int = 1) -> None:
     """int8 boxes of a 40 x 40 image by one convolution, reshaped to a size that is computed.
 
     As converters write detectors with an open batch size: SHAPE, STRIDED_SLICE and PACK make the
     shape while the network runs, and the file has (1, 1, 4) for the result of (1, 4800, 4). With
     `post_process` the boxes go through TFLite_Detection_PostProcess, whose four outputs have no
-    shape at all in the file.
+    shape at all in the file. `said` is the number of boxes that the file speaks of.
     """
     file = TfliteFile()
     weights = np.random.default_rng(0).integers(-90, 90, (12, 3, 3, 3))
@@ -30,8 +30,8 @@ def write_detector(path: Path, *, post_process: bool = False) -> None:
     file.operator(
         "CONV_2D", [image, kernel, bias], [boxes], "Conv2DOptions", 3, strideW=1, strideH=1
     )
-    rows = _reshaped(file, boxes)
-    real = file.tensor("boxes", (1, 1, 4), "float32")
+    rows = _reshaped(file, boxes, said)
+    real = file.tensor("boxes", (1, said, 4), "float32")
     file.operator("DEQUANTIZE", [rows], [real], "DequantizeOptions", 2)
     if not post_process:
         file.write(path, [image], [real])
@@ -47,12 +47,12 @@ def _constant(file: TfliteFile, values: np.ndarray, quant: Quant | None = None) 
     return file.tensor("", values.shape, str(values.dtype), data=Data.of(values), quant=quant)
 
 
-def _reshaped(file: TfliteFile, boxes: int) -> int:
+def _reshaped(file: TfliteFile, boxes: int, said: int) -> int:
     one, first = (_constant(file, np.array([n], np.int32)) for n in (1, 0))
     batch = file.tensor("", (), "int32")
     sizes = file.tensor("", (4,), "int32")
     shape = file.tensor("", (3,), "int32")
-    rows = file.tensor("rows", (1, 1, 4), "int8", quant=_SCALE)
+    rows = file.tensor("rows", (1, said, 4), "int8", quant=_SCALE)
     rest, four = (_constant(file, np.array(n, np.int32)) for n in (-1, 4))
     file.operator("SHAPE", [boxes], [sizes], "ShapeOptions", outType=2)
     file.operator(

@@ -7,7 +7,9 @@ name asks for nothing.
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +48,13 @@ class FakeRunner:
         self.options = options
 
     def describe(self) -> MachineFacts:
-        return MachineFacts("fake", {"runtime": f"fake {self.options}"})
+        limits = (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE)
+        facts = {
+            "runtime": f"fake {self.options}",
+            "temporary": tempfile.gettempdir(),
+            "limits": str([resource.getrlimit(kind)[0] for kind in limits]),
+        }
+        return MachineFacts("fake", facts)
 
     def prepare(self, job: Job) -> Any:
         if job.key.startswith("load "):

@@ -46,8 +46,30 @@ def test_options_reach_the_runner_and_one_process_serves_all(worker: DyingWorker
     loaded(worker, "a").run_set(1, 0)
     before = worker.pid
     facts = worker.runner("fake", seed=3).describe().facts
-    assert facts == {"runtime": "fake {'seed': 3}"}
+    assert facts["runtime"] == "fake {'seed': 3}"
     assert worker.pid == before
+
+
+def test_a_worker_s_files_are_few_and_go_with_it(worker: DyingWorker) -> None:
+    facts = worker.runner("fake").describe().facts
+    assert facts["temporary"] == worker._folder.name
+    # no core file of gigabytes, and no file without end
+    assert facts["limits"] == str([0, 2**32])
+
+
+def test_ctrl_c_is_for_the_parent_alone(worker: DyingWorker) -> None:
+    before, pid = loaded(worker, "net"), worker.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGINT)
+    assert before.run_set(1, 0).runs_ms == (0.3,)
+    assert worker.pid == pid
+
+
+def test_a_process_whose_parent_is_gone_already_ends_at_once() -> None:
+    # 1 has not started it
+    program = "from perfmodel.processes import killed_with_parent as k; k(1); print('lives')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 @pytest.mark.parametrize("name", SIGNALS)
