@@ -547,3 +547,17 @@ def test_values_that_are_spread_lie_in_a_larger_tensor(tmp_path: Path) -> None:
     shapes = [(1, 2, 6, 8), (1, 2, 5, 7), (1, 2, 8, 2), (2, 6, 4, 2)]
     for found, expected in zip(outputs_of(graph), shapes, strict=True):
         assert found in (expected, channels_last(expected))
+
+
+def test_the_attention_of_a_decoder_has_its_bias_last(tmp_path: Path) -> None:
+    inputs: dict[str, Sizes] = {name: [B, 1, WIDTH] for name in "qkv"}
+    inputs |= {"mask": [B, 1, 1, P + 1], "pk": [B, HEADS, P, D], "pv": [B, HEADS, P, D]}
+    slots = ["q", "k", "v", "", "mask", "pk", "pv", "", "", "", "bias"]
+    graph = fused(
+        tmp_path, "DecoderMaskedMultiHeadAttention", inputs, slots,
+        outputs=["y", "keys", "values"], constants={"bias": floats(3 * WIDTH)}, num_heads=HEADS,
+    )  # fmt: skip
+    assert outputs_of(graph) == [(B, 1, WIDTH), *[(B, HEADS, P + 1, D)] * 2]
+    assert macs(graph) == 2 * B * HEADS * (P + 1) * D
+    assert params(graph) == 3 * WIDTH
+    assert kinds(graph).count("add") == 2
