@@ -244,6 +244,9 @@ LAYERS: dict[str, tuple[list[Blob], str, list[Blob], int]] = {
     "gated": ([PICTURE], "GLU 0=1", [(4, 3, 8)], 0),
     "diagonal": ([(5,)], "Diag 0=1", [(6, 6)], 0),
     "diagonal of a matrix": ([(5, 6)], "Diag 0=-2", [(3,)], 0),
+    "squeezed": ([(4, 1, 8)], "Squeeze -23303=1,1", [(4, 8)], 0),
+    "squeezed where there is nothing": ([(4, 2, 8)], "Squeeze -23303=1,1", [(4, 2, 8)], 0),
+    "expanded": ([(6, 8)], "ExpandDims -23303=2,0,2", [(1, 6, 1, 8)], 0),
     "flip": ([PICTURE], "Flip -23300=1,1", [PICTURE], 0),
     "copy to": ([PICTURE, (2, 3, 8)], "CopyTo", [PICTURE], 0),
     "tile to more axes": ([(6, 8)], "Tile -23302=3,2,1,3", [(2, 6, 24)], 0),
@@ -301,6 +304,20 @@ def test_spectrograms_are_named_as_not_covered(tmp_path: Path, name: str) -> Non
     assert outputs(path) == expected
     (op,) = uncovered_ops(read_ncnn(path))
     assert op.attrs["custom_name"] == layer.split()[0]
+
+
+def test_means_of_a_picture_are_one_operator(tmp_path: Path) -> None:
+    path = write(tmp_path, [PICTURE], "Reduction 0=3 1=0 -23303=2,1,2 4=0 5=1")
+    assert outputs(path) == [(4,)]
+    assert [op.kind for op in read_ncnn(path).ops] == ["reduce_mean"]
+    rows = write(tmp_path, [PICTURE], "Reduction 0=3 1=0 -23303=1,0 4=0 5=1")
+    assert outputs(rows) == [(6, 8)]
+
+
+def test_a_sum_of_three_reads_each_of_them(tmp_path: Path) -> None:
+    graph = read_ncnn(write(tmp_path, [PICTURE] * 3, "Eltwise 0=1"))
+    assert [op.kind for op in graph.ops] == ["add", "add"]
+    assert {n for op in graph.ops for n in op.inputs} >= {"a", "b", "c"}
 
 
 def test_a_product_of_a_vector_is_that_of_one_row(tmp_path: Path) -> None:
