@@ -195,3 +195,14 @@ def test_the_search_for_a_plan_that_fits_ends(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(PartitionError, match="none of the best 2 plans fits into memory"):
         within_memory(costs, solve)
     assert len(asked) < 9
+
+
+def test_a_sum_in_place_and_a_view_touch_no_memory_of_their_own() -> None:
+    builder = GraphBuilder("in_place")
+    x = builder.input((1, 4, 4, 4))  # 256 bytes
+    y = builder.binary("add", builder.conv(x, 4, 1), builder.conv(x, 4, 1), name="sum")
+    graph = builder.build(builder.fc(builder.reshape(y, (1, 64), name="view"), 4))
+    layers = layer_graph(graph, [kernel_of(graph, op) for op in graph.ops])
+    touched = dict(zip((layer.name for layer in layers.layers), touched_bytes(layers), strict=True))
+    assert touched["sum"] == 256 + 256
+    assert max(touched.values()) == 512

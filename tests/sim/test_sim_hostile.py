@@ -253,3 +253,31 @@ def test_traces_of_hostile_lines_are_read_or_refused(seed: int, tmp_path: Path) 
             assert all(math.isfinite(t) and t >= 0 for t in times)
             assert all(0 <= m < math.inf for m in getattr(found, "mbps", ()))
     assert read
+
+
+def test_a_run_without_an_end_is_refused_after_so_many_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = {
+        "policy": "device",
+        "workload": {"kind": "trace", "times_s": [0.0]},
+        "on_device": {"compute_ms": 1.0},
+    }
+    # ten slices of 0.1 ms, an arrival, an answer: some dozen events
+    endless = {"device": {"cpu": {"slice_ms": 0.1}}, "task": task}
+    monkeypatch.setattr(replication, "MOST_EVENTS", 100)
+    assert simulate(endless).cases[0].latency_ms["mean"] == pytest.approx(1.0)
+    monkeypatch.setattr(replication, "MOST_EVENTS", 9)
+    with pytest.raises(PerfmodelError, match="has not ended after 9 events"):
+        simulate(endless)
+
+
+def test_a_transfer_that_sees_too_many_rates_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "MOST_SEGMENTS", 50)
+
+    def sent(bits: float) -> float:
+        return rates.ChangingRate(iter(lambda: (1.0, 0.001), None)).finish_ms(0.0, bits)
+
+    assert sent(50.0) == pytest.approx(50.0)  # a bit a segment
+    with pytest.raises(PerfmodelError, match="not over after 50 changes"):
+        sent(52.5)
