@@ -111,6 +111,8 @@ class TestModules:
         assert macs(graph) == 3 * 7 * 2 * each
         assert params(graph) == sum(p.numel() for p in module.parameters())
         assert [op.kind for op in graph.ops][:2] == [name.lower()] * 2
+        assert "layer0" in graph.ops[0].name
+        assert "layer" not in graph.ops[1].name
 
     def test_attention_is_two_products_and_a_softmax(self, torch: Any) -> None:
         module = torch.nn.MultiheadAttention(16, 4, batch_first=True)
@@ -185,6 +187,34 @@ class TestModules:
         graphs = [load(whole), load(whole.run_decompositions())]
         assert [macs(g) for g in graphs] == [36 * 8 * 27 + 72 * 5] * 2
         assert [params(g) for g in graphs] == [sum(p.numel() for p in module.parameters())] * 2
+
+    def test_data_moves_as_torch_moves_it(self, torch: Any) -> None:
+        class Moved(torch.nn.Module):  # type: ignore[name-defined, misc]
+            def forward(self, x: Any) -> Any:
+                return (
+                    torch.tile(x, (2, 3)),
+                    x.repeat(2, 1, 1, 1, 2),
+                    x.movedim(1, -1),
+                    x.transpose(-1, 1)[:, 1:, ::2, -1],
+                    torch.stack([x, x], -1).unbind(1)[0],
+                    x.narrow(2, 1, 3).roll(1, 2).flip(3),
+                    torch.nn.functional.pad(x, (1, 2, 0, 3)),
+                    x.unflatten(2, (2, 3)).chunk(2, 1)[1],
+                    torch.nn.functional.pixel_shuffle(x, 2),
+                    torch.nn.functional.adaptive_avg_pool2d(x, (2, 4)),
+                    torch.nn.functional.glu(x, 1),
+                    x.var(1, keepdim=True),
+                    x.max(3).indices,
+                )
+
+        module, x = Moved(), torch.zeros(1, 4, 6, 8)
+        graph = load(module, x)
+        made = [tuple(t.shape) for t in module(x)]
+        # an image is held channels last
+        found = [graph.tensors[n].shape for n in graph.outputs]
+        turned = [(s[0], *s[2:], s[1]) for s in made]
+        assert all(f in (s, t) for f, s, t in zip(found, made, turned, strict=True))
+        assert made[0] == (1, 4, 12, 24)
 
     def test_places_among_the_largest_are_whole_numbers(self, torch: Any) -> None:
         class Best(torch.nn.Module):  # type: ignore[name-defined, misc]
