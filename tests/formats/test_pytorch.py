@@ -73,6 +73,14 @@ class TestModules:
         assert macs(graph) == 6 * 6 * 4 * 27
         assert params(graph) == 4 * 27 + 4
 
+    def test_inputs_may_be_lists_and_tables_of_tensors(self, torch: Any) -> None:
+        class Sum(torch.nn.Module):  # type: ignore[name-defined, misc]
+            def forward(self, several: Any, named: Any) -> Any:
+                return several[0] + several[1] + named["bias"]
+
+        graph = load(Sum(), [[torch.zeros(2, 3), (2, 3)], {"bias": torch.zeros(3)}])
+        assert [graph.tensors[n].shape for n in graph.inputs] == [(2, 3), (2, 3), (3,)]
+
     def test_an_exported_program_is_read_as_it_is(self, torch: Any) -> None:
         program = torch.export.export(torch.nn.Linear(4, 3), (torch.empty(2, 4),))
         assert macs(load(program)) == 2 * 4 * 3
@@ -131,6 +139,8 @@ class TestModules:
 
         graph = read(torch, Grouped(), (1, 8, 6, 4), (1, 2, 6, 4))
         assert macs(graph) == 2 * 8 * 6 * 6 * 4
+        (masked,) = (op for op in graph.ops if op.kind == "add")
+        assert [t.shape for t in graph.weights_of(masked)] == [(6, 6)]
         assert params(graph) == 0
 
     def test_what_follows_from_weights_alone_is_computed_once(self, torch: Any) -> None:
