@@ -73,6 +73,7 @@ def test_profiles(tmp_path: Path) -> None:
 
 def test_scenarios(tmp_path: Path) -> None:
     trees = [dict(read_toml(p)) for p in sorted((ROOT / "examples").glob("*.toml"))]
+
     def read(path: Path, rng: random.Random) -> Any:
         cases = load_cases(path)
         for case in cases[:1]:
