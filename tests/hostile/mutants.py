@@ -124,22 +124,6 @@ def as_json(tree: Any) -> str:
     return json.dumps(tree)
 
 
-def as_toml(tree: Mapping[str, Any]) -> str:
-    """The top level as keys, all below as inline tables and arrays; None is written as a word."""
-    return "\n".join(f"{json.dumps(str(key))} = {_inline(value)}" for key, value in tree.items())
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, Mapping):
-        pairs = (f"{json.dumps(str(k))} = {_inline(v)}" for k, v in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_inline, value)) + "]"
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else str(value)
-    return json.dumps(value) if value is not None else "null"
-
-
 def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

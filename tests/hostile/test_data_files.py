@@ -20,10 +20,8 @@ from perfmodel.render.report import rendered
 from perfmodel.render.result_file import read_result
 from perfmodel.runners.journal import Journal
 from perfmodel.sim.files import load_cases
-from perfmodel.sim.resolve import resolve
-from perfmodel.sim.toml import read_toml
 from perfmodel.sim.traces import read_arrivals, read_trace
-from tests.hostile.mutants import as_json, as_toml, campaign, mutated_lines, mutated_tree
+from tests.hostile.mutants import as_json, campaign, mutated_lines, mutated_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -69,63 +67,6 @@ def test_profiles(tmp_path: Path) -> None:
 
     outcomes = campaign("profiles", CASES, trees_of(trees, tmp_path, as_json, ".json"), read)
     assert min(outcomes["refused"], outcomes["read"]) > CASES / 20
-
-
-def test_scenarios(tmp_path: Path) -> None:
-    trees = [dict(read_toml(p)) for p in sorted((ROOT / "examples").glob("*.toml"))]
-
-    def read(path: Path, rng: random.Random) -> Any:
-        cases = load_cases(path)
-        for case in cases[:1]:
-            resolve(case.scenario, ROOT / "examples")
-        return {}
-
-    outcomes = campaign("scenarios", CASES, trees_of(trees, tmp_path, as_toml, ".toml"), read)
-    assert min(outcomes["refused"], outcomes["read"]) > CASES / 20
-
-
-def test_simulations(tmp_path: Path) -> None:
-    """Scenarios of few requests that are read are simulated too, and answer soundly."""
-    from perfmodel.sim.simulation import simulate
-
-    trees = [dict(read_toml(ROOT / "examples" / f"{n}.toml")) for n in ("mm1", "guo_today")]
-    trees.append(
-        {
-            "link": {"uplink_mbps": 10.0, "downlink_mbps": 20.0, "rtt_ms": 30.0},
-            "server": {"replicas": 2, "batching": {"max_size": 4, "max_wait_ms": 2.0}},
-            "device": {"base_mw": 900.0, "cpu": {"active_mw": 2000.0, "slots": 2}},
-            "task": {
-                "policy": "cloud",
-                "deadline_ms": 90.0,
-                "workload": {"kind": "poisson", "rate_per_s": 8.0, "requests": 40},
-                "on_device": {"preprocess_ms": 3.0, "compute_ms": 80.0},
-                "on_server": {"compute_ms": 12.0, "upload_bytes": 25_000, "download_bytes": 900},
-            },
-        }
-    )
-    for tree in trees:
-        tasks = tree["task"] if isinstance(tree["task"], list) else [tree["task"]]
-        for task in tasks:
-            task["workload"]["requests"] = 30
-        tree["replications"] = 2
-        tree.pop("warmup_requests", None)
-
-    def read(path: Path, rng: random.Random) -> Any:
-        sizes = [c.scenario for c in load_cases(path)]
-        if any(few_requests(s) is False for s in sizes) or len(sizes) > 4:
-            return {}
-        result = simulate(path, folder=ROOT / "examples")
-        return {"latency_ms": result.latency_ms, "energy_mj": result.energy_mj}
-
-    write = trees_of(trees, tmp_path, as_toml, ".toml")
-    outcomes = campaign("simulations", CASES // 10, write, read)
-    assert min(outcomes["refused"], outcomes["read"]) > CASES / 100
-
-
-def few_requests(scenario: Any) -> bool:
-    """Whether a mutant is still small: long runs are promised to be long, not to be refused."""
-    counts = [task.workload.requests or 10**9 for task in scenario.task]
-    return sum(counts) * scenario.device.count < 2000
 
 
 def test_scenario_texts(tmp_path: Path) -> None:

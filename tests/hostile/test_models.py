@@ -1,4 +1,6 @@
-"""Ten thousand damaged networks: files of four formats whose structure is changed, not only bytes.
+"""Damaged networks whose structure is changed, not only bytes: .tflite tables, .prototxt lines.
+
+Those of ONNX and ncnn are in tests/formats, damage of bytes in test_bad_files there.
 
 A mutant is read and, where it can be, priced: `ModelFileError` or another of the product's own
 errors, or a graph with finite costs.
@@ -129,118 +131,6 @@ def changed_list(items: list[Any], rng: random.Random) -> list[Any] | None:
     return items
 
 
-class TestOnnx:
-    def test_structure(self, tmp_path: Path) -> None:
-        onnx = pytest.importorskip("onnx")
-        seeds = [self.chain(onnx), self.control(onnx), *self.light(onnx)]
-
-        def write(rng: random.Random) -> Path:
-            path = tmp_path / "mutant.onnx"
-            model = onnx.ModelProto()
-            model.CopyFrom(rng.choice(seeds))
-            for _ in range(rng.choice((1, 1, 2, 4))):
-                change_message(model, rng)
-            path.write_bytes(model.SerializeToString())
-            return path
-
-        refusals_are_of_files(campaign("onnx", CASES, write, cost), 0.1)
-
-    def light(self, onnx: Any) -> list[Any]:
-        folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-        return [onnx.load(p) for p in sorted(folder.glob("light_squeezenet.onnx"))]
-
-    def chain(self, onnx: Any) -> Any:
-        from onnx import TensorProto, helper
-
-        def constant(name: str, numbers: Sequence[int]) -> Any:
-            return helper.make_tensor(name, TensorProto.INT64, [len(numbers)], numbers)
-
-        nodes = [
-            helper.make_node("Conv", ["x", "w"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
-            helper.make_node("Shape", ["a"], ["s"]),
-            helper.make_node("Gather", ["s", "zero"], ["n"], axis=0),
-            helper.make_node("Concat", ["n", "minus"], ["t"], axis=0),
-            helper.make_node("Reshape", ["a", "t"], ["b"]),
-            helper.make_node("MatMul", ["b", "m"], ["c"]),
-            helper.make_node("Softmax", ["c"], ["y"], axis=-1),
-        ]
-        weights = [
-            helper.make_tensor("w", TensorProto.FLOAT, [4, 3, 3, 3], [0.0] * 108),
-            helper.make_tensor("m", TensorProto.FLOAT, [64, 5], [0.0] * 320),
-            *(constant("zero", [0]), constant("minus", [-1])),
-        ]
-        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
-        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5])
-        graph = helper.make_graph(nodes, "chain", [x], [y], weights)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-
-    def control(self, onnx: Any) -> Any:
-        from onnx import TensorProto, helper
-
-        def branch(name: str, op: str) -> Any:
-            out = helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, [1, 4])
-            node = helper.make_node(op, ["x"], [f"{name}_y"])
-            return helper.make_graph([node], name, [], [out])
-
-        truth = helper.make_tensor("c", TensorProto.BOOL, [], [True])
-        node = helper.make_node(
-            "If", ["c"], ["y"], then_branch=branch("t", "Exp"), else_branch=branch("e", "Neg")
-        )
-        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
-        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
-        graph = helper.make_graph([node], "control", [x], [y], [truth])
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-
-
-def change_message(message: Any, rng: random.Random) -> None:
-    """Change one field somewhere inside a protobuf message."""
-    for _ in range(30):
-        fields = message.ListFields()
-        if not fields:
-            return
-        field, value = rng.choice(fields)
-        repeated = hasattr(value, "append")
-        if field.type == field.TYPE_MESSAGE and rng.random() < 0.85:
-            message = rng.choice(list(value)) if repeated else value
-            continue
-        if repeated:
-            change_repeated(value, field, rng)
-        elif field.type == field.TYPE_MESSAGE:
-            message.ClearField(field.name)
-        elif field.type == field.TYPE_STRING:
-            setattr(message, field.name, rng.choice(("", "x", "a", "Conv", "If", "é" * 400)))
-        elif field.type == field.TYPE_BYTES:
-            setattr(message, field.name, value[: rng.randrange(len(value) + 1)])
-        elif field.type == field.TYPE_FLOAT:
-            setattr(message, field.name, rng.choice((0.0, -1.0, 1e30, float("nan"))))
-        else:
-            number = rng.choice((*NUMBERS, 2**63 - 1, -(2**63)))
-            try:
-                setattr(message, field.name, number)
-            except ValueError:
-                message.ClearField(field.name)
-        return
-
-
-def change_repeated(value: Any, field: Any, rng: random.Random) -> None:
-    if not len(value):
-        return
-    at = rng.randrange(len(value))
-    kind = rng.randrange(4)
-    if kind == 0:
-        del value[at]
-    elif kind == 1 and field.type == field.TYPE_MESSAGE:
-        value.add().CopyFrom(value[at])
-    elif kind == 1:
-        value.append(value[at])
-    elif field.type == field.TYPE_MESSAGE:
-        change_message(value[at], rng)
-    elif field.type == field.TYPE_STRING:
-        value[at] = rng.choice(("", "x", "y", "a", "b", "none"))
-    elif field.type in (field.TYPE_INT64, field.TYPE_INT32):
-        value[at] = rng.choice(NUMBERS)
-
-
 PARAM = """7767517
 13 14
 Input data 0 1 data 0=16 1=16 2=3
@@ -269,21 +159,11 @@ class TestTexts:
 
         return write
 
-    def test_ncnn(self, tmp_path: Path) -> None:
-        assert cost(self.file(tmp_path, "seed.param", PARAM), random.Random(0))["macs"] > 0
-        outcomes = campaign("ncnn", CASES, self.write(tmp_path, ".param", [PARAM]), cost)
-        refusals_are_of_files(outcomes, 0.2)
-
     def test_caffe(self, tmp_path: Path) -> None:
         folder = Path(__file__).resolve().parents[1] / "formats" / "samples"
         texts = [p.read_text() for p in sorted(folder.glob("squeezenet*.prototxt"))]
         outcomes = campaign("caffe", CASES, self.write(tmp_path, ".prototxt", texts), cost)
         refusals_are_of_files(outcomes, 0.1)
-
-    def file(self, folder: Path, name: str, text: str) -> Path:
-        path = folder / name
-        path.write_text(text)
-        return path
 
 
 def test_refusals_of_files_name_the_file_and_the_place(tmp_path: Path) -> None:
