@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -122,14 +123,11 @@ class BatchPrediction:
     @property
     def known(self) -> np.ndarray:
         """Where the interval is narrow enough to be an answer."""
-        return np.asarray(self.high_ms <= MOST_UNSURE * self.low_ms)
+        return np.asarray(is_answer(self.low_ms, self.high_ms))
 
     def unknown(self, i: int) -> str:
         """Why network i has no answer on the target; empty where it has one."""
-        if self.known[i]:
-            return ""
-        low, high = format_ms(float(self.low_ms[i])), format_ms(float(self.high_ms[i]))
-        return f"not known to within a factor of {MOST_UNSURE:g}: {low} to {high}"
+        return why_unknown(float(self.low_ms[i]), float(self.high_ms[i]))
 
     def predictions(self, *, per_layer: bool = False) -> list[Prediction]:
         """One `Prediction` a network, with its kernels where `per_layer`."""
@@ -166,7 +164,7 @@ class BatchPrediction:
             energy=network_energy(self.resolved, work, float(self.latency_ms[i]), interval),
             precision_reason=self.resolved.precision_reason,
             unknown=self.unknown(i),
-            settle="" if self.known[i] else _settle(str(fitted.target)),
+            settle="" if self.known[i] else how_to_settle(str(fitted.target)),
         )
 
     def _kernels(self, work: Workload, mine: slice) -> tuple[KernelPrediction, ...]:
@@ -197,7 +195,20 @@ def network_energy(
     return rate.energy(latency_ms, interval_ms, done)
 
 
-def _settle(target: str) -> str:
+def is_answer(low_ms: Any, high_ms: Any) -> Any:
+    """Whether an interval (numbers or arrays, ms) is narrow enough to be an answer."""
+    return high_ms <= MOST_UNSURE * low_ms
+
+
+def why_unknown(low_ms: float, high_ms: float) -> str:
+    """Why an interval (ms) is no answer; empty where it is one."""
+    if is_answer(low_ms, high_ms):
+        return ""
+    low, high = format_ms(low_ms), format_ms(high_ms)
+    return f"not known to within a factor of {MOST_UNSURE:g}: {low} to {high}"
+
+
+def how_to_settle(target: str) -> str:
     """What would make a latency known on a target."""
     return (
         f"measure it, or networks like it: `perfmodel calibrate --suggest 3 --on {target}` names "
@@ -210,10 +221,17 @@ def predict_batch(batch: NetworkBatch, resolved: Resolved) -> BatchPrediction:
 
     Raises `TargetError` where the target's unit cannot run an operator and no other can.
     """
-    fitted, count = resolved.target, len(batch)
     times = kernel_times(batch, resolved)
     if times.fallback is not None and not times.fallback.stand_in:
-        raise TargetError(f"{fitted.target} cannot run {times.fallback.problem}")
+        raise TargetError(f"{resolved.target.target} cannot run {times.fallback.problem}")
+    return predict_priced(batch, resolved, times)
+
+
+def predict_priced(
+    batch: NetworkBatch, resolved: Resolved, times: PricedKernels
+) -> BatchPrediction:
+    """Predict every network of a batch whose kernels on the target are priced already."""
+    fitted, count = resolved.target, len(batch)
     each = times.parts_ms.sum(axis=1)[times.row]
     slower = slow_storage(batch, times, resolved)
     each = each if slower is None else each * slower

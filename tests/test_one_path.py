@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,13 @@ def test_a_sweep_over_targets_says_what_predict_says(asked: Asked) -> None:
     for model in asked.graphs:
         sets = [f"target={','.join(asked.names)}"]
         frame = perfmodel.whatif(model=model, target=asked.names[0], sets=sets).frame
-        found = dict(zip(frame["target"], frame["latency_ms"], strict=True))
-        for name in asked.names:
-            told = asked.told[model, name].latency_ms
-            assert found[name] == pytest.approx(told, rel=EXACT), (model, name)
+        for row in frame.to_dict("records"):
+            told = asked.told[model, row["target"]]
+            found = None if math.isnan(row["latency_ms"]) else row["latency_ms"]
+            assert same(found, told), (model, row["target"])
+            bounds = row["low_ms"], row["high_ms"]
+            assert bounds == pytest.approx(told.interval_ms, rel=EXACT)
+            assert row["problem"].endswith(told.unknown)
 
 
 def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked) -> None:
@@ -109,9 +113,11 @@ def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked) -> None:
     for i, name in enumerate(asked.names):
         for model in models if name in SAMPLE else (models[i % len(models)],):
             plan = perfmodel.partition(asked.graphs[model], name, k=1)
-            told = asked.told[model, name].latency_ms
-            assert plan.latency_ms == pytest.approx(told, rel=EXACT), (model, name)
-            assert plan.unpartitioned_ms == pytest.approx(told, rel=EXACT), (model, name)
+            told = asked.told[model, name]
+            assert plan.latency_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
+            assert plan.unpartitioned_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
+            assert (plan.unknown, plan.settle) == (told.unknown, told.settle), (model, name)
+            assert plan.unpartitioned_unknown == told.unknown, (model, name)
 
 
 def test_the_minimum_phone_says_what_predict_says(asked: Asked) -> None:
@@ -167,7 +173,7 @@ COMMANDS: dict[str, tuple[str, Read]] = {
     "partition": ("partition vgg16 --on TARGET -k 1", lambda data: data["latency_ms"]),
     "whatif": (
         "whatif --model vgg16 --on TARGET --set slowdown=1,2",
-        lambda data: data["best"]["latency_ms"],
+        lambda data: None if data["best"] is None else data["best"]["latency_ms"],
     ),
     "select": (
         "select vgg16 --on TARGET --max-latency-ms 1e6",
@@ -198,11 +204,14 @@ def test_every_command_says_what_predict_says(
         unit, precision = name.split("/")[1:4:2]
         line += f" --unit {unit} --precision {precision}"
     assert run([*line.replace("TARGET", name).split(), "--json"]) in (0, 1)
-    found = read(json.loads(capsys.readouterr().out) | {"asked": name})
-    if command == "compare":
+    data = json.loads(capsys.readouterr().out)
+    found = read(data | {"asked": name})
+    if command in ("compare", "whatif"):
         assert same(found, told, NINE_DIGITS)
     else:
         assert found == pytest.approx(told.latency_ms, rel=NINE_DIGITS)
+    if command in ("partition", "predict"):
+        assert data["unknown"] == told.unknown
 
 
 @pytest.mark.parametrize("name", SAMPLE)

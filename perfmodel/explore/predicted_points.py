@@ -31,6 +31,25 @@ OBJECTIVES = {"latency_ms": 1, "energy_mj": 1, "accuracy": -1, "size_mb": 1}
 
 Columns = Mapping[str, "np.ndarray"]
 
+FIGURES = ("latency_ms", "low_ms", "high_ms", "energy_mj", "accuracy", "size_mb", "memory_mb")
+TIMED = FIGURES[:4]
+"""Figures that a slowdown stretches."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The figures of a network on a target, in the order of `FIGURES`, NaN where one is not known.
+
+    `unknown` says why it has no latency, where the interval is too wide to be an answer.
+    """
+
+    figures: tuple[float, ...]
+    unknown: str = ""
+
+    @property
+    def latency_ms(self) -> float:
+        return self.figures[0]
+
 
 @dataclass
 class AnalyticJob:
@@ -53,13 +72,20 @@ class AnalyticJob:
         self._folder = ProfileFolder(self.profiles)
         self._resolved: dict[tuple[str, str], Resolved | str] = {}
         self._networks: dict[str, Networks] = {}
-        self._answers: dict[tuple[str, str], tuple[float, ...] | str] = {}
+        self._answers: dict[tuple[str, str], _Answer | str] = {}
 
     def check(self, point: Mapping[str, Any]) -> None:
-        """Raise for a point that could never be evaluated, such as an unknown path."""
-        row = self([{**self.fixed, **point}])[0]
-        if row["problem"]:
-            raise ScenarioError(str(row["problem"]))
+        """Raise for a point that could never be evaluated, such as an unknown path.
+
+        One whose latency is not known well enough is no such point: its other figures are known.
+        """
+        full = {**self.fixed, **point}
+        self([full])
+        places = [self._target(full), *([str(full["server"])] if "server" in full else [])]
+        for place in places:
+            answer = self._answer(self._spec(full), place)
+            if isinstance(answer, str):
+                raise ScenarioError(answer)
 
     def __call__(self, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One row of results a point."""
@@ -69,20 +95,17 @@ class AnalyticJob:
         specs = [self._spec(p) for p in full]
         targets = [self._target(p) for p in full]
         found = [self._answer(s, t) for s, t in zip(specs, targets, strict=True)]
-        table = np.array([(np.nan,) * 7 if isinstance(f, str) else f for f in found])
+        nothing = (np.nan,) * len(FIGURES)
+        table = np.array([nothing if isinstance(f, str) else f.figures for f in found])
         slow = np.array([float(p.get("slowdown", 1.0)) for p in full])
         results: dict[str, Any] = {
-            "latency_ms": table[:, 0] * slow,
-            "low_ms": table[:, 1] * slow,
-            "high_ms": table[:, 2] * slow,
-            "energy_mj": table[:, 3] * slow,
-            "accuracy": table[:, 4],
-            "size_mb": table[:, 5],
-            "memory_mb": table[:, 6],
+            name: table[:, n] * slow if name in TIMED else table[:, n]
+            for n, name in enumerate(FIGURES)
         }
-        problems = [f if isinstance(f, str) else "" for f in found]
+        problems = [f if isinstance(f, str) else f.unknown for f in found]
         if any("server" in p for p in full):
-            self._cloud(full, specs, results, problems)
+            unsure = np.array([isinstance(f, _Answer) and bool(f.unknown) for f in found])
+            self._cloud(full, specs, results, problems, unsure)
         keys, columns = list(results), [np.asarray(v).tolist() for v in results.values()]
         return [
             dict(zip(keys, (_known(v) for v in row), strict=True)) | {"problem": problem}
@@ -143,14 +166,14 @@ class AnalyticJob:
                 self._resolved[key] = str(error)
         return self._resolved[key]
 
-    def _answer(self, spec: str, target: str) -> tuple[float, ...] | str:
-        """Latency, bounds, energy, accuracy, size and memory on a target, or why there is none."""
+    def _answer(self, spec: str, target: str) -> _Answer | str:
+        """What is known of a network on a target, or why it cannot run there."""
         key = spec, target
         if key not in self._answers:
             self._answers[key] = self._predict(spec, target)
         return self._answers[key]
 
-    def _predict(self, spec: str, target: str) -> tuple[float, ...] | str:
+    def _predict(self, spec: str, target: str) -> _Answer | str:
         try:
             if spec not in self._networks:
                 self._networks[spec] = Networks([spec], allow_uncovered=self.allow_uncovered)
@@ -164,14 +187,16 @@ class AnalyticJob:
         place, work = resolved.target.target, answer.work
         energy = network_energy(resolved, work, answer.latency_ms, answer.interval_ms)
         accuracy = accuracy_of(spec, place.precision)
-        return (
-            answer.latency_ms,
+        unknown = f"{spec} on {place}: {answer.unknown}" if answer.unknown else ""
+        figures = (
+            math.nan if unknown else answer.latency_ms,
             *answer.interval_ms,
-            math.nan if energy is None else energy.mj,
+            math.nan if unknown or energy is None else energy.mj,
             math.nan if accuracy is None else accuracy.value,
             work.params * BYTES_OF_PRECISION[place.precision] / MB,
             memory_mb(work, place),
         )
+        return _Answer(figures, unknown)
 
     def _cloud(
         self,
@@ -179,8 +204,13 @@ class AnalyticJob:
         specs: Sequence[str],
         results: dict[str, Any],
         problems: list[str],
+        unsure: np.ndarray,
     ) -> None:
-        """Add the latency in the cloud and the better place."""
+        """Add the latency in the cloud and the better place.
+
+        A place that cannot run the network leaves the other; where the time of one is not known
+        well enough (`unsure`, on the device) neither is which of them is better.
+        """
         import numpy as np
 
         cloud = np.full(len(points), np.nan)
@@ -189,18 +219,24 @@ class AnalyticJob:
             if isinstance(served, str):
                 problems[i] = problems[i] or served
                 continue
+            problems[i] = problems[i] or served.unknown
+            unsure[i] |= bool(served.unknown)
             up, down, rtt = _link(point)
             size = point.get("upload_bytes")
             upload = self._input_values(specs[i]) if size is None else float(size)
             cloud[i] = (
-                served[0]
+                served.latency_ms
                 + rtt
                 + 1e3 * upload / mbps_to_bytes_per_s(up)
                 + 1e3 * float(point.get("download_bytes", 0)) / mbps_to_bytes_per_s(down)
             )
         results["cloud_ms"] = cloud
-        results["best_ms"] = np.fmin(results["latency_ms"], cloud)
-        results["place"] = np.where(cloud < results["latency_ms"], "cloud", "device")
+        device = results["latency_ms"]
+        best = np.where(unsure, np.nan, np.fmin(device, cloud))
+        results["best_ms"] = best
+        place = np.where(np.isnan(device) | (cloud < device), "cloud", "device").astype(object)
+        place[np.isnan(best)] = None
+        results["place"] = place
 
     def _input_values(self, spec: str) -> float:
         graph = self._networks[spec].graphs[0]

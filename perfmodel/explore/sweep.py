@@ -46,11 +46,11 @@ Progress = Callable[[int, int, float], None]
 class WhatIf:
     """The answer of a sweep.
 
-    `frame` has a row a point: `point`, the varied paths, the figures, `problem` (why a point has no
-    figures). `metric` is the column that `effects`, `best` and `worst` are about (less is better).
-    `together` is the share of its variance that no input explains alone, None where
-    `variance_method` is an estimate. `front` are the rows that no other row beats in every one of
-    `objectives`.
+    `frame` has a row a point: `point`, the varied paths, the figures, `problem` (why a point lacks
+    figures; one whose latency is not known well enough has its interval and sizes). `metric` is the
+    column that `effects`, `best` and `worst` are about (less is better). `together` is the share of
+    its variance that no input explains alone, None where `variance_method` is an estimate. `front`
+    are the rows that no other row beats in every one of `objectives`.
     """
 
     subject: str
@@ -283,6 +283,8 @@ def _check_metric(frame: pd.DataFrame, metric: str, design: SweepDesign) -> None
     """Refuse a column that is not there or holds no numbers."""
     import pandas as pd
 
+    if metric in frame and frame[metric].isna().all() and frame["problem"].fillna("").all():
+        return  # every point says why it has none
     if metric not in frame or not pd.api.types.is_numeric_dtype(frame[metric].infer_objects()):
         numeric = [str(c) for c in frame if pd.api.types.is_numeric_dtype(frame[c].infer_objects())]
         known = [c for c in numeric if c not in (POINT, *design.columns)]

@@ -18,6 +18,7 @@ from perfmodel.graph.ir import Graph
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.criteria import CRITERIA, counted, cuts, too_many
 from perfmodel.plans.curve import CutCurve, cut_curve
+from perfmodel.plans.doubts import doubt
 from perfmodel.plans.layers import LayerGraph
 from perfmodel.plans.limits import memory_notes, with_limits, within_memory
 from perfmodel.plans.optimal import Path as PlanPath
@@ -81,7 +82,10 @@ class PartitionResult:
     """A plan: segments in order, what crosses between them, and the time without cutting.
 
     `exact_over` says among which plans an optimal one is the best; `notes` name assumptions and
-    fall-backs (operators that a unit cannot run, costs taken from another device).
+    fall-backs (operators that a unit cannot run, costs taken from another device). Where the time
+    of the plan is not known well enough to be an answer `unknown` says so, and where that in one
+    piece is not `unpartitioned_unknown`; `settle` is what would help. All three are empty
+    otherwise. The figures are then estimates, by which plans were compared all the same.
     """
 
     model: str
@@ -96,6 +100,9 @@ class PartitionResult:
     unpartitioned_target: str
     exact_over: str
     notes: tuple[str, ...]
+    unknown: str = ""
+    unpartitioned_unknown: str = ""
+    settle: str = ""
     op_order: tuple[str, ...] = field(repr=False, default=())
     curve: CutCurve | None = field(repr=False, default=None)
 
@@ -283,6 +290,7 @@ def _result(
     whole = _whole_ms(replace(costs, units=unbounded))
     best = int(np.argmin(whole)) if not np.isfinite(whole[0]) else 0
     known = all(made.units[u].layer_mj is not None for u in found.units)
+    doubts = doubt(replace(costs, units=unbounded), found, best)
     return PartitionResult(
         model=layers.graph.name,
         criterion=by,
@@ -299,7 +307,11 @@ def _result(
             *made.notes,
             *(_energy_notes(made, found) if known else ()),
             *memory_notes(costs, found, best),
+            *doubts.notes,
         ),
+        unknown=doubts.plan,
+        unpartitioned_unknown=doubts.whole,
+        settle=doubts.settle,
         op_order=tuple(op.name for op in layers.ordered_graph().ops),
         curve=cut_curve(made),
     )

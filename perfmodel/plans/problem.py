@@ -18,11 +18,12 @@ from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.devices.unsupported import unsupported
 from perfmodel.errors import PartitionError, TargetError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernel_times import PricedKernels, kernel_times, network_batch
+from perfmodel.kernel_times import NetworkBatch, PricedKernels, kernel_times, network_batch
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
+from perfmodel.prediction import predict_priced
 from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, kernel_work, workload
 
 
@@ -164,7 +165,9 @@ class _Around:
 def _unit(around: _Around, resolved: Resolved) -> Unit:
     target, traits = resolved.target.target, resolved.device.traits
     work = around.works[fusion_rules(resolved)]
-    found = kernel_times(network_batch([work]), resolved)
+    batch = network_batch([work])
+    found = kernel_times(batch, resolved)
+    low, high = _interval(batch, resolved, found)
     around.notes.extend(_fallback_notes(around.layers, resolved, found))
     owner = _owners(around.layers, work.kernels)
     each = found.parts_ms.sum(axis=1)[found.row]
@@ -189,7 +192,19 @@ def _unit(around: _Around, resolved: Resolved) -> Unit:
         inward=inward,
         outward=outward,
         storage=_storage(around.layers, owner, found, each, traits.storage_of(target.unit)),
+        low=low,
+        high=high,
     )
+
+
+def _interval(batch: NetworkBatch, resolved: Resolved, times: PricedKernels) -> tuple[float, float]:
+    """Ends of the prediction interval as shares of the time, of what the unit can run."""
+    can = np.where(np.isfinite(times.parts_ms), times.parts_ms, 0.0)
+    answer = predict_priced(batch, resolved, replace(times, parts_ms=can))
+    latency = float(answer.latency_ms[0])
+    if not latency > 0:
+        return 1.0, 1.0
+    return float(answer.low_ms[0]) / latency, float(answer.high_ms[0]) / latency
 
 
 def _storage(

@@ -79,6 +79,8 @@ class Unit:
     the network's own input and output only where `moves_ends`: a measured target has them in its
     time, one behind a link has not. A segment's energy is `active_mw` while it runs and the
     `layer_mj` of its layers, at most `most_mw` while it runs; without `layer_mj` it is not known.
+    `low` and `high` are the ends of the prediction interval of the network's time as shares of
+    that time; both are 1 where the times are no predictions.
     """
 
     name: str
@@ -96,6 +98,8 @@ class Unit:
     outward: Transfer = NO_TRANSFER
     moves_ends: bool = False
     storage: SlowStorage | None = None
+    low: float = 1.0
+    high: float = 1.0
 
     def busy_mj(self, running_ms: Any, work_mj: Any) -> Any:
         """Energy (mJ) of running for some time with work that takes so much; numbers or arrays."""

@@ -29,6 +29,8 @@ def plan_data(result: PartitionResult) -> dict[str, Any]:
 
 def plan_sentence(data: Data) -> str:
     """The answer in words."""
+    if data.get("unknown") or data.get("unpartitioned_unknown"):
+        return _unsure_sentence(data)
     better = data["unpartitioned_ms"] / data["latency_ms"]
     if better > 1 + SAME:
         verdict = f"{better:.2f} times as fast as in one piece"
@@ -36,24 +38,39 @@ def plan_sentence(data: Data) -> str:
         verdict = "no faster than in one piece"
     else:
         verdict = f"{1 / better:.2f} times the time in one piece"
-    pieces = "1 piece" if data["k"] == 1 else f"{data['k']} pieces"
     return (
-        f"{data['model']} in {pieces} ({data['criterion']}) takes "
-        f"{format_ms(data['latency_ms'])}: {verdict} ({format_ms(data['unpartitioned_ms'])} on "
-        f"{data['unpartitioned_target']})"
+        f"{_pieces(data)} takes {format_ms(data['latency_ms'])}: {verdict} "
+        f"({format_ms(data['unpartitioned_ms'])} on {data['unpartitioned_target']})"
     )
+
+
+def _pieces(data: Data) -> str:
+    pieces = "1 piece" if data["k"] == 1 else f"{data['k']} pieces"
+    return f"{data['model']} in {pieces} ({data['criterion']})"
+
+
+def _unsure_sentence(data: Data) -> str:
+    """The answer in words where the time of the plan or that in one piece is no answer."""
+    unknown, alone = data.get("unknown"), data.get("unpartitioned_unknown")
+    target = data["unpartitioned_target"]
+    if data["k"] == 1 and data["segments"][0]["target"] == target:
+        return f"{_pieces(data)} on {target}: {unknown or alone}"
+    time = f": {unknown}" if unknown else f" takes {format_ms(data['latency_ms'])}"
+    whole = alone or format_ms(data["unpartitioned_ms"])
+    return f"{_pieces(data)}{time}; in one piece on {target}: {whole}"
 
 
 def plan_result(data: Data, plot: Path | None = None) -> Result:
     """Describe a plan; `plot` is where its curve was written to."""
     criterion, energy = data["criterion"], data.get("energy_mj")
     how = f"best among {data['exact_over']}" if criterion == "optimal" else f"pieces by {criterion}"
-    energies = () if energy is None else (f"energy {energy:.3g} mJ",)
+    energies = () if energy is None or data.get("unknown") else (f"energy {energy:.3g} mJ",)
+    settle = (data["settle"],) if data.get("settle") else ()
     return Result(
         title=f"{data['model']} in pieces",
         answer=plan_sentence(data),
         data=data,
-        facts=(how, *energies, *map(str, data.get("notes", ()))),
+        facts=(*settle, how, *energies, *map(str, data.get("notes", ()))),
         parts=(
             ResultFigure(title="Where the time goes", draw=lambda: _plot(data)),
             _segments(data),
@@ -100,7 +117,8 @@ def _segments(data: Data) -> ResultTable:
         )
         for s in segments
     ]
-    headers = ("ops", "from .. to", "target", "weights", "memory", "ms")
+    time = "ms (estimated)" if data.get("unknown") else "ms"
+    headers = ("ops", "from .. to", "target", "weights", "memory", time)
     bar_shares = [s["latency_ms"] / longest for s in segments]
     return ResultTable(title="Pieces", headers=headers, rows=rows, bars=bar_shares)
 

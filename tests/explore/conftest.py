@@ -27,9 +27,10 @@ def phones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakePhone:
         soc: str = "",
         cpu_mw: float | None = None,
         kind: str = "phone",
+        factor: float = 1.2,
     ) -> None:
         traits = Traits(power=() if cpu_mw is None else (PowerFact("cpu", cpu_mw, "by hand"),))
-        made = tuple(constant_target(device, ms, where) for where, ms in targets.items())
+        made = tuple(constant_target(device, ms, where, factor) for where, ms in targets.items())
         profile = DeviceProfile(device, device, kind, made, soc, year, {}, traits)
         write_profile(profile, folder / f"{device}.json")
 

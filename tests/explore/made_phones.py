@@ -16,16 +16,16 @@ MakePhone = Callable[..., None]
 
 
 def constant_target(
-    device: str, latency_ms: float, where: str = "cpu/ncnn/fp32/t1"
+    device: str, latency_ms: float, where: str = "cpu/ncnn/fp32/t1", factor: float = 1.2
 ) -> TargetProfile:
-    """A target that takes `latency_ms` whatever it runs; p5 and p95 lie 20 % either way."""
+    """A target that takes `latency_ms` whatever it runs; p5 and p95 lie a `factor` either way."""
     unit, framework, precision, *threads = where.split("/")
     target = Target(device, unit, framework, precision, int(threads[0][1:]) if threads else 0)
     return TargetProfile(
         target,
         "steady",
         EfficiencyPredictor(log_cost=NOTHING, overhead_ms=latency_ms),
-        Interval(0.9, math.log(1.2), math.log(1.2), 0.0),
+        Interval(0.9, math.log(factor), math.log(factor), 0.0),
         FitError("made by hand", 1, 0.1),
         Provenance("made by hand", 1),
     )

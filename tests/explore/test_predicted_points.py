@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from made_phones import MakePhone
 
 import perfmodel
 from perfmodel.errors import PerfmodelError
+from perfmodel.render.sweep import sweep_data, sweep_result
 
 CPU = "cpu/ncnn/fp32/t1"
 
@@ -60,3 +63,93 @@ def test_what_no_prediction_can_have_is_refused(phones: MakePhone, given: str) -
     phones("phone", {CPU: 50.0})
     with pytest.raises(PerfmodelError, match=given.split("=")[0]):
         perfmodel.whatif(model="alexnet", target="phone/cpu", sets=[f"{given},2"])
+
+
+NOT_KNOWN = "alexnet on unsure/cpu/ncnn/fp32/t1: not known to within a factor of 10: "
+
+
+def test_a_latency_that_is_not_known_is_no_figure_of_a_sweep(phones: MakePhone) -> None:
+    """Ends a factor of 4 either way of 5 ms lie at 1.25 and 20 ms, sixteen times apart."""
+    phones("sure", {CPU: 50.0}, cpu_mw=2000.0)
+    phones("unsure", {CPU: 5.0}, cpu_mw=2000.0, factor=4.0)
+    sets = ["target=unsure/cpu,sure/cpu"]
+    answer = perfmodel.whatif(model="alexnet", target="unsure/cpu", sets=sets)
+    wide, known = answer.frame.to_dict("records")
+    assert wide["latency_ms"] != wide["latency_ms"]
+    assert wide["energy_mj"] != wide["energy_mj"]
+    assert (wide["low_ms"], wide["high_ms"]) == pytest.approx((1.25, 20.0))
+    assert wide["problem"] == f"{NOT_KNOWN}1.25 ms to 20.0 ms"
+    assert (known["latency_ms"], known["problem"]) == (pytest.approx(50.0), "")
+    assert known["energy_mj"] == pytest.approx(100.0)
+    for figure in ("size_mb", "memory_mb"):
+        assert wide[figure] == known[figure] > 0
+    assert answer.failed == 1
+    assert answer.best is not None
+    assert answer.best["target"] == "sure/cpu"
+
+
+@pytest.mark.parametrize("output", ["", "rows.csv"])
+def test_a_sweep_without_a_known_latency_says_why_and_keeps_the_sizes(
+    phones: MakePhone, tmp_path: Path, output: str
+) -> None:
+    phones("unsure", {CPU: 5.0}, factor=4.0)
+    asked = {"model": "alexnet", "target": "unsure/cpu", "sets": ["slowdown=1,2"]}
+    answer = perfmodel.whatif(**asked, output=tmp_path / output if output else None)
+    assert (answer.best, answer.worst, answer.summary, answer.failed) == (None, None, {}, 2)
+    assert answer.effects == answer.front == ()
+    data = sweep_data(answer)
+    assert data["answer"].startswith(f"none of the 2 points has a latency_ms: {NOT_KNOWN}")
+    assert [row["latency_ms"] for row in data["rows"]] == [None, None]
+    assert NOT_KNOWN in sweep_result(data).answer
+    sizes = perfmodel.whatif(**asked, metric="size_mb")
+    assert sizes.failed == 0
+    with pytest.raises(PerfmodelError, match="there is no figure 'joules'"):
+        perfmodel.whatif(**asked, metric="joules")
+
+
+def test_a_figure_that_no_known_point_has_is_no_metric(phones: MakePhone) -> None:
+    phones("sure", {CPU: 50.0})
+    with pytest.raises(PerfmodelError, match="there is no figure 'energy_mj'"):
+        perfmodel.whatif(
+            model="alexnet", target="sure/cpu", sets=["slowdown=1,2"], metric="energy_mj"
+        )
+
+
+@pytest.mark.parametrize("unsure", ["device", "cloud"])
+def test_neither_place_is_better_where_the_time_of_one_is_not_known(
+    phones: MakePhone, unsure: str
+) -> None:
+    phones("sure", {CPU: 50.0})
+    phones("unsure", {CPU: 5.0}, factor=4.0)
+    here, there = ("unsure", "sure") if unsure == "device" else ("sure", "unsure")
+    link = ["link.uplink_mbps=8", "link.rtt_ms=0,10", "upload_bytes=1000"]
+    sets = [f"server={there}/cpu", *link]
+    frame = perfmodel.whatif(model="alexnet", target=f"{here}/cpu", sets=sets).frame
+    assert frame["best_ms"].isna().all()
+    assert frame["place"].isna().all()
+    assert frame["problem"].str.startswith(NOT_KNOWN).all()
+    if unsure == "device":
+        assert frame["cloud_ms"].tolist() == pytest.approx([51.0, 61.0])
+    else:
+        assert frame["cloud_ms"].isna().all()
+        assert frame["latency_ms"].tolist() == pytest.approx([50.0, 50.0])
+
+
+def test_a_place_that_cannot_run_the_network_leaves_the_other(phones: MakePhone) -> None:
+    """50 ms on the phone; 5 ms on the box, and a byte up at 1,000 bytes a ms."""
+    phones("phone", {CPU: 50.0})
+    phones("box", {"gpu/ncnn/fp32": 5.0}, kind="server")
+    link = ["link.uplink_mbps=8", "link.rtt_ms=0", "upload_bytes=1000"]
+    here = ["server=box/gpu", "target=phone/cpu,phone/gpu"]
+    frame = perfmodel.whatif(model="alexnet", target="phone/cpu", sets=[*here, *link]).frame
+    assert frame["place"].tolist() == ["cloud", "cloud"]
+    assert frame["best_ms"].tolist() == pytest.approx([6.0, 6.0])
+    there = ["server=box/gpu,box/npu"]
+    frame = perfmodel.whatif(model="alexnet", target="phone/cpu", sets=[*there, *link]).frame
+    assert frame["place"].tolist() == ["cloud", "device"]
+    assert frame["best_ms"].tolist() == pytest.approx([6.0, 50.0])
+    assert "npu" in frame["problem"].iloc[1]
+    for wrong in ("target=phone/gpu,phone/cpu", "server=box/npu,box/gpu"):
+        sets = [wrong, *([] if "server" in wrong else ["server=box/gpu"]), *link]
+        with pytest.raises(PerfmodelError, match="has no"):
+            perfmodel.whatif(model="alexnet", target="phone/cpu", sets=sets)

@@ -409,6 +409,30 @@ def test_a_plan_says_what_it_gains(latency_ms: float, verdict: str) -> None:
     assert f": {verdict} (10.0 ms on phone/gpu)" in plan.plan_sentence(cut(latency_ms))
 
 
+def test_a_plan_whose_time_is_not_known_shows_no_figure_for_it() -> None:
+    wide = cut(9.0, unknown="not known: 1 to 20 ms", settle="measure it")
+    assert plan.plan_sentence(wide) == (
+        "net in 2 pieces (optimal): not known: 1 to 20 ms; in one piece on phone/gpu: 10.0 ms"
+    )
+    shown = plan.plan_result(wide)
+    assert list(shown.facts) == ["measure it", "best among all plans", "a note"]
+    pieces = next(p for p in shown.parts if p.title == "Pieces")
+    assert isinstance(pieces, ResultTable)
+    assert pieces.headers[-1] == "ms (estimated)"
+    alone = cut(9.0, unpartitioned_unknown="not known: 2 to 40 ms")
+    assert plan.plan_sentence(alone) == (
+        "net in 2 pieces (optimal) takes 9.00 ms; in one piece on phone/gpu: not known: 2 to 40 ms"
+    )
+    assert "energy 12.5 mJ" in plan.plan_result(alone).facts
+    both = cut(9.0, unknown="not known: 1 to 20 ms", unpartitioned_unknown="not known: 2 to 40 ms")
+    assert plan.plan_sentence(both).endswith(
+        ": not known: 1 to 20 ms; in one piece on phone/gpu: not known: 2 to 40 ms"
+    )
+    one = both | {"k": 1, "segments": [segment(0, 9, 9.0) | {"target": "phone/gpu"}]}
+    one |= {"unknown": "not known: 2 to 40 ms"}
+    assert plan.plan_sentence(one) == "net in 1 piece (optimal) on phone/gpu: not known: 2 to 40 ms"
+
+
 def test_a_plan_shows_its_pieces_and_what_lies_between() -> None:
     made = plan.plan_result({**cut(9.5), "emitted": ["a.tflite"]})
     shown = lines(made)
