@@ -100,6 +100,19 @@ def stored_precision(graph: Graph) -> str:
     return most if most in ("int8", "uint8") and computes_on_integers(graph) else "fp32"
 
 
+_WORDS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+
+
+def precision_held(graph: Graph) -> str:
+    """The precision that most bytes of a network's constants have; "" where no word tells it.
+
+    Unlike `stored_precision` nothing counts as floats that is none: weights of four bits, or of
+    integers that are unpacked.
+    """
+    stored = stored_precision(graph)
+    return stored if stored != "fp32" else _WORDS.get(next(iter(stored_shares(graph)), ""), "")
+
+
 def stored_form(graph: Graph) -> str:
     """Which column of `RUNS_IN` a network is of: `FLOATS`, `HALVES` or `INTEGERS`."""
     if stored_precision(graph) != "fp32":

@@ -1,7 +1,7 @@
 """What a measurement's file says of how it was measured, and where it says so.
 
 A reader never fills in what is merely usual: a facet that nothing states stays empty, and whoever
-needs it asks (`perfmodel.measurements.questions`).
+needs it asks (`perfmodel.measurements.facets`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,12 @@ TOOL = "tool"
 DEFAULT = "default of the tool"
 """What a tool does unless it is told otherwise, where it prints or shows what it is told."""
 OPTION = "option"
+FILE = "file"
+"""The file that the caller names as the network of a log: how it is stored, and for which batch."""
+OWN_INPUT = f"{DEFAULT}, the model's own input"
+"""Where a tool gives a model inputs of its own sizes; a batch of 1 unless the file says more."""
 
-WEAK = (FILE_NAME, MODEL_NAME, DEFAULT)
+WEAK = (FILE, FILE_NAME, MODEL_NAME, DEFAULT)
 """Evidence that an option overrules; what a log or a command line says, none does."""
 
 
@@ -53,6 +57,11 @@ def by_name(value: str | float, name: str) -> Said:
 def by_tool(value: str | float) -> Said:
     """A value that holds for every run of the tool."""
     return Said(value, TOOL)
+
+
+def by_own_input() -> Said:
+    """The batch of a model that a tool runs as it is."""
+    return Said(1.0, OWN_INPUT)
 
 
 def by_default(value: str | float, why: str) -> Said:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ from perfmodel.measurements import columns as schema
 from perfmodel.measurements.checks import REPEATED, Fault, positions
 from perfmodel.measurements.evidence import (
     FACETS,
+    FILE,
     FILE_NAME,
     MODEL_NAME,
     OPTION,
+    OWN_INPUT,
     WEAK,
     Evidence,
     precision_of_name,
@@ -41,6 +44,12 @@ _PLAIN_IS_FLOAT = {("tflite", "cpu"), ("tflite", "nnapi")}
 """Where a published network without a mark in its name is the float one and runs as stored:
 TensorFlow publishes each in float under its plain name and quantised under a marked one."""
 
+_FLOAT_AS_STORED = {*_PLAIN_IS_FLOAT, ("onnxruntime", "cpu")}
+"""Where float weights are computed in float (`perfmodel.kernels.precisions.RUNS_IN`)."""
+
+_RUNS = {"tflite": "tflite", "onnxruntime": "onnx", "tensorrt": "onnx", "ncnn": "ncnn"}
+"""The format of file that a framework runs, or builds what it runs from."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -56,7 +65,8 @@ def completed(
     """The rows with what names and the caller say filled in, and kernels that can be left out.
 
     In a table only empty cells are filled. A log that does not print its model is named after it;
-    `models` gives the network of a name in a log. Kernels of which something stays open are left
+    `models` gives the network of a name in a log. Its file is opened where precision or batch are
+    open: `PerfmodelError` where it cannot be read. Kernels of which something stays open are left
     out of a log that has rows of whole networks.
     """
     frame = result.frame.copy()
@@ -84,9 +94,11 @@ def _fill_table(frame: pd.DataFrame, options: Options) -> None:
 def _fill_log(frame: pd.DataFrame, options: Options, models: Mapping[str, str]) -> None:
     stem = Path(str(frame["origin_file"].iloc[0])).name.split(".")[0]
     records = _rows(frame)
+    stored = functools.cache(_stored_in)  # each file is read once
     for row in records:
         row["model"] = row["model"] or options.get("model", "")
-        _name_model(row, stem, models)
+        if _name_model(row, stem, models):
+            _take_file(row, stored)
         for name, value in options.items():
             _take_option(row, name, value)
         _plain_precision(row)
@@ -103,8 +115,11 @@ def _number_repetitions(frame: pd.DataFrame, place: Place) -> None:
     frame["run"] = frame["run"].where(frame["run"].notna(), place.number + place.files * again)
 
 
-def _name_model(row: dict[str, Any], stem: str, models: Mapping[str, str]) -> None:
-    """The network from its name in the log, else from the log's own; the precision likewise."""
+def _name_model(row: dict[str, Any], stem: str, models: Mapping[str, str]) -> bool:
+    """The network from its name in the log, else from the log's own; the precision likewise.
+
+    Returns whether `models` gave the network.
+    """
     named = row["source_model"] or row["model"]
     where = f"{MODEL_NAME} {named[:80]}" if named else f"{FILE_NAME} {stem[:80]}"
     built = named.lower().endswith(_BUILT)
@@ -115,7 +130,49 @@ def _name_model(row: dict[str, Any], stem: str, models: Mapping[str, str]) -> No
     for name in (row["source_model"], Path(row["source_model"]).stem, row["model"], stem):
         if name and name in models:
             row["model"] = models[name]
-            break
+            return True
+    return False
+
+
+def _take_file(row: dict[str, Any], stored: Callable[[str], tuple[str, str, int]]) -> None:
+    """Precision and batch of the file that was run, where only names or defaults tell of them.
+
+    A file of a format that the framework does not run was made from the one that ran, or the other
+    way round: it may be stored otherwise.
+    """
+    told = dict(row["origin_evidence"])
+    lacks_precision = told.get("precision", FILE_NAME).startswith((FILE_NAME, MODEL_NAME))
+    lacks_batch = told.get("batch", OWN_INPUT) == OWN_INPUT
+    path = _file_of(str(row["model"]), Path(str(row["origin_file"])).parent)
+    if not path or not (lacks_precision or lacks_batch):
+        return
+    form, precision, batch = stored(path)
+    framework, unit = row["framework"], row["unit"]
+    if form != _RUNS.get(framework):
+        return
+    as_stored = precision != "fp32" or (framework, unit) in _FLOAT_AS_STORED
+    where = f"{FILE} {path[:80]}"
+    if lacks_precision and precision and as_stored:
+        _set(row, "precision", precision, where)
+    if lacks_batch:
+        _set(row, "batch", float(batch), where)
+
+
+def _file_of(network: str, folder: Path) -> str:
+    """The file that a network of a log in `folder` is; "" for one by name."""
+    from perfmodel.formats.load import file_and_sizes, named_from
+
+    found = named_from(network, folder)
+    return found if file_and_sizes(found)[0] is not None else ""
+
+
+def _stored_in(path: str) -> tuple[str, str, int]:
+    """The format of a network's file, the precision it is stored in and its batch."""
+    from perfmodel.formats.load import load
+    from perfmodel.kernels.precisions import precision_held
+
+    graph = load(path)
+    return graph.format, precision_held(graph), graph.batch_size
 
 
 def _take_option(row: dict[str, Any], name: str, value: str | float) -> None:

@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from perfmodel.graph import Graph, GraphBuilder
-from perfmodel.kernels.precisions import RUNS_IN, runs_in, stored_precision, stored_shares
+from perfmodel.kernels.precisions import (
+    RUNS_IN,
+    precision_held,
+    runs_in,
+    stored_precision,
+    stored_shares,
+)
 
 
 def network(dtype: str, *, quantised: str = "", format: str = "onnx") -> Graph:
@@ -67,3 +73,23 @@ def test_frameworks_compute_in_their_own_precision(
     assert found["tflite/gpu"] == "fp16"
     assert list(found) == list(RUNS_IN)
     assert all(arithmetic.source for arithmetic in RUNS_IN.values())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "format", "word"),
+    [
+        ("float32", "tflite", "fp32"),
+        ("float16", "tflite", "fp16"),
+        ("bfloat16", "tflite", "bf16"),
+        ("int8", "tflite", "int8"),
+        ("uint8", "tflite", "uint8"),
+        ("int4", "tflite", ""),
+        ("int8", "onnx", ""),  # unpacked when the network is loaded
+    ],
+)
+def test_what_most_constants_are_stored_in_has_a_word_or_none(
+    dtype: str, format: str, word: str
+) -> None:
+    b = GraphBuilder("net")
+    y = b.op("fully_connected", b.input((1, 30)), b.constant((40, 30), dtype=dtype))
+    assert precision_held(replace(b.build(y), format=format)) == word

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from perfmodel.measurements.evidence import Said, by_default, by_tool, in_log
+from perfmodel.measurements.evidence import Said, by_own_input, by_tool, in_log
 from perfmodel.measurements.readers.results import (
     Reader,
     ReadResult,
@@ -64,7 +64,7 @@ def read(source: SourceText) -> ReadResult:
 def _base(source: SourceText) -> dict[str, Any]:
     return {
         "source": f"AI Hub profile {source.name}",
-        "batch": by_default(1.0, "the model's own input"),
+        "batch": by_own_input(),
         "kind": by_tool("steady"),
     }
 

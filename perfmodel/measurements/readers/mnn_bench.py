@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from perfmodel.measurements.evidence import by_default, by_tool, in_log, precision_of_name
+from perfmodel.measurements.evidence import (
+    by_default,
+    by_own_input,
+    by_tool,
+    in_log,
+    precision_of_name,
+)
 from perfmodel.measurements.readers.results import Reader, ReadResult, base_name, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
 from perfmodel.measurements.table import bad_input
@@ -99,7 +105,7 @@ def _network(
         "source": f"MNN benchmark {source.name}",
         "model": model_name(name, tool="mnn"),
         "source_model": name,
-        "batch": by_default(1.0, "the model's own input"),
+        "batch": by_own_input(),
         "kind": by_tool("steady"),
         "statistic": "mean",
         "latency_ms": mean,

@@ -15,6 +15,7 @@ from perfmodel.measurements.evidence import (
     LOG,
     Said,
     by_default,
+    by_own_input,
     by_tool,
     in_command,
     in_log,
@@ -102,7 +103,7 @@ class Run:
         first = shape.split(":")[0].split(",")[0].strip()
         if first.isdecimal() and int(first[:6]):
             return Said(float(first[:6]), said.where)
-        return by_default(1.0, "the model's own input")
+        return by_own_input()
 
     @property
     def precision(self) -> Said | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfmodel.measurements.evidence import Said, by_default, in_command, in_log
+from perfmodel.measurements.evidence import Said, by_own_input, in_command, in_log
 from perfmodel.measurements.readers.command_line import options_in
 from perfmodel.measurements.readers.results import Reader, ReadResult, base_name, log_result
 from perfmodel.measurements.readers.source_text import SourceText, number_in
@@ -102,7 +102,7 @@ class _Run:
             return in_log(float(size[:9]), line)
         if self._loaded or self.options is None:
             return None
-        return by_default(1.0, "the model's own input")
+        return by_own_input()
 
     def common(self, source: SourceText) -> dict[str, Any]:
         """The columns that all rows of the run share."""
