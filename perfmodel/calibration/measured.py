@@ -14,6 +14,7 @@ from perfmodel.calibration.from_kernels import MeasuredKernels
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.devices.profile import LATENCY_KINDS
 from perfmodel.errors import MeasurementError, PerfmodelError
+from perfmodel.formats.load import named_from
 from perfmodel.kernels import KernelTable
 from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.evidence import FACETS
@@ -65,7 +66,7 @@ class TargetRows:
         return next(
             row
             for row in self.rows
-            if _is_network(row) and model_of(row) == network.name and _batch(row) == network.batch
+            if _is_network(row) and _network(row) == (network.name, network.batch)
         )
 
     def without(self, positions: Collection[int]) -> TargetRows:
@@ -73,11 +74,7 @@ class TargetRows:
         if not positions:
             return self
         gone = {(self.measured[i].name, self.measured[i].batch) for i in positions}
-        rows = [
-            row
-            for row in self.rows
-            if not _is_network(row) or (model_of(row), _batch(row)) not in gone
-        ]
+        rows = [row for row in self.rows if not _is_network(row) or _network(row) not in gone]
         kept = [m for m in self.measured if (m.name, m.batch) not in gone]
         return replace(self, measured=tuple(kept), rows=tuple(rows))
 
@@ -126,13 +123,6 @@ def target_of(row: Mapping[str, object], device: str) -> Target:
     cpu = unit == "cpu"
     count = int(threads) if cpu and threads == threads else 0
     return Target(device, unit, framework, precision, count, str(row["affinity"]) if cpu else "")
-
-
-def model_of(row: Mapping[str, object]) -> str:
-    """The zoo name of a row's model, or its path beside the table."""
-    model = str(row["model"])
-    beside = Path(str(row["origin_file"])).parent / model
-    return str(beside) if Path(model).suffix and beside.is_file() else model
 
 
 @dataclass
@@ -215,9 +205,11 @@ def _is_of_log(row: Row) -> bool:
     return bool(row["origin_evidence"])
 
 
-def _batch(row: Row) -> int:
+def _network(row: Row) -> tuple[str, int]:
+    """The name or path of a row's network, paths beside its file looked up, and its batch."""
     batch = float(row["batch"])
-    return int(batch) if batch == batch else 1
+    folder = Path(str(row["origin_file"])).parent
+    return named_from(str(row["model"]), folder), int(batch) if batch == batch else 1
 
 
 def _is_network(row: Row) -> bool:
@@ -299,7 +291,7 @@ def _measured(
     runs: dict[tuple[str, int], list[Row]] = {}
     tables: dict[tuple[str, int], KernelTable] = {}
     for row in rows:
-        key = (model_of(row), _batch(row))
+        key = _network(row)
         try:
             tables[key] = asked.networks.get(*key, rules_of(target))
         except PerfmodelError as error:

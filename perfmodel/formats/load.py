@@ -140,10 +140,14 @@ def file_and_sizes(path_or_name: Path | str) -> tuple[Path | None, Sizes]:
 
 
 def named_from(model: str, folder: Path) -> str:
-    """A network's name or path in a file of `folder`, to which paths there are relative."""
+    """A network's name or path in a file of `folder`, to which paths there are relative.
+
+    A file beside it without an ending is none that is meant: logs are often called by a network.
+    """
     beside = str(folder / model)
     file, _ = file_and_sizes(beside)
-    return beside if file is not None and file.is_file() else model
+    found = file is not None and file.suffix and _is_file(file) and file.is_file()
+    return beside if found else model
 
 
 def with_sizes(

@@ -113,6 +113,22 @@ def test_an_unknown_network_of_a_table_is_an_error(write: Write) -> None:
         rows(write("a.csv", text))
 
 
+def test_a_log_that_is_called_by_its_network_is_not_its_file(write: Write) -> None:
+    groups, _ = rows(write("resnet18", benchncnn(resnet18=69.2)))
+    assert [m.name for m in groups[0].measured] == ["resnet18"]
+
+
+def test_files_beside_a_table_are_found_with_their_sizes(write: Write) -> None:
+    net = "7767517\n2 2\nInput data 0 1 data\nConvolution c 1 1 data out 0=16 1=3 6=432\n"
+    path = write("net.param", net)
+    header = "unit,framework,precision,threads,model,latency_ms\n"
+    text = f'{header}cpu,ncnn,float,4,"net.param@1x18x18x3",3\n'
+    groups, _ = rows(write("a.csv", text))
+    (network,) = groups[0].measured
+    assert network.name == f"{path}@1x18x18x3"
+    assert network.kernels["macs"].sum() == 16 * 16 * 16 * 27
+
+
 PROFILE = """Num threads: [1]
 Graph: [mobilenet_v2_1.0_224.tflite]
 Inference timings in us: Init: 9, First inference: 9000, Warmup (avg): 9000, Inference (avg): 165000

@@ -288,6 +288,14 @@ def test_paths_in_a_file_are_relative_to_its_folder(tmp_path: Path) -> None:
     path = open_file("ncnn", tmp_path)
     assert named_from("net.param@1x8x8x3", tmp_path) == f"{path}@1x8x8x3"
     assert named_from("mobilenet_v2@width=0.5", tmp_path) == "mobilenet_v2@width=0.5"
+    assert named_from(str(path), Path("elsewhere")) == str(path)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "folder.onnx", "x" * 5000 + ".onnx", "a\0b.onnx"])
+def test_what_is_no_file_of_a_network_keeps_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mobilenet_v2").write_text("a log that is called by its network")
+    (tmp_path / "folder.onnx").mkdir()
+    assert named_from(name, tmp_path) == name
 
 
 def test_sizes_behind_a_name_count_before_those_for_all(tmp_path: Path) -> None:
