@@ -73,8 +73,9 @@ def table(*rows: dict[str, Any]) -> MeasurementTable:
     for column in columns.COLUMNS:
         if column.name not in frame:
             frame[column.name] = "" if column.dtype == "text" else np.nan
-    for place, name in enumerate(columns.ORIGIN):
-        frame[name] = "made.csv" if place == 0 else np.arange(len(frame)) + 2
+    origins = ("made.csv", np.arange(len(frame)) + 2, [()] * len(frame))
+    for name, values in zip(columns.ORIGIN, origins, strict=True):
+        frame[name] = values
     return MeasurementTable(frame)
 
 
