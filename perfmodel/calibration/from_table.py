@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,6 +34,7 @@ from perfmodel.devices.cpu_specs import cpu_sheet
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import MeasurementError
+from perfmodel.measurements.read import untold
 from perfmodel.measurements.table import BadRow, MeasurementTable
 from perfmodel.target import Target, check_device
 
@@ -110,6 +111,7 @@ def calibrate_device(
     networks: NetworkTables | None = None,
     pick: str = "",
     trusted: bool = False,
+    doing: Callable[[str], None] = untold,
 ) -> Calibration:
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
@@ -119,12 +121,12 @@ def calibrate_device(
     as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8). `networks` keeps what was read
     and fused for another call; `pick` (min, median, newest) decides between measurements of one
     network that disagree; times that are `trusted` (measured by the caller, or of a study) are not
-    compared with those of known devices. Raises `MeasurementError` (file, line,
-    reason) for rows that cannot be used, unless `skip_bad`.
+    compared with those of known devices; `doing` is told each step in words.
+    Raises `MeasurementError` (file, line, reason) for rows that cannot be used, unless `skip_bad`.
     """
     check_device(device)
     groups, unused = rows_by_target(
-        table, device=device, skip_bad=skip_bad, networks=networks, pick=pick
+        table, device=device, skip_bad=skip_bad, networks=networks, pick=pick, doing=doing
     )
     if not groups:
         raise _nothing_used(unused)
@@ -132,12 +134,14 @@ def calibrate_device(
     unused += [_other_processor(g) for g in others]
     if population is None and kernels is None and not trusted:
         groups = _plausible(groups, kind, skip_bad, unused)
-    made = tuple(
-        _from_kernels(group, like, profiles, kernels)
-        if group.kernels is not None
-        else _from_networks(group, like, population, profiles, cores, kind)
-        for group in groups
-    )
+    made = []
+    for number, group in enumerate(groups, 1):
+        doing(f"fitting {group.name} ({number} of {len(groups)} targets)")
+        made.append(
+            _from_networks(group, like, population, profiles, cores, kind)
+            if group.kernels is None
+            else _from_kernels(group, like, profiles, kernels)
+        )
     ranked = tuple(sorted(made, key=_rank))
     profile = DeviceProfile(device, title or device, kind, tuple(m.profile for m in ranked))
     return Calibration(profile, ranked, tuple(unused))
@@ -182,13 +186,14 @@ def used_rows(
     kind: str = "phone",
     skip_bad: bool = False,
     pick: str = "",
+    doing: Callable[[str], None] = untold,
 ) -> tuple[list[TargetRows], list[BadRow]]:
     """What `calibrate_device` would learn from, target by target, and the rows it would not use.
 
     Raises `MeasurementError` as it does.
     """
     check_device(device)
-    groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, pick=pick)
+    groups, unused = rows_by_target(table, device=device, skip_bad=skip_bad, pick=pick, doing=doing)
     if not groups:
         raise _nothing_used(unused)
     kept, others = largest_processor(groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from perfmodel.kernels import KernelTable
 from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.evidence import FACETS
 from perfmodel.measurements.kernels import unusable_rows
+from perfmodel.measurements.read import untold
 from perfmodel.measurements.resolution import (
     resolutions_ms,
     rounding_variance,
@@ -135,6 +136,7 @@ class _Asked:
     skip_bad: bool
     pick: str
     networks: NetworkTables
+    doing: Callable[[str], None]
     unused: list[BadRow] = field(default_factory=list)
     unknown: list[tuple[Row, PerfmodelError]] = field(default_factory=list)
 
@@ -158,15 +160,16 @@ def rows_by_target(
     skip_bad: bool = False,
     networks: NetworkTables | None = None,
     pick: str = "",
+    doing: Callable[[str], None] = untold,
 ) -> tuple[list[TargetRows], list[BadRow]]:
     """Rows by target, in the order of the table, and the rows that were not used.
 
     All rows are taken for `device`'s if it is given. `pick` (min, median, newest) decides between
-    measurements of a network that disagree. Rows of a latency kind other than the target's main
-    one, and rows of logs that no time of a kernel or known network can be made of, are listed;
-    others raise `MeasurementError` unless `skip_bad`.
+    measurements of a network that disagree; `doing` is told each step. Rows of a latency kind
+    other than the target's main one, and rows of logs that no time of a kernel or known network can
+    be made of, are listed; others raise `MeasurementError` unless `skip_bad`.
     """
-    asked = _Asked(skip_bad, pick, networks or NetworkTables())
+    asked = _Asked(skip_bad, pick, networks or NetworkTables(), doing)
     found: dict[tuple[Target, str], list[Row]] = {}
     steps = resolutions_ms(table)
     records: list[Row] = table.frame.to_dict("records")  # type: ignore[assignment]
@@ -290,8 +293,9 @@ def _measured(
     """One time of each network, of all its runs, and the rows that it is made of."""
     runs: dict[tuple[str, int], list[Row]] = {}
     tables: dict[tuple[str, int], KernelTable] = {}
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         key = _network(row)
+        asked.doing(f"{target}: {Path(key[0]).name} ({number} of {len(rows)} rows)")
         try:
             tables[key] = asked.networks.get(*key, rules_of(target))
         except PerfmodelError as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,6 +74,7 @@ class Request:
     files: Path | None
     options: DeviceOptions
     profiles: tuple[Path, ...]
+    as_json: bool
 
 
 def command(
@@ -180,6 +181,7 @@ def command(
             benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
         ),
         profiles=tuple(profile or ()),
+        as_json=as_json,
     )
     if suggest is None:
         refuse_idle(context, "without --suggest", "on")
@@ -254,34 +256,30 @@ def _of_tables(asked: Request) -> Result:
         dry_run_data,
         dry_run_result,
     )
+    from perfmodel.runners.progress import StatusLine
 
     path = _profile_path(asked)
     _check(asked, path)
-    table, bad = _read(asked, asked.device)
-    if asked.dry_run:
-        used = used_rows(
-            table,
-            device=asked.device,
-            kind=asked.kind or "phone",
-            skip_bad=asked.skip_bad,
-            pick=asked.pick,
-        )
-        return dry_run_result(dry_run_data(used, bad))
-    made = calibrate_device(
-        table,
-        device=asked.device,
-        like=asked.like,
-        kind=asked.kind or "phone",
-        skip_bad=asked.skip_bad,
-        pick=asked.pick,
-        profiles=asked.profiles,
-    )
+    with StatusLine(quiet=asked.as_json) as doing:
+        table, bad = _read(asked, asked.device, doing)
+        taken: dict[str, Any] = {
+            "device": asked.device,
+            "kind": asked.kind or "phone",
+            "skip_bad": asked.skip_bad,
+            "pick": asked.pick,
+            "doing": doing,
+        }
+        if asked.dry_run:
+            return dry_run_result(dry_run_data(used_rows(table, **taken), bad))
+        made = calibrate_device(table, like=asked.like, profiles=asked.profiles, **taken)
     write_profile(made.device, path)
     data = calibration_data(made, path, (*bad, *made.unused))
     return calibration_result(data, named=asked.output is not None)
 
 
-def _read(asked: Request, device: str) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
+def _read(
+    asked: Request, device: str, doing: Callable[[str], None]
+) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """The rows of the files that belong to the device; a file of one other device is taken too."""
     from perfmodel.measurements.read import read_measurements
 
@@ -295,6 +293,7 @@ def _read(asked: Request, device: str) -> tuple[MeasurementTable, tuple[BadRow, 
         defaults=asked.stated,
         models=_networks(asked),
         skip_bad=asked.skip_bad,
+        doing=doing,
     )
 
 
@@ -374,7 +373,11 @@ def _suggestions(count: int, target: str, asked: Request) -> Result:
     """Which networks to measure next and why."""
     from perfmodel.calibration.suggest import next_measurements
     from perfmodel.render.calibration import suggestions_result
+    from perfmodel.runners.progress import StatusLine
 
-    table = _read(asked, target.partition("/")[0])[0] if asked.sources else None
-    answer = next_measurements(count, target, like=asked.like, table=table, profiles=asked.profiles)
+    like, profiles = asked.like, asked.profiles
+    with StatusLine(quiet=asked.as_json) as doing:
+        table = _read(asked, target.partition("/")[0], doing)[0] if asked.sources else None
+        doing(f"choosing {count} networks")
+        answer = next_measurements(count, target, like=like, table=table, profiles=profiles)
     return suggestions_result(answer)

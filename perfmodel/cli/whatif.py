@@ -26,9 +26,7 @@ from perfmodel.cli.options import (
 )
 from perfmodel.errors import printable
 from perfmodel.render.text import percent
-
-QUIET_S = 1.0
-"""A sweep that is done sooner shows no progress."""
+from perfmodel.runners.progress import QUIET_S
 
 
 def command(

@@ -38,6 +38,10 @@ MOST_MODELS = 200
 """Networks whose work is looked up to check their times; more would take seconds."""
 
 
+def untold(step: str) -> None:
+    """What is told of progress where nobody asks."""
+
+
 def read_measurements(
     paths: str | Path | Iterable[str | Path],
     *,
@@ -46,6 +50,7 @@ def read_measurements(
     models: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     network_macs: Callable[[str], float | None] | None = None,
+    doing: Callable[[str], None] = untold,
 ) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """Read measurement files of any supported format into one checked table.
 
@@ -54,7 +59,8 @@ def read_measurements(
     columns that a file leaves open (`{"precision": "int8", "threads": 4}`); it counts more than
     what a model's name suggests. `models` gives the network (zoo name or file) of a name in a log.
     `network_macs` gives the multiply-accumulates of a model, with which the times of networks are
-    checked; left out, those of the zoo's networks are known.
+    checked; left out, those of the zoo's networks are known. `doing` is told each step as it
+    begins, in words.
 
     Returns the table and the rows that are not in it. A log's row that lacks its unit, framework,
     precision, threads, batch or kind raises MeasurementError, which asks for what is missing.
@@ -66,7 +72,11 @@ def read_measurements(
     files, given = [Path(path) for path in listed], dict(defaults or {})
     _check_arguments(files, given)
     known = {*given, *(() if device is None else ("device",))}
-    results = [_read_one(path, known) for path in files]
+    results = []
+    for number, path in enumerate(files, 1):
+        doing(f"reading {path.name} ({number} of {len(files)})")
+        results.append(_read_one(path, known))
+    doing(f"checking {sum(len(result.frame) for result in results)} rows")
     rejected = [row for result in results for row in result.left_out]
     options = given if device is None else {**given, "device": device}
     frames = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cli_folder import Perform
 
 from perfmodel.formats.load import load
 from perfmodel.formats.tflite.writer import write_tflite
+from perfmodel.runners import progress
 from tests.runners.test_device_runners import program
 
 
@@ -97,3 +99,34 @@ def test_an_empty_folder_of_files_is_refused(phone: Perform, tmp_path: Path) -> 
     assert "holds no *.tflite file" in phone(*ASKED, "--files", "models").err
     ssh = phone("calibrate", "--from", "ssh:board", "--device", "b", "--files", "models")
     assert "holds no *.onnx file" in ssh.err
+
+
+OF_TABLE = ("calibrate", "--from", "examples/ten_rows.csv", "--device", "my-phone")
+
+
+@pytest.mark.parametrize(
+    ("more", "steps"),
+    [
+        ((), ["reading", "checking", "my-phone/cpu/ncnn/float/t4@big: ", "fitting"]),
+        (("--dry-run",), ["reading", "checking", "my-phone/cpu/ncnn/float/t4@big: "]),
+        (("--suggest", "2", "--on", "my-phone/cpu/ncnn"), ["reading", "checking", "choosing"]),
+    ],
+)
+def test_on_a_terminal_each_step_is_told_but_not_with_json(
+    perform: Perform, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], steps: list[str]
+) -> None:
+    monkeypatch.setattr(progress, "_is_terminal", lambda _: True)
+    # as if every command took a second
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: timer.function())
+    told = perform(*OF_TABLE, *more)
+    assert told.code == 0, told.err
+    places = [told.err.index(step) for step in steps]
+    assert places == sorted(places)
+    assert "reading ten_rows.csv (1 of 1)" in told.err
+    assert "checking 10 rows" in told.err
+    if not more:
+        assert "mobilenet_v1 (2 of 10 rows)" in told.err
+        assert "fitting my-phone/cpu/ncnn/float/t4@big (1 of 1 targets)" in told.err
+    assert told.err.endswith("\r")
+    silent = perform(*OF_TABLE, *more, "--json")
+    assert (silent.code, silent.err) == (0, "")
