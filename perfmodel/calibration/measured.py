@@ -130,7 +130,7 @@ def target_of(row: Mapping[str, object], device: str) -> Target:
 class _Asked:
     """How rows are taken, and those that were not.
 
-    `unknown` are rows of logs whose network is not known: an error only where nothing is left.
+    `unknown` are rows whose network is not known: an error only where nothing is left.
     """
 
     skip_bad: bool
@@ -166,8 +166,9 @@ def rows_by_target(
 
     All rows are taken for `device`'s if it is given. `pick` (min, median, newest) decides between
     measurements of a network that disagree; `doing` is told each step. Rows of a latency kind
-    other than the target's main one, and rows of logs that no time of a kernel or known network can
-    be made of, are listed; others raise `MeasurementError` unless `skip_bad`.
+    other than the target's main one, rows of unknown networks beside known ones and rows of logs
+    that no time of a kernel can be made of are listed; others raise `MeasurementError` unless
+    `skip_bad`.
     """
     asked = _Asked(skip_bad, pick, networks or NetworkTables(), doing)
     found: dict[tuple[Target, str], list[Row]] = {}
@@ -192,16 +193,18 @@ def rows_by_target(
     made = [_target_rows(*key, rows, asked) for key, rows in found.items() if rows]
     groups = [group for group in made if group.measured or group.kernels]
     for row, unknown in asked.unknown:
-        if not groups:
+        if not groups and (not skip_bad or _is_of_log(row)):
             raise _unknown_network(row, unknown)
-        asked.leave_out(row, f"left out: {unknown.message} ({unknown.hint})")
+        hint = f" ({unknown.hint})" if unknown.hint else ""
+        asked.leave_out(row, f"left out: {unknown.message}{hint}")
     return groups, asked.unused
 
 
 def _unknown_network(row: Row, error: PerfmodelError) -> MeasurementError:
-    name = str(row["source_model"] or row["model"])
     place = BadRow(str(row["origin_file"]), int(row["origin_line"]), error.message)
-    return MeasurementError(str(place), f"say what it is: --model {name[:80]}=ZOO_OR_FILE")
+    name = str(row["source_model"] or row["model"])
+    of_log = f"say what it is: --model {name[:80]}=ZOO_OR_FILE"
+    return MeasurementError(str(place), of_log if _is_of_log(row) else error.hint)
 
 
 def _is_of_log(row: Row) -> bool:
@@ -299,10 +302,7 @@ def _measured(
         try:
             tables[key] = asked.networks.get(*key, rules_of(target))
         except PerfmodelError as error:
-            if _is_of_log(row):
-                asked.unknown.append((row, error))
-            else:
-                asked.refuse(row, error)
+            asked.unknown.append((row, error))
             continue
         runs.setdefault(key, []).append(row)
     made, used = [], []

@@ -106,11 +106,35 @@ def test_a_log_of_unknown_networks_alone_asks_what_they_are(write: Write) -> Non
     assert "--model blazeface=ZOO_OR_FILE" in asked.value.hint
 
 
-def test_an_unknown_network_of_a_table_is_an_error(write: Write) -> None:
-    header = "unit,framework,precision,threads,model,latency_ms\n"
-    text = f"{header}cpu,ncnn,float,4,mobilenet_v2,33\ncpu,ncnn,float,4,blazeface,6.5\n"
-    with pytest.raises(MeasurementError, match="line 3: no network named 'blazeface'"):
-        rows(write("a.csv", text))
+HEADER = "unit,framework,precision,threads,model,latency_ms\n"
+KNOWN = "cpu,ncnn,float,4,mobilenet_v2,33\n"
+UNKNOWN = "cpu,ncnn,float,4,efficientnetv2_b0,73\ncpu,ncnn,float,4,absent.onnx,6.5\n"
+
+
+def test_unknown_networks_of_a_table_are_listed_with_the_nearest(write: Write) -> None:
+    groups, unused = rows(write("a.csv", HEADER + UNKNOWN + KNOWN))
+    assert [m.name for m in groups[0].measured] == ["mobilenet_v2"]
+    assert [r.line for r in unused] == [2, 3]
+    assert unused[0].reason.startswith("left out: no network named 'efficientnetv2_b0' (")
+    assert "efficientnet_b0" in unused[0].reason
+    assert unused[1].reason.startswith("left out: absent.onnx: file: no such file (")
+
+
+def test_a_table_of_unknown_networks_alone_is_an_error(write: Write) -> None:
+    path = write("a.csv", HEADER + UNKNOWN)
+    with pytest.raises(MeasurementError, match="line 2: no network named 'efficient") as told:
+        rows(path)
+    assert "efficientnet_b0" in told.value.hint
+    table, _ = read_measurements(path, device="dev")
+    groups, unused = rows_by_target(table, device="dev", skip_bad=True)
+    assert (groups, [r.line for r in unused]) == ([], [2, 3])
+
+
+def test_an_unknown_network_without_a_hint_has_no_empty_brackets(write: Write) -> None:
+    write("damaged.onnx", "")
+    groups, unused = rows(write("a.csv", f"{HEADER}{KNOWN}cpu,ncnn,float,4,damaged.onnx,6.5\n"))
+    assert len(groups) == 1
+    assert unused[0].reason.endswith("the file is empty")
 
 
 def test_a_log_that_is_called_by_its_network_is_not_its_file(write: Write) -> None:
