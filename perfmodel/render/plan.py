@@ -54,7 +54,7 @@ def _unsure_sentence(data: Data) -> str:
     unknown, alone = data.get("unknown"), data.get("unpartitioned_unknown")
     target = data["unpartitioned_target"]
     if data["k"] == 1 and data["segments"][0]["target"] == target:
-        return f"{_pieces(data)} on {target}: {unknown or alone}"
+        return f"{_pieces(data)} on {target}: {alone}"
     time = f": {unknown}" if unknown else f" takes {format_ms(data['latency_ms'])}"
     whole = alone or format_ms(data["unpartitioned_ms"])
     return f"{_pieces(data)}{time}; in one piece on {target}: {whole}"

@@ -103,8 +103,9 @@ def test_a_sweep_without_a_known_latency_says_why_and_keeps_the_sizes(
     assert NOT_KNOWN in sweep_result(data).answer
     sizes = perfmodel.whatif(**asked, metric="size_mb")
     assert sizes.failed == 0
-    with pytest.raises(PerfmodelError, match="there is no figure 'joules'"):
-        perfmodel.whatif(**asked, metric="joules")
+    for text in ("joules", "problem"):
+        with pytest.raises(PerfmodelError, match=f"there is no figure '{text}'"):
+            perfmodel.whatif(**asked, metric=text)
 
 
 def test_a_figure_that_no_known_point_has_is_no_metric(phones: MakePhone) -> None:

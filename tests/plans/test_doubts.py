@@ -87,6 +87,16 @@ def test_moving_tensors_is_taken_as_known(layers: LayerGraph) -> None:
     """0.35 to 4.1 ms of running and 1 ms of moving a tensor: 1.35 to 5.1 ms."""
     npu = unit("npu", 100.0, 1.0, inward=Transfer(fixed_ms=1.0), **WIDE)
     assert asked(layers, unit("cpu", 0.1, 50.0), npu)[0].plan == ""
+    # 0.1 + 1 to 16 ms and 0.5 of moving
+    slow = unit("npu", 100.0, 4.0, inward=Transfer(fixed_ms=0.5), **WIDE)
+    assert asked(layers, unit("cpu", 0.1, 50.0), slow)[0].plan == f"{UNKNOWN}1.60 ms to 16.6 ms"
+
+
+def test_units_that_were_compared_are_named_where_one_of_them_takes_all(layers: LayerGraph) -> None:
+    wide, other = unit("cpu", 1.0, 1.0, **WIDE), unit("npu", 9.0, 9.0)
+    for units, notes in (((wide,), 0), ((wide, other), 1)):
+        costs = segment_costs(layers, prefix_states(layers), units)
+        assert len(doubt(costs, path_through(costs, (0, 2)), 0).notes) == notes
 
 
 def test_a_unit_that_cannot_run_the_network_is_in_no_doubt(layers: LayerGraph) -> None:

@@ -28,6 +28,9 @@ from perfmodel.plans.segments import (
 )
 from perfmodel.plans.units import SlowStorage, Transfer, Unit
 
+TOUCHED_BYTES = 8
+"""What each operator of a random graph works on: one number of fp32 that it reads, one it makes."""
+
 
 def random_layers(generator: np.random.Generator, n: int, chain: bool) -> LayerGraph:
     """A random layer graph; times and sizes are small whole numbers so that sums are exact."""
@@ -91,7 +94,7 @@ def random_units(generator: np.random.Generator, n: int, count: int) -> list[Uni
 def segment_ms(layers: LayerGraph, unit: Unit, chosen: set[int], done: set[int]) -> float:
     """Cost of one segment from the definition, tensor by tensor."""
     n = len(layers)
-    if sum(layers.weights_bytes[i] for i in chosen) > unit.memory_bytes:
+    if sum(layers.weights_bytes[i] for i in chosen) + TOUCHED_BYTES > unit.memory_bytes:
         return np.inf
     total = unit.dispatch_ms + (unit.cut_ms if len(chosen) < n else 0.0)
     slow = unit.storage

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from made_up import Devices, chain, predictor, target
 
 from perfmodel.cli.app import run
 from perfmodel.cli.partition import named_link
+from perfmodel.cost_models.interval import Interval
 from perfmodel.devices.facts import Traits, TransferFact
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PartitionError, PerfmodelError, TargetError, UncoveredOpError
@@ -366,3 +370,75 @@ def test_a_global_mean_runs_on_the_dla_and_softmax_does_not() -> None:
     graph = b.build(b.op("softmax", b.fc(x, 4), name="probabilities", axis=-1, beta=1.0))
     assert unsupported(graph, "tensorrt", "dla") == {"probabilities"}
     assert unsupported(graph, "tensorrt", "gpu") == frozenset()
+
+
+@pytest.mark.parametrize(("factor", "doubtful"), [(9.9, False), (10.1, True)])
+def test_an_interval_is_that_of_what_the_unit_can_run(
+    devices: Devices, factor: float, doubtful: bool
+) -> None:
+    """The DLA cannot run the layer between the others, and nothing takes it over."""
+    dla = target("test-dla", "dla", "tensorrt", predictor(1e4, 1.0))
+    each_way = math.log(factor) / 2
+    wide = replace(dla, interval=Interval(0.9, each_way, each_way, 0.0))
+    devices.add("test-dla", wide, traits=dla_transfers())
+    folder = ProfileFolder(tuple(devices.paths))
+    one = folder.resolve("test-dla/dla")
+    [made] = problem(with_softmax_inside(), [one], home="gpu", folder=folder).units
+    assert np.isinf(made.layer_ms).sum() == 1
+    assert made.high / made.low == pytest.approx(factor)
+    assert made.high * made.low == pytest.approx(1.0)
+    alone = plan(devices, chain((10, 20, 30)), "test-dla/dla", by="layer-count", k=1)
+    assert bool(alone.unknown) == doubtful
+    assert alone.unknown == alone.unpartitioned_unknown
+    assert bool(alone.settle) == doubtful
+    assert alone.notes == ()
+
+
+def test_a_unit_that_runs_nothing_has_no_interval(devices: Devices) -> None:
+    dla = target("test-dla", "dla", "tensorrt", predictor(1e4, 1.0))
+    devices.add("test-dla", dla, traits=dla_transfers())
+    folder = ProfileFolder(tuple(devices.paths))
+    builder = GraphBuilder("softmax")
+    graph = builder.build(builder.op("softmax", builder.input((1, 4)), axis=-1, beta=1.0))
+    [made] = problem(graph, [folder.resolve("test-dla/dla")], home="gpu", folder=folder).units
+    assert np.isinf(made.layer_ms).all()
+    assert (made.low, made.high) == (1.0, 1.0)
+
+
+def unsure_phone(devices: Devices) -> Path:
+    """Writes the phone again with intervals whose ends lie exp(4) apart."""
+    path = devices.folder / "test-phone.json"
+    phone = ProfileFolder((path,)).device("test-phone")
+    wide = [replace(t, interval=Interval(0.9, 2.0, 2.0, 0.0)) for t in phone.targets]
+    return devices.add("test-phone", *wide, traits=phone.traits)
+
+
+def test_the_time_in_one_piece_is_in_doubt_where_it_would_not_fit(devices: Devices) -> None:
+    unsure_phone(devices)
+    found = plan(devices, chain((10, 20, 30)), PHONE_GPU, units=["cpu"], memory={"gpu": 1.0})
+    assert [s.target.split("/")[1] for s in found.segments] == ["cpu"]
+    assert found.unpartitioned_target.startswith(PHONE_GPU)
+    assert found.unknown != found.unpartitioned_unknown != ""
+    assert found.unknown
+    assert len([n for n in found.notes if n.startswith("plans are compared")]) == 2
+
+
+def test_what_is_not_known_is_in_the_json_and_its_energy_not_in_the_text(
+    devices: Devices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = unsure_phone(devices)
+    asked = ["partition", "alexnet", "--on", PHONE_GPU, "-k", "1", "--profile", str(path)]
+    assert run([*asked, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["unknown"] == data["unpartitioned_unknown"] != ""
+    assert data["energy_mj"] > 0
+    assert data["latency_ms"] == pytest.approx(data["segments"][0]["latency_ms"])
+    assert f"--on {PHONE_GPU}/" in data["settle"]
+    assert run(asked) == 0
+    text = capsys.readouterr().out.splitlines()
+    assert (
+        text[0]
+        == f"alexnet in 1 piece (optimal) on {data['segments'][0]['target']}: " + (data["unknown"])
+    )
+    assert data["settle"] in text[1]
+    assert not any("energy" in line and "mJ" in line for line in text)

@@ -429,7 +429,6 @@ def test_a_plan_whose_time_is_not_known_shows_no_figure_for_it() -> None:
         ": not known: 1 to 20 ms; in one piece on phone/gpu: not known: 2 to 40 ms"
     )
     one = both | {"k": 1, "segments": [segment(0, 9, 9.0) | {"target": "phone/gpu"}]}
-    one |= {"unknown": "not known: 2 to 40 ms"}
     assert plan.plan_sentence(one) == "net in 1 piece (optimal) on phone/gpu: not known: 2 to 40 ms"
 
 
