@@ -78,6 +78,9 @@ CLOCKS = {"perf_counter", "process_time", "monotonic", "time"}
 CLOCK_USERS = {
     "tests/cuda/cuda_on_cpu.py": "plays the part of a GPU's timer",
     "tests/experiments/test_host_loop.py": "waits for a file",
+    "tests/hostile/mutants.py": "bounds the processor time of one damaged input, as is promised",
+    "tests/kills.py": "chooses moments to kill at, and waits for processes to end",
+    "tests/runners/test_worker.py": "waits for a process to end",
     "tests/sim/test_wire.py": "a byte may not come early",
 }
 """Files of tests that read a clock, and what for: none asserts that something is fast."""

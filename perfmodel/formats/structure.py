@@ -167,7 +167,7 @@ def _parsed(path: str | os.PathLike[str], data: bytes) -> dict[str, Any]:
             path,
             "version",
             f"version {shorten(found.get('version'))}, readable is {VERSION}",
-            "a later perfmodel reads it",
+            "a later version of this package reads it",
         )
     return found
 

@@ -425,7 +425,7 @@ def test_suggestions_read_the_rows_of_their_device(
 ) -> None:
     asked: list[str] = []
 
-    def read(paths: object, *, device: str, skip_bad: bool) -> object:
+    def read(paths: object, *, device: str, **more: object) -> object:
         asked.append(device)
         raise PerfmodelError("read")
 

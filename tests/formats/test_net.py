@@ -52,7 +52,7 @@ def test_a_blob_is_held_by_the_tensor_that_was_defined_last() -> None:
 
 
 def test_a_blob_of_ncnn_is_made_once() -> None:
-    net = NcnnNet(GraphBuilder("net"), hints_hold=True)
+    net = NcnnNet(GraphBuilder("net"), [])
     net.define("a", net.builder.input((1, 2)))
     with pytest.raises(GraphError, match="'a' is made twice"):
         net.define("a", "x")

@@ -73,7 +73,7 @@ def made_by(library: str, name: str, resolution: int | None = None) -> Made:
     except ImportError:
         raise UnknownModelError(
             f"{library}:{name}: {library} is not installed, and the network is not among those "
-            "that perfmodel ships",
+            "that ship with this package",
             f"{EXTRA}, or take a network of `perfmodel models`",
         ) from None
     maker = LIBRARIES[library]
