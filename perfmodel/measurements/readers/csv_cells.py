@@ -1,4 +1,8 @@
-"""CSV text to typed columns, in blocks, with the line of every cell that cannot be read."""
+"""CSV text to typed columns, in blocks, with the line of every cell that cannot be read.
+
+Cells stand between commas, or between semicolons as spreadsheets write them where the comma is the
+decimal mark.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ import contextlib
 import csv
 import io
 import sys
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -38,21 +42,37 @@ class CsvColumns:
 
 def header_of(source: SourceText) -> list[str]:
     """The column names of the first line, stripped; [] where it is no CSV header."""
-    first = source.text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
-    if len(first) > 100_000 or "," not in first:
+    first = _first_line(source)
+    separator = _separator(first)
+    if len(first) > 100_000 or separator not in first:
         return []
     try:
-        names = next(csv.reader([first], strict=True))
+        names = next(csv.reader([first], delimiter=separator, strict=True))
     except (csv.Error, StopIteration):
         return []
     return [name.strip() for name in names]
 
 
+def _first_line(source: SourceText) -> str:
+    return source.text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+
+
+def _separator(header: str) -> str:
+    """What stands between the cells under a header: no column's name holds either mark."""
+    return ";" if header.count(";") > header.count(",") else ","
+
+
 def read_csv_columns(source: SourceText, text_columns: Collection[str]) -> CsvColumns:
-    """All columns of a CSV file with one header line; those not in `text_columns` are numbers."""
+    """All columns of a CSV file with one header line; those not in `text_columns` are numbers.
+
+    Between semicolons the decimal mark is a comma or a point: a file that has both raises
+    MeasurementError, since one of them then groups digits.
+    """
     import numpy as np
 
-    reader = csv.reader(io.StringIO(source.text, newline=""), strict=True)
+    separator = _separator(_first_line(source))
+    marks = _DecimalMarks(source.path) if separator == ";" else None
+    reader = csv.reader(io.StringIO(source.text, newline=""), delimiter=separator, strict=True)
     names = _header(reader, source.path)
     parts: list[dict[str, np.ndarray]] = []
     lines: list[np.ndarray] = []
@@ -62,7 +82,7 @@ def read_csv_columns(source: SourceText, text_columns: Collection[str]) -> CsvCo
         total += len(rows)
         if total > MAX_ROWS:
             raise bad_input(source.path, row_lines[-1], f"more than {MAX_ROWS} rows", "split it")
-        part, keep = _typed(rows, row_lines, names, text_columns, source.path, bad)
+        part, keep = _typed(rows, row_lines, names, text_columns, source.path, bad, marks)
         parts.append(part)
         lines.append(np.asarray(row_lines, dtype=np.int64)[keep])
     if not parts:
@@ -70,6 +90,38 @@ def read_csv_columns(source: SourceText, text_columns: Collection[str]) -> CsvCo
         raise bad_input(source.path, bad[0].line if bad else 1, reason)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
     return CsvColumns(columns, np.concatenate(lines), tuple(bad))
+
+
+@dataclass
+class _DecimalMarks:
+    """The decimal marks of a file's numbers, and the first line that has each."""
+
+    path: str
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def with_points(self, cells: tuple[str, ...], lines: Sequence[int]) -> tuple[str, ...]:
+        """The cells with points for decimal commas; what is no number stays as it is."""
+        return tuple(self._with_point(cell, line) for cell, line in zip(cells, lines, strict=True))
+
+    def _with_point(self, cell: str, line: int) -> str:
+        mark = "," if "," in cell else "."
+        with_point = cell.replace(",", ".")
+        if "." not in with_point or not _is_number(with_point):
+            return cell
+        self.lines.setdefault(mark, line)
+        if len(self.lines) > 1:
+            other = self.lines["." if mark == "," else ","]
+            reason = f"{cell.strip()[:40]!r} has another decimal mark than line {other}"
+            raise bad_input(self.path, line, reason, "write all numbers with one decimal mark")
+        return with_point
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _header(reader: Any, path: str) -> list[str]:
@@ -118,6 +170,7 @@ def _typed(
     text_columns: Collection[str],
     path: str,
     bad: list[BadRow],
+    marks: _DecimalMarks | None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     import numpy as np
 
@@ -129,7 +182,7 @@ def _typed(
             column[:] = [sys.intern(cell.strip()) for cell in cells]
             part[name] = column
             continue
-        part[name], faulty = _numbers(cells)
+        part[name], faulty = _numbers(marks.with_points(cells, lines) if marks else cells)
         for i in faulty:
             if keep[i]:
                 reason = f"column {name}: not a number: {cells[i].strip()[:40]!r}"
