@@ -193,8 +193,7 @@ def test_the_parts_of_a_segment_add_up_to_its_cost_in_every_way_it_is_made() -> 
     for _ in range(60):
         n = int(generator.integers(2, 7))
         layers = random_layers(generator, n, chain=False)
-        # limits of memory count activations too, which tests/plans/test_limits.py holds
-        units = [replace(u, memory_bytes=np.inf) for u in random_units(generator, n, 3)]
+        units = random_units(generator, n, 3)
         units[1] = replace(units[1], active_mw=500.0, most_mw=900.0)
         every = all_states(layers, 10_000)
         assert every is not None
