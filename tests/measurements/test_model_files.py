@@ -152,3 +152,26 @@ def test_a_file_is_read_once_and_only_where_something_is_open(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"absent\.tflite"):
         row(log(tmp_path, "own.tflite"), {"own": "absent.tflite"})
+
+
+@pytest.mark.parametrize(("provider", "precision"), [("cpu", "fp32"), ("qnn", None)])
+def test_onnxruntime_computes_floats_as_stored_on_its_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, precision: str | None
+) -> None:
+    monkeypatch.setattr(facets, "_stored_in", lambda _: ("onnx", "fp32", 1))
+    (tmp_path / "own.onnx").write_bytes(b"\x08\x07")
+    path = tmp_path / "run.log"
+    path.write_text(
+        f"$ ./onnxruntime_perf_test -e {provider} -r 100 -x 4 own.onnx\n"
+        "Session creation time cost: 0.2 s\n"
+        "First inference time cost: 25 ms\n"
+        "Total inference time cost: 2.3 s\n"
+        "Total inference requests: 100\n"
+        "Average inference time cost: 23 ms\n"
+    )
+    unit = {} if provider == "cpu" else {"unit": "npu"}
+    if precision is None:
+        with pytest.raises(MeasurementError, match="no word of the precision"):
+            row(path, {"own": "own.onnx"}, **unit)
+    else:
+        assert said(row(path, {"own": "own.onnx"}), "precision")[0] == precision

@@ -89,3 +89,9 @@ def test_what_a_header_between_semicolons_lacks_is_named(tmp_path: Path) -> None
         rows(tmp_path / "a.csv", "device;model;unit\ndev;resnet18;cpu\n")
     with pytest.raises(MeasurementError, match="line 2: 5 cells where the header has 7"):
         rows(tmp_path / "a.csv", f"{HEADER}cpu;ncnn;float;4;resnet18\n")
+
+
+def test_a_semicolon_in_a_header_with_commas_parts_no_cells(tmp_path: Path) -> None:
+    header = "device,unit,framework,precision,model,latency_ms,odd;name\n"
+    with pytest.raises(MeasurementError, match="column odd;name: not a column"):
+        rows(tmp_path / "a.csv", header + "dev,cpu,ncnn,float,resnet18,23.5,\n")
