@@ -7,8 +7,10 @@ written over. What is no ordinary file is no place for an output either, but for
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,7 +49,8 @@ def replaced(path: Path) -> Iterator[Path]:
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
+        _clear_unfinished(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_own_prefix()}{os.getpid()}-")
         try:
             os.close(handle)
             yield Path(name)
@@ -58,6 +61,36 @@ def replaced(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 os.unlink(name)
             raise
+
+
+def _own_prefix() -> str:
+    """How the names of this machine's unfinished files begin, up to the process's number."""
+    return f"{TEMPORARY}{zlib.crc32(platform.node().encode()):08x}-"
+
+
+def _clear_unfinished(folder: Path) -> None:
+    """Remove unfinished files of this machine's processes that were killed while they wrote.
+
+    A process whose number another has by now keeps its file until a later run.
+    """
+    prefix = _own_prefix()
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            number, dash, _ = entry.name.removeprefix(prefix).partition("-")
+            unfinished = entry.name.startswith(prefix) and dash and number.isdecimal()
+            if unfinished and not _is_running(int(number)):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's, or nobody can say
+    return True
 
 
 def _to_disk(name: str) -> None:

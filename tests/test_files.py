@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel import files
 from perfmodel.errors import OutputError
 from perfmodel.files import (
     check_folder,
@@ -75,6 +76,7 @@ def test_a_real_disk_that_takes_no_more_is_found_by_the_check(tmp_path: Path) ->
     program = """
 import resource, sys
 from pathlib import Path
+from perfmodel import files
 from perfmodel.errors import OutputError
 from perfmodel.files import check_output
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
@@ -173,3 +175,33 @@ def test_the_check_writes_a_block_and_leaves_nothing(
         pytest.skip("files here cannot be watched")
     assert written == [0, 4096]
     assert list(tmp_path.iterdir()) == []
+
+
+class TestUnfinishedFiles:
+    """A process that is killed while it writes leaves a file that the next writer clears."""
+
+    @staticmethod
+    def left_by(folder: Path, process: int) -> Path:
+        path = folder / f"{files._own_prefix()}{process}-abc"
+        path.write_text("half")
+        return path
+
+    def test_those_of_ended_processes_are_cleared(self, tmp_path: Path) -> None:
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        left = self.left_by(tmp_path, ended.pid)
+        mine = self.left_by(tmp_path, os.getpid())
+        foreign = tmp_path / f"{files.TEMPORARY}00000000-{ended.pid}-abc"
+        foreign.write_text("of another machine")
+        files.write_atomically(tmp_path / "out.txt", "whole")
+        assert not left.exists()
+        assert mine.exists()
+        assert foreign.exists()
+        assert (tmp_path / "out.txt").read_text() == "whole"
+
+    def test_what_only_looks_like_one_stays(self, tmp_path: Path) -> None:
+        kept = [tmp_path / f"{files._own_prefix()}notes", tmp_path / f"{files._own_prefix()}x-1"]
+        for path in kept:
+            path.write_text("mine")
+        files.write_atomically(tmp_path / "out.txt", "whole")
+        assert all(path.exists() for path in kept)

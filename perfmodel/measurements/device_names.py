@@ -69,6 +69,10 @@ def device_slug(device: str, soc: str = "") -> str:
     return _ALIASES.get(named, named)
 
 
+MOST_DIGITS = 5
+"""Of a batch in a column's name; the study's largest is 256."""
+
+
 def help_column(column: str) -> tuple[str, str, int, bool] | None:
     """Device, unit, batch and whether it is a sum of blocks, of a HELP latency column; or None.
 
@@ -80,6 +84,6 @@ def help_column(column: str) -> tuple[str, str, int, bool] | None:
     if name in _HELP:
         return (*_HELP[name], 1, is_sum)
     stem, _, batch = name.rpartition("_")
-    if stem in _HELP and batch.isdecimal():
+    if stem in _HELP and batch.isdecimal() and len(batch) <= MOST_DIGITS:
         return (*_HELP[stem], int(batch), is_sum)
     return None
