@@ -75,6 +75,7 @@ def strictly(resolved: Resolved) -> float:
     return 0.0
 
 
+@pytest.mark.slow
 def test_a_larger_batch_never_takes_less() -> None:
     every, some = shipped(), at_batches(TREES_ASKED)
     assert len(every) > 600

@@ -108,6 +108,7 @@ def test_a_planted_machine_is_recovered_out_of_sample() -> None:
     assert predicted_ms(fitted.predictor, unseen) == pytest.approx(truth, rel=0.1)
 
 
+@pytest.mark.slow
 def test_noise_widens_the_interval() -> None:
     (quiet,) = fit_targets(samples(30))
     (noisy,) = fit_targets(samples(30, noise=0.2))

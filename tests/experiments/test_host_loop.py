@@ -22,6 +22,8 @@ pytest.importorskip("ai_edge_litert")
 from perfmodel.devices.profile import read_profile
 from perfmodel.runners.journal import Journal
 
+pytestmark = pytest.mark.slow
+
 CALIBRATE = """
 import sys
 from pathlib import Path

@@ -175,6 +175,7 @@ def campaign(
     return outcomes
 
 
+@pytest.mark.slow
 class TestMutatedFiles:
     """2,600 mutants in all."""
 
