@@ -5,11 +5,11 @@ The only module of the simulation that asks the floors below for a prediction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError, nearest_hint
 from perfmodel.sim.distributions import constant
@@ -19,6 +19,10 @@ from perfmodel.sim.tables import DeviceSpec, LinkSpec, Radio, RateSpec
 from perfmodel.sim.toml import read_toml
 from perfmodel.sim.traces import read_arrivals, read_trace
 from perfmodel.units import MS_PER_S
+
+if TYPE_CHECKING:
+    from perfmodel.graph.ir import Graph
+    from perfmodel.prediction import Prediction
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Batches of a model that are predicted; times of those between are linear."""
@@ -32,35 +36,56 @@ def resolve(scenario: Scenario, folder: Path) -> Scenario:
     """Return the scenario with numbers only; files are looked for relative to `folder`."""
     batching = scenario.server.batching if scenario.server else None
     most = batching.max_size if batching else 1
+    predicted = [_predicted_on_device(task.on_device, folder) for task in scenario.task]
     return replace(
         scenario,
-        device=_device(scenario, folder),
-        task=tuple(_task(task, most, folder) for task in scenario.task),
+        device=_device(scenario, predicted),
+        task=tuple(
+            _task(task, answer, most, folder)
+            for task, answer in zip(scenario.task, predicted, strict=True)
+        ),
         link=_link(scenario.link, folder) if scenario.link else None,
     )
 
 
-def _task(task: Task, most: int, folder: Path) -> Task:
+@dataclass(frozen=True)
+class _Predicted:
+    """A network and what is predicted of it."""
+
+    graph: Graph
+    answer: Prediction
+
+
+def _task(task: Task, predicted: _Predicted | None, most: int, folder: Path) -> Task:
     return replace(
         task,
         workload=_workload(task.workload, folder),
-        on_device=_on_device(task.on_device, folder) if task.on_device else None,
+        on_device=_on_device(task.on_device, predicted, folder) if task.on_device else None,
         on_server=_on_server(task.on_server, most, folder) if task.on_server else None,
     )
 
 
-def _device(scenario: Scenario, folder: Path) -> DeviceSpec:
+def _predicted_on_device(plan: OnDevice | None, folder: Path) -> _Predicted | None:
+    """What is predicted of a task's network on the phone; None where its time is given."""
+    if plan is None or plan.model is None or plan.compute_ms is not None:
+        return None
+    if plan.gmacs_per_s is not None:
+        return None
+    target = _target(plan.model, plan.target, "task.on_device")
+    graph = _graph(plan.model, folder)
+    return _Predicted(graph, _predict(graph, target))
+
+
+def _device(scenario: Scenario, predicted: Sequence[_Predicted | None]) -> DeviceSpec:
     """The phone, its units with the power that the predicted networks draw where none is given.
 
     A unit that several networks share keeps its power open unless all draw the same.
     """
     found: dict[str, set[float | None]] = {}
-    for task in scenario.task:
-        plan = task.on_device
-        if plan is not None:
-            asked = plan.model is not None and plan.target is not None and plan.compute_ms is None
-            power = _mean_mw(plan, folder) if asked and plan.gmacs_per_s is None else None
-            found.setdefault(plan.unit, set()).add(power)
+    for task, network in zip(scenario.task, predicted, strict=True):
+        if task.on_device is not None:
+            power = None if network is None else _mean_mw(network.answer)
+            found.setdefault(task.on_device.unit, set()).add(power)
     device = scenario.device
     for unit, powers in found.items():
         spec, power = getattr(device, unit), next(iter(powers))
@@ -69,10 +94,8 @@ def _device(scenario: Scenario, folder: Path) -> DeviceSpec:
     return device
 
 
-def _mean_mw(plan: OnDevice, folder: Path) -> float | None:
+def _mean_mw(answer: Prediction) -> float | None:
     """Power whose product with the predicted latency is the predicted energy."""
-    assert plan.model is not None
-    answer = _predict(plan.model, plan.target, "task.on_device", folder)
     return None if answer.energy is None else 1e3 * answer.energy.mj / answer.latency_ms
 
 
@@ -100,19 +123,18 @@ def _rate(rate: RateSpec, column: str, folder: Path) -> RateSpec:
     return replace(rate, times_s=trace.times_s, trace_mbps=trace.mbps, file=None)
 
 
-def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
+def _on_device(plan: OnDevice, predicted: _Predicted | None, folder: Path) -> OnDevice:
     if plan.compute_ms is None and plan.gmacs_per_s is not None:
         plan = replace(plan, compute_ms=constant(_rated_ms(plan, "task.on_device", folder)))
         if plan.weights_mb is None and plan.model is not None:
             plan = replace(plan, weights_mb=_weights_mb(plan.model, folder))
-    if plan.model is not None and plan.compute_ms is None:
-        prediction = _predict(plan.model, plan.target, "task.on_device", folder)
-        plan = replace(plan, compute_ms=constant(prediction.latency_ms))
+    if predicted is not None:
+        answer = predicted.answer
+        plan = replace(plan, compute_ms=constant(answer.latency_ms))
         if plan.weights_mb is None:
-            plan = replace(plan, weights_mb=prediction.weights_bytes / BYTES_PER_MB)
+            plan = replace(plan, weights_mb=answer.weights_bytes / BYTES_PER_MB)
         if plan.memory_mb is None:
-            held = _memory_mb(prediction, _graph(str(plan.model), folder))
-            plan = replace(plan, memory_mb=held)
+            plan = replace(plan, memory_mb=_memory_mb(answer, predicted.graph))
     if plan.load_ms is None and plan.load_ms_per_mb is not None:
         if plan.weights_mb is None:
             raise ScenarioError("[task.on_device] load_ms_per_mb needs weights_mb or model")
@@ -120,7 +142,7 @@ def _on_device(plan: OnDevice, folder: Path) -> OnDevice:
     return plan
 
 
-def _memory_mb(prediction: Any, graph: Any) -> float:
+def _memory_mb(prediction: Prediction, graph: Graph) -> float:
     """Weights and activations at the precision of the target, in MB."""
     from perfmodel.kernels.precisions import stored_precision
     from perfmodel.target import parse_target
@@ -139,10 +161,9 @@ def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:
     if plan.model is None:
         return plan
     sizes = [size for size in BATCH_SIZES if size < most] + [most]
-    times = [
-        _predict(plan.model, plan.target, "task.on_server", folder, size).latency_ms
-        for size in sizes
-    ]
+    target = _target(plan.model, plan.target, "task.on_server")
+    graph = _graph(plan.model, folder)
+    times = [_predict(graph, target, size).latency_ms for size in sizes]
     if most == 1:
         return replace(plan, compute_ms=constant(times[0]))
     return replace(plan, batch_sizes=tuple(map(float, sizes)), batch_ms=tuple(times))
@@ -168,20 +189,24 @@ def _weights_mb(model: str, folder: Path) -> float:
     return BYTES_PER_FP32 * params(_graph(model, folder)) / BYTES_PER_MB
 
 
-def _graph(model: str, folder: Path) -> Any:
+def _graph(model: str, folder: Path) -> Graph:
     from perfmodel.formats.load import load, named_from
 
     return load(named_from(model, folder))
 
 
-def _predict(model: str, target: str | None, table: str, folder: Path, batch_size: int = 1) -> Any:
+def _target(model: str, target: str | None, table: str) -> str:
     if target is None:
         raise ScenarioError(
             f"[{table}] model {model!r} needs a target", "give target, gmacs_per_s or compute_ms"
         )
+    return target
+
+
+def _predict(graph: Graph, target: str, batch_size: int = 1) -> Prediction:
     import perfmodel
 
-    return perfmodel.predict(_graph(model, folder), target, batch_size=batch_size)
+    return perfmodel.predict(graph, target, batch_size=batch_size)
 
 
 @lru_cache(maxsize=1)
