@@ -203,20 +203,29 @@ def _transpose_conv(view: OpView) -> Converted:
     stride = (view.option(2), view.option(1))
     if min(stride) < 1:
         raise ValueError(f"stride {stride}")
-    full = [(x.shape[axis] - 1) * stride[axis - 1] + weights.shape[axis] for axis in (1, 2)]
     sizes = (view.constant_ints(0) or view.outputs[0].shape)[1:3]
+    attrs = transposed_attrs(uncut_sizes(x, weights, stride), sizes, stride)
+    attrs["activation"] = fused_activation(view.flag(3))
+    return Converted("transpose_conv2d", (x, weights, *view.inputs[3:]), attrs)
+
+
+def uncut_sizes(x: Tensor, weights: Tensor, stride: tuple[int, int]) -> list[int]:
+    """Height and width that a transposed convolution makes before its edges are cut."""
+    return [(x.shape[axis] - 1) * stride[axis - 1] + weights.shape[axis] for axis in (1, 2)]
+
+
+def transposed_attrs(
+    full: Sequence[int], sizes: Sequence[int], stride: tuple[int, int]
+) -> dict[str, Any]:
+    """Attributes of a transposed convolution whose result is cut, or filled up, to `sizes`."""
     cut = [max(0, f - size) for f, size in zip(full, sizes, strict=True)]
-    return Converted(
-        "transpose_conv2d",
-        (x, weights, *view.inputs[3:]),
-        {
-            "stride": stride,
-            "pads": (cut[0] // 2, cut[0] - cut[0] // 2, cut[1] // 2, cut[1] - cut[1] // 2),
-            "groups": 1,
-            "activation": fused_activation(view.flag(3)),
-            "output_padding": tuple(max(0, size - f) for f, size in zip(full, sizes, strict=True)),
-        },
-    )
+    return {
+        "stride": stride,
+        "pads": (cut[0] // 2, cut[0] - cut[0] // 2, cut[1] // 2, cut[1] - cut[1] // 2),
+        "groups": 1,
+        "activation": "none",
+        "output_padding": tuple(max(0, size - f) for f, size in zip(full, sizes, strict=True)),
+    }
 
 
 @converts("MAX_POOL_2D AVERAGE_POOL_2D")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from perfmodel.formats.tflite.read_operators import (
@@ -12,6 +13,8 @@ from perfmodel.formats.tflite.read_operators import (
     Unmapped,
     converts,
     strided_index,
+    transposed_attrs,
+    uncut_sizes,
 )
 from perfmodel.graph.ops import broadcast, same_pads
 
@@ -318,19 +321,12 @@ def _transpose_conv_bias(view: OpView) -> Converted:
     stride = (strides[1], strides[0])
     if scheme not in (_SAME, _VALID) or min(stride) < 1:
         raise Unmapped
-    full = [(x.shape[axis] - 1) * stride[axis - 1] + weights.shape[axis] for axis in (1, 2)]
-    sizes = view.outputs[0].shape[1:3]
+    full = uncut_sizes(x, weights, stride)
+    sizes: Sequence[int] = view.outputs[0].shape[1:3]
     if view.is_open:
         same = [x.shape[axis] * stride[axis - 1] for axis in (1, 2)]
-        sizes = tuple(same if scheme == _SAME else full)
-    cut = [max(0, f - size) for f, size in zip(full, sizes, strict=True)]
-    attrs = {
-        "stride": stride,
-        "pads": (cut[0] // 2, cut[0] - cut[0] // 2, cut[1] // 2, cut[1] - cut[1] // 2),
-        "groups": 1,
-        "activation": "none",
-        "output_padding": tuple(max(0, size - f) for f, size in zip(full, sizes, strict=True)),
-    }
+        sizes = same if scheme == _SAME else full
+    attrs = transposed_attrs(full, sizes, stride)
     return Converted("transpose_conv2d", view.inputs, attrs)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.sizes import Sizes, in_order
 from perfmodel.formats.tflite.flatbuffer import open_flat
-from perfmodel.formats.tflite.run import Run, Written
+from perfmodel.formats.tflite.run import SubgraphRun, Written
 from perfmodel.formats.tflite.schema import IDENTIFIER
 from perfmodel.formats.tflite.subgraphs import FileModel, FileSubgraph
 from perfmodel.graph.ir import Graph, Tensor, check_graph
@@ -154,7 +154,7 @@ def _check_given(
 
 def _layout(part: FileSubgraph, shapes: Mapping[int, tuple[int, ...]]) -> FileLayout:
     written = Written()
-    run = Run(part, written)
+    run = SubgraphRun(part, written)
     run.resize_inputs(shapes)
     names = tuple(item.tensor.name for item in part.tensors)
     run.walk()

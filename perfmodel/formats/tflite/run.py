@@ -16,7 +16,7 @@ from perfmodel.formats.limits import MAX_NESTING, MAX_OPS
 from perfmodel.formats.tflite import read_shapes
 from perfmodel.formats.tflite.read_operators import Converted, OpView, convert
 from perfmodel.formats.tflite.schema import CompositeSlot, OperatorSlot
-from perfmodel.formats.tflite.subgraphs import FileOperator, FileSubgraph, FileTensor
+from perfmodel.formats.tflite.subgraphs import FileSubgraph, StoredOperator, StoredTensor
 from perfmodel.graph.ir import Op, Tensor
 from perfmodel.graph.ops import infer_shapes
 
@@ -39,7 +39,7 @@ class _UnknownWay(Exception):
 class Bound:
     """A tensor that is handed to a body or back: what is known of it."""
 
-    item: FileTensor
+    item: StoredTensor
     numbers: np.ndarray | None
     resized: bool
 
@@ -75,7 +75,7 @@ class Written:
         return self.use(replace(tensor, name=f"{tensor.name}#{shape}"))
 
 
-class Run:
+class SubgraphRun:
     """One run of one subgraph; `prefix` keeps its names apart from those of other runs."""
 
     def __init__(
@@ -97,7 +97,7 @@ class Run:
         self.values: dict[int, np.ndarray] = {}
         self.resized: set[int] = set()
 
-    def _named(self, item: FileTensor) -> FileTensor:
+    def _named(self, item: StoredTensor) -> StoredTensor:
         if not self.depth:
             return item
         tensor = item.tensor
@@ -158,7 +158,7 @@ class Run:
             return None
         return self._current(index)
 
-    def _operator(self, index: int, operator: FileOperator, kept: set[int]) -> None:
+    def _operator(self, index: int, operator: StoredOperator, kept: set[int]) -> None:
         name, inputs, outputs = operator.name, operator.inputs, operator.outputs
         where = f"{self.part.where} operator {index} {name}"
         self._step(where)
@@ -184,7 +184,7 @@ class Run:
         if self.written.steps > _MOST_STEPS or len(self.written.ops) >= MAX_OPS:
             raise self.file.error(where, f"more than {MAX_OPS} operators run")
 
-    def _view(self, operator: FileOperator) -> OpView:
+    def _view(self, operator: StoredOperator) -> OpView:
         inputs, outputs = operator.inputs, operator.outputs
         return OpView(
             operator.name,
@@ -221,7 +221,7 @@ class Run:
         self,
         where: str,
         converted: Converted,
-        operator: FileOperator,
+        operator: StoredOperator,
         shapes: tuple[tuple[int, ...], ...],
     ) -> None:
         """Compare our shapes with the file's; where the file leaves them open, ours count."""
@@ -244,7 +244,7 @@ class Run:
             self.tensors[index] = replace(item, tensor=replace(item.tensor, shape=shape))
             self.resized.add(index)
 
-    def _evaluate(self, view: OpView, operator: FileOperator) -> None:
+    def _evaluate(self, view: OpView, operator: StoredOperator) -> None:
         """Follow small integers, from which shapes and the ways of control flow are made."""
         small = all(self._current(i).dtype in ("int32", "int64", "bool") for i in operator.outputs)
         if not small or not operator.outputs:
@@ -269,7 +269,7 @@ class Run:
         self.written.ops.append(Op(name, converted.kind, inputs, made, converted.attrs))
         self.written.numbers.append(number)
 
-    def _called(self, operator: FileOperator, where: str, number: int) -> bool:
+    def _called(self, operator: StoredOperator, where: str, number: int) -> bool:
         """Write the bodies down in place of the operator; False where their way is not known."""
         if operator.name == "CALL_ONCE":
             return True
@@ -283,7 +283,7 @@ class Run:
             self._bind(index, result)
         return True
 
-    def _bodies(self, operator: FileOperator, where: str, number: int) -> list[Bound]:
+    def _bodies(self, operator: StoredOperator, where: str, number: int) -> list[Bound]:
         given = [self._bound(i) for i in operator.inputs if i >= 0]
         label = self._label(operator)
         if operator.name == "STABLEHLO_COMPOSITE":
@@ -303,7 +303,7 @@ class Run:
             state = self._body(second, state, where, place, number)
             turn += 1
 
-    def _label(self, operator: FileOperator) -> str:
+    def _label(self, operator: StoredOperator) -> str:
         name = self._current(operator.outputs[0]).name if operator.outputs else operator.name
         return f"{name}/"
 
@@ -319,7 +319,7 @@ class Run:
         part = parts[index]
         if len(part.inputs) != len(given) or not part.outputs:
             raise self.file.error(where, f"{len(given)} inputs for body {index}")
-        run = Run(part, self.written, prefix=label, number=number, depth=self.depth + 1)
+        run = SubgraphRun(part, self.written, prefix=label, number=number, depth=self.depth + 1)
         return run.walk(given)
 
 

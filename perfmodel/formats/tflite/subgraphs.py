@@ -34,7 +34,7 @@ _LETTERS = {"int32": "i", "int64": "q", "bool": "?"}
 
 
 @dataclass(frozen=True)
-class FileTensor:
+class StoredTensor:
     """A tensor of the file, where its data lies and how its shape may vary.
 
     `signature` is the shape with -1 where the file leaves a size open, () if it leaves none open.
@@ -49,7 +49,7 @@ class FileTensor:
 
 
 @dataclass(frozen=True)
-class FileOperator:
+class StoredOperator:
     """An operator of the file; `inputs` and `outputs` are tensor numbers, -1 where omitted."""
 
     name: str
@@ -131,7 +131,7 @@ class FileSubgraph:
         self._numbers: dict[int, np.ndarray | None] = {}
 
     @cached_property
-    def tensors(self) -> tuple[FileTensor, ...]:
+    def tensors(self) -> tuple[StoredTensor, ...]:
         """The tensors, those that somebody writes or feeds told from constants."""
         names: set[str] = set()
         tables = self.table.tables(SubgraphSlot.TENSORS)
@@ -154,14 +154,14 @@ class FileSubgraph:
         return tuple(i for i in self._indices(self.table, slot, self.where) if i >= 0)
 
     @cached_property
-    def operators(self) -> tuple[FileOperator, ...]:
+    def operators(self) -> tuple[StoredOperator, ...]:
         """The operators in the order in which they run."""
         return tuple(
             self._operator(i, table)
             for i, table in enumerate(self.table.tables(SubgraphSlot.OPERATORS))
         )
 
-    def _operator(self, index: int, table: Table) -> FileOperator:
+    def _operator(self, index: int, table: Table) -> StoredOperator:
         code, codes = table.number(OperatorSlot.OPCODE, "I"), self.model.codes
         where = f"{self.where} operator {index}"
         if code >= len(codes):
@@ -169,7 +169,7 @@ class FileSubgraph:
         name, custom = codes[code]
         inputs = self._indices(table, OperatorSlot.INPUTS, f"{where} {name}")
         outputs = self._indices(table, OperatorSlot.OUTPUTS, f"{where} {name}")
-        return FileOperator(name, custom, inputs, tuple(i for i in outputs if i >= 0), table)
+        return StoredOperator(name, custom, inputs, tuple(i for i in outputs if i >= 0), table)
 
     def _indices(self, table: Table, slot: int, where: str) -> tuple[int, ...]:
         indices = table.ints(slot)
@@ -179,7 +179,7 @@ class FileSubgraph:
                 raise self.file.error(where, f"tensor {index} of {count}")
         return indices
 
-    def _tensor(self, index: int, table: Table, names: set[str]) -> FileTensor:
+    def _tensor(self, index: int, table: Table, names: set[str]) -> StoredTensor:
         where = f"{self.where} tensor {index}"
         shape = table.ints(TensorSlot.SHAPE)
         code = table.i8(TensorSlot.TYPE)
@@ -205,7 +205,7 @@ class FileSubgraph:
         is_open = any(d < 0 for d in signature)
         varies = is_open or (not shape and not table.i8(TensorSlot.HAS_RANK))
         has_data = bool(size) or stored_elsewhere
-        return FileTensor(
+        return StoredTensor(
             replace(tensor, constant=has_data),
             start,
             size,
@@ -235,7 +235,7 @@ class FileSubgraph:
             self._numbers[index] = self._read_numbers(self.tensors[index])
         return self._numbers[index]
 
-    def _read_numbers(self, item: FileTensor) -> np.ndarray | None:
+    def _read_numbers(self, item: StoredTensor) -> np.ndarray | None:
         letter = _LETTERS.get(item.tensor.dtype)
         count = item.tensor.elements
         if letter is None or not item.tensor.constant or count > LONGEST_SHAPE_CONSTANT:
@@ -249,7 +249,7 @@ class FileSubgraph:
         return np.array(stored, item.tensor.dtype).reshape(item.tensor.shape)
 
 
-def _settled(item: FileTensor, made: bool) -> FileTensor:
+def _settled(item: StoredTensor, made: bool) -> StoredTensor:
     """What is written or fed is no constant; what nobody makes and holds nothing is one."""
     empty = not item.variable and item.tensor.elements == 0
     constant = not made and (item.tensor.constant or empty)

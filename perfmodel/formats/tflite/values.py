@@ -3,6 +3,7 @@ known, as the runtime knows them when it resizes tensors."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -88,7 +89,7 @@ _INTEGERS = frozenset({"int32", "int64", "bool"})
 def _compute(view: OpView, arrays: Arrays) -> list[np.ndarray] | None:
     elementwise = _ELEMENTWISE.get(view.name)
     if elementwise is not None:
-        if np.broadcast_shapes(*(a.shape for a in arrays)) and _broadcast_size(arrays):
+        if math.prod(np.broadcast_shapes(*(a.shape for a in arrays))) > LONGEST_SHAPE_CONSTANT:
             return None
         return [np.asarray(elementwise(*arrays))]
     if view.name in _REDUCTIONS:
@@ -96,14 +97,6 @@ def _compute(view: OpView, arrays: Arrays) -> list[np.ndarray] | None:
         return [np.asarray(_REDUCTIONS[view.name](arrays[0], axis=axes, keepdims=view.flag(0) > 0))]
     compute = _OTHERS.get(view.name)
     return None if compute is None else compute(view, arrays)
-
-
-def _broadcast_size(arrays: Arrays) -> bool:
-    """Whether the result would be longer than any shape."""
-    size = 1
-    for dim in np.broadcast_shapes(*(a.shape for a in arrays)):
-        size *= dim
-    return size > LONGEST_SHAPE_CONSTANT
 
 
 def _reshaped(view: OpView, arrays: Arrays) -> list[np.ndarray]:
@@ -125,10 +118,7 @@ def _slice(view: OpView, arrays: Arrays) -> list[np.ndarray]:
 
 def _filled(view: OpView, arrays: Arrays) -> list[np.ndarray] | None:
     shape = [int(n) for n in arrays[0].reshape(-1)]
-    size = 1
-    for dim in shape:
-        size *= dim
-    if min(shape, default=1) < 0 or size > LONGEST_SHAPE_CONSTANT:
+    if min(shape, default=1) < 0 or math.prod(shape) > LONGEST_SHAPE_CONSTANT:
         return None
     return [np.full(shape, arrays[1])]
 
