@@ -8,9 +8,6 @@ logarithms: the kernels' own scatter and, squared and added, the scatter of phon
 
 from __future__ import annotations
 
-import argparse
-import csv
-import io
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +18,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from perfmodel.devices.energy import ENERGY_FILE
-from perfmodel.files import write_atomically
+from validation.profiles.shipped_table import write_table
 
 COLUMNS = ("unit", "pj_per_mac", "pj_per_byte", "pj_per_kernel", "log_sd", "kernels", "source")
 SCATTER_OF_PHONES = 0.62
@@ -63,14 +60,7 @@ def work(kernels: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table beside the module that reads it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(energy_rows(parser.parse_args(arguments).data))
-    write_atomically(ENERGY_FILE, text.getvalue())
-    return 0
+    return write_table(arguments, __doc__, COLUMNS, energy_rows, ENERGY_FILE)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ from the maker's own series. A cell without a source stays empty.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from perfmodel.devices.processors import CLASSES, SOC_FILE, soc_slug
-from perfmodel.files import write_atomically
+from validation.profiles.shipped_table import write_table
 
 SERIES = (
     (r"snapdragon-4\d\d|exynos-850|kirin-6\d\d|helio-p.*", "entry"),
@@ -94,14 +92,7 @@ def cluster_text(clusters: Sequence[Cluster], cores: int | None) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table beside the module that reads it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(soc_rows(parser.parse_args(arguments).data))
-    write_atomically(SOC_FILE, text.getvalue())
-    return 0
+    return write_table(arguments, __doc__, COLUMNS, soc_rows, SOC_FILE)
 
 
 if __name__ == "__main__":
