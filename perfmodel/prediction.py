@@ -34,8 +34,8 @@ from perfmodel.workload import (
     BYTES_OF_PRECISION,
     Workload,
     fusion_rules,
-    kernel_work,
     load_at_batch,
+    network_work,
     workload,
 )
 
@@ -191,7 +191,7 @@ def network_energy(
     rate = energy_rate(resolved)
     if rate is None:
         return None
-    done = kernel_work(work, resolved.target.target.precision).total()
+    done = network_work(work, resolved.target.target.precision)
     return rate.energy(latency_ms, interval_ms, done)
 
 

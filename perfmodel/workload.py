@@ -146,3 +146,10 @@ def kernel_work(work: Workload, precision: str) -> KernelWork:
     return KernelWork(
         kernels=np.ones(len(table)), macs=table["macs"], moved_bytes=size * sum(moved)
     )
+
+
+def network_work(work: Workload, precision: str) -> KernelWork:
+    """Work of all kernels together, summed once for all targets of a precision."""
+    return work.table.once(
+        ("network_work", precision), lambda: kernel_work(work, precision).total()
+    )

@@ -33,6 +33,8 @@ SCATTER_OF_CORES = 0.35
 fits the caches, and how much more or less a network draws is not measured. Taken is the scatter,
 over 13 processors, of the energy that an iteration takes on their fastest cores."""
 COVERAGE = 0.9
+"""Of an energy's interval, as of a latency's."""
+_DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ class EnergyRate:
     @property
     def spread(self) -> float:
         """Factor to both sides that the rate's own 90 % interval spans."""
-        return math.exp(NormalDist().inv_cdf((1 + COVERAGE) / 2) * self.log_sd)
+        return math.exp(_DEVIATIONS * self.log_sd)
 
     @property
     def described(self) -> str:
