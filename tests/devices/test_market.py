@@ -1,0 +1,91 @@
+"""The market's tables: what a chip's and a phone's record holds, and names of chips."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfmodel.devices.market import CHIP_FILE, PHONE_FILE, SOURCES, Cluster, chip, chips, phones
+
+
+def test_a_chip_holds_its_spec_sheet() -> None:
+    found = chip("Snapdragon 778G")
+    assert found is not None
+    assert found.clusters == (
+        Cluster(1, "Cortex-A78", 2400),
+        Cluster(3, "Cortex-A78", 2200),
+        Cluster(4, "Cortex-A55", 1900),
+    )
+    assert found.cores_text == "1xCortex-A78@2.4+3xCortex-A78@2.2+4xCortex-A55@1.9"
+    assert (found.fp16, found.dotprod, found.i8mm) == (True, True, False)
+    assert (found.gpu, found.gpu_mhz, found.gpu_gflops) == ("Adreno 642L", 550, 844.8)
+    assert found.gpu_gflops == found.gpu_lanes_per_core * 2 * found.gpu_mhz / 1e3  # type: ignore[operator]
+    assert found.mem_bandwidth_gbs == 32 / 8 * 2 * 3200 / 1e3
+    assert (found.npu_tops, found.grade, found.year) == (12, "middle", 2021)
+
+
+def test_every_field_says_how_sure_it_is() -> None:
+    found = chip("Snapdragon 778G")
+    assert found is not None
+    assert found.confidence("clusters") == "several sources"
+    assert found.confidence("gpu_gflops") == "one source"
+    assert found.confidence("fp16") == "general knowledge"
+    assert found.confidence("core_mw") == "not known"
+    letters = {x for c in chips().values() for s in c.sources.values() for x in s if x.isupper()}
+    assert {"C", "G", "S"} <= letters & set(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("snapdragon 778g", "snapdragon-778g"),
+        ("Qualcomm Snapdragon 778G 5G", "snapdragon-778g"),
+        ("SM7325", "snapdragon-778g"),
+        ("sm8550-ab", "snapdragon-8-gen-2"),
+        ("SM8550-AB Snapdragon 8 Gen 2", ""),
+        ("Snapdragon 855 (SM8150)", "snapdragon-855"),
+        ("Snapdragon 855+ (SM8150-AC)", "snapdragon-855-plus"),
+        ("snapdragon-855-plus", "snapdragon-855-plus"),
+        ("sd870", "snapdragon-870"),
+        ("Dimensity 9300", "dimensity-9300"),
+        ("MT6989", "dimensity-9300"),
+        ("天玑 9300", "dimensity-9300"),
+        ("骁龙 8 Gen 2", "snapdragon-8-gen-2"),
+        ("Google Tensor G3", "tensor-g3"),
+        ("Exynos 2200", "exynos-2200"),
+        ("엑시노스 2200", "exynos-2200"),
+        ("A15", "apple-a15-bionic"),
+        ("Apple A15", "apple-a15-bionic"),
+        ("Apple A7 (APL0698)", "apple-a7"),
+        ("Kirin 990 5G", "kirin-990-5g"),
+        ("Kirin 990", "kirin-990"),
+        ("MSM8974", "snapdragon-800"),
+        ("Snapdragon", ""),
+        ("xeon-gold-6133", ""),
+        ("", ""),
+    ],
+)
+def test_a_chip_is_found_as_people_write_it(text: str, slug: str) -> None:
+    found = chip(text)
+    assert ("" if found is None else found.slug) == slug
+
+
+def test_every_chip_finds_itself_and_every_phone_has_one() -> None:
+    assert [
+        c.slug for c in chips().values() if chip(c.name) is not c or chip(c.slug) is not c
+    ] == []
+    assert {p.chip for p in phones()} - set(chips()) == {""}
+    assert sum(not p.chip for p in phones()) < 0.003 * len(phones())
+
+
+def test_a_phone_holds_its_names_and_memory() -> None:
+    found = next(p for p in phones() if p.model == "Galaxy S23")
+    assert found.title == "Samsung Galaxy S23"
+    assert "SM-S911B" in found.codes
+    assert "dm1q" in found.devices
+    assert found.ram_mb == (7399, 7425)
+    assert (found.chip, found.year, found.sdk) == ("snapdragon-8-gen-2-for-galaxy", 2023, 33)
+
+
+def test_tables_are_small_and_hold_no_prices() -> None:
+    assert CHIP_FILE.stat().st_size + PHONE_FILE.stat().st_size <= 1_500_000
+    assert "price" not in PHONE_FILE.read_text(encoding="utf-8").split("\n")[0]

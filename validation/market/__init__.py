@@ -1,0 +1,1 @@
+"""The market's tables: chips and phones, from the folder of measurements."""
