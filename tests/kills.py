@@ -37,6 +37,7 @@ from perfmodel.files import write_atomically
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
+from perfmodel.runners import litert_profiler
 from perfmodel.runners.campaign import SetResult
 from perfmodel.runners.host_bench import HostBench, RunConfig
 from perfmodel.runners.runner import RawRuns
@@ -95,7 +96,7 @@ def calibrate(folder: Path) -> None:
     """18 random networks, all of them measured."""
     from_host.CANDIDATES = 18
     from_host.HostBench = ReplayedBench  # type: ignore[misc]
-    from_host.profiler_available = lambda: False
+    litert_profiler.profiler_available = lambda: False
     host_fit.model = lambda seed=0: KernelModel(trees=5, random_state=seed)
     done = calibrate_host(
         600.0,

@@ -17,6 +17,7 @@ import numpy as np
 from perfmodel.devices.facts import LoadFact, Traits
 from perfmodel.kernels.loading import LoadWork
 from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.host_frameworks import DEFAULT
 from perfmodel.runners.samples import FirstRun
 
 MIN_RUNS = 8
@@ -25,12 +26,14 @@ MB = 1e6
 """Bytes of a megabyte, the unit of costs by size."""
 
 
-def framework_of(setup: RunConfig) -> str:
+def framework_of(setup: RunConfig, framework: str = DEFAULT) -> str:
     """Name under which a setup's load fact stands: threads change the first inference."""
-    return f"tflite/t{setup.threads}"
+    return f"{framework}/t{setup.threads}"
 
 
-def fit_load(runs: Sequence[FirstRun], setup: RunConfig) -> LoadFact | None:
+def fit_load(
+    runs: Sequence[FirstRun], setup: RunConfig, framework: str = DEFAULT
+) -> LoadFact | None:
     """Loading and first inference, each fitted by itself; None with too few runs to tell."""
     if len(runs) < MIN_RUNS:
         return None
@@ -48,7 +51,7 @@ def fit_load(runs: Sequence[FirstRun], setup: RunConfig) -> LoadFact | None:
     cold = all(r.cold for r in runs)
     return LoadFact(
         unit="cpu",
-        framework=framework_of(setup),
+        framework=framework_of(setup, framework),
         fixed_ms=fixed,
         bytes_per_ms=1.0 / max(per_byte, 1e-12),
         source=f"{'cold' if cold else 'warm'} page cache, measured on this machine",
@@ -78,9 +81,9 @@ def _costs(design: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
     return found
 
 
-def load_fact(traits: Traits, setup: RunConfig) -> LoadFact | None:
+def load_fact(traits: Traits, setup: RunConfig, framework: str = DEFAULT) -> LoadFact | None:
     """The fact of a setup in a profile, if it has one."""
-    wanted = ("cpu", framework_of(setup), setup.precision)
+    wanted = ("cpu", framework_of(setup, framework), setup.precision)
     facts = (f for f in traits.load if (f.unit, f.framework, f.precision) == wanted)
     return next(facts, None)
 

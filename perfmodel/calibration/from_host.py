@@ -22,29 +22,21 @@ from perfmodel.calibration.host_fit import FittedTarget, fit_targets
 from perfmodel.calibration.next_networks import Planner
 from perfmodel.calibration.turns import check_budget, next_setup, not_fitted, ordered, spent_s
 from perfmodel.calibration.yardsticks import chosen
-from perfmodel.devices.facts import Traits
+from perfmodel.devices.facts import LoadFact, Traits
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
 from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels import fuse, macs
+from perfmodel.kernels import macs
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import result_from_entry, usual_reference_ms
 from perfmodel.runners.host_bench import LOADS, HostBench, RunConfig, in_situ
+from perfmodel.runners.host_frameworks import DEFAULT, HostFramework, host_framework
 from perfmodel.runners.journal import Journal
-from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
 from perfmodel.target import Target, check_device
-
-SKIPPED = frozenset({("uint8", 2)})
-"""Old files are predicted on one thread only: their kernels are few, and time is short."""
-
-NOT_RUN: Mapping[str, frozenset[str]] = {
-    "uint8": frozenset({"matmul", "transpose_conv2d", "elu", "lstm"})
-}
-"""Operators that no file of a precision holds or no runtime takes in it."""
 
 FIT_SHARE = 0.15
 """Share of the budget that is kept for fitting, by judgement: fitting 900 networks takes one to
@@ -83,37 +75,43 @@ def calibrate_host(
     journal: Path,
     *,
     seed: int = 0,
-    precisions: Sequence[str] = ("fp32", "int8", "uint8"),
-    threads: Sequence[int] = (1, 2),
+    framework: str = DEFAULT,
+    precisions: Sequence[str] | None = None,
+    threads: Sequence[int] | None = None,
     interest: Sequence[Graph] | None = None,
     device: str = "host",
 ) -> HostCalibration:
     """Measure random networks for about `budget_s` seconds in all and fit this machine's profile.
 
-    `interest` are the networks that predictions are wanted for (default: the zoo); none of them is
-    run. A small budget gives fewer targets. Raises `RunnerError` without a runtime and, before
-    anything is measured, `MeasurementError` for an unusable name of the device or a budget that
-    is too small for one target.
+    `framework` runs them (a name of `runners.host_frameworks`), in `precisions` and with `threads`
+    (default: all that it has). `interest` are the networks that predictions are wanted for
+    (default: the zoo); none of them is run. A small budget gives fewer targets. Raises
+    `RunnerError` without a runtime and, before anything is measured, `MeasurementError` for an
+    unusable name of the device or a budget that is too small for one target.
     """
     check_device(device)
     began = time.monotonic()
-    pairs = [(p, t) for t in sorted(threads) for p in precisions if (p, t) not in SKIPPED]
-    setups = ordered(RunConfig(p, t) for p, t in pairs)
-    candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
-    tables = [_table(g) for g in candidates]
-    planner = Planner([_table(g) for g in (interest or _zoo())], tables)
-    with HostBench(seed=seed) as bench, Journal(journal, _header(bench, seed)) as book:
-        planned_s = time.monotonic() - began
-        check_budget(budget_s, planned_s, FIT_SHARE, book.entries)
-        measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
-        _measure(book, bench, planner, candidates, setups, measuring_s)
-        entries = dict(book.entries)
+    by = host_framework(framework)
+    setups = ordered(_setups(by, precisions, threads))
+    with HostBench(framework=framework, seed=seed) as bench:
+        header = _header(bench, seed)
+        candidates = [g for g in _drawn(seed) if macs(g) <= 1.5 * MAX_MACS]
+        planner = Planner(
+            [KernelTable.from_kernels(by.fused(g)) for g in (interest or _zoo())],
+            [KernelTable.from_kernels(by.fused(g)) for g in candidates],
+        )
+        with Journal(journal, header) as book:
+            planned_s = time.monotonic() - began
+            check_budget(budget_s, planned_s, FIT_SHARE, book.entries)
+            measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
+            _measure(book, bench, planner, candidates, setups, measuring_s)
+            entries = dict(book.entries)
         machine = bench.runner.describe()
     by_name = {g.name: g for g in candidates}
     usual = _usual_reference(entries)
-    samples, lost = _samples(entries, by_name, usual)
+    samples, lost = _samples(entries, by_name, usual, by)
     fitted = fit_targets(samples, seed)
-    profile = _profile(device, fitted, samples, usual, machine)
+    profile = _profile(device, by, fitted, samples, usual, machine)
     known = {str(s): planner.unknown(_measured(entries, s, candidates)) for s in setups}
     return HostCalibration(
         profile=profile,
@@ -132,7 +130,22 @@ def calibrate_host(
 def _header(bench: HostBench, seed: int) -> dict[str, Any]:
     """What a journal of this calibration belongs to; raises `RunnerError` without a runtime."""
     build = bench.runner.describe().facts["runtime"]
-    return {"calibrate": "host", "seed": seed, "runtime": build}
+    own = {} if bench.framework.name == DEFAULT else {"framework": bench.framework.name}
+    return {"calibrate": "host", "seed": seed, "runtime": build, **own}
+
+
+def _setups(
+    by: HostFramework, precisions: Sequence[str] | None, threads: Sequence[int] | None
+) -> list[RunConfig]:
+    """What is measured; raises `RunnerError` for a precision that the framework does not run."""
+    for precision in precisions or ():
+        by.stored(precision)
+    return [
+        RunConfig(p, t)
+        for t in sorted(threads or by.threads)
+        for p in (precisions or by.precisions)
+        if (p, t) not in by.skipped
+    ]
 
 
 def _drawn(seed: int) -> list[Graph]:
@@ -147,10 +160,6 @@ def _zoo() -> list[Graph]:
     from perfmodel import zoo
 
     return [zoo.build(name) for name in zoo.mobile_names()]
-
-
-def _table(graph: Graph) -> KernelTable:
-    return KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
 
 
 def _measured(
@@ -174,7 +183,7 @@ def _measure(
     with ProgressBar("calibrating", budget_s) as bar:
         while (elapsed := time.monotonic() - started) < budget_s:
             setup = next_setup(book.entries, setups)
-            turn = _turn(book, planner, candidates, setup)
+            turn = _turn(book, bench.framework, planner, candidates, setup)
             if not turn:
                 break
             for number in turn:
@@ -188,12 +197,16 @@ def _measure(
 
 
 def _turn(
-    book: Journal, planner: Planner, candidates: Sequence[Graph], setup: RunConfig
+    book: Journal,
+    by: HostFramework,
+    planner: Planner,
+    candidates: Sequence[Graph],
+    setup: RunConfig,
 ) -> list[int]:
     done = _measured(book.entries, setup, candidates)
     free = np.ones(len(candidates), dtype=bool)
     free[done] = False
-    refused = NOT_RUN.get(setup.precision, frozenset())
+    refused = by.refused.get(setup.precision, frozenset())
     free &= [refused.isdisjoint(op.kind for op in g.ops) for g in candidates]
     # candidates are random themselves: the first that is free is a random draw
     random = [int(np.argmax(free))] if free.any() and len(done) % int(1 / EXPLORE) == 0 else []
@@ -208,7 +221,8 @@ def _entry(bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float)
     try:
         path = bench.write(graph, setup.precision)
         entry = bench.measure(graph.name, path, setup, in_situ(expected_ms), loads=LOADS)
-        if not profiler_available() and "lstm" not in {op.kind for op in graph.ops}:
+        alone = len(bench.framework.fused(graph)) == 1
+        if not (alone or bench.framework.tells_operators()):
             entry["pieces"] = bench.measure_pieces(graph.name, graph, setup)
     except PerfmodelError as error:
         entry = {"refused": str(error).replace(f"{bench.folder}/", "")}
@@ -229,7 +243,10 @@ def _usual_reference(entries: Mapping[str, Any]) -> dict[RunConfig, float]:
 
 
 def _samples(
-    entries: Mapping[str, Any], graphs: Mapping[str, Graph], usual: Mapping[RunConfig, float]
+    entries: Mapping[str, Any],
+    graphs: Mapping[str, Graph],
+    usual: Mapping[RunConfig, float],
+    by: HostFramework,
 ) -> tuple[list[Sample], dict[str, int]]:
     found: list[Sample] = []
     lost: Counter[str] = Counter()
@@ -239,7 +256,7 @@ def _samples(
         try:
             if "refused" in entry:
                 raise RunnerError(str(entry["refused"]))
-            found.append(sample(key, graphs[name], setup, entry, usual[setup]))
+            found.append(sample(key, graphs[name], setup, entry, usual[setup], by))
         except RunnerError as error:
             lost[error.message] += 1
     steady = [s for s in found if s.stable]
@@ -252,6 +269,7 @@ def _samples(
 
 def _profile(
     device: str,
+    by: HostFramework,
     fitted: Sequence[FittedTarget],
     samples: Sequence[Sample],
     usual: Mapping[RunConfig, float],
@@ -266,9 +284,9 @@ def _profile(
     load = tuple(
         fact
         for setup in usual
-        if (fact := fit_load([s.first for s in samples if s.setup == setup], setup)) is not None
+        if (fact := _load(by, [s for s in samples if s.setup == setup], setup)) is not None
     )
-    targets = tuple(_target(device, f, samples, facts) for f in fitted)
+    targets = tuple(_target(device, by, f, samples, facts) for f in fitted)
     return DeviceProfile(
         device,
         f"This machine: {facts.get('cpu', 'unknown CPU')}",
@@ -281,16 +299,24 @@ def _profile(
     )
 
 
+def _load(by: HostFramework, samples: Sequence[Sample], setup: RunConfig) -> LoadFact | None:
+    return fit_load([s.first for s in samples], setup, by.name)
+
+
 def reference_fact(setup: RunConfig) -> str:
     """Key among a profile's hardware facts of the reference network's time in a setup, in ms."""
     return f"reference_{setup.precision}_t{setup.threads}_ms"
 
 
 def _target(
-    device: str, fitted: FittedTarget, samples: Sequence[Sample], facts: Mapping[str, str]
+    device: str,
+    by: HostFramework,
+    fitted: FittedTarget,
+    samples: Sequence[Sample],
+    facts: Mapping[str, str],
 ) -> TargetProfile:
     mine = [s for s in samples if s.setup == fitted.setup]
-    target = Target(device, "cpu", "tflite", fitted.setup.precision, fitted.setup.threads)
+    target = Target(device, "cpu", by.name, fitted.setup.precision, fitted.setup.threads)
     provenance = Provenance(
         f"{len(mine)} random networks run on this machine, every kernel timed in place",
         sum(len(s.table) for s in mine),

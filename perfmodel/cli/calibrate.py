@@ -40,8 +40,17 @@ OF_MEASURING = ("budget", "journal")
 STATED = ("unit", "framework", "precision", "threads", "batch_size")
 """What a file may leave open, and the user states."""
 OF_FILES = (*STATED, "skip_bad", "pick", "dry_run")
+HOST_SETUP = ("framework", "precision", "threads")
+"""What of the stated columns also says how this machine runs networks."""
 IDLE = {
-    "host": (*OF_LEARNING, *OF_FILES, "model", "files", *OF_ADB, *OF_SSH),
+    "host": (
+        *OF_LEARNING,
+        *(n for n in OF_FILES if n not in HOST_SETUP),
+        "model",
+        "files",
+        *OF_ADB,
+        *OF_SSH,
+    ),
     "adb": (*OF_FILES, "seed", *OF_SSH),
     "ssh": (*OF_FILES, "seed", "model", *OF_ADB),
     "cuda": (*OF_FILES, "files", *OF_ADB, *OF_SSH),
@@ -99,13 +108,22 @@ def command(
         str, typer.Option(help="What executed, where a log does not say: cpu, gpu, npu ...")
     ] = "",
     framework: Annotated[
-        str, typer.Option(help="Its runtime, where a log does not say: tflite, qnn ...")
+        str,
+        typer.Option(
+            help="Its runtime, where a log does not say: tflite, qnn ...; of host: what runs here."
+        ),
     ] = "",
     precision: Annotated[
-        str, typer.Option(help="Its precision, where a log does not say: fp32, fp16, int8 ...")
+        str,
+        typer.Option(
+            help="Its precision, where a log does not say: fp32, fp16, int8 ...; of host: only it."
+        ),
     ] = "",
     threads: Annotated[
-        int | None, typer.Option(min=1, max=999, help="Its CPU threads, where a log does not say.")
+        int | None,
+        typer.Option(
+            min=1, max=999, help="Its CPU threads, where a log does not say; of host: only so many."
+        ),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -302,12 +320,23 @@ def _of_host(asked: Request) -> Result:
     from perfmodel.calibration.from_host import calibrate_host, calibration_to_dict
     from perfmodel.devices.profile import write_profile
     from perfmodel.render.calibration import host_calibration_result
+    from perfmodel.runners.host_frameworks import DEFAULT, own_profile
 
     device = asked.device or "host"
-    path = asked.output or Path(f"{device}.json")
+    stated = asked.stated
+    framework = str(stated.get("framework", DEFAULT))
+    path = asked.output or own_profile(framework, device)
     book = asked.journal or path.with_suffix(".journal.jsonl")
     _check(asked, path, book)
-    done = calibrate_host(duration_s(asked.budget), book, seed=asked.seed, device=device)
+    done = calibrate_host(
+        duration_s(asked.budget),
+        book,
+        seed=asked.seed,
+        framework=framework,
+        precisions=[str(stated["precision"])] if "precision" in stated else None,
+        threads=[int(stated["threads"])] if "threads" in stated else None,
+        device=device,
+    )
     write_profile(done.profile, path)
     return host_calibration_result(
         {**calibration_to_dict(done), "profile": str(path), "journal": str(book)}

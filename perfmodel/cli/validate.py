@@ -37,8 +37,6 @@ RUNNERS: Mapping[str, str] = {"tflite": "host", "host": "host"}
 """`--runner` -> the experiment that it means where none is named."""
 PREDICTIONS_MARK = b'{\n "predictions": ['
 """How every file of predictions begins."""
-OWN_PROFILE = Path("host.json")
-"""The profile of this machine where --profile names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +52,7 @@ class Request:
     files: Path | None
     host: str
     retry: bool
+    framework: str
     options: DeviceOptions
 
     def beside(self, name: str, suffix: str) -> Path:
@@ -95,6 +94,9 @@ def command(
     force: Force = False,
     model: OnlyModels = None,
     files: Files = None,
+    framework: Annotated[
+        str, typer.Option(help="Of host: what runs the networks, tflite if not given.")
+    ] = "",
     retry: Annotated[
         bool, typer.Option(help="Run again what the journal says the runtime refused or died of.")
     ] = False,
@@ -134,6 +136,7 @@ def command(
         files=files,
         host=host,
         retry=retry,
+        framework=framework,
         options=DeviceOptions(
             benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
         ),
@@ -146,11 +149,15 @@ def command(
 
 
 def _own_profile(asked: Request) -> Path:
-    path = asked.profile or OWN_PROFILE
+    from perfmodel.runners.host_frameworks import DEFAULT, host_framework, own_profile
+
+    by = host_framework(asked.framework or DEFAULT)
+    path = asked.profile or own_profile(by.name)
     if not path.is_file():
+        named = "" if by.name == DEFAULT else f"--framework {by.name} "
         raise RunnerError(
             f"{path}: no profile of this machine",
-            "make one first: perfmodel calibrate --from host --budget 3min -o host.json",
+            f"make one first: perfmodel calibrate --from host {named}--budget 3min -o {path}",
         )
     return path
 
@@ -160,7 +167,9 @@ def _host(asked: Request) -> Result:
     from perfmodel.experiments.host import validate_host
     from perfmodel.experiments.host_result import validation_to_dict
     from perfmodel.render.validation import validation_result
+    from perfmodel.runners.host_frameworks import DEFAULT, host_framework
 
+    by = host_framework(asked.framework or DEFAULT)
     profile = _own_profile(asked)
     journal, predictions = asked.kept("validate_host")
     done = validate_host(
@@ -168,9 +177,10 @@ def _host(asked: Request) -> Result:
         journal,
         budget_s=asked.budget_s,
         models=asked.models or None,
-        files=files_in(asked.files, "*.tflite"),
+        files=files_in(asked.files, f"*{by.suffix}"),
         predictions=predictions,
         retry=asked.retry,
+        framework=by.name,
     )
     return validation_result(validation_to_dict(done))
 
@@ -191,11 +201,13 @@ def _partition(asked: Request) -> Result:
     """
     from perfmodel.experiments.partition import NETWORKS, run_partition
     from perfmodel.render.validation import validation_result
+    from perfmodel.runners.host_frameworks import own_profile
 
     journal, predictions = asked.kept("validate_partition")
+    own = own_profile()
     done = run_partition(
         journal,
-        profile=asked.profile or (OWN_PROFILE if OWN_PROFILE.is_file() else None),
+        profile=asked.profile or (own if own.is_file() else None),
         models=asked.models or NETWORKS,
         budget_s=asked.budget_s,
         predictions=predictions,
@@ -279,10 +291,10 @@ EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
 
 IDLE: Mapping[str, tuple[str, ...]] = {
     "host": (*OF_ADB, *OF_SSH),
-    "kinds": ("journal", "files", "retry", *OF_ADB, *OF_SSH),
-    "partition": ("files", "retry", *OF_ADB, *OF_SSH),
-    "cuda": ("journal", "model", "files", "retry", *OF_ADB, *OF_SSH),
-    "adb": ("retry", *OF_SSH),
-    "ssh": ("model", "retry", *OF_ADB),
+    "kinds": ("framework", "journal", "files", "retry", *OF_ADB, *OF_SSH),
+    "partition": ("framework", "files", "retry", *OF_ADB, *OF_SSH),
+    "cuda": ("framework", "journal", "model", "files", "retry", *OF_ADB, *OF_SSH),
+    "adb": ("framework", "retry", *OF_SSH),
+    "ssh": ("framework", "model", "retry", *OF_ADB),
 }
 """Options that do nothing in an experiment."""

@@ -24,16 +24,14 @@ from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases,
 from perfmodel.experiments.host_result import HostValidation, KernelError
 from perfmodel.experiments.scores import Case
 from perfmodel.files import content_digest, write_atomically
-from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
-from perfmodel.runners.host_bench import FILE_PRECISIONS, LOADS, HostBench, RunConfig
+from perfmodel.runners.host_bench import LOADS, HostBench, RunConfig
+from perfmodel.runners.host_frameworks import DEFAULT, HostFramework, host_framework
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.runner import MachineFacts
 from perfmodel.runners.samples import first_run, operator_us, whole_ms
-from perfmodel.runners.tflite_align import align
-from perfmodel.runners.tflite_operators import file_steps, written_steps
 
 REPEATS = "#2"
 SET_MS = 40.0
@@ -51,30 +49,34 @@ def validate_host(
     files: Sequence[Path] = (),
     predictions: Path | None = None,
     retry: bool = False,
+    framework: str = DEFAULT,
 ) -> HostValidation:
     """Predict, write the predictions to `predictions` (default: beside the journal), run, compare.
 
-    `models` are zoo specs (default: all). Networks are run from the quickest to the slowest until
+    `models` are zoo specs (default: all), `files` those of the `framework` that runs them. Networks
+    are run from the quickest to the slowest until
     the budget is spent. What the journal holds is not run again, but for files whose content has
     changed and, with `retry`, networks that the runtime refused or died of. Raises `ProfileError`
     if the profile is not one of this host's.
     """
+    by = host_framework(framework)
     profile = read_profile(profile_path)
-    if not setups_of(profile):
+    if not setups_of(profile, by.name):
+        named = "" if by.name == DEFAULT else f" --framework {by.name}"
         raise ProfileError(
-            f"{profile_path}: has no tflite target on a CPU",
-            "make one with `perfmodel calibrate --from host`",
+            f"{profile_path}: has no {by.name} target on a CPU",
+            f"make one with `perfmodel calibrate --from host{named}`",
         )
     wanted = _zoo_names() if models is None else models
-    predicted, refused = predict_cases(profile, wanted, files)
+    predicted, refused = predict_cases(profile, wanted, files, by)
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
-    with Journal(journal, header) as book, HostBench() as bench:
+    with Journal(journal, header) as book, HostBench(framework=by.name) as bench:
         _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry)
         entries = dict(book.entries)
         machine = bench.runner.describe()
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
-    return _compare(profile, predicted, entries, refused, machine, spent)
+    return _compare(profile, by, predicted, entries, refused, machine, spent)
 
 
 def _zoo_names() -> tuple[str, ...]:
@@ -137,7 +139,7 @@ def _run(
                 if one.key not in book:
                     book.add(one.key, _yardstick_entry(bench, one))
             if number + 1 == len(order) or order[min(number + 1, len(order) - 1)].model != p.model:
-                for path in bench.folder.glob(f"{p.model}_*.tflite"):
+                for path in bench.folder.glob(f"{p.model}_*{bench.framework.suffix}"):
                     path.unlink(missing_ok=True)
 
 
@@ -192,6 +194,7 @@ def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
 
 def _compare(
     profile: DeviceProfile,
+    by: HostFramework,
     predicted: Sequence[Predicted],
     entries: Mapping[str, Any],
     refused: Mapping[str, str],
@@ -212,12 +215,12 @@ def _compare(
         usual_ms = usual[p.setup] / drift[p.setup]
         case = _case(p, whole_ms(result, usual_ms))
         cases.append(case)
-        run = first_run(_table(p), p.setup, result, entry, usual_ms)
+        run = first_run(_table(p, by), p.setup, result, entry, usual_ms)
         if p.first_ms is not None:
             # the first run is predicted without an interval: both ends are the point
             point = replace(case, predicted_ms=p.first_ms, low_ms=p.first_ms, high_ms=p.first_ms)
             first.append(replace(point, measured_ms=run.first_ms))
-        kernels.extend(_kernel_errors(p, result, usual_ms))
+        kernels.extend(_kernel_errors(p, by, result, usual_ms))
     again = [
         abs(_timed_ms(k, entries[k], usual) / _timed_ms(k, entries[_base(k)], usual) - 1)
         for k in entries
@@ -250,8 +253,8 @@ def _case(p: Predicted, measured_ms: float) -> Case:
     )
 
 
-def _table(p: Predicted) -> KernelTable:
-    return KernelTable.from_kernels(fuse(graph_of(p.model, p.path), "tflite-cpu"))
+def _table(p: Predicted, by: HostFramework) -> KernelTable:
+    return KernelTable.from_kernels(by.fused(graph_of(p.model, p.path)))
 
 
 def _base(key: str) -> str:
@@ -274,21 +277,23 @@ def usual_reference_of(profile: DeviceProfile, setup: RunConfig) -> float:
     return fact.value
 
 
-def _kernel_errors(p: Predicted, result: Any, usual_ms: float) -> list[KernelError]:
+def _kernel_errors(
+    p: Predicted, by: HostFramework, result: Any, usual_ms: float
+) -> list[KernelError]:
     """Kernel by kernel, where the profile can be split; nothing otherwise."""
     per_op = operator_us(result, usual_ms)
     if not per_op:
         return []
     graph = graph_of(p.model, p.path)
-    kernels = fuse(graph, "tflite-cpu")
     try:
-        steps = (
-            file_steps(p.path, kernels)
+        times = (
+            by.file_kernel_us(p.path, graph, per_op)
             if p.path
-            else written_steps(graph, FILE_PRECISIONS[p.setup.precision], kernels)
+            else by.kernel_us(graph, p.setup.precision, per_op)
         )
-        times = align(steps, len(kernels), per_op)
     except RunnerError:
+        return []
+    if times is None:
         return []
     return [
         KernelError(

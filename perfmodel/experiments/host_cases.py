@@ -1,4 +1,4 @@
-"""What the host experiment predicts and then runs: the zoo, and real .tflite files."""
+"""What the host experiment predicts and then runs: the zoo, and real files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from perfmodel.kernels.loading import load_work
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.prediction import Prediction, predict_workload
 from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.host_frameworks import DEFAULT, FRAMEWORKS, HostFramework
 from perfmodel.workload import workload
-
-ZOO_PRECISIONS = ("fp32", "int8")
-"""uint8 is what files of 2018 hold: it is predicted for them, and not run for the zoo."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +31,20 @@ class Predicted:
     first_ms: float | None
 
 
-def setups_of(profile: DeviceProfile) -> tuple[RunConfig, ...]:
-    """Setups that a profile of this host has targets for."""
+def setups_of(profile: DeviceProfile, framework: str = DEFAULT) -> tuple[RunConfig, ...]:
+    """Setups that a profile of this host has targets for with a framework."""
     return tuple(
         RunConfig(t.target.precision, t.target.threads)
         for t in profile.targets
-        if t.target.unit == "cpu" and t.target.framework == "tflite"
+        if t.target.unit == "cpu" and t.target.framework == framework
     )
 
 
 def predict_cases(
-    profile: DeviceProfile, models: Sequence[str], files: Sequence[Path]
+    profile: DeviceProfile,
+    models: Sequence[str],
+    files: Sequence[Path],
+    by: HostFramework = FRAMEWORKS[DEFAULT],
 ) -> tuple[tuple[Predicted, ...], dict[str, str]]:
     """Predictions of zoo networks in every setup and of files in those of their precision.
 
@@ -57,9 +58,9 @@ def predict_cases(
         try:
             graph = graph_of(name, path)
             own = stored_precision(graph) if path else None
-            for setup in setups_of(profile):
-                if setup.precision == own if own else setup.precision in ZOO_PRECISIONS:
-                    found.append(_predicted(profile, name, path, graph, setup))
+            for setup in setups_of(profile, by.name):
+                if setup.precision == own if own else setup.precision in by.zoo_precisions:
+                    found.append(_predicted(profile, by, name, path, graph, setup))
         except PerfmodelError as error:
             refused[name] = str(error)
     return tuple(found), refused
@@ -73,16 +74,22 @@ def graph_of(name: str, path: Path | None) -> Graph:
 
 
 def _predicted(
-    profile: DeviceProfile, name: str, path: Path | None, graph: Graph, setup: RunConfig
+    profile: DeviceProfile,
+    by: HostFramework,
+    name: str,
+    path: Path | None,
+    graph: Graph,
+    setup: RunConfig,
 ) -> Predicted:
     target = next(
         t
         for t in profile.targets
-        if (t.target.precision, t.target.threads) == (setup.precision, setup.threads)
+        if (t.target.framework, t.target.precision, t.target.threads)
+        == (by.name, setup.precision, setup.threads)
     )
-    work = workload(graph, "tflite-cpu", allow_uncovered=True)
+    work = workload(graph, by.rules, allow_uncovered=True)
     prediction = predict_workload(work, Resolved(profile, target))
-    fact = load_fact(profile.traits, setup)
+    fact = load_fact(profile.traits, setup, by.name)
     first = None
     if fact is not None:
         first = first_ms(fact, load_work(work.table, setup.precision), prediction.latency_ms)

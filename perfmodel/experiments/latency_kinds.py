@@ -21,7 +21,6 @@ from perfmodel.devices.profile import read_profile
 from perfmodel.errors import RunnerError
 from perfmodel.experiments.host import discipline_for, usual_reference_of
 from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases
-from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import result_from_entry
 from perfmodel.runners.host_bench import HostBench
@@ -91,7 +90,7 @@ def measure_kinds(profile_path: Path, budget_s: float, models: Sequence[str]) ->
 
 def _kinds(bench: HostBench, p: Predicted, usual_ms: float, sustained_s: float) -> dict[str, Any]:
     graph = graph_of(p.model, p.path)
-    table = KernelTable.from_kernels(fuse(graph, "tflite-cpu"))
+    table = KernelTable.from_kernels(bench.framework.fused(graph))
     path = bench.write(graph, p.setup.precision)
     plan = replace(discipline_for(p.prediction.latency_ms), sets=5)
     firsts = []

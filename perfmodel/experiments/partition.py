@@ -37,7 +37,7 @@ from perfmodel.plans.problem import Problem, times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import Transfer, Unit
 from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
-from perfmodel.runners.host_bench import FILE_PRECISIONS, HostBench, RunConfig
+from perfmodel.runners.host_bench import HostBench, RunConfig
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.progress import ProgressBar
@@ -182,7 +182,7 @@ def _network(
     if host is None:
         per_op = operator_us(result, _usual_reference(host, result))
         overhead = handover[1]
-        steps = written_steps(graph, FILE_PRECISIONS[SETUP.precision], kernels)
+        steps = written_steps(graph, "float32", kernels)
         times = times_by_layer(layers, kernels, align(steps, len(kernels), per_op))
         # the profiler slows operators a little and counts whole microseconds: the sum is the whole
         times = times * max(seen_ms - overhead, 0.0) / max(float(times.sum()), 1e-12)

@@ -3,9 +3,9 @@
 Everything runs in one worker process, the references too; where a network takes it down, the next
 one finds a fresh worker and its references loaded again.
 
-A `HostBench` writes a graph as a .tflite file, drops it from the page cache, loads it, and times
-the whole and every operator in sets that alternate with a small reference network of the same
-precision and threads: drift of the machine cancels in the ratio.
+A `HostBench` writes a graph as a file of its framework, drops it from the page cache, loads it, and
+times the whole and every operator in sets that alternate with a small reference network of the same
+framework, precision and threads: drift of the machine cancels in the ratio.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,22 +21,14 @@ from typing import Any
 
 from perfmodel.errors import RunnerError
 from perfmodel.formats.tflite.cut import cut
-from perfmodel.formats.tflite.uint8 import to_uint8
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.runners.campaign import Discipline, Reference, measure_job
+from perfmodel.runners.host_frameworks import DEFAULT, FRAMEWORKS, host_framework
 from perfmodel.runners.litert_profiler import ProfilerError
 from perfmodel.runners.runner import Job, Runner
 from perfmodel.runners.worker import Worker, WorkerDied
-
-FILE_PRECISIONS: Mapping[str, str] = {
-    "fp32": "float32",
-    "int8": "int8",
-    "uint8": "int8",
-}
-"""Precision of a target -> that of the .tflite writer; uint8 files are made from int8 ones."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,8 @@ class RunConfig:
     def parse(text: str) -> RunConfig:
         """The setup that `str` wrote, such as "int8/t2"."""
         precision, _, threads = text.partition("/t")
-        if precision not in FILE_PRECISIONS or not threads.isdigit():
+        known = {name for f in FRAMEWORKS.values() for name in f.precisions}
+        if precision not in known or not threads.isdigit():
             raise RunnerError(f"{text!r} is no way to run a network", "for example fp32/t1")
         return RunConfig(precision, int(threads))
 
@@ -100,10 +93,11 @@ def reference_graph() -> Graph:
 class HostBench:
     """References kept loaded, and a folder for the files of the networks being measured."""
 
-    def __init__(self, *, profile: bool = True, seed: int = 0) -> None:
+    def __init__(self, *, framework: str = DEFAULT, profile: bool = True, seed: int = 0) -> None:
+        self.framework = host_framework(framework)
         self.worker = Worker()
-        self.runner = self.worker.runner("tflite", seed=seed, profile=profile)
-        self._plain = self.worker.runner("tflite", seed=seed, profile=False)
+        self.runner = self.worker.runner(self.framework.runner, seed=seed, profile=profile)
+        self._plain = self.worker.runner(self.framework.runner, seed=seed, profile=False)
         self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
         self.folder = Path(self._folder.name)
         self._references: dict[RunConfig, Reference] = {}
@@ -136,13 +130,9 @@ class HostBench:
 
     def write(self, graph: Graph, precision: str) -> Path:
         """The graph as a file of seeded random weights in the bench's folder."""
-        from perfmodel.formats.tflite.writer import write_tflite
-
-        path = self.folder / f"{graph.name}_{precision}.tflite"
+        path = self.folder / f"{graph.name}_{precision}{self.framework.suffix}"
         if not path.exists():
-            write_tflite(graph, path, precision=FILE_PRECISIONS[precision])
-            if precision == "uint8":
-                to_uint8(path)
+            self.framework.write(graph, path, precision)
         return path
 
     def measure(
@@ -221,7 +211,7 @@ class HostBench:
         their sum is from the whole.
         """
         entries = []
-        for number, kernel in enumerate(fuse(graph, "tflite-cpu")):
+        for number, kernel in enumerate(self.framework.fused(graph)):
             piece = cut(graph, *_span(graph, kernel))
             path = self.write(replace(piece, name=f"{graph.name}_piece"), setup.precision)
             try:

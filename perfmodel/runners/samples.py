@@ -15,13 +15,11 @@ import numpy as np
 
 from perfmodel.errors import RunnerError
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.loading import LoadWork, load_work
 from perfmodel.runners.campaign import JobResult, SetResult, result_from_entry
-from perfmodel.runners.host_bench import FILE_PRECISIONS, RunConfig
-from perfmodel.runners.tflite_align import align
-from perfmodel.runners.tflite_operators import written_steps
+from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.host_frameworks import FRAMEWORKS, HostFramework
 
 SLOW = 1.25
 """A reference slower than this multiple of its usual time tells that the machine is shared: it
@@ -119,17 +117,21 @@ def undisturbed_mean(values: Sequence[float]) -> float:
 
 
 def sample(
-    key: str, graph: Graph, setup: RunConfig, entry: Mapping[str, Any], usual_ms: float
+    key: str,
+    graph: Graph,
+    setup: RunConfig,
+    entry: Mapping[str, Any],
+    usual_ms: float,
+    framework: HostFramework = FRAMEWORKS["tflite"],
 ) -> Sample:
     """A journal entry of `graph` as a sample; raises `RunnerError` where its profile cannot be
     split into kernels."""
     result = result_from_entry(key, entry)
     per_op = operator_us(result, usual_ms)
-    kernels = fuse(graph, "tflite-cpu")
+    kernels = framework.fused(graph)
     pieces = entry.get("pieces", ())
     if per_op:
-        steps = written_steps(graph, FILE_PRECISIONS[setup.precision], kernels)
-        times = align(steps, len(kernels), per_op)
+        times = framework.kernel_us(graph, setup.precision, per_op)
     elif len(pieces) == len(kernels):
         alone = [result_from_entry(key, piece) for piece in pieces]
         times = np.array([whole_ms(one, usual_ms) * 1e3 for one in alone])

@@ -229,6 +229,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "validate --cores": ("validate adb", "validate adb --cores f0"),
     "validate --trtexec": ("validate ssh:a", "validate ssh:a --trtexec /opt/trtexec"),
     "validate --files": ("validate host", "validate host --files examples"),
+    "validate --framework": ("validate host", "validate host --framework onnxruntime"),
     "validate --retry": ("validate host", "validate host --retry"),
 }
 """By command and option: two invocations of which the second gives the option."""

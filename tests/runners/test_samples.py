@@ -14,7 +14,7 @@ from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import fuse
 from perfmodel.runners.campaign import JobResult, SetResult
-from perfmodel.runners.host_bench import FILE_PRECISIONS
+from perfmodel.runners.host_frameworks import FRAMEWORKS
 from perfmodel.runners.runner import RawRuns
 from perfmodel.runners.samples import operator_us, undisturbed_mean, whole_ms
 from perfmodel.runners.tflite_align import align, trimmed_mean
@@ -160,9 +160,7 @@ def test_real_networks_profiles_are_split_without_rest() -> None:
         for precision in ("fp32", "int8"):
             per_op = entries[f"{precision}/t1/{name}"]["sets"][0]["per_op_us"]
             graph = zoo.build(name)
-            kernels = fuse(graph, "tflite-cpu")
-            written = FILE_PRECISIONS[precision]
-            times = align(written_steps(graph, written, kernels), len(kernels), per_op)
+            times = FRAMEWORKS["tflite"].kernel_us(graph, precision, per_op)
             total = sum(trimmed_mean(v) for v in per_op.values())
             assert times.sum() == pytest.approx(total)
             assert (times > 0).mean() > 0.7

@@ -1,0 +1,145 @@
+"""The frameworks that run on this machine's CPU: one entry each, and nothing of them elsewhere.
+
+An entry says how a graph becomes a file, which runner times it, by which fusion rules it is
+predicted and how the times that the runtime lists are put down to kernels. What it names is only
+imported when it is used, so that a runtime that is not installed costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+from perfmodel.graph.ir import Graph
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import Kernel
+
+DEFAULT = "tflite"
+"""The framework where none is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFramework:
+    """One framework on this machine's CPU, by its `name` in targets.
+
+    `extra` of perfmodel installs it; `runner` is its name in `worker_side.RUNNERS`.
+    `precisions` by the names of targets, with what the writer calls them, the usual first; of
+    them `zoo_precisions` are also run for the zoo. `skipped` are (precision, threads) that are not
+    calibrated. Networks with an operator in `refused[precision]` are not run in it.
+    The others are "module:function":
+    `writer` takes (graph, path, precision of the writer) and writes a file of seeded weights;
+    `lists_operators` says without arguments whether the runtime tells times of operators ("": it
+    never does, and kernels are timed as files of their own);
+    `kernel_times` takes (graph, precision of the writer, kernels, times in us by "position name")
+    and gives the time of each kernel in us, shape (kernels,); `file_times` likewise takes
+    (path, kernels, times) for a real file ("": they are not split).
+    `rules` are the fusion rules by which it is predicted, `suffix` that of its files.
+    """
+
+    name: str
+    title: str
+    extra: str
+    runner: str
+    suffix: str
+    rules: str
+    writer: str
+    precisions: Mapping[str, str]
+    zoo_precisions: tuple[str, ...]
+    lists_operators: str = ""
+    kernel_times: str = "perfmodel.runners.named_times:kernel_times"
+    file_times: str = ""
+    threads: tuple[int, ...] = (1, 2)
+    skipped: frozenset[tuple[str, int]] = frozenset()
+    refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def fused(self, graph: Graph) -> tuple[Kernel, ...]:
+        """The kernels that it runs for a graph."""
+        return fuse(graph, self.rules)
+
+    def write(self, graph: Graph, path: Path, precision: str) -> None:
+        """Write a graph with seeded random weights for a precision of targets."""
+        _named(self.writer)(graph, path, self.stored(precision))
+
+    def stored(self, precision: str) -> str:
+        """What the writer calls a precision of targets; `RunnerError` for one it cannot run."""
+        if precision not in self.precisions:
+            known = ", ".join(self.precisions)
+            raise RunnerError(f"{self.title} does not run {precision} here", f"it runs {known}")
+        return self.precisions[precision]
+
+    def tells_operators(self) -> bool:
+        """Whether the runtime lists the times of operators, so that none is timed by itself."""
+        return bool(self.lists_operators) and bool(_named(self.lists_operators)())
+
+    def kernel_us(
+        self, graph: Graph, precision: str, per_op_us: Mapping[str, Sequence[float]]
+    ) -> np.ndarray:
+        """Times of the kernels of a written graph, shape (kernels,), in us.
+
+        Raises `RunnerError` where the runtime's list cannot be split into kernels.
+        """
+        stored, kernels = self.stored(precision), self.fused(graph)
+        times: np.ndarray = _named(self.kernel_times)(graph, stored, kernels, per_op_us)
+        return times
+
+    def file_kernel_us(
+        self, path: Path, graph: Graph, per_op_us: Mapping[str, Sequence[float]]
+    ) -> np.ndarray | None:
+        """The same of a real file; None where the framework cannot tell."""
+        if not self.file_times:
+            return None
+        times: np.ndarray = _named(self.file_times)(path, self.fused(graph), per_op_us)
+        return times
+
+
+def _named(place: str) -> Callable[..., Any]:
+    module, _, name = place.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+_ALL = (
+    HostFramework(
+        name="tflite",
+        title="TFLite",
+        extra="",
+        runner="tflite",
+        suffix=".tflite",
+        rules="tflite-cpu",
+        writer="perfmodel.runners.tflite_files:write",
+        precisions={"fp32": "float32", "int8": "int8", "uint8": "uint8"},
+        # uint8 is what files of 2018 hold: it is predicted for them, and not run for the zoo
+        zoo_precisions=("fp32", "int8"),
+        lists_operators="perfmodel.runners.litert_profiler:profiler_available",
+        kernel_times="perfmodel.runners.tflite_files:kernel_times",
+        file_times="perfmodel.runners.tflite_files:file_times",
+        # old files are predicted on one thread only: their kernels are few, and time is short
+        skipped=frozenset({("uint8", 2)}),
+        # operators that no file of a precision holds or no runtime takes in it
+        refused={"uint8": frozenset({"matmul", "transpose_conv2d", "elu", "lstm"})},
+    ),
+)
+
+FRAMEWORKS: Mapping[str, HostFramework] = {f.name: f for f in _ALL}
+"""Frameworks by name, the default first."""
+
+
+def host_framework(name: str) -> HostFramework:
+    """The entry of that name; `RunnerError` with the known ones for another."""
+    if name not in FRAMEWORKS:
+        raise RunnerError(
+            f"--framework {name!r} does not run on this machine",
+            f"choose one of {', '.join(FRAMEWORKS)}",
+        )
+    return FRAMEWORKS[name]
+
+
+def own_profile(framework: str = DEFAULT, device: str = "host") -> Path:
+    """The file of this machine's profile where none is named; other frameworks have their own."""
+    return Path(f"{device}.json" if framework == DEFAULT else f"{device}-{framework}.json")
