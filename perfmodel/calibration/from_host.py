@@ -33,6 +33,7 @@ from perfmodel.runners.host_bench import LOADS, HostBench, RunConfig, in_situ
 from perfmodel.runners.host_frameworks import DEFAULT, HostFramework, host_framework
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
+from perfmodel.runners.random_micro import is_micro, random_micro
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
@@ -43,8 +44,12 @@ FIT_SHARE = 0.15
 two minutes, of the ten that a usual campaign has."""
 CANDIDATES = 1000
 """Random networks to choose from: more than a budget of ten minutes can measure."""
+MICRO_CANDIDATES = 250
+"""Networks of microcontrollers to draw from: one a turn, of which ten minutes hold about 250."""
 TURN = 4
-"""Networks that a setup measures before the next one has its turn."""
+"""Networks that a setup measures before the next one has its turn, beside one of a
+microcontroller: that is measured in a tenth of the time, and the plan, which knows the zoo only,
+would take none."""
 MOVED = "the reference moved while it was measured"
 EXPLORE = 0.25
 """Share of networks taken as drawn, whatever the plan says, by judgement: the plan only knows the
@@ -150,10 +155,11 @@ def _setups(
 
 def _drawn(seed: int) -> list[Graph]:
     """Candidates in random order; every third is a recurrent layer, which is timed alone, every
-    ninth an image network."""
+    ninth an image network. Those of microcontrollers come last."""
     first = seed * 1_000_000
     kinds = {2: random_recurrent, 5: random_recurrent, 8: random_recurrent, 4: random_image}
-    return [kinds.get(i % 9, random_network)(first + i) for i in range(CANDIDATES)]
+    usual = [kinds.get(i % 9, random_network)(first + i) for i in range(CANDIDATES)]
+    return usual + [random_micro(first + i) for i in range(MICRO_CANDIDATES)]
 
 
 def _zoo() -> list[Graph]:
@@ -209,9 +215,17 @@ def _turn(
     refused = by.refused.get(setup.precision, frozenset())
     free &= [refused.isdisjoint(op.kind for op in g.ops) for g in candidates]
     # candidates are random themselves: the first that is free is a random draw
-    random = [int(np.argmax(free))] if free.any() and len(done) % int(1 / EXPLORE) == 0 else []
+    small = np.array([is_micro(g.name) for g in candidates])
+    micro, random = _first(free & small), _first(free & ~small)
+    random = random if sum(not small[i] for i in done) % int(1 / EXPLORE) == 0 else []
     free[random] = False
-    return random + planner.choose([*done, *random], TURN - len(random), free)
+    planned = planner.choose([*done, *random], TURN - len(random), free & ~small)
+    return micro + random + planned
+
+
+def _first(free: np.ndarray) -> list[int]:
+    """The first free candidate, if there is one."""
+    return [int(np.argmax(free))] if free.any() else []
 
 
 def _entry(bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def overhead(samples: Sequence[Sample]) -> Overhead:
 
     The middle of the samples counts: those that miss by more than three median deviations are left
     out of a second fit. What an inference costs beside its kernels is no more than the whole
-    inference of any layer timed alone.
+    inference of the quickest network, or of any layer timed alone.
     """
     networks = [s for s in samples if s.operators]
     if not networks:
@@ -176,7 +176,7 @@ def overhead(samples: Sequence[Sample]) -> Overhead:
             fixed, ratio = 0.0, float(np.median(whole / total))
         off = np.abs((fixed + ratio * total) / whole - 1)
         kept = off <= max(3 * float(np.median(off)), 0.01)
-    most = min((s.whole_ms for s in samples if not s.operators), default=math.inf)
+    most = min(s.whole_ms for s in samples)
     if fixed > most:
         fixed, ratio = most, float(np.median((whole - most) / total))
     return Overhead(float(fixed), float(ratio))

@@ -51,7 +51,7 @@ class RunConfig:
         return RunConfig(precision, int(threads))
 
 
-IN_SITU = Discipline(sets=3, runs=4, max_runs=40, set_ms=30.0, warmups=1, reference_runs=6)
+IN_SITU = Discipline(sets=3, runs=4, max_runs=80, set_ms=30.0, warmups=1, reference_runs=6)
 """Sets for calibration: many networks a little each, rather than few at length."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from perfmodel.graph.ir import Graph
 from perfmodel.runners.random_blocks import BLOCKS, Draw, down
+from perfmodel.runners.random_micro import random_micro
 
 MAX_MACS = 4e9
 """Networks are cut short here, so that one measurement stays below a second."""
@@ -119,6 +120,7 @@ _KINDS = {
     "random": random_network,
     "random_recurrent": random_recurrent,
     "random_image": random_image,
+    "random_micro": random_micro,
 }
 _MOST_DIGITS = 9
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from perfmodel.calibration import from_host
 from perfmodel.calibration.from_host import calibrate_host
+from perfmodel.calibration.next_networks import Planner
 from perfmodel.calibration.turns import (
     ENOUGH,
     TRIED,
@@ -19,8 +21,14 @@ from perfmodel.calibration.turns import (
     ordered,
 )
 from perfmodel.errors import MeasurementError
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.host_frameworks import host_framework
+from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
+from perfmodel.runners.random_micro import is_micro, random_micro
+from perfmodel.runners.random_nets import random_network
 
 PROFILED = {"sets": [{"raw": {"per_op_us": {"0 CONV": [3.0]}}}], "spent_s": 2.0}
 LONE = {"sets": [{"raw": {"per_op_us": {}}}], "spent_s": 2.0}
@@ -117,3 +125,19 @@ def test_a_budget_for_nothing_leaves_no_journal(tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="nothing was measured yet"):
         calibrate_host(1.0, tmp_path / "journal.jsonl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_turn_holds_one_network_of_a_microcontroller_beside_the_planned_ones() -> None:
+    drawn = [random_network(seed, blocks=2) for seed in range(9)]
+    drawn += [random_micro(seed) for seed in range(2)]
+    tables = [KernelTable.from_kernels(fuse(g, "tflite-cpu")) for g in drawn]
+    planner, by = Planner(tables[:3], tables), host_framework("tflite")
+    book = SimpleNamespace(entries={})
+    seen: list[list[bool]] = []
+    for _ in range(3):
+        turn = from_host._turn(cast(Journal, book), by, planner, drawn, FP32)
+        assert len(set(turn)) == len(turn)
+        seen.append([is_micro(drawn[i].name) for i in turn])
+        book.entries |= {f"{FP32}/{drawn[i].name}": PROFILED for i in turn}
+    assert seen == [[True] + [False] * 4, [True] + [False] * 4, [False]]
+    assert from_host._turn(cast(Journal, book), by, planner, drawn, FP32) == []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from perfmodel.kernels import macs
-from perfmodel.runners.random_nets import MAX_MACS, random_image, random_recurrent
+from perfmodel.runners.random_micro import MICRO_MACS, is_micro, random_micro
+from perfmodel.runners.random_nets import MAX_MACS, random_image, random_named, random_recurrent
 
 SEEDS = range(400)
 
@@ -52,3 +53,20 @@ def test_image_networks_keep_their_resolution_and_end_in_few_channels() -> None:
         if op.kind == "conv2d" and g.tensors[op.inputs[1]].shape[1] == 9
     ]
     assert len(wide) >= 30
+
+
+def test_networks_of_microcontrollers_are_small_and_a_third_are_one_operator() -> None:
+    drawn_ones = [random_micro(seed) for seed in range(300)]
+    assert max(macs(g) for g in drawn_ones) <= 5 * MICRO_MACS
+    assert sum(macs(g) <= 1.5 * MICRO_MACS for g in drawn_ones) >= 0.95 * 300
+    lone = sum(len(g.ops) == 1 for g in drawn_ones)
+    assert 0.28 * 300 <= lone <= 0.5 * 300
+    kinds = {g.ops[0].kind for g in drawn_ones if len(g.ops) == 1}
+    assert {"conv2d", "fully_connected", "add", "relu", "softmax", "max_pool2d"} <= kinds
+    assert sum(len(g.ops) >= 6 for g in drawn_ones) >= 0.25 * 300
+
+
+def test_random_networks_of_every_kind_are_found_by_their_names() -> None:
+    for graph in (random_micro(5), random_image(5), random_recurrent(5)):
+        assert random_named(graph.name) == graph
+        assert is_micro(graph.name) == (graph == random_micro(5))
