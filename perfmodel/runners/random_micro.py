@@ -104,10 +104,8 @@ def _small_image(d: Draw) -> str:
         if d.macs > MICRO_MACS:
             break
         x = _layer(d, x)
-    if d.chance(0.3):
-        x = d.g.reshape(x, (1, int(np.prod(d.g.shape(x)))))
-    else:
-        x = d.g.global_avg_pool(x)
+    flat = (1, int(np.prod(d.g.shape(x))))
+    x = d.g.reshape(x, flat) if d.chance(0.3) else d.g.global_avg_pool(x)
     x = d.g.fc(x, d.pick((1, 2, 4, 10, 12)))
     return d.g.op("softmax", x, axis=-1) if d.chance(0.8) else x
 
