@@ -189,9 +189,13 @@ class Phone:
     @property
     def title(self) -> str:
         """Brand and model, without saying the brand twice."""
-        if self.model.lower().startswith(self.brand.lower()):
-            return self.model
-        return f"{_SPELT.get(self.brand, self.brand)} {self.model}"
+        return phone_title(self.brand, self.model)
+
+
+def phone_title(brand: str, model: str) -> str:
+    """Brand and model, without saying the brand twice."""
+    spelt = _SPELT.get(brand.lower(), brand)
+    return model if model.lower().startswith((brand.lower(), spelt.lower())) else f"{spelt} {model}"
 
 
 _SPELT: Mapping[str, str] = {
@@ -338,13 +342,11 @@ def chip_slug(text: str) -> str:
     855 (SM8150)" are understood; a name that several chips share is none.
     """
     name = latin(text)
-    inside = re.findall(r"\(([^)]*)\)", name)
-    outside = re.sub(r"\([^)]*\)", " ", name)
-    for tried in (name, outside, *inside):
-        found = _chip_of_words(tried)
-        if found:
-            return found
-    return ""
+    outside = re.sub(r"\([^)]*\)", " ", name).strip()
+    tried = [name, outside]
+    if outside.startswith((*CHIP_MAKERS, *CHIP_LINES)):
+        tried += re.findall(r"\(([^)]*)\)", name)
+    return next(filter(None, map(_chip_of_words, tried)), "")
 
 
 def _chip_of_words(text: str) -> str:

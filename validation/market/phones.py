@@ -32,15 +32,19 @@ IPHONES_KNOWN = {
 }
 """Identifiers that iphone_identifiers.csv is too old for: general knowledge, not read here."""
 
+KNOWN_FILE = Path(__file__).parent / "phones_known.csv"
+"""Phones that many have and the catalogue lacks (Huawei's newer ones, folding ones): general
+knowledge, read nowhere."""
+
 SE = {
-    "iPhone SE (2020)": "iPhone SE (2nd generation)",
-    "iPhone SE (2022)": "iPhone SE (3rd generation)",
+    "iPhone SE (2020)": ("iPhone SE (2nd generation)", "iPhone SE 2"),
+    "iPhone SE (2022)": ("iPhone SE (3rd generation)", "iPhone SE 3"),
 }
 """What iphones.csv names by year and iphone_identifiers.csv by generation."""
 
 
 def phone_rows(data: Path) -> Iterator[dict[str, str]]:
-    """Phones in the catalogue's order, then iPhones."""
+    """Phones in the catalogue's order, then iPhones, then phones that the catalogue lacks."""
     codes = model_codes(data / "phone_model_codes.csv.gz")
     with gzip.open(data / "phones.csv.gz", "rt", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -49,6 +53,11 @@ def phone_rows(data: Path) -> Iterator[dict[str, str]]:
         identifiers = iphone_identifiers(data / "iphone_identifiers.csv")
         for row in csv.DictReader(file):
             yield _iphone(row, identifiers)
+    with open(KNOWN_FILE, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            chip = slug(row["soc"])
+            rest = {"devices": "", "sdk": "", "source": "K", "year_source": "K"}
+            yield {**row, **rest, "chip": chip}
 
 
 def _android(
@@ -70,7 +79,7 @@ def _android(
     sdks = [int(s) for s in row["android_sdks"].split(";") if s]
     return {
         "brand": row["brand"],
-        "model": _cell(row["model"]),
+        "model": _cell(row["model"]) or devices[0],
         "names": _cells(names),
         "devices": _cells(devices),
         "codes": _cells(found),
@@ -85,14 +94,14 @@ def _android(
 
 def _iphone(row: Mapping[str, str], identifiers: Mapping[str, list[str]]) -> dict[str, str]:
     name = row["model"]
-    own = identifiers.get(SE.get(name, name), [])
+    own = identifiers.get(SE.get(name, (name,))[0], [])
     if not own and name in IPHONES_KNOWN:
         own = [f"iPhone{IPHONES_KNOWN[name]}"]
     known = row["source"].startswith("general")
     return {
         "brand": "Apple",
         "model": name,
-        "names": SE.get(name, ""),
+        "names": ";".join(SE.get(name, ())),
         "devices": "",
         "codes": _cells(own),
         "chip": slug(row["soc"]),
@@ -125,7 +134,7 @@ def iphone_identifiers(path: Path) -> Mapping[str, list[str]]:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"[\t\n;]+", " ", text).strip()
+    return re.sub(r"[\s;]+", " ", re.sub("[®™©]", "", text)).strip()
 
 
 def _cells(texts: object) -> str:
