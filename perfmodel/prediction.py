@@ -72,8 +72,9 @@ class Prediction:
     in `novel_kernels`). `energy` is that of one inference above idle, None where nobody says what
     the unit draws. `error` and `provenance` tell how good the target's model is and why.
     `precision_reason` says why the target's precision was chosen, where that is not plain; where
-    the interval is too wide to be an answer, `unknown` says so and `settle` what would help; all
-    three are empty otherwise. `notes` say what reading the network's file took for granted.
+    the interval is too wide to be an answer, `unknown` says so and `settle` what would help;
+    `stands_for` says which phone or chip of the market was meant and why this target answers. All
+    four are empty otherwise. `notes` say what reading the network's file took for granted.
     """
 
     model: str
@@ -97,6 +98,7 @@ class Prediction:
     provenance: Provenance
     energy: Energy | None = None
     precision_reason: str = ""
+    stands_for: str = ""
     unknown: str = ""
     settle: str = ""
     notes: tuple[str, ...] = ()
@@ -163,6 +165,7 @@ class BatchPrediction:
             provenance=fitted.provenance,
             energy=network_energy(self.resolved, work, float(self.latency_ms[i]), interval),
             precision_reason=self.resolved.precision_reason,
+            stands_for=self.resolved.stands_for,
             unknown=self.unknown(i),
             settle="" if self.known[i] else how_to_settle(str(fitted.target)),
         )

@@ -12,6 +12,10 @@ PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "float")
 CLUSTERS = ("big", "little", "all")
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9.+-]{0,79}")
+ANY_PART = "*"
+"""A part of a target that may be anything, as one that is left out."""
+LONGEST_NAME = 120
+"""Characters of a market name; the longest in the catalogue has 60."""
 _THREADS = re.compile(r"t([1-9][0-9]{0,2})(?:@(big|little|all))?")
 
 
@@ -21,6 +25,12 @@ def check_device(name: str) -> None:
         raise MeasurementError(
             f"--device {name!r} is no device name", "use a-z, 0-9, - and ., such as my-phone"
         )
+
+
+def is_market_name(name: str) -> bool:
+    """Whether a text can name a phone as people write it, in any script: `galaxy s22 (exynos)`."""
+    written = name.isprintable() and not set(name) & set("/\\*?")
+    return written and len(name) <= LONGEST_NAME and any(c.isalnum() for c in name)
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,10 @@ class Target:
 
 @dataclass(frozen=True)
 class TargetQuery:
-    """A target as a user writes it: trailing parts may be missing (empty)."""
+    """A target as a user writes it: trailing parts may be missing (empty).
+
+    `device` is a device's name, or a phone or chip of the market as people write it.
+    """
 
     device: str
     unit: str = ""
@@ -72,10 +85,11 @@ def parse_target(text: str) -> TargetQuery:
     form = "write device/unit/framework/precision/threads, for example pixel-3/cpu/tflite/fp32/t4"
     if not parts[0] or len(parts) > 5:
         raise TargetError(f"target {text!r} is not of the form device/unit/...", form)
-    device = parts[0].lower()
-    if not SLUG.fullmatch(device):
+    device = " ".join(parts[0].lower().split())
+    if not SLUG.fullmatch(device) and not is_market_name(device):
         raise TargetError(f"target {text!r}: {parts[0]!r} is no device name", form)
-    unit, framework, precision, threads = (parts[1:] + [""] * 4)[:4]
+    given = ["" if part == ANY_PART else part for part in parts[1:]]
+    unit, framework, precision, threads = (given + [""] * 4)[:4]
     if unit and unit not in UNITS:
         raise TargetError(f"target {text!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
     if framework and not SLUG.fullmatch(framework):

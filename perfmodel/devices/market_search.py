@@ -24,9 +24,7 @@ from perfmodel.devices.market import (
 )
 from perfmodel.devices.market_names import latin, plain, same_maker
 from perfmodel.errors import nearest_names
-
-MAX_TEXT = 120
-"""Characters a phone's name may have; the longest in the catalogue has 60."""
+from perfmodel.target import LONGEST_NAME
 
 LINES = {
     "galaxy": "samsung",
@@ -86,7 +84,7 @@ class Found:
 
 def find(text: str) -> Found:
     """The phones, or the chip, that a text names; nothing where it names none."""
-    if len(text) > MAX_TEXT:
+    if len(text) > LONGEST_NAME:
         return Found(text)
     named = chip(text)
     if named is not None and not _is_phone_too(text):
@@ -225,7 +223,7 @@ def looks_like_a_phone(text: str) -> bool:
 
 def nearest_in_market(text: str, count: int = 5) -> list[str]:
     """Names of phones and chips most like a text, best first; none where nothing is like it."""
-    wanted = plain(latin(text)[:MAX_TEXT])
+    wanted = plain(latin(text)[:LONGEST_NAME])
     pairs = _pairs(wanted)
     if not pairs:
         return []

@@ -77,7 +77,11 @@ class TargetProfile:
 
 @dataclass(frozen=True)
 class DeviceProfile:
-    """A device: facts about its hardware and its targets, the default one first."""
+    """A device: facts about its hardware and its targets, the default one first.
+
+    `found_as` says which phone or chip of the market was meant, where the name that was asked for
+    is no profile's; it is not written to files.
+    """
 
     device: str
     title: str
@@ -87,6 +91,7 @@ class DeviceProfile:
     year: int | None = None
     hardware: Mapping[str, Fact] = field(default_factory=dict)
     traits: Traits = field(default_factory=Traits)
+    found_as: str = ""
 
 
 def read_profile(path: Path) -> DeviceProfile:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from perfmodel.devices.market_profiles import (
+    chip_of,
+    chip_of_device,
+    is_named_for,
+    market_profile,
+    unbinned,
+)
+from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_in_market
 from perfmodel.devices.profile import DeviceProfile, TargetProfile, read_profile
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
-from perfmodel.target import parse_target
+from perfmodel.target import ANY_PART, SLUG, parse_target
 
 INDEX_NAME = "index.json"
 
@@ -22,6 +30,9 @@ def builtin_folder() -> Path:
     inside = package / "hw_profiles"
     return inside if inside.is_dir() else package.parent / "hw_profiles"
 
+
+MOST_CHOICES = 8
+"""Of phones that one name means, those that an error names."""
 
 QUANTISED = ("int8", "uint8")
 """Precisions of integer arithmetic; all others are floats."""
@@ -38,6 +49,15 @@ class Resolved:
     device: DeviceProfile
     target: TargetProfile
     precision_reason: str = ""
+
+    @property
+    def stands_for(self) -> str:
+        """Which phone or chip was meant and why this target answers; empty where it was named."""
+        if not self.device.found_as:
+            return ""
+        spec = self.target.target.device == self.device.device
+        how = self.target.provenance.source if spec else f"measured as {self.target.target.device}"
+        return f"{self.device.found_as}, {how}"
 
 
 ProfileSource = Path | DeviceProfile
@@ -83,6 +103,8 @@ class ProfileFolder:
         if f"{name}.json" == INDEX_NAME:
             return None, ""
         folder, why = user_folder(), ""
+        if not SLUG.fullmatch(name):
+            return None, ""
         if folder is not None and is_there(own := folder / f"{name}.json"):
             found = usable_profile(own, _read)
             if isinstance(found, DeviceProfile):
@@ -106,16 +128,81 @@ class ProfileFolder:
         return name in self._named
 
     def device(self, name: str) -> DeviceProfile:
-        """The profile of a device; raises `TargetError` with the nearest names."""
+        """The profile of a device, or of a phone or chip of the market, by its name.
+
+        Raises `TargetError` with the nearest names, or with the choices where a name means several.
+        """
         if name in self._named:
             return self._named[name]
         path, why = self._found(name)
-        if path is None:
-            reason = f": {why}" if why else ""
+        if path is not None:
+            return _read(path)
+        found = find(name)
+        if found and not why:
+            return self.of_market(found)
+        reason = f": {why}" if why else ""
+        raise TargetError(f"no profile of a device {name!r}{reason}", _nearest(name, self._kinds))
+
+    def expand(self, text: str) -> list[str]:
+        """The targets that a text with `*` means: `pixel-8/*` is one for each unit of the phone,
+        `pixel-8/cpu/*` one for each framework on its CPU; any other text means itself."""
+        parts = text.split("/")
+        if ANY_PART not in parts:
+            return [text]
+        query = parse_target(text)
+        steady = (t.target for t in self.device(query.device).targets if t.latency_kind == "steady")
+        full = [str(t).split("/") for t in steady if query.matches(t)]
+        found = dict.fromkeys("/".join([parts[0], *f[1 : len(parts)]]) for f in full)
+        if not found:
+            self.resolve(text.replace(f"/{ANY_PART}", ""))  # raises with what there is
+        return list(found)
+
+    def _by_chip(self, profile: DeviceProfile) -> DeviceProfile | None:
+        """All that answers for a phone's chip, where a profile of the phone is not enough."""
+        made = chip_of(profile) if profile.kind == "phone" and not profile.found_as else None
+        return None if made is None else self.of_market(Found(made.name, chip=made))
+
+    def of_market(self, found: Found) -> DeviceProfile:
+        """The profile of a phone or chip of the market; raises `TargetError` where it has none."""
+        if len(found.chips) > 1:
+            choices = ", ".join(map(repr, found.choices()[:MOST_CHOICES]))
             raise TargetError(
-                f"no profile of a device {name!r}{reason}", _nearest(name, self.names())
+                f"{found.text!r} is sold with several chips, or is several phones",
+                f"say which: {choices}",
             )
-        return _read(path)
+        if not found.chips:
+            raise TargetError(f"nobody says which chip {found.text!r} has")
+        measured = [self.device(name) for name in self.measured_on(found)]
+        profile = market_profile(found, measured, None)
+        if not profile.targets:
+            raise TargetError(
+                f"{found.chips[0].name}, the chip of {found.text!r}, has no target",
+                "name a phone with a profile; `perfmodel devices --kind phone` lists them",
+            )
+        return profile
+
+    def measured_on(self, found: Found) -> tuple[str, ...]:
+        """Devices with profiles that have the chip of what was found, the nearest to it first:
+        the phone itself, the chip, other phones."""
+        slugs = {unbinned(made.slug) for made in found.chips}
+        same = [name for name in self._phones if unbinned(self._phones[name]) in slugs]
+
+        def far(name: str) -> tuple[bool, bool]:
+            return not is_named_for(name, found.phones), name not in slugs
+
+        return tuple(sorted(same, key=far))
+
+    @cached_property
+    def _kinds(self) -> dict[str, str]:
+        """Kind of every device."""
+        return {line.device: line.kind for line in list_targets(self.extra)}
+
+    @cached_property
+    def _phones(self) -> dict[str, str]:
+        """Slug of the chip of every phone with a profile, where it is known."""
+        lines = {x.device: x for x in list_targets(self.extra) if x.kind == "phone"}
+        made = {name: chip_of_device(name, line.soc) for name, line in lines.items()}
+        return {name: found.slug for name, found in made.items() if found is not None}
 
     def resolve(self, text: str, stored: str = "") -> Resolved:
         """The target that `text` means: the first of the device that agrees with every part.
@@ -123,11 +210,19 @@ class ProfileFolder:
         `stored` is the precision that the network's weights are stored in (see
         `perfmodel.kernels.precisions.stored_precision`). Where `text` leaves the precision open, a
         quantised network is answered by a quantised target and a float one by a float target, if
-        the device has such; the answer says so where it had a choice, or none.
+        the device has such; the answer says so where it had a choice, or none. A phone with a
+        profile that has no such target is answered by its chip's others and by its spec sheet.
         """
+        if ANY_PART in text.split("/"):
+            raise TargetError(
+                f"{text!r} is several targets", "`perfmodel compare MODEL --on ...` answers for all"
+            )
         query = parse_target(text)
         profile = self.device(query.device)
         agree = [t for t in profile.targets if query.matches(t.target)]
+        if not agree and (wider := self._by_chip(profile)) is not None:
+            more = [t for t in wider.targets if query.matches(t.target)]
+            profile, agree = (wider, more) if more else (profile, agree)
         if agree:
             return of_arithmetic(profile, agree, stored, named=bool(query.precision))[0]
         have = [str(t.target) for t in profile.targets]
@@ -168,8 +263,12 @@ def of_arithmetic(
     return [Resolved(profile, alike[0], passed), *(Resolved(profile, t) for t in alike[1:]), *rest]
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = nearest_names(name, known, 5)
+def _nearest(name: str, kinds: Mapping[str, str]) -> str:
+    """Names to try instead: of phones where the name begins as theirs do, else of all devices."""
+    phone = looks_like_a_phone(name)
+    close = nearest_names(name, [d for d in kinds if not phone or kinds[d] == "phone"], 5)
+    if phone or not close:
+        close = [*nearest_in_market(name, 4), *close][:5]
     if close:
         return f"nearest: {', '.join(close)}; `perfmodel devices` lists all"
     return "`perfmodel devices` lists all"
@@ -206,6 +305,7 @@ class TargetLine:
     experiment: str
     cases: int
     source: str
+    soc: str
 
 
 def target_lines(profile: DeviceProfile) -> tuple[TargetLine, ...]:
@@ -220,6 +320,7 @@ def target_lines(profile: DeviceProfile) -> tuple[TargetLine, ...]:
             experiment=t.error.experiment,
             cases=t.error.cases,
             source=t.provenance.source,
+            soc=profile.soc,
         )
         for t in profile.targets
     )

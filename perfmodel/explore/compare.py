@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from perfmodel.devices.market_search import looks_like_a_phone
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
@@ -21,7 +22,8 @@ class Cell:
 
     `ratio` is the first target's latency over this one's: how many times as fast this one is.
     `interval_ms` stands beside a problem too where it is what makes the time unknown.
-    `precision_reason` says why the target's precision was chosen, where that is not plain.
+    `precision_reason` says why the target's precision was chosen, where that is not plain, and
+    `stands_for` which phone or chip of the market was meant and why this target answers.
     """
 
     model: str
@@ -32,6 +34,7 @@ class Cell:
     extrapolated: bool = False
     problem: str = ""
     precision_reason: str = ""
+    stands_for: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +75,11 @@ def compare(
     """Latency of every network on every target, in ms.
 
     A target may list alternatives by comma: `titan-v/gpu/vanilla,cudnn/fp32,cudnn/fp16` is three
-    targets of one GPU. A network with operators that no cost model covers has no time and the cell
-    says which, unless `allow_uncovered`: then its time leaves them out and the cell says so. An
-    interval too wide to be an answer leaves no time either. `dims` and `input_shape` are sizes that
-    the files among the networks leave open (as in `load`). Raises `PerfmodelError` for unknown
-    networks and targets.
+    targets of one GPU; `pixel-4/*` is every unit of a phone. A network with operators that no cost
+    model covers has no time and the cell says which, unless `allow_uncovered`: then its time leaves
+    them out and the cell says so. An interval too wide to be an answer leaves no time either.
+    `dims` and `input_shape` are sizes that the files among the networks leave open (as in `load`).
+    Raises `PerfmodelError` for unknown networks and targets.
     """
     if not models or not targets:
         raise PerfmodelError(
@@ -84,7 +87,8 @@ def compare(
             "for example: perfmodel compare mobilenet_v2 vgg16 --on snapdragon-888/cpu,gpu",
         )
     folder = ProfileFolder(tuple(profiles))
-    asked = [t for text in targets for t in alternatives(text, folder.names())]
+    listed = [t for text in targets for t in alternatives(text, folder.names())]
+    asked = [t for text in listed for t in folder.expand(text)]
     sized = with_sizes(models, dims=dims, input_shape=input_shape)
     networks = Networks(sized, batch_size, allow_uncovered=allow_uncovered)
     columns = {}
@@ -113,15 +117,21 @@ def alternatives(text: str, devices: Collection[str]) -> list[str]:
     is pixel-4/cpu/tflite/fp32, pixel-4/cpu/tflite/int8 and pixel-4/gpu. A known device's name
     starts a new target.
     """
-    first, *others = [part.strip() for part in text.split(",")]
+    first, *others = [part.strip() for part in _split(text)]
     found = [first]
     for other in others:
         if not other:
             raise TargetError(f"target {text!r}: nothing stands after a comma")
         head = other.split("/")[0]
-        place = 0 if head.lower() in devices else _place(head)
+        known = head.lower() in devices or (_place(head) == 2 and looks_like_a_phone(head))
+        place = 0 if known else _place(head)
         found.append("/".join([*found[-1].split("/")[:place], other]))
     return found
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas; that of an identifier such as iPhone15,4 is part of the name."""
+    return re.split(r"(?<!iphone\d)(?<!iphone\d\d),", text, flags=re.IGNORECASE)
 
 
 def _place(part: str) -> int:
@@ -148,6 +158,7 @@ def _cell(model: str, resolved: Resolved, answer: PredictedNetwork | PerfmodelEr
         model=model,
         target=str(resolved.target.target),
         precision_reason=resolved.precision_reason,
+        stands_for=resolved.stands_for,
     )
     if isinstance(answer, PerfmodelError):
         return replace(cell, problem=str(answer))

@@ -22,7 +22,7 @@ from perfmodel.explore.candidates import (
 from perfmodel.explore.fleet import known_as, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION
 from perfmodel.explore.pareto import pareto_front
-from perfmodel.target import parse_target
+from perfmodel.target import ANY_PART, parse_target
 from perfmodel.zoo import Accuracy
 
 METRIC = "imagenet_top1"
@@ -152,8 +152,8 @@ def _on_device(
     on: str, profiles: Sequence[ProfileSource]
 ) -> tuple[dict[str, float], list[Resolved]]:
     query, folder = parse_target(on), ProfileFolder(tuple(profiles))
-    folder.resolve(on)  # refuses what no target answers
-    profile = folder.device(query.device)
+    # refuses what no target answers; `*` is all that the device has
+    profile = folder.resolve("/".join(p for p in on.split("/") if p != ANY_PART)).device
     steady = [t for t in profile.targets if t.latency_kind == "steady" and query.matches(t.target)]
     return {profile.device: 1.0}, [Resolved(profile, t) for t in steady]
 

@@ -137,7 +137,9 @@ def problem(
     layers = layer_graph(graph, work.kernels)
     folder = folder or ProfileFolder()
     notes = [f"not in the time: {name}" for name in work.uncovered_ops]
-    notes += [f"{r.target.target}: {r.precision_reason}" for r in resolved if r.precision_reason]
+    for one in resolved:
+        reasons = filter(None, (one.precision_reason, one.stands_for))
+        notes += [f"{one.target.target}: {reason}" for reason in reasons]
     there = _Around(layers, works, folder, home, notes)
     units = [_unit(there, one) for one in resolved]
     if server is not None and link is not None:

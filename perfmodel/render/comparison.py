@@ -72,7 +72,7 @@ def comparison_result(data: Data, plot: Path | None = None) -> Result:
         f"{c['model']} on {c['target']}: {c['precision_reason']}"
         for c in cells
         if c.get("precision_reason")
-    )
+    ) | dict.fromkeys(f"{c['target']}: {c['stands_for']}" for c in cells if c.get("stands_for"))
     return Result(
         title=f"{len(data['models'])} networks on {len(data['targets'])} targets",
         answer=comparison_sentence(data),

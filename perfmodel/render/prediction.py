@@ -59,8 +59,8 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
 
 def prediction_sentence(data: Data) -> str:
     """The answer in words, with why this precision; an interval too wide is no answer."""
-    reason = f"; {data['precision_reason']}" if data.get("precision_reason") else ""
-    kind = f"{data['kind']}, batch {data['batch_size']}{reason}"
+    reasons = (data.get("precision_reason"), data.get("stands_for"))
+    kind = "; ".join([f"{data['kind']}, batch {data['batch_size']}", *filter(None, reasons)])
     if data.get("unknown"):
         return f"{data['model']} on {data['target']}: {data['unknown']} ({kind})"
     low, high = data["interval_ms"]

@@ -237,3 +237,51 @@ def test_listing_includes_the_users_targets(own_folder: Path) -> None:
     lines = list_targets()
     assert any(line.device == "my-phone" for line in lines)
     assert any(line.device == KNOWN for line in lines)
+
+
+def test_a_market_name_is_answered_by_what_was_measured_on_its_chip(own_folder: Path) -> None:
+    found = ProfileFolder().resolve("Galaxy S23/gpu")
+    assert found.target.target.device == "snapdragon-8-gen-2"
+    assert found.target.target.unit == "gpu"
+    assert found.stands_for == (
+        "Samsung Galaxy S23 has the chip Snapdragon 8 Gen 2 for Galaxy, "
+        "measured as snapdragon-8-gen-2"
+    )
+    named = ProfileFolder().resolve("snapdragon-8-gen-2/gpu")
+    assert (named.target, named.stands_for) == (found.target, "")
+
+
+def test_a_phone_measured_itself_goes_before_others_of_its_chip(own_folder: Path) -> None:
+    assert ProfileFolder().resolve("Xiaomi Mi 9").target.target.device == "xiaomi-mi-9"
+    assert ProfileFolder().resolve("Google Pixel 4").target.target.device == "pixel-4"
+    assert ProfileFolder().resolve("SM8150").target.target.device == "snapdragon-855"
+
+
+def test_a_name_of_several_phones_is_asked_about(own_folder: Path) -> None:
+    with pytest.raises(TargetError) as caught:
+        ProfileFolder().resolve("Galaxy S9+/cpu")
+    assert "'Samsung Galaxy S9+ (Snapdragon 845)'" in caught.value.hint
+    assert "'Samsung Galaxy S9+ (Exynos 9810)'" in caught.value.hint
+    told = ProfileFolder().resolve("Samsung Galaxy S9+ (Snapdragon 845)/cpu")
+    assert told.target.target.device == "samsung-galaxy-s9-plus"
+
+
+def test_names_near_a_phones_are_of_phones(own_folder: Path) -> None:
+    with pytest.raises(TargetError) as caught:
+        ProfileFolder().resolve("Galaxy S99")
+    named = caught.value.hint.removeprefix("nearest: ").split("; ")[0].split(", ")
+    assert all("galaxy" in name.lower() for name in named)
+    with pytest.raises(TargetError, match="xeon-gold-6133"):
+        ProfileFolder().resolve("xeon-gold-6134")
+
+
+def test_a_star_is_every_unit_or_framework_of_a_phone(own_folder: Path) -> None:
+    folder = ProfileFolder()
+    assert folder.expand("Pixel 4/cpu") == ["Pixel 4/cpu"]
+    units = {t.target.unit for t in folder.device("pixel-4").targets}
+    assert {f"pixel-4/{unit}" for unit in units} <= set(folder.expand("pixel-4/*"))
+    assert folder.expand("huawei-p40/cpu/*") == ["huawei-p40/cpu/mnn"]
+    with pytest.raises(TargetError, match="is several targets"):
+        folder.resolve("pixel-4/*")
+    with pytest.raises(TargetError, match="has no target"):
+        folder.expand("pixel-4/dla/*")

@@ -1,0 +1,89 @@
+"""Profiles and the market: the chip of a profile, and the profile of a phone by its market name.
+
+A phone of the market is answered by what was measured on it, on another phone with its chip or on
+the chip itself, and for the targets that nobody measured by its chip's spec sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from perfmodel.devices.facts import Traits
+from perfmodel.devices.market import Chip, Phone, chip, chips
+from perfmodel.devices.market_names import plain
+from perfmodel.devices.market_search import Found, find
+from perfmodel.devices.profile import DeviceProfile, TargetProfile
+from perfmodel.measurements.device_names import slug
+
+BINS = ("-for-galaxy",)
+"""Ends of slugs of chips that are a faster bin of the chip without it, by up to 5 % of clock."""
+
+
+def chip_of(profile: DeviceProfile) -> Chip | None:
+    """The market's chip of a profile's device; None where it is none, or nobody says which."""
+    return chip_of_device(profile.device, profile.soc)
+
+
+@lru_cache(maxsize=1024)
+def chip_of_device(device: str, soc: str = "") -> Chip | None:
+    """The chip by the processor that a source names, else by the device's own name."""
+    named = chip(soc) if soc else None
+    if named is not None:
+        return named
+    found = find(device).chips
+    if len(found) == 1:
+        return found[0]
+    inside = [s for s in chips() if slug(device).startswith(f"{s}-")]
+    return chips()[max(inside, key=len)] if inside else None
+
+
+def year_of(profile: DeviceProfile) -> int | None:
+    """The year a profile states, else that of its chip."""
+    if profile.year is not None:
+        return profile.year
+    made = chip_of(profile)
+    return None if made is None else made.year
+
+
+def unbinned(name: str) -> str:
+    """The slug of the chip that a slug is a bin of; its own where it is none."""
+    return next((name.removesuffix(end) for end in BINS if name.endswith(end)), name)
+
+
+def is_named_for(device: str, phones: Sequence[Phone]) -> bool:
+    """Whether a device's name is the market name of one of these phones."""
+    names = {plain(n) for p in phones for n in (p.model, p.title, *p.names)}
+    return plain(device) in names
+
+
+def market_profile(
+    found: Found, measured: Sequence[DeviceProfile], spec: DeviceProfile | None
+) -> DeviceProfile:
+    """The profile that answers for what was found, which has one chip.
+
+    `measured` are the profiles of its chip, the nearest to it first, `spec` the one of the chip's
+    spec sheet. Of two targets that are alike the first counts, so that the spec sheet stands in
+    for what nobody measured. Targets keep the names of the devices they were measured on.
+    """
+    made = found.chips[0]
+    years = [p.year for p in found.phones if p.year is not None]
+    everyone = [*measured, *([spec] if spec is not None else [])]
+    targets: dict[tuple[object, ...], TargetProfile] = {}
+    for profile in everyone:
+        for t in profile.targets:
+            key = t.target
+            kind = (key.unit, key.framework, key.precision, key.threads, key.cluster)
+            targets.setdefault((*kind, t.latency_kind), t)
+    name = found.phones[0].title if found.phones else ""
+    return DeviceProfile(
+        device=made.slug,
+        title=f"{name} ({made.name})" if name else made.name,
+        kind="phone",
+        targets=tuple(targets.values()),
+        soc=made.name,
+        year=min(years) if years else made.year,
+        hardware=everyone[0].hardware if everyone else {},
+        traits=everyone[0].traits if everyone else Traits(),
+        found_as=f"{name} has the chip {made.name}" if name else made.name,
+    )
