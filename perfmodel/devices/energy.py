@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.devices.processors import Soc, phone_of, socs
+from perfmodel.devices.market import Chip, chips
+from perfmodel.devices.market_profiles import chip_of
 from perfmodel.devices.registry import Resolved
 
 ENERGY_FILE = Path(__file__).parent / "kernel_energy.csv"
@@ -32,6 +33,8 @@ SCATTER_OF_CORES = 0.35
 """Of the power of busy cores (log): CoreMark, with which they were measured, is integer code that
 fits the caches, and how much more or less a network draws is not measured. Taken is the scatter,
 over 13 processors, of the energy that an iteration takes on their fastest cores."""
+VENDORS_OF_BOARDS = ("Rockchip", "Allwinner", "NXP")
+"""Makers of chips of boards and tablets, for which phones' energies say little."""
 COVERAGE = 0.9
 """Of an energy's interval, as of a latency's."""
 _DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
@@ -128,40 +131,40 @@ def energy_rate(resolved: Resolved) -> EnergyRate | None:
     for fact in resolved.device.traits.power:
         if fact.unit == target.unit:
             return EnergyRate(active_mw=fact.active_mw, source=fact.source)
-    soc = phone_of(resolved.device)
-    if not soc.slug:
+    made = chip_of(resolved.device)
+    if made is None or made.vendor in VENDORS_OF_BOARDS:
         return None  # no phone: boards and desktops have no measured energy here
-    if target.unit == "cpu" and soc.clusters:
-        busy = busy_cores_mw(soc, max(target.threads, 1), little=target.cluster == "little")
+    if target.unit == "cpu" and made.core_mw:
+        busy = busy_cores_mw(made, max(target.threads, 1), little=target.cluster == "little")
         return EnergyRate(
             active_mw=busy,
             log_sd=SCATTER_OF_CORES,
-            most_mw=all_cores_mw(soc),
-            source=f"power of the busy cores of {soc.soc} ({soc.source.split(';')[-1]})",
+            most_mw=all_cores_mw(made),
+            source=f"power of the busy cores of {made.name} ({made.sources['core_mw']})",
         )
     rate = kernel_rates().get(target.unit)
     return rate if target.precision in STUDY_PRECISIONS else None
 
 
-def busy_cores_mw(soc: Soc, threads: int, *, little: bool = False) -> float:
+def busy_cores_mw(made: Chip, threads: int, *, little: bool = False) -> float:
     """Power of as many busy cores as there are threads, the fastest first (or the slowest)."""
     left, total = threads, 0.0
-    for cores, milliwatts in soc.clusters if little else reversed(soc.clusters):
+    for cores, milliwatts in made.core_mw if little else reversed(made.core_mw):
         used = min(left, cores)
         total += used * milliwatts
         left -= used
     return total
 
 
-def all_cores_mw(soc: Soc) -> float:
+def all_cores_mw(made: Chip) -> float:
     """What a processor's CPU draws with every core busy at its highest clock."""
-    return sum(cores * milliwatts for cores, milliwatts in soc.clusters)
+    return sum(cores * milliwatts for cores, milliwatts in made.core_mw)
 
 
 @lru_cache(maxsize=1)
 def most_of_any_phone_mw() -> float:
     """The most that any measured phone processor's CPU draws."""
-    return max(all_cores_mw(soc) for soc in socs().values())
+    return max(map(all_cores_mw, chips().values()))
 
 
 @lru_cache(maxsize=1)

@@ -344,7 +344,7 @@ def chip_slug(text: str) -> str:
     name = latin(text)
     outside = re.sub(r"\([^)]*\)", " ", name).strip()
     tried = [name, outside]
-    if outside.startswith((*CHIP_MAKERS, *CHIP_LINES)):
+    if set(outside.split()[:2]) & set(CHIP_LINES) or re.match(r"(apple )?a\d", outside):
         tried += re.findall(r"\(([^)]*)\)", name)
     return next(filter(None, map(_chip_of_words, tried)), "")
 

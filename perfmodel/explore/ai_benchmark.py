@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
-from perfmodel.devices.processors import soc_of
+from perfmodel.devices.market import chip
+from perfmodel.devices.market_profiles import chip_of
 from perfmodel.devices.registry import (
     QUANTISED,
     ProfileFolder,
@@ -204,13 +205,8 @@ def _generation(
     year: int,
     published_ms: float,
 ) -> Generation:
-    slug = soc.lower().replace(" ", "-")
-    mine = [
-        r
-        for device, targets in everyone.items()
-        for r in targets
-        if soc_of(device, r.device.soc).slug == slug
-    ]
+    made = chip(soc)
+    mine = [r for targets in everyone.values() for r in targets if chip_of(r.device) is made]
     best = _fastest(inception, mine)
     return Generation(
         soc=soc,

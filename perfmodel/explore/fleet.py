@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfmodel.devices.processors import soc_of
+from perfmodel.devices.market_profiles import chip_of_device
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import read_text_file
 
@@ -94,11 +94,11 @@ def known_as(device: str, names: Collection[str]) -> str | None:
     slug = device.strip().lower().replace(" ", "-")
     if slug in names:
         return slug
-    soc = soc_of(device)
-    if not soc.slug:
+    made = chip_of_device(device)
+    if made is None:
         return None
-    same = [n for n in names if soc_of(n).slug == soc.slug]
-    return soc.slug if soc.slug in same else (min(same) if same else None)
+    same = [n for n in names if chip_of_device(n) is made]
+    return made.slug if made.slug in same else (min(same) if same else None)
 
 
 def fleet_share(fleet: Fleet, chance: Mapping[str, float], passing: Collection[str]) -> FleetShare:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfmodel.devices.processors import CLASSES, phone_of, year_of
+from perfmodel.devices.market import CLASSES
+from perfmodel.devices.market_profiles import chip_of, year_of
 from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import TargetError
 from perfmodel.explore.candidates import (
@@ -135,14 +136,14 @@ def minspec(
 
 def _answer(answer: PredictedNetwork, asked: Requirement) -> PhoneAnswer:
     found, device = estimate(answer, asked), answer.resolved.device
-    target, phone = answer.resolved.target.target, phone_of(device)
+    target, made = answer.resolved.target.target, chip_of(device)
     return PhoneAnswer(
         **vars(found),
         device=device.device,
         title=device.title,
-        soc=device.soc or phone.soc,
+        soc=device.soc or (made.name if made else ""),
         year=year_of(device),
-        grade=phone.grade,
+        grade=made.grade if made else "unknown",
         best_target=found.target,
         unit=target.unit,
         precision=target.precision,

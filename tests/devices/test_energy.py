@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,15 @@ from perfmodel.devices.energy import (
     kernel_rates,
     most_of_any_phone_mw,
 )
-from perfmodel.devices.processors import Soc, soc_of
+from perfmodel.devices.market import Chip, chip, chips
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.workload import kernel_work, workload
 
 WORK = KernelWork(kernels=10, macs=2e9, moved_bytes=3e8)
 
 
-def soc(*clusters: tuple[int, float]) -> Soc:
-    return Soc(slug="x", soc="X", year=None, grade="top", phones=(), clusters=clusters, source="")
+def soc(*clusters: tuple[int, float]) -> Chip:
+    return replace(chips()["snapdragon-888"], core_mw=clusters)
 
 
 class TestBusyCores:
@@ -51,7 +52,9 @@ class TestBusyCores:
 
     def test_clusters_of_a_measured_processor(self) -> None:
         # kdrag0n/freqbench, Snapdragon 888: clusters from cores 0, 4 and 7 at full clock
-        assert soc_of("snapdragon-888").clusters == ((4, 147.1), (3, 907.6), (1, 1635.9))
+        measured = chip("Snapdragon 888")
+        assert measured is not None
+        assert measured.core_mw == ((4, 147.1), (3, 907.6), (1, 1635.9))
 
 
 class TestRates:
@@ -125,7 +128,7 @@ class TestShippedTargets:
         """
         ratios = []
         for target in (
-            *("mi9/cpu/mnn", "oneplus5t/cpu/mnn", "pixel-2/cpu/tvm", "pixel-2/cpu/tflite"),
+            *("xiaomi-mi-6/cpu/tnn", "oneplus5t/cpu/mnn", "pixel-2/cpu/tvm", "pixel-2/cpu/tflite"),
             *("pixel-3/cpu/tflite", "pixel-4/cpu/tflite", "snapdragon-660/cpu/ncnn"),
             *("snapdragon-888/cpu/ncnn", "snapdragon-855/cpu/mnn", "snapdragon-845/cpu/tnn"),
             *("xiaomi-mi-mix-2s/cpu/mace", "xiaomi-mi-8/cpu/paddle-lite"),
