@@ -1,15 +1,18 @@
 """The first run: opening a file, preparing its operators and one inference.
 
-load = fixed + kernels x kernel_ms + packed weight bytes / rate + what windows and pointers add
+load = fixed + kernels x kernel_ms + packed weight bytes / rate
+     + what pieces, windows and pointers add
 first = load + first_inference x steady + weight bytes that are not packed x their cost
 
-The rate holds both the reading of the file and the packing of weights for the matrix kernels. The
-runtime prepares on one thread. Weights that are not packed stay in the file: the system reads some
-of them ahead while it loads, the rest in the first inference.
+The rate holds both the reading of the file and the packing of weights for the matrix kernels; of
+small tensors both take longer by the byte. The runtime prepares on one thread, so that all loads
+of a precision teach one fit, whatever the threads. Weights that are not packed stay in the file:
+the system reads some of them ahead while it loads, the rest in the first inference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +24,11 @@ from perfmodel.runners.host_frameworks import DEFAULT
 from perfmodel.runners.samples import FirstRun
 
 MIN_RUNS = 8
-"""First runs needed for eight costs."""
+"""First runs needed for twelve costs, most of which are nought in a fit of so few."""
+REPEATS = 0.15
+"""Log ratio by which loads of the same files differ from hour to hour; in the committed campaign
+those of two threads took 5 % longer, which its validation did not see again. A framework whose
+loads differ by more between numbers of threads prepares on all of them."""
 MB = 1e6
 """Bytes of a megabyte, the unit of costs by size."""
 
@@ -32,28 +39,34 @@ def framework_of(setup: RunConfig, framework: str = DEFAULT) -> str:
 
 
 def fit_load(
-    runs: Sequence[FirstRun], setup: RunConfig, framework: str = DEFAULT
+    runs: Sequence[FirstRun],
+    setup: RunConfig,
+    framework: str = DEFAULT,
+    others: Sequence[FirstRun] = (),
 ) -> LoadFact | None:
-    """Loading and first inference, each fitted by itself; None with too few runs to tell."""
+    """Loading and first inference, each fitted by itself; None with too few runs to tell.
+
+    `others` are runs of the same precision with other numbers of threads: they tell how the parts
+    of a load relate, `runs` how long it takes.
+    """
     if len(runs) < MIN_RUNS:
         return None
-    work = [r.work for r in runs]
-    unpacked = np.array([w.unpacked_bytes / MB for w in work])
-    sizes = [(w.kernels, w.packed_bytes, w.window_bytes / MB, w.pointer_bytes / MB) for w in work]
-    loading = np.column_stack([np.ones(len(runs)), sizes, unpacked])
-    running = np.column_stack([[r.steady_ms for r in runs], unpacked])
-    load = _costs(loading, np.array([r.load_ms for r in runs]))
+    load = _costs(_loading([*runs, *others]), np.array([r.load_ms for r in [*runs, *others]]))
+    slower = float(np.median([r.load_ms for r in runs] / (_loading(runs) @ load)))
+    load *= slower if abs(math.log(slower)) > REPEATS else 1.0
+    unpacked = np.array([r.work.unpacked_bytes / MB for r in runs])
+    running = np.column_stack([np.ones(len(runs)), [r.steady_ms for r in runs], unpacked])
     run = _costs(running, np.array([r.inference_ms for r in runs]))
     first = np.array([r.first_ms for r in runs])
-    off = np.abs((loading @ load + running @ run) / first - 1)
-    fixed, kernel, per_byte, window, pointer, ahead = (float(v) for v in load)
-    factor, late = (float(v) for v in run)
+    off = np.abs((_loading(runs) @ load + running @ run) / first - 1)
+    fixed, kernel, per_mb, window, pointer, ahead, *pieces = (float(v) for v in load)
+    beside, factor, late = (float(v) for v in run)
     cold = all(r.cold for r in runs)
     return LoadFact(
         unit="cpu",
         framework=framework_of(setup, framework),
-        fixed_ms=fixed,
-        bytes_per_ms=1.0 / max(per_byte, 1e-12),
+        fixed_ms=fixed + beside,
+        bytes_per_ms=MB / max(per_mb, 1e-6),
         source=f"{'cold' if cold else 'warm'} page cache, measured on this machine",
         kernel_ms=kernel,
         first_inference=factor,
@@ -63,15 +76,29 @@ def fit_load(
         window_ms_per_mb=window,
         pointer_ms_per_mb=pointer,
         unpacked_ms_per_mb=ahead + late,
+        piece_ms_per_mb=tuple(pieces),
     )
 
 
+def _loading(runs: Sequence[FirstRun]) -> np.ndarray:
+    """What loads consist of, in counts and megabytes, shape (runs, 6 + limits of `PIECES`)."""
+    work = [r.work for r in runs]
+    counts = np.array([(1.0, w.kernels) for w in work])
+    sizes = np.array(
+        [
+            (w.packed_bytes, w.window_bytes, w.pointer_bytes, w.unpacked_bytes, *w.piece_bytes)
+            for w in work
+        ]
+    )
+    return np.column_stack([counts, sizes / MB])
+
+
 def _costs(design: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
-    """Non-negative least squares of relative errors, once more without what is far off."""
+    """Non-negative least squares of relative errors, twice more without what is far off."""
     from scipy.optimize import nnls
 
     kept = np.ones(len(times_ms), dtype=bool)
-    for _ in range(2):
+    for _ in range(3):
         # columns are scaled, so that bytes and counts weigh alike in the solver
         relative = design[kept] / times_ms[kept, None]
         size = np.maximum(np.abs(relative).max(axis=0), 1e-300)
@@ -93,5 +120,7 @@ def first_ms(fact: LoadFact, work: LoadWork, steady_ms: float) -> float:
     prepared = fact.fixed_ms + fact.kernel_ms * work.kernels + work.packed_bytes / fact.bytes_per_ms
     prepared += fact.window_ms_per_mb * work.window_bytes / MB
     prepared += fact.pointer_ms_per_mb * work.pointer_bytes / MB
+    pieces = zip(fact.piece_ms_per_mb, work.piece_bytes, strict=False)
+    prepared += sum(cost * size / MB for cost, size in pieces)
     read = fact.unpacked_ms_per_mb * work.unpacked_bytes / MB
     return prepared + fact.first_inference * steady_ms + read

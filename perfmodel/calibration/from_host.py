@@ -295,11 +295,7 @@ def _profile(
     for setup, value in usual.items():
         hardware[reference_fact(setup)] = Fact(value, source)
     hardware |= {name: Fact(value, source) for name, value in chosen(samples).items()}
-    load = tuple(
-        fact
-        for setup in usual
-        if (fact := _load(by, [s for s in samples if s.setup == setup], setup)) is not None
-    )
+    load = tuple(fact for setup in usual if (fact := _load(by, samples, setup)) is not None)
     targets = tuple(_target(device, by, f, samples, facts) for f in fitted)
     return DeviceProfile(
         device,
@@ -314,7 +310,9 @@ def _profile(
 
 
 def _load(by: HostFramework, samples: Sequence[Sample], setup: RunConfig) -> LoadFact | None:
-    return fit_load([s.first for s in samples], setup, by.name)
+    own = [s.first for s in samples if s.setup == setup]
+    alike = (s for s in samples if s.setup.precision == setup.precision)
+    return fit_load(own, setup, by.name, [s.first for s in alike if s.setup != setup])
 
 
 def reference_fact(setup: RunConfig) -> str:

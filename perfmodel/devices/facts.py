@@ -83,9 +83,10 @@ class LoadFact:
     unit.
 
     A measured one also knows `kernel_ms` for each kernel to prepare, the `precision` it holds for
-    (empty: any), that the first inference takes `first_inference` times the steady one, and three
-    more costs in ms for a million bytes: what weights with a window take beyond the rate, filling
-    pointers, and reading weights that are not packed (see `perfmodel.kernels.loading.LoadWork`).
+    (empty: any), that the first inference takes `first_inference` times the steady one, and more
+    costs in ms for a million bytes: what weights with a window take beyond the rate, filling
+    pointers, reading weights that are not packed, and what the pieces of weights below each limit
+    of `perfmodel.kernels.loading.PIECES` take beyond the rate (see `LoadWork` there).
     """
 
     unit: str
@@ -101,6 +102,7 @@ class LoadFact:
     window_ms_per_mb: float = 0.0
     pointer_ms_per_mb: float = 0.0
     unpacked_ms_per_mb: float = 0.0
+    piece_ms_per_mb: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ _KINDS: Mapping[str, type] = {
     "load": LoadFact,
 }
 _MAX_FACTS = 200
+_MAX_NUMBERS = 16
+"""Most numbers in one field of a fact."""
 
 
 def traits_from_dict(data: Any, where: str) -> Traits:
@@ -156,7 +160,7 @@ def _fact(kind: type, row: Any, where: str) -> Any:
         raise ProfileError(f"{where}: must be an object with {', '.join(known)}")
     values: dict[str, Any] = {}
     for name, field in known.items():
-        text = field.type == "str"
+        text, several = field.type == "str", str(field.type).startswith("tuple")
         if name not in row:
             if field.default is not MISSING:
                 continue
@@ -164,12 +168,25 @@ def _fact(kind: type, row: Any, where: str) -> Any:
         value = row[name]
         if text and (not isinstance(value, str) or len(value) > 2000):
             raise ProfileError(f"{where}.{name}: must be text of at most 2000 characters")
-        if not text and not _sound(value):
+        if several:
+            value = _several(value, f"{where}.{name}")
+        elif not text and not _sound(value):
             raise ProfileError(f"{where}.{name}: must be a finite number >= 0, got {value!r:.40}")
         values[name] = value
     if values.get("bytes_per_ms") == 0:
         raise ProfileError(f"{where}.bytes_per_ms: must be > 0")
     return kind(**values)
+
+
+def _several(value: Any, where: str) -> tuple[float, ...]:
+    """A short list of numbers; raises `ProfileError` for anything else."""
+    listed = isinstance(value, (list, tuple)) and len(value) <= _MAX_NUMBERS
+    if not listed or not all(_sound(v) for v in value):
+        raise ProfileError(
+            f"{where}: must be a list of at most {_MAX_NUMBERS} finite numbers >= 0, "
+            f"got {value!r:.40}"
+        )
+    return tuple(value)
 
 
 def _sound(value: Any) -> bool:

@@ -65,9 +65,9 @@ ONE_KERNEL = Discipline(sets=2, runs=5, max_runs=40, set_ms=5.0, warmups=2, refe
 """Sets of a lone kernel."""
 
 
-LOADS = 3
+LOADS = 4
 """How often a file is loaded cold where its first run counts: one time alone says little."""
-LOADS_MS = 2500.0
+LOADS_MS = 1200.0
 """From this time on, a file is not loaded once more."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
-from perfmodel.kernels.loading import LoadWork, load_work
+from perfmodel.kernels.loading import PIECES, LoadWork, load_work
 
 
 def test_weights_and_pointers_by_hand() -> None:
@@ -18,8 +18,25 @@ def test_weights_and_pointers_by_hand() -> None:
     window, depthwise, point, dense = 592, 160, 544, 330
     packed = window + depthwise + point + dense
     pointers = 2 * 16 * 9 * 8
-    assert load_work(table, "fp32") == LoadWork(5, 4 * packed, 4 * window, pointers, 0)
-    assert load_work(table, "int8") == LoadWork(5, packed, window, pointers, 0)
+    for precision, size in (("fp32", 4), ("int8", 1)):
+        assert load_work(table, precision) == LoadWork(
+            kernels=5,
+            packed_bytes=size * packed,
+            window_bytes=size * window,
+            pointer_bytes=pointers,
+            unpacked_bytes=0,
+            piece_bytes=(size * packed,) * 3,
+        )
+
+
+def test_of_large_weights_only_a_piece_counts_as_small() -> None:
+    g = GraphBuilder("net")
+    x = g.fc(g.input((1, 999)), 1000, name="large")  # 999 x 1000 weights and 1000 biases
+    x = g.fc(x, 20)  # 1000 x 20 weights and 20 biases, packed whole
+    table = KernelTable.from_kernels(fuse(g.build(x, source="test", format="zoo"), "tflite-cpu"))
+    assert PIECES == (64e3, 1e6, 16e6)
+    assert load_work(table, "int8").piece_bytes == (64e3 + 20_020, 1_020_020, 1_020_020)
+    assert load_work(table, "fp32").piece_bytes == (128e3, 1e6 + 80_080, 4_080_080)
 
 
 def test_recurrent_weights_are_left_where_they_are() -> None:
@@ -37,4 +54,6 @@ def test_recurrent_weights_are_left_where_they_are() -> None:
         time_major=False,
     )
     table = KernelTable.from_kernels(fuse(g.build(y, source="test", format="zoo"), "tflite-cpu"))
-    assert load_work(table, "fp32") == LoadWork(1, 0, 0, 0, 4 * (64 * 24 + 64))
+    work = load_work(table, "fp32")
+    assert (work.kernels, work.packed_bytes, work.piece_bytes) == (1, 0, (0, 0, 0))
+    assert work.unpacked_bytes == 4 * (64 * 24 + 64)
