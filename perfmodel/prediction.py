@@ -158,7 +158,7 @@ class BatchPrediction:
             weights_bytes=work.weights_bytes,
             peak_activation_bytes=work.peak_activation_bytes,
             uncovered_ops=work.uncovered_ops,
-            notes=work.graph.notes,
+            notes=(*work.graph.notes, *filter(None, [fitted.provenance.assumes])),
             overhead_ms=fitted.predictor.overhead_ms,
             kernels=self._kernels(work, mine) if per_layer else (),
             error=fitted.error,
@@ -241,7 +241,7 @@ def predict_priced(
     latency = np.bincount(batch.network, each, count) + fitted.predictor.overhead_ms
     beyond = np.bincount(batch.network, times.novelty[times.row] * each, count)
     novelty = beyond / np.maximum(latency, 1e-12)
-    extra = fitted.interval.novelty_slope * novelty + times.extra_log
+    extra = fitted.interval.extra_log(latency, novelty) + times.extra_log
     return BatchPrediction(
         batch=batch,
         resolved=resolved,

@@ -7,7 +7,6 @@ the same journal goes on where it was stopped, and the time spent so far counts.
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import FittedTarget, fit_targets
+from perfmodel.calibration.host_profile import host_profile, scaling_of
 from perfmodel.calibration.next_networks import Planner
 from perfmodel.calibration.turns import check_budget, next_setup, not_fitted, ordered, spent_s
-from perfmodel.calibration.yardsticks import chosen
-from perfmodel.devices.facts import LoadFact, Traits
-from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
+from perfmodel.devices.profile import DeviceProfile
 from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import macs
@@ -37,7 +34,7 @@ from perfmodel.runners.random_micro import is_micro, random_micro
 from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
-from perfmodel.target import Target, check_device
+from perfmodel.target import check_device
 
 FIT_SHARE = 0.15
 """Share of the budget that is kept for fitting, by judgement: fitting 900 networks takes one to
@@ -60,7 +57,8 @@ networks of the zoo, and what it thinks alike may not be."""
 class HostCalibration:
     """A profile and what it rests on; `lost` counts networks that could not be used, by reason.
 
-    `not_fitted` says of each setup without a target why it has none.
+    `not_fitted` says of each setup without a target why it has none, `scaling` by threads how many
+    times the work of one busy process as many do.
     """
 
     profile: DeviceProfile
@@ -72,6 +70,7 @@ class HostCalibration:
     lost: Mapping[str, int]
     not_fitted: Mapping[str, str]
     machine: MachineFacts
+    scaling: Mapping[int, float]
     warning: str
 
 
@@ -112,11 +111,20 @@ def calibrate_host(
             _measure(book, bench, planner, candidates, setups, measuring_s)
             entries = dict(book.entries)
         machine = bench.runner.describe()
+    scaling = scaling_of(setups)
     by_name = {g.name: g for g in candidates}
     usual = _usual_reference(entries)
     samples, lost = _samples(entries, by_name, usual, by)
     fitted = fit_targets(samples, seed)
-    profile = _profile(device, by, fitted, samples, usual, machine)
+    profile = host_profile(
+        device,
+        by,
+        fitted=fitted,
+        samples=samples,
+        usual=usual,
+        machine=machine,
+        scaling=scaling,
+    )
     known = {str(s): planner.unknown(_measured(entries, s, candidates)) for s in setups}
     return HostCalibration(
         profile=profile,
@@ -128,6 +136,7 @@ def calibrate_host(
         lost=lost,
         not_fitted=not_fitted(entries, setups, [f.setup for f in fitted]),
         machine=machine,
+        scaling=scaling,
         warning=_warning(samples, lost.get(MOVED, 0)),
     )
 
@@ -281,67 +290,6 @@ def _samples(
     return found, {k: v for k, v in lost.items() if v}
 
 
-def _profile(
-    device: str,
-    by: HostFramework,
-    fitted: Sequence[FittedTarget],
-    samples: Sequence[Sample],
-    usual: Mapping[RunConfig, float],
-    machine: MachineFacts,
-) -> DeviceProfile:
-    facts = machine.facts
-    source = "measured or read on this machine by perfmodel calibrate"
-    hardware = {name: Fact(text[:200], source) for name, text in facts.items() if text}
-    for setup, value in usual.items():
-        hardware[reference_fact(setup)] = Fact(value, source)
-    hardware |= {name: Fact(value, source) for name, value in chosen(samples).items()}
-    load = tuple(fact for setup in usual if (fact := _load(by, samples, setup)) is not None)
-    targets = tuple(_target(device, by, f, samples, facts) for f in fitted)
-    return DeviceProfile(
-        device,
-        f"This machine: {facts.get('cpu', 'unknown CPU')}",
-        "host",
-        targets,
-        soc=facts.get("cpu", ""),
-        year=None,
-        hardware=hardware,
-        traits=Traits(load=load),
-    )
-
-
-def _load(by: HostFramework, samples: Sequence[Sample], setup: RunConfig) -> LoadFact | None:
-    own = [s.first for s in samples if s.setup == setup]
-    alike = (s for s in samples if s.setup.precision == setup.precision)
-    return fit_load(own, setup, by.name, [s.first for s in alike if s.setup != setup])
-
-
-def reference_fact(setup: RunConfig) -> str:
-    """Key among a profile's hardware facts of the reference network's time in a setup, in ms."""
-    return f"reference_{setup.precision}_t{setup.threads}_ms"
-
-
-def _target(
-    device: str,
-    by: HostFramework,
-    fitted: FittedTarget,
-    samples: Sequence[Sample],
-    facts: Mapping[str, str],
-) -> TargetProfile:
-    mine = [s for s in samples if s.setup == fitted.setup]
-    target = Target(device, "cpu", by.name, fitted.setup.precision, fitted.setup.threads)
-    provenance = Provenance(
-        f"{len(mine)} random networks run on this machine, every kernel timed in place",
-        sum(len(s.table) for s in mine),
-        facts.get("runtime", ""),
-        "",
-        datetime.date.today().isoformat(),
-        "times are ratios to a reference network of the same precision and threads",
-    )
-    return TargetProfile(
-        target, "steady", fitted.predictor, fitted.interval, fitted.error, provenance
-    )
-
-
 def _warning(samples: Sequence[Sample], left_out: int) -> str:
     """In words, where more than a fifth of all networks saw the reference move."""
     moved = left_out + sum(not s.stable for s in samples)
@@ -369,7 +317,7 @@ def calibration_to_dict(done: HostCalibration) -> dict[str, Any]:
                 "networks": t.error.cases,
                 "within_10": float(np.mean(np.abs(np.expm1(-np.array(f.left_out))) <= 0.1)),
                 "overhead_ms": t.predictor.overhead_ms,
-                "interval": vars(t.interval),
+                "interval": t.interval.to_dict(),
             }
             for t, f in zip(done.profile.targets, done.fitted, strict=True)
         ],
@@ -377,5 +325,6 @@ def calibration_to_dict(done: HostCalibration) -> dict[str, Any]:
         "lost": dict(done.lost),
         "not_fitted": dict(done.not_fitted),
         "machine": machine_to_dict(done.machine),
+        "scaling": {str(n): value for n, value in done.scaling.items()},
         "warning": done.warning,
     }

@@ -20,6 +20,7 @@ from perfmodel.cost_models.interval import (
     FitError,
     Interval,
     conformal_interval,
+    conformal_quantile,
     fit_error,
 )
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
@@ -57,6 +58,30 @@ WHOLE_LIMIT = 0.5
 more than this share they are not: then one of the two runs was disturbed."""
 
 
+SHORT_MS = 0.1
+"""Networks below this are off by microseconds rather than by per cent, because starts of kernels
+are much of their time: they widen the interval of short times only, by `Interval.short_ms`."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Networks that a fit did not see: ms as measured, and log(measured / predicted)."""
+
+    whole_ms: np.ndarray
+    log_ratio: np.ndarray
+
+    def parted(self) -> tuple[LeftOut, LeftOut]:
+        """Those of at least `SHORT_MS` and the shorter ones; all are the first where the others
+        are too few to tell."""
+        long = self.whole_ms >= SHORT_MS
+        long = long if long.sum() >= MIN_NETWORKS else np.ones(len(long), dtype=bool)
+        return self.take(long), self.take(~long)
+
+    def take(self, chosen: np.ndarray) -> LeftOut:
+        """The networks of a mask."""
+        return LeftOut(self.whole_ms[chosen], self.log_ratio[chosen])
+
+
 @dataclass(frozen=True)
 class Overhead:
     """Whole inference = `fixed_ms` + `ratio` x the sum of its kernels as profiled."""
@@ -67,13 +92,15 @@ class Overhead:
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """What a profile needs of one target; `left_out` are log(measured / predicted) of networks."""
+    """What a profile needs of one target; `left_out` are log(measured / predicted) of networks
+    of at least `SHORT_MS`, `left_out_short` of shorter ones."""
 
     setup: RunConfig
     predictor: KernelPredictor
     interval: Interval
     error: FitError
     left_out: tuple[float, ...]
+    left_out_short: tuple[float, ...] = ()
 
 
 def model(seed: int = 0) -> KernelModel:
@@ -256,15 +283,29 @@ def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget,
 
 
 def _target(
-    setup: RunConfig, predictor: KernelPredictor, residuals: np.ndarray, slope: float
+    setup: RunConfig, predictor: KernelPredictor, left_out: LeftOut, slope: float
 ) -> FittedTarget:
+    usual, short = left_out.parted()
+    residuals = usual.log_ratio
+    interval = conformal_interval(residuals, least=least_width(residuals), novelty_slope=slope)
     return FittedTarget(
         setup,
         predictor,
-        conformal_interval(residuals, least=least_width(residuals), novelty_slope=slope),
+        replace(interval, short_ms=_short_ms(short, interval)),
         fit_error(f"random networks left out, {FOLDS} folds", residuals),
         tuple(residuals.tolist()),
+        tuple(short.log_ratio.tolist()),
     )
+
+
+def _short_ms(short: LeftOut, interval: Interval) -> float:
+    """What must be added to short times either way for the interval to hold its share of them."""
+    if not len(short.whole_ms):
+        return 0.0
+    predicted = short.whole_ms / np.exp(short.log_ratio)
+    side = np.where(short.log_ratio > 0, interval.high_log, interval.low_log)
+    beyond = np.maximum(np.abs(short.log_ratio) - side, 0.0)
+    return conformal_quantile(predicted * np.expm1(beyond))
 
 
 def least_width(residuals: np.ndarray) -> float:
@@ -296,23 +337,24 @@ def _residual(predictor: KernelPredictor, sample: Sample) -> float:
 
 def _left_out(
     samples: Sequence[Sample], overheads: Mapping[RunConfig, Overhead], seed: int
-) -> dict[RunConfig, np.ndarray]:
+) -> dict[RunConfig, LeftOut]:
     fold = _fold_of(samples)
-    found: dict[RunConfig, list[float]] = {s: [] for s in overheads}
+    found: dict[RunConfig, list[tuple[float, float]]] = {s: [] for s in overheads}
     for number in range(FOLDS):
         rest = [s for s, f in zip(samples, fold, strict=True) if f != number]
         predictors = fit_predictors(rest, overheads, seed)
         for one in (s for s, f in zip(samples, fold, strict=True) if f == number):
             # a lone kernel is no network: its error says nothing of sums
             if one.setup in predictors and one.operators:
-                found[one.setup].append(_residual(predictors[one.setup], one))
-    return {s: np.array(v) for s, v in found.items()}
+                log_ratio = _residual(predictors[one.setup], one)
+                found[one.setup].append((one.whole_ms, log_ratio))
+    return {s: LeftOut(*np.array(v).reshape(-1, 2).T) for s, v in found.items()}
 
 
 def _novelty_slope(
     samples: Sequence[Sample],
     overheads: Mapping[RunConfig, Overhead],
-    left_out: Mapping[RunConfig, np.ndarray],
+    left_out: Mapping[RunConfig, LeftOut],
     seed: int,
 ) -> float:
     """How fast errors grow outside the fitted range, learned by fitting on the smaller networks
@@ -327,7 +369,8 @@ def _novelty_slope(
         if one.setup in predictors and one.operators:
             novelty = network_novelty(predictors[one.setup], one.table)
             if novelty > 0.02:
-                usual = float(np.quantile(np.abs(left_out[one.setup]), COVERAGE))
+                mine, _ = left_out[one.setup].parted()
+                usual = float(np.quantile(np.abs(mine.log_ratio), COVERAGE))
                 excess = abs(_residual(predictors[one.setup], one)) - usual
                 slopes.append(max(0.0, excess) / novelty)
     # too few large networks tell nothing: the format's own default, on the careful side

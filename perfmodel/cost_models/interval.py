@@ -39,19 +39,30 @@ class Interval:
     """Prediction interval on log latency, calibrated out of sample.
 
     The interval of a latency L is [L exp(-low_log - w), L exp(high_log + w)] with
-    w = novelty_slope * novelty, novelty being how far outside the fitted range the network lies.
+    w = novelty_slope * novelty + log(1 + short_ms / L), novelty being how far outside the fitted
+    range the network lies and `short_ms` what a time is unsure by however short it is.
     """
 
     coverage: float
     low_log: float
     high_log: float
     novelty_slope: float = 1.0
+    short_ms: float = 0.0
 
     def around(self, latency_ms: float, novelty: float = 0.0) -> tuple[float, float]:
         """Lower and upper bound in ms."""
-        extra = self.novelty_slope * novelty
+        extra = float(self.extra_log(np.array(latency_ms), np.array(novelty)))
         low = latency_ms * math.exp(-self.low_log - extra)
         return low, latency_ms * math.exp(self.high_log + extra)
+
+    def extra_log(self, latency_ms: np.ndarray, novelty: np.ndarray) -> np.ndarray:
+        """What novelty and shortness add to both sides, in log units, of any shape."""
+        short: np.ndarray = np.log1p(self.short_ms / np.maximum(latency_ms, 1e-12))
+        return self.novelty_slope * novelty + short
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain data; `short_ms` only where there is one."""
+        return {k: v for k, v in vars(self).items() if k != "short_ms" or v}
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the calibration of a target comes from."""
+    """Where the calibration of a target comes from, and what every answer of it `assumes`."""
 
     source: str
     measurements: int
@@ -53,6 +53,11 @@ class Provenance:
     affinity: str = ""
     date: str = ""
     note: str = ""
+    assumes: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; `assumes` only where there is something."""
+        return {k: v for k, v in vars(self).items() if k != "assumes" or v}
 
 
 @dataclass(frozen=True)
@@ -259,6 +264,7 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
         i.number("low_log", low=0),
         i.number("high_log", low=0),
         i.number("novelty_slope", 1.0, low=0),
+        i.number("short_ms", 0.0, low=0),
     )
     if interval.coverage >= 1 or interval.low_log > 20 or interval.high_log > 20:
         raise c.fail("interval", "coverage must be below 1 and bounds below 20")
@@ -272,7 +278,7 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
     provenance = Provenance(
         p.text("source"),
         p.whole("measurements"),
-        *(p.text(name, "") for name in ("build", "affinity", "date", "note")),
+        *(p.text(name, "") for name in ("build", "affinity", "date", "note", "assumes")),
     )
     kind = c.text("latency_kind", "steady", LATENCY_KINDS)
     model = raw_model(c.data.get("model"), f"{where}.model", shared)
@@ -338,7 +344,7 @@ def _target_to_dict(t: TargetProfile) -> dict[str, Any]:
         "cluster": t.target.cluster,
         "latency_kind": t.latency_kind,
         "model": predictor_to_dict(t.predictor),
-        "interval": dict(vars(t.interval)),
+        "interval": t.interval.to_dict(),
         "error": dict(vars(t.error)),
-        "provenance": dict(vars(t.provenance)),
+        "provenance": t.provenance.to_dict(),
     }

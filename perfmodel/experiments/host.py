@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.from_host import reference_fact
+from perfmodel.calibration.host_profile import reference_fact
 from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError

@@ -190,6 +190,10 @@ def host_calibration_result(data: Data) -> Result:
         answer=f"{data['samples']} networks with {data['kernels']} kernels measured in "
         f"{data['measuring_s']:.0f} s; errors are those of networks left out of the fit",
         data=data,
+        facts=[
+            f"{threads} busy processes do {found:.2f} times the work of one on this machine"
+            for threads, found in data["scaling"].items()
+        ],
         warnings=[data["warning"]] if data["warning"] else [],
         parts=(ResultTable(headers=headers, rows=rows),),
         closing=(

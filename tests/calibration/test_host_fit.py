@@ -10,6 +10,7 @@ import pytest
 
 from perfmodel.calibration.first_run import first_ms, fit_load, load_fact
 from perfmodel.calibration.host_fit import (
+    LeftOut,
     _target,
     concatenated,
     fit_targets,
@@ -123,8 +124,32 @@ def test_few_left_out_networks_have_the_interval_of_students_t() -> None:
     assert least_width(np.full(18, 0.1)) > 0.1
     assert least_width(np.full(19, 0.1)) == 0.0
     cases = np.array([0.1, -0.1] * 4)
-    few = _target(SETUP, cast(KernelPredictor, None), cases, 0.5).interval
+    left_out = LeftOut(np.ones(8), cases)
+    few = _target(SETUP, cast(KernelPredictor, None), left_out, 0.5).interval
     assert few.low_log == few.high_log == least_width(cases)
+
+
+def test_short_networks_widen_the_interval_of_short_times_alone() -> None:
+    # 19 networks of 1 ms off by 10 % either way; 19 of 2 us that take 1 us longer than predicted
+    long = LeftOut(np.ones(19), np.array([0.1, -0.1] * 9 + [0.1]))
+    short = LeftOut(np.full(19, 2e-3), np.full(19, np.log(2.0)))
+    both = LeftOut(
+        *(
+            np.concatenate(pair)
+            for pair in zip(vars(long).values(), vars(short).values(), strict=True)
+        )
+    )
+    nothing = cast(KernelPredictor, None)
+    alone, fitted = (_target(SETUP, nothing, cases, 0.5) for cases in (long, both))
+    assert alone.interval.short_ms == 0.0
+    assert fitted.error == alone.error
+    assert replace(fitted.interval, short_ms=0.0) == alone.interval
+    low, high = fitted.interval.around(1e-3)
+    assert high == pytest.approx(2e-3)
+    assert low == pytest.approx(1e-3 * np.exp(-0.1) / (2 / np.exp(0.1)))
+    assert fitted.interval.around(1.0)[1] == pytest.approx(np.exp(0.1), rel=1e-3)
+    # where nearly all are short they are the usual ones
+    assert _target(SETUP, nothing, short, 0.5).interval.short_ms == 0.0
 
 
 def load_of(
