@@ -96,7 +96,7 @@ def _wide(d: Draw, x: str) -> str:
     """Two wide layers on a small image, as classifiers end: weights that leave the caches."""
     while d.size(x) > 14:
         x = d.g.pool(x, "max", 2, 2, "same")
-    x = d.g.conv(x, min(d.channels(256, 1024), d.room(x)), d.pick((1, 3)), activation=d.activation)
+    x = d.g.conv(x, min(d.channels(256, 1280), d.room(x)), d.pick((1, 3)), activation=d.activation)
     kernel = d.pick((1, 3, 3))
     most = d.room(x, kernel)
     return d.g.conv(x, d.channels(min(256, most), most), kernel, d.stride(x), activation="relu")
@@ -321,7 +321,7 @@ def _sequence(d: Draw, x: str) -> str:
 
 BLOCKS: tuple[tuple[Callable[[Draw, str], str], float], ...] = (
     (_plain, 3.0),
-    (_wide, 0.8),
+    (_wide, 1.2),
     (_residual, 2.0),
     (_inverted, 4.0),
     (_separable, 2.0),
@@ -332,7 +332,7 @@ BLOCKS: tuple[tuple[Callable[[Draw, str], str], float], ...] = (
     (_up, 0.7),
     (_shuffle, 0.8),
     (_sequence, 0.7),
-    (_grouped, 1.2),
+    (_grouped, 1.8),
     (_normalised, 0.5),
     (_activated, 0.8),
     (_preactivated, 1.0),

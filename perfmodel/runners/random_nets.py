@@ -46,13 +46,22 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
         if d.macs > MAX_MACS or d.weights > MAX_WEIGHTS or (small and d.macs > SMALL_MACS):
             break
     flat, heavy = d.size(x) <= 16 and d.chance(0.3), d.chance(0.15)
-    x = x if flat else d.g.global_avg_pool(x)
+    x = x if flat else _pooled(d, x)
     for _ in range(d.pick((1, 1, 1, 2))):
         most = (MAX_HEAVY_WEIGHTS if heavy else MAX_WEIGHTS) // d.g.tensors[x].elements
         most = min(4096, max(10, most))
         x = d.g.fc(x, d.channels(min(1024 if heavy else 10, most), most), activation="relu")
     x = d.g.op("softmax", d.g.fc(x, d.pick((10, 100, 1000, 1001))), axis=-1)
     return d.g.build(x, source=f"random:{seed}", format="zoo")
+
+
+def _pooled(d: Draw, x: str) -> str:
+    """The image as one pixel, at times with a wide product on it, as small classifiers end."""
+    x = d.g.global_avg_pool(x)
+    if not d.chance(0.25):
+        return x
+    x = d.g.conv(x, d.channels(256, 1536), 1)
+    return d.g.op(str(d.generator.choice(["hard_swish", "relu", "swish"])), x)
 
 
 def random_image(seed: int) -> Graph:
