@@ -23,7 +23,7 @@ from perfmodel.kernels import (
     uncovered_ops,
     weights_bytes,
 )
-from perfmodel.kernels.fusion_rules import FUSION
+from perfmodel.kernels.fusion_rules import FUSION, rules_on
 from perfmodel.kernels.fusion_rules import fusion_rules as rules_named
 from perfmodel.kernels.kernel import Kernel, KernelTable, shape_of
 from perfmodel.kernels.precisions import stored_precision
@@ -132,10 +132,7 @@ def fusion_rules(resolved: Resolved) -> str:
     Frameworks that fuse alike share a name, so that a network is fused once for all of them.
     """
     target = resolved.target.target
-    name = target.framework
-    if name == "tflite":
-        name = "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
-    rules = rules_named(name)
+    rules = rules_named(rules_on(target.framework, target.unit))
     return next(known for known, same in FUSION.items() if same == rules)
 
 

@@ -16,6 +16,7 @@ from perfmodel.devices.profile import LATENCY_KINDS
 from perfmodel.errors import MeasurementError, PerfmodelError
 from perfmodel.formats.load import named_from
 from perfmodel.kernels import KernelTable
+from perfmodel.kernels.fusion_rules import rules_on
 from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.evidence import FACETS
 from perfmodel.measurements.kernels import unusable_rows
@@ -105,9 +106,7 @@ class NetworkTables:
 
 def rules_of(target: Target) -> str:
     """Fusion rules of a target's framework."""
-    if target.framework == "tflite":
-        return "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
-    return target.framework
+    return rules_on(target.framework, target.unit)
 
 
 def target_of(row: Mapping[str, object], device: str) -> Target:

@@ -58,6 +58,45 @@ def _without_zeros(graph: Graph) -> tuple[list[Op], set[str]]:
     return kept, zeros
 
 
+def repeats(graph: Graph) -> dict[str, Op]:
+    """Operators that compute what an earlier one does from the same tensors: name -> that one.
+
+    What makes an output of the graph is none.
+    """
+    stands_for: dict[str, str] = {}
+    first: dict[tuple[object, ...], Op] = {}
+    found = {}
+    for op in graph.ops:
+        inputs = tuple(stands_for.get(n, n) for n in op.inputs)
+        key = (op.kind, inputs, tuple(sorted((k, repr(v)) for k, v in op.attrs.items())))
+        same = first.setdefault(key, op)
+        if (
+            same is not op
+            and graph.activations_in(op)
+            and set(op.outputs).isdisjoint(graph.outputs)
+        ):
+            found[op.name] = same
+            stands_for.update(zip(op.outputs, same.outputs, strict=True))
+    return found
+
+
+def without_repeats(graph: Graph) -> Graph:
+    """`graph` with one of the operators that compute the same from the same tensors."""
+    found = repeats(graph)
+    if not found:
+        return graph
+    gone = [op for op in graph.ops if op.name in found]
+    stands_for = {
+        a: b for op in gone for a, b in zip(op.outputs, found[op.name].outputs, strict=True)
+    }
+    kept = [
+        replace(op, inputs=tuple(stands_for.get(n, n) for n in op.inputs))
+        for op in graph.ops
+        if op.name not in found
+    ]
+    return replace(graph, ops=tuple(kept))
+
+
 def _reaching(graph: Graph, ops: list[Op]) -> list[Op]:
     """The operators from which an output can be reached."""
     wanted = set(graph.outputs)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from perfmodel.graph.exported import exported
+from perfmodel.graph.exported import exported, without_repeats
 from perfmodel.graph.ir import Graph, Op, Tensor
 from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import Product
@@ -239,9 +239,13 @@ def run_by(graph: Graph, framework: str) -> Graph:
 
     Raises `TargetError` for an unknown framework.
     """
-    if fusion_rules(framework).runs_dead_branches:
+    rules = fusion_rules(framework)
+    if rules.runs_dead_branches:
         return graph
-    return graph.once(exported, lambda: exported(graph))
+    ran = graph.once(exported, lambda: exported(graph))
+    if not rules.merges_repeats:
+        return ran
+    return ran.once(without_repeats, lambda: without_repeats(ran))
 
 
 def kernel_of(graph: Graph, op: Op) -> Kernel:

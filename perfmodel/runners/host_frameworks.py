@@ -38,7 +38,7 @@ class HostFramework:
     never does, and kernels are timed as files of their own);
     `kernel_times` takes (graph, precision of the writer, kernels, times in us by "position name")
     and gives the time of each kernel in us, shape (kernels,); `file_times` likewise takes
-    (path, kernels, times) for a real file ("": they are not split).
+    (path, graph, kernels, times) for a real file ("": they are not split).
     `rules` are the fusion rules by which it is predicted, `suffix` that of its files.
     """
 
@@ -94,7 +94,7 @@ class HostFramework:
         """The same of a real file; None where the framework cannot tell."""
         if not self.file_times:
             return None
-        times: np.ndarray = _named(self.file_times)(path, self.fused(graph), per_op_us)
+        times: np.ndarray = _named(self.file_times)(path, graph, self.fused(graph), per_op_us)
         return times
 
 
@@ -123,6 +123,19 @@ _ALL = (
         skipped=frozenset({("uint8", 2)}),
         # operators that no file of a precision holds or no runtime takes in it
         refused={"uint8": frozenset({"matmul", "transpose_conv2d", "elu", "lstm"})},
+    ),
+    HostFramework(
+        name="onnxruntime",
+        title="ONNX Runtime",
+        extra="onnx",
+        runner="onnxruntime",
+        suffix=".onnx",
+        rules="onnxruntime-cpu",
+        writer="perfmodel.formats.onnx.writer:write_onnx",
+        precisions={"fp32": "float32", "int8": "int8"},
+        zoo_precisions=("fp32", "int8"),
+        lists_operators="perfmodel.runners.named_times:listed",
+        file_times="perfmodel.runners.named_times:file_times",
     ),
 )
 

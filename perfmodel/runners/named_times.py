@@ -7,19 +7,31 @@ runtimes keep such a name in their lists or add to it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from perfmodel.errors import RunnerError
+from perfmodel.graph.exported import repeats
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.runners.tflite_align import trimmed_mean
 
 
-def owners(kernels: Sequence[Kernel]) -> dict[str, int]:
-    """Number of the kernel of each operator by its name; of an activation of its own too."""
+def listed() -> bool:
+    """What tells of a runtime that always lists the times of operators."""
+    return True
+
+
+def owners(graph: Graph, kernels: Sequence[Kernel]) -> dict[str, int]:
+    """Number of the kernel of each operator by its name; of an activation of its own too.
+
+    Where one operator runs for several that compute the same, any of their names may be listed.
+    """
     found = {name: i for i, kernel in enumerate(kernels) for name in kernel.fused}
-    return found | {kernel.name: i for i, kernel in enumerate(kernels)}
+    found |= {kernel.name: i for i, kernel in enumerate(kernels)}
+    same = {name: found[op.name] for name, op in repeats(graph).items() if op.name in found}
+    return same | found
 
 
 def owner_of(name: str, at: Mapping[str, int]) -> int:
@@ -30,32 +42,37 @@ def owner_of(name: str, at: Mapping[str, int]) -> int:
 
 
 def kernel_times(
-    graph: Graph,
-    precision: str,
-    kernels: Sequence[Kernel],
-    per_op_us: Mapping[str, Sequence[float]],
+    graph: Graph, stored: str, kernels: Sequence[Kernel], per_op_us: Mapping[str, Sequence[float]]
 ) -> np.ndarray:
     """Mean time of each kernel in us, shape (kernels,), from times by "position name".
 
     What bears no name of ours (copies between layouts) counts to the kernel listed before it, or
-    to the first. Raises `RunnerError` where most of the time bears no name of ours.
+    to the first. Raises `RunnerError` where most kernels are not listed.
     """
-    at = owners(kernels)
+    at = owners(graph, kernels)
     times = np.zeros(len(kernels))
-    pending = unnamed = 0.0
-    owner = -1
+    pending, owner = 0.0, -1
+    seen = set()
     for key, values in per_op_us.items():
         spent = trimmed_mean(values)
         named = owner_of(key.partition(" ")[2], at)
-        owner = named if named >= 0 else owner
-        unnamed += spent if named < 0 else 0.0
+        if named >= 0:
+            owner = named
+            seen.add(named)
         pending += spent
         if owner >= 0:
             times[owner] += pending
             pending = 0.0
-    if owner < 0 or unnamed > times.sum() / 2:
+    if 2 * len(seen) < len(kernels):
         raise RunnerError(
             "the profile lists other operators than the file has",
             "this network's profile cannot be split into kernels",
         )
     return times
+
+
+def file_times(
+    path: Path, graph: Graph, kernels: Sequence[Kernel], per_op_us: Mapping[str, Sequence[float]]
+) -> np.ndarray:
+    """The same of a real file, whose operators have names of its own."""
+    return kernel_times(graph, "", kernels, per_op_us)

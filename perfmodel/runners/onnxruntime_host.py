@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
+LEAST_PROFILED = 6
+"""Runs of a profile, so that each node has a mean of a few: times are whole microseconds."""
+
+
 class OnnxRuntimeRunner:
     """Runs .onnx files on the CPU; `profile` adds the time of every node."""
 
@@ -61,6 +66,7 @@ class PreparedOnnx:
         started = time.perf_counter()
         self._session = _session(library, job, "")
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._threads = job.threads
         self._inputs = _inputs(self._session, seed)
         started = time.perf_counter()
         self._session.run(None, self._inputs)
@@ -73,10 +79,18 @@ class PreparedOnnx:
     def run_set(self, runs: int, warmups: int) -> RawRuns:
         """Time `runs` inferences, then profile as many for the nodes."""
         started_s = time.time()
-        warm = tuple(self._timed() for _ in range(warmups))
+        warm = tuple(self._timed()[0] for _ in range(warmups))
         timed = tuple(self._timed() for _ in range(runs))
-        per_op = self._node_times_us(runs)
-        result = RawRuns(warm, timed, started_s, self.load_ms, self.first_ms, per_op)
+        result = RawRuns(
+            warmup_ms=warm,
+            runs_ms=tuple(wall for wall, _ in timed),
+            started_s=started_s,
+            load_ms=self.load_ms,
+            first_ms=self.first_ms,
+            per_op_us=self._node_times_us(max(runs, LEAST_PROFILED)),
+            # one thread is the calling one
+            cpu_ms=tuple(cpu for _, cpu in timed) if self._threads == 1 else (),
+        )
         self.load_ms = self.first_ms = None
         return result
 
@@ -85,16 +99,21 @@ class PreparedOnnx:
         self._session = self._profiled = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _timed(self) -> float:
-        started = time.perf_counter()
+    def _timed(self) -> tuple[float, float]:
+        """(wall, processor) time of one inference in ms."""
+        started, busy = time.perf_counter(), time.thread_time()
         self._session.run(None, self._inputs)
-        return (time.perf_counter() - started) * 1e3
+        cpu_s = time.thread_time() - busy
+        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
 
     def _node_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
-        """Times of each node in us, as {"index operator name": times}; given with the first set."""
+        """Times of each node in us, as {"position name": times}, in the order in which they run.
+
+        Given with the first set only: a session writes its profile once.
+        """
         if self._profiled is None:
             return {}
-        for _ in range(runs):
+        for _ in range(1 + runs):
             self._profiled.run(None, self._inputs)
         path = Path(self._profiled.end_profiling())
         self._profiled = None
@@ -102,11 +121,19 @@ class PreparedOnnx:
         for event in json.loads(path.read_text(encoding="utf-8")):
             name = str(event.get("name", ""))
             if event.get("cat") == "Node" and name.endswith("_kernel_time"):
-                # a node may have no name of its own; its operator always has one
-                node = f"{event['args']['op_name']} {name.removesuffix('_kernel_time')}".strip()
-                key = f"{event['args'].get('node_index', '')} {node}".strip()
-                times.setdefault(key, []).append(float(event["dur"]))
-        return {key: tuple(values) for key, values in times.items()}
+                times.setdefault(_node_name(event), []).append(float(event["dur"]))
+        # the first run pays for what later ones find in place
+        return {f"{i} {key}": tuple(v[1:] or v) for i, (key, v) in enumerate(times.items())}
+
+
+def _node_name(event: Mapping[str, Any]) -> str:
+    """Name of a node in the file, without what the runtime's own rewriting adds to it.
+
+    A node that has none is named after its operator and its place in the runtime's graph.
+    """
+    name = str(event["name"]).removesuffix("_kernel_time").removesuffix("_nchwc")
+    place = f"{event['args']['op_name']} {event['args'].get('node_index', '')}".strip()
+    return name.removeprefix("fused ") or place
 
 
 def _session(library: Any, job: Job, profile_prefix: str) -> Any:

@@ -97,10 +97,11 @@ def whole_ms(result: JobResult, usual_ms: float) -> float:
 def operator_us(result: JobResult, usual_ms: float) -> dict[str, tuple[float, ...]]:
     """Time of each listed operator in us, were the reference at its usual speed.
 
-    One undisturbed mean a set, then their median.
+    One undisturbed mean a set, then their median. A runtime may list them in its first set only.
     """
     times: dict[str, list[float]] = {}
-    for one in steady_sets(result, usual_ms):
+    steady = [s for s in steady_sets(result, usual_ms) if s.raw.per_op_us]
+    for one in steady or result.sets:
         for name, values in one.raw.per_op_us.items():
             times.setdefault(name, []).append(undisturbed_mean(values) * set_scale(one, usual_ms))
     return {name: (statistics.median(values),) for name, values in times.items()}

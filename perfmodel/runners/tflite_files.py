@@ -41,7 +41,7 @@ def kernel_times(
 
 
 def file_times(
-    path: Path, kernels: Sequence[Kernel], per_op_us: Mapping[str, Sequence[float]]
+    path: Path, graph: Graph, kernels: Sequence[Kernel], per_op_us: Mapping[str, Sequence[float]]
 ) -> np.ndarray:
     """Time of each kernel of a real file in us, shape (kernels,)."""
     from perfmodel.runners.tflite_align import align

@@ -11,7 +11,7 @@ from perfmodel import zoo
 from perfmodel.formats.load import load
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.graph import Graph, GraphBuilder
-from perfmodel.graph.exported import exported
+from perfmodel.graph.exported import exported, repeats, without_repeats
 from perfmodel.kernels import fuse, macs, run_by
 
 
@@ -139,3 +139,27 @@ def test_a_tflite_file_holds_a_convolution_that_reads_zeros(tmp_path: Path) -> N
     write_tflite(graph, path)
     assert macs(load(path)) == macs(run_by(graph, "tflite-cpu"))
     assert macs(load(path)) == pytest.approx(7.78e6 + 15 * CONVOLUTION / 9, abs=0.01e6)
+
+
+def test_of_operators_that_compute_the_same_one_is_left() -> None:
+    g = GraphBuilder("twice")
+    x = g.input((1, 8, 8, 4))
+    a, b = g.op("relu", x, name="a"), g.op("relu", x, name="b")
+    c, d = g.pool(a, "max", 2, 2, name="c"), g.pool(b, "max", 2, 2, name="d")
+    other = g.pool(b, "max", 2, 1, "same", name="other")
+    last = g.op("relu", x, name="last")
+    graph = g.build(g.concat([c, d], name="e"), other, last)
+    # d reads b, which a stands for; `other` has another stride, and `last` is an output
+    assert {name: op.name for name, op in repeats(graph).items()} == {"b": "a", "d": "c"}
+    left = without_repeats(graph)
+    assert [op.name for op in left.ops] == ["a", "c", "other", "last", "e"]
+    assert [op.inputs for op in left.ops if op.name in ("other", "e")] == [("a",), ("c", "c")]
+    assert without_repeats(left) is left
+
+
+def test_constants_made_of_nothing_are_no_repeats() -> None:
+    g = GraphBuilder("made")
+    x = g.input((1, 4))
+    both = [g.add_op("fill", [], {"output_shape": (1, 4)}, dtype="float32")[0] for _ in range(2)]
+    graph = g.build(g.binary("add", g.binary("add", x, both[0]), both[1]))
+    assert not repeats(graph)

@@ -336,3 +336,20 @@ def test_a_number_made_of_a_convolution_is_scaled_by_a_kernel_of_its_own() -> No
     y = b.conv(b.input((1, 1, 1, 4)), 1, 1)
     y = b.op("mul", b.reshape(y, ()), b.constant(()), name="scaled", activation="none")
     assert groups(fuse(b.build(y), "onnxruntime"))[-1] == ("scaled",)
+
+
+def test_onnxruntime_on_a_cpu_folds_hard_swish_and_runs_equal_operators_once() -> None:
+    g = GraphBuilder("cpu")
+    x = g.conv(g.input((1, 8, 8, 4)), 8, 3, name="c")
+    x = g.op("hard_swish", x, name="h")
+    pools = [g.pool(x, "avg", 2, 2, name=name) for name in ("p", "q")]
+    graph = g.build(g.binary("add", *pools, name="s"))
+    assert [k.fused for k in fuse(graph, "onnxruntime-cpu")] == [("c", "h"), ("p",), ("s",)]
+    assert [k.fused for k in fuse(graph, "onnxruntime")] == [("c",), ("h",), ("p",), ("q",), ("s",)]
+
+
+def test_rules_differ_by_unit_only_where_they_are_listed() -> None:
+    from perfmodel.kernels.fusion_rules import rules_on
+
+    named = [rules_on(f, u) for f in ("tflite", "onnxruntime", "ncnn") for u in ("cpu", "gpu")]
+    assert named == ["tflite-cpu", "tflite-gpu", "onnxruntime-cpu", "onnxruntime", "ncnn", "ncnn"]

@@ -71,8 +71,11 @@ def test_times_are_put_down_to_the_kernels_of_their_names() -> None:
 def test_a_list_of_other_names_is_refused() -> None:
     graph = network()
     kernels = FRAMEWORKS["tflite"].fused(graph)
+    listed = {"0 a": (1.0,), "1 stranger": (2.0,), "2 other": (2.0,)}
     with pytest.raises(RunnerError, match="other operators"):
-        kernel_times(graph, "float32", kernels, {"0 a": (1.0,), "1 stranger": (2.0,)})
+        kernel_times(graph, "float32", kernels, listed)
+    listed["2 d"] = listed.pop("2 other")
+    assert kernel_times(graph, "float32", kernels, listed).tolist() == [3.0, 0.0, 2.0]
 
 
 def test_the_longest_leading_part_that_is_a_name_owns_a_time() -> None:
