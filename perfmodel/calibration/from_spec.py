@@ -1,87 +1,251 @@
-"""A target from its spec sheet: the overall speed by regression, the shape from its kin.
+"""Learning what spec sheets tell, and a target's start from its own sheet.
 
-What a sheet tells of a CPU target: the cores that its threads occupy, their clocks and how many
-FLOPs a cycle the microarchitecture can do. The scale of known targets is regressed on the peak that
-follows; what the regression leaves is shared between targets of the same and of similar cores, and
-the costs' shape is borrowed from them as well. Measurements may follow: the sheet is where they
-start from.
+`learn_sheets` makes what `devices.spec_sheet` answers from: measured targets with their sheets,
+shapes of costs by kind of processor, and how wrong sheets are when a chip is left out.
+`start_from_sheet` is where `calibrate` begins, with any number of measurements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
-from perfmodel.calibration.adapt import Start
+from perfmodel.calibration.adapt import Start, adapt
+from perfmodel.calibration.device_kinds import shipped_kinds
 from perfmodel.calibration.population import Population
-from perfmodel.devices.cpu_specs import CORES, CpuSheet, cpu_sheet
+from perfmodel.cost_models.interval import MEDIAN_SD, conformal_quantile
+from perfmodel.cost_models.sheet_model import KnownRow, SheetModel
+from perfmodel.devices.cpu_specs import GENERATIONS
+from perfmodel.devices.sheet_data import (
+    MeasuredSheet,
+    Shape,
+    SheetError,
+    Sheets,
+    kin_of,
+    shipped_sheets,
+)
+from perfmodel.devices.sheet_rows import FEATURES, LEVELS, SHARED_BY_ALL, target_class
 from perfmodel.errors import ProfileError
-from perfmodel.target import parse_target
+from perfmodel.target import Target, parse_target
+
+NEWEST_NETWORKS = ("FastestDet",)
+"""Networks that benchncnn gained last (2022): a run without them is of an older version."""
+
+Facts = Mapping[str, MeasuredSheet]
+"""What is known of devices beside their targets, by `facts_key`."""
 
 
-def sheet_features(sheet: CpuSheet) -> np.ndarray:
-    """Bias, log of peak GFLOP/s, threads, FLOPs a cycle and clock, and whether out of order."""
-    core = CORES[sheet.names[0]]
-    values = [1.0, np.log(sheet.peak_gflops), np.log(len(sheet.names)), float(core.out_of_order)]
-    return np.array([*values, np.log(core.flops_per_cycle), np.log(sheet.clocks_ghz[0])])
+@lru_cache(maxsize=1)
+def shipped_facts() -> Facts:
+    """The sheets of the devices whose measurements ship."""
+    known = shipped_sheets().known
+    return {facts_key(s.target.device, s.target.unit): s for s in known}
 
 
-RIDGE = 1.0
-SAME_CORE, SAME_FAMILY = 1.0, 0.6
 THREAD_SCALE = 1.0
-NOISE_SHARE = 0.3
-"""Ridge of the regression, kinship of targets of the same core and family, how fast it falls with
-the number of threads, and noise against kinship: chosen on the CPU targets of ncnn_e2e.csv, a tenth
-of the devices left out at a time."""
+"""How fast a known target's weight for the shape falls with the logarithm of threads."""
+
+LEAST_WEIGHT = 1e-3
+LEAST_FACTOR = 1.3
+"""Standard deviations that hold 90 % are never fewer: chips are few."""
 
 
-def kinship(a: CpuSheet, b: CpuSheet) -> float:
-    """0 to 1: how much two targets have in common that the regression does not say."""
-    if a.names[0] == b.names[0]:
-        core = SAME_CORE
-    else:
-        same = CORES[a.names[0]].family == CORES[b.names[0]].family
-        core = SAME_FAMILY if same else 0.0
-    threads = np.log(len(a.names)) - np.log(len(b.names))
-    return core * float(np.exp(-0.5 * (threads / THREAD_SCALE) ** 2))
+def facts_key(device: str, unit: str) -> str:
+    """A device has one sheet for its CPU and one for its GPU."""
+    return f"{device}/{unit}"
 
 
-def sheets_of(population: Population) -> list[CpuSheet | None]:
-    """The spec sheet of every target of a population, None where its cores are not known."""
-    found: list[CpuSheet | None] = []
-    for name, cores in zip(population.names, population.cores, strict=True):
-        query = parse_target(name.partition(" ")[0])
-        sheet = cpu_sheet(cores, query.threads, query.cluster) if cores else None
-        found.append(sheet)
+def sheets_of(population: Population, facts: Facts) -> list[MeasuredSheet | None]:
+    """The sheet of every target of a population with its speed, None where it has none.
+
+    Cores that `facts` do not know are those of the population itself.
+    """
+    old = _old(population)
+    cores = population.cores or ("",) * len(population.names)
+    found: list[MeasuredSheet | None] = []
+    for place, (name, own) in enumerate(zip(population.names, cores, strict=True)):
+        target = _target(name)
+        known = facts.get(facts_key(target.device, target.unit))
+        if known is None and not own:
+            found.append(None)
+            continue
+        kind = shipped_kinds().get(target.device, "board")
+        sheet = known or MeasuredSheet(
+            target=target, chip=target.device, title=target.device, kind=kind, cores=own
+        )
+        speed = float(population.log_ms[place].mean()) if len(population.networks) else 0.0
+        sheet = replace(sheet, target=target, old=bool(old[place]), log_ms=speed)
+        found.append(sheet if _usable(sheet) else None)
     return found
 
 
-def start_from_sheet(
-    sheet: CpuSheet, known: Population, sheets: Sequence[CpuSheet | None]
-) -> Start:
-    """What a sheet tells before any measurement; `sheets` are those of the population's targets.
+def _target(name: str) -> Target:
+    q = parse_target(name.partition(" ")[0])
+    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
 
-    Targets without a sheet (None) teach nothing here. Raises `ProfileError` if none has one.
-    """
-    have = [i for i, s in enumerate(sheets) if s is not None]
-    if not have:
+
+def _usable(sheet: MeasuredSheet) -> bool:
+    try:
+        sheet.row()
+    except ProfileError:
+        return False
+    return True
+
+
+def _old(population: Population) -> np.ndarray:
+    """Which targets ran none of the networks that only newer versions know."""
+    plain = [n.rpartition("/")[2].removesuffix(".param") for n in population.networks]
+    newest = np.array([n in NEWEST_NETWORKS for n in plain], dtype=bool)
+    if not newest.any():
+        return np.zeros(len(population.names), dtype=bool)
+    return np.logical_not(population.measured[:, newest].any(axis=1))
+
+
+def model_of(sheets: Sequence[MeasuredSheet]) -> SheetModel:
+    """The model of overall speed of some measured targets, robust to odd ones."""
+    if not sheets:
         raise ProfileError(
             "no known target has a spec sheet to compare with",
             "measure one network, or name a known device with --like",
         )
-    theirs = [s for s in sheets if s is not None]
-    features = np.array([sheet_features(s) for s in theirs])
-    penalty = RIDGE * np.diag([0.0, *np.ones(features.shape[1] - 1)])
-    scales = known.log_ms[have].mean(axis=1)
-    solved = np.linalg.solve(features.T @ features + penalty, features.T @ scales)
-    left = scales - features @ solved
-    alike = np.array([[kinship(a, b) for b in theirs] for a in theirs])
-    mine = np.array([kinship(sheet, b) for b in theirs])
-    system = alike + NOISE_SHARE * np.eye(len(theirs))
-    shared = np.linalg.solve(system, mine)
-    scale = float(sheet_features(sheet) @ solved + shared @ left)
-    spread = float(np.std(left)) * np.sqrt(max(1.0 + NOISE_SHARE - shared @ mine, NOISE_SHARE))
-    weights = np.full(len(known.names), 1e-3)
-    weights[have] += mine
-    return Start(weights=weights / weights.sum(), log_scale=scale, scale_sd=float(spread))
+    known = tuple(KnownRow(row=s.row(), log_ms=s.log_ms, variance=1.0) for s in sheets)
+    # class means are free: the base only has to be near
+    return SheetModel(known=known, features=FEATURES, levels=LEVELS).robust()
+
+
+def start_from_sheet(sheet: MeasuredSheet, known: Population, facts: Facts | None = None) -> Start:
+    """What a sheet tells before any measurement of a target like those of a population.
+
+    Raises `ProfileError` if no target of the population has a sheet.
+    """
+    theirs = sheets_of(known, shipped_facts() if facts is None else facts)
+    have = [i for i, s in enumerate(theirs) if s is not None]
+    model = model_of([s for s in theirs if s is not None])
+    expected = model.expect([sheet.row()], apart_from=SHARED_BY_ALL)
+    weights = np.full(len(known.names), LEAST_WEIGHT)
+    weights[have] += shape_weights(sheet, [s for s in theirs if s], expected.leans[0])
+    return Start(
+        weights=weights / weights.sum(),
+        log_scale=float(expected.log_ms[0]),
+        scale_sd=float(expected.sd[0]),
+    )
+
+
+def shape_weights(
+    sheet: MeasuredSheet, known: Sequence[MeasuredSheet], leans: np.ndarray
+) -> np.ndarray:
+    """How much every known target says of the shape of one's costs, shape (known,)."""
+    mine = np.log(max(sheet.target.threads, 1))
+    theirs = np.log([max(s.target.threads, 1) for s in known])
+    weights: np.ndarray = leans**2 * np.exp(-0.5 * ((theirs - mine) / THREAD_SCALE) ** 2)
+    return weights
+
+
+def population_shapes(population: Population, facts: Facts) -> list[Shape]:
+    """Shapes of a population's costs: one a kind of processor, and for one and more threads."""
+    theirs = [s for s in sheets_of(population, facts) if s is not None]
+    kinds: dict[tuple[str, int], list[MeasuredSheet]] = {}
+    for s in theirs:
+        if s.target.unit == "gpu" or kin_of(s) in GENERATIONS:
+            kinds.setdefault((kin_of(s), 1 if s.target.threads == 1 else 4), []).append(s)
+    shapes = []
+    for (kin, threads), members in sorted(kinds.items()):
+        start = _typical(members, population)
+        fitted = adapt((), population, start)
+        predictor = fitted.predictor
+        factor, _ = predictor.correction.of_described(population.anchors)
+        log_ms = np.log(population.work @ np.exp(np.array(predictor.log_cost))) + factor
+        place = target_class(members[0].target)
+        shapes.append(
+            Shape(place=place, kin=kin, threads=threads, log_ms=log_ms.mean(), model=predictor)
+        )
+    return shapes
+
+
+def _typical(members: Sequence[MeasuredSheet], population: Population) -> Start:
+    """A target in the middle of some."""
+    names = {str(s.target) for s in members}
+    mine = np.array([str(_target(n)) in names for n in population.names])
+    weights = np.where(mine, 1.0, LEAST_WEIGHT)
+    speed = float(np.median([s.log_ms for s in members]))
+    return Start(weights=weights / weights.sum(), log_scale=speed, scale_sd=0.05)
+
+
+def learn_sheets(
+    measured: Sequence[MeasuredSheet],
+    shapes: Sequence[Shape],
+    network_sd: Mapping[str, float],
+) -> Sheets:
+    """What ships of spec sheets, from measured targets with their sheets and speeds.
+
+    `network_sd` is the spread of single networks around a target's speed by class of targets
+    (`sheet_rows.target_class`); classes without it are not offered. How wrong the speed is is
+    measured on phones, each chip left out in turn.
+    """
+    model = model_of(measured)
+    known = tuple(
+        replace(s, variance=k.variance) for s, k in zip(measured, model.known, strict=True)
+    )
+    misses, sds = chips_left_out(known)
+    phone = np.array([s.kind == "phone" for s in known])
+    errors = {}
+    for place, spread in network_sd.items():
+        unit = place.partition("/")[0]
+        pool = phone & np.array([s.target.unit == unit for s in known])
+        own = pool & np.array([target_class(s.target) == place for s in known])
+        judged = own if own.sum() >= ENOUGH else pool
+        # a network's own departure is as sure to be there as the chip's
+        ratio = np.abs(misses[pool]) / sds[pool]
+        total = np.hypot(misses[judged] / MEDIAN_SD, spread) * MEDIAN_SD
+        relative = np.expm1(np.abs(total))
+        errors[place] = SheetError(
+            network_sd=spread,
+            factor=max(conformal_quantile(ratio), LEAST_FACTOR),
+            cases=int(judged.sum()),
+            median=float(np.median(relative)),
+            within_20=float((relative <= 0.2).mean()),
+        )
+    return Sheets(known=known, shapes=tuple(shapes), errors=errors)
+
+
+ENOUGH = 5
+"""Targets of phones from which on a class tells its own error."""
+
+
+def chips_left_out(known: Sequence[MeasuredSheet]) -> tuple[np.ndarray, np.ndarray]:
+    """log(measured / expected) of every target with its chip left out, and the standard deviation
+    that was expected; NaN for chips that are no phones'. Shapes (known,)."""
+    model = SheetModel(
+        known=tuple(KnownRow(row=s.row(), log_ms=s.log_ms, variance=s.variance) for s in known),
+        features=FEATURES,
+        levels=LEVELS,
+    )
+    misses, sds = np.full(len(known), np.nan), np.full(len(known), np.nan)
+    for chip in sorted({s.chip for s in known if s.kind == "phone"}):
+        mine = [i for i, s in enumerate(known) if s.chip == chip]
+        said = model.without_chip(chip).expect([known[i].row() for i in mine])
+        misses[mine] = np.array([known[i].log_ms for i in mine]) - said.log_ms
+        sds[mine] = said.sd
+    return misses, sds
+
+
+def is_phones(sheet: MeasuredSheet) -> bool:
+    """Whether a target says something of phones: of their cores or GPUs, and not of a server."""
+    if sheet.target.unit == "gpu":
+        return True
+    return kin_of(sheet) in GENERATIONS and sheet.target.threads <= 8
+
+
+__all__ = [
+    "chips_left_out",
+    "facts_key",
+    "is_phones",
+    "learn_sheets",
+    "model_of",
+    "population_shapes",
+    "sheets_of",
+    "start_from_sheet",
+]

@@ -9,7 +9,7 @@ import numpy as np
 
 from perfmodel.calibration.adapt import Adaptation, Start, adapt
 from perfmodel.calibration.from_kernels import fit_kernels
-from perfmodel.calibration.from_spec import sheets_of, start_from_sheet
+from perfmodel.calibration.from_spec import start_from_sheet
 from perfmodel.calibration.learn import family_of_model
 from perfmodel.calibration.measured import (
     NetworkTables,
@@ -30,9 +30,9 @@ from perfmodel.cost_models.interval import (
 from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.plain_data import joined_ranges
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
-from perfmodel.devices.cpu_specs import cpu_sheet
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
+from perfmodel.devices.sheet_data import MeasuredSheet
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import untold
 from perfmodel.measurements.table import BadRow, MeasurementTable
@@ -166,7 +166,7 @@ def calibrate_from_sheet(
     check_device(device)
     target = Target(device, "cpu", framework, precision, threads, cluster)
     prior = prior_for(target, population=_matching(population, target))
-    start = _sheet_start(cores, target, prior)
+    start = _sheet_start(cores, target, prior, kind)
     fitted = adapt((), prior.population, start)
     profile = TargetProfile(
         target,
@@ -285,7 +285,7 @@ def _from_networks(
     )
     start = prior.start
     if cores and target.unit == "cpu" and not like:
-        start = _sheet_start(cores, target, prior)
+        start = _sheet_start(cores, target, prior, kind)
     fitted = adapt(group.measured, prior.population, start)
     judged = _judged(group, prior.population, start)
     source, reason = _borrowed(fitted, prior)
@@ -315,10 +315,11 @@ def _matching(population: Populations, target: Target) -> Population | None:
     return min(fitting, key=lambda p: (p.precision != precision, p.framework != target.framework))
 
 
-def _sheet_start(cores: str, target: Target, prior: Prior) -> Start:
-    sheet = cpu_sheet(cores, target.threads or 1, target.cluster)
-    known = prior.population
-    return start_from_sheet(sheet, known, sheets_of(known) if known.cores else [])
+def _sheet_start(cores: str, target: Target, prior: Prior, kind: str) -> Start:
+    sheet = MeasuredSheet(
+        target=target, chip=target.device, title=target.device, kind=kind, cores=cores
+    )
+    return start_from_sheet(sheet, prior.population)
 
 
 def _borrowed(fitted: Adaptation, prior: Prior) -> tuple[str, str]:

@@ -14,6 +14,7 @@ _KINDS = {
     "efficiency": "perfmodel.cost_models.work_predictor:EfficiencyPredictor",
     "kernel": "perfmodel.cost_models.kernel_predictor:KernelPredictor",
     "roofline": "perfmodel.cost_models.roofline:RooflinePredictor",
+    "scaled": "perfmodel.cost_models.scaled_predictor:ScaledPredictor",
 }
 """Tag in the file -> module:class. A fixed table: a file can never name code."""
 

@@ -1,0 +1,322 @@
+"""What is known of chips by their spec sheets, as it ships: measured targets, shapes, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.cost_models import plain_data
+from perfmodel.cost_models.kinds import RawModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.predictor import Predictor
+from perfmodel.cost_models.sheet_model import KnownRow, SheetModel, SheetRow
+from perfmodel.devices.cpu_specs import GENERATIONS, cpu_sheet
+from perfmodel.devices.gpu_families import gpu_family
+from perfmodel.devices.registry import ProfileFolder, builtin_folder
+from perfmodel.devices.sheet_rows import FEATURES, LEVELS, cpu_row, gpu_row, target_class
+from perfmodel.errors import ProfileError
+from perfmodel.files import write_atomically
+from perfmodel.target import Target, parse_target
+
+FORMAT, VERSION = "perfmodel-spec-sheets", 1
+FILE = "populations/spec-sheets.json"
+"""Below the folder of profiles that ship."""
+
+MAX_FILE_BYTES, MAX_ROWS, MAX_SHAPES = 8_000_000, 3000, 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredSheet:
+    """A measured target with its sheet: `cores` as 4xCortex-A76@2.4+4xCortex-A55@1.8 for a CPU,
+    `gpu` and fp32 `gflops` for a GPU. `old`: by a version that knew the core's wide units not yet.
+    `log_ms` is the mean log time over the networks of its framework, `variance` that of it."""
+
+    target: Target
+    chip: str
+    title: str
+    kind: str
+    cores: str = ""
+    gpu: str = ""
+    gflops: float = 0.0
+    memory_gbs: float | None = None
+    old: bool = False
+    log_ms: float = 0.0
+    variance: float = 0.0
+
+    def row(self) -> SheetRow:
+        """Its sheet for the model; raises `ProfileError` for cores or GPUs that are not known."""
+        if self.target.unit == "gpu":
+            family = gpu_family(self.gpu)
+            if family is None or not self.gflops > 0:
+                raise ProfileError(f"{self.target}: GPU {self.gpu!r} is not known")
+            return gpu_row(
+                self.target,
+                family,
+                self.gflops,
+                chip=self.chip,
+                kind=self.kind,
+                memory_gbs=self.memory_gbs,
+            )
+        return cpu_row(
+            self.target,
+            cpu_sheet(self.cores, self.target.threads, self.target.cluster),
+            chip=self.chip,
+            kind=self.kind,
+            memory_gbs=self.memory_gbs,
+            old=self.old,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A cost model at a known speed: of a class of targets (`sheet_rows.target_class`), a kind of
+    processor (a core's generation, a GPU's family) and about so many threads.
+
+    `model` is the model itself, its data, or the name of a shipped target that has it.
+    """
+
+    place: str
+    kin: str
+    threads: int
+    log_ms: float
+    model: Predictor | RawModel | str
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The cost model; raises `ProfileError` for damaged data."""
+        if isinstance(self.model, str):
+            device = self.model.partition("/")[0]
+            targets = ProfileFolder().device(device).targets
+            return next(t.predictor for t in targets if str(t.target) == self.model)
+        return self.model.make() if isinstance(self.model, RawModel) else self.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetError:
+    """How good sheets are for a class of targets: spread of single networks around the speed,
+    standard deviations that held 90 % with chips left out, and the errors then."""
+
+    network_sd: float
+    factor: float
+    cases: int
+    median: float
+    within_20: float
+
+    def half_width(self, scale_sd: float) -> float:
+        """Half width in log units of the 90 % interval at a speed so sure."""
+        return self.factor * float(np.hypot(scale_sd, self.network_sd))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sheets:
+    """What is known of chips by their sheets: measured targets, shapes, errors by class."""
+
+    known: tuple[MeasuredSheet, ...]
+    shapes: tuple[Shape, ...]
+    errors: Mapping[str, SheetError]
+
+    @cached_property
+    def model(self) -> SheetModel:
+        """The model of overall speed."""
+        rows = (KnownRow(row=k.row(), log_ms=k.log_ms, variance=k.variance) for k in self.known)
+        return SheetModel(known=tuple(rows), features=FEATURES, levels=LEVELS)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """The class of every measured target."""
+        return np.array([target_class(k.target) for k in self.known], dtype=object)
+
+    def measured(self, more: Sequence[MeasuredSheet]) -> Sheets:
+        """With further measured targets."""
+        return replace(self, known=(*self.known, *more))
+
+    def shape(self, place: str, kin: str, threads: int) -> Shape | None:
+        """The shape most like a target's; None where the class has none."""
+        mine = [s for s in self.shapes if s.place == place]
+        if not mine:
+            return None
+        return min(mine, key=lambda s: (_apart(s.kin, kin), abs(np.log(s.threads / threads))))
+
+
+def _apart(a: str, b: str) -> float:
+    """How unlike two generations of cores or families of GPUs are."""
+    if a == b:
+        return 0.0
+    if a in GENERATIONS and b in GENERATIONS:
+        return abs(GENERATIONS.index(a) - GENERATIONS.index(b))
+    return 0.5 if a.split(" ")[0] == b.split(" ")[0] else 100.0
+
+
+def kin_of(sheet: MeasuredSheet) -> str:
+    """The generation of the first thread's core, or the family of the GPU."""
+    if sheet.target.unit == "gpu":
+        family = gpu_family(sheet.gpu)
+        return f"{family.maker} {family.name}" if family else ""
+    return cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).lead.generation
+
+
+@lru_cache(maxsize=1)
+def shipped_sheets() -> Sheets:
+    """What ships; raises `ProfileError` where it is missing or damaged."""
+    return read_sheets(builtin_folder() / FILE)
+
+
+def read_sheets(path: Path) -> Sheets:
+    """Read and check a file; raises `ProfileError` with file, field and reason."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ProfileError(f"{path}: larger than a file of sheets may be")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProfileError(f"{path}: cannot be read: {error!s:.200}") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise ProfileError(f"{path}: format: must be {FORMAT}")
+    if data.get("version") != VERSION:
+        raise ProfileError(f"{path}: version: this perfmodel reads version {VERSION}")
+    try:
+        return from_dict(data)
+    except ProfileError as error:
+        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+
+
+def write_sheets(sheets: Sheets, folder: Path) -> Path:
+    """Write below a folder of profiles, atomically and the same bytes for the same sheets."""
+    path = folder / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(to_dict(sheets), separators=(",", ":")) + "\n")
+    return path
+
+
+def to_dict(sheets: Sheets) -> dict[str, Any]:
+    """Plain JSON data; models that share parts name them in `shared`."""
+    shared: dict[str, Any] = {}
+    shapes = [
+        {
+            "place": s.place,
+            "kin": s.kin,
+            "threads": s.threads,
+            "log_ms": round(s.log_ms, 4),
+            "model": s.model if isinstance(s.model, str) else _shared_model(s.model, shared),
+        }
+        for s in sheets.shapes
+    ]
+    known = [
+        {
+            "target": str(k.target),
+            "log_ms": round(k.log_ms, 4),
+            "variance": round(k.variance, 5),
+            **{
+                name: value
+                for name in _OPTIONAL
+                if (value := getattr(k, name)) not in ("", 0.0, None, False)
+            },
+        }
+        for k in sheets.known
+    ]
+    errors = {
+        place: {n: round(v, 4) for n, v in vars(e).items()} for place, e in sheets.errors.items()
+    }
+    data = {"format": FORMAT, "version": VERSION, "errors": errors}
+    return {**data, "known": known, "shapes": shapes, "shared": shared}
+
+
+_OPTIONAL = ("chip", "title", "kind", "cores", "gpu", "gflops", "memory_gbs", "old")
+_SHARED = ("anchors", "ranges")
+
+
+def _shared_model(model: Predictor | RawModel, shared: dict[str, Any]) -> dict[str, Any]:
+    data = predictor_to_dict(model.make() if isinstance(model, RawModel) else model)
+    for name in _SHARED:
+        if name in data:
+            same = [key for key, value in shared.items() if value == data[name]]
+            key = same[0] if same else f"{name} {len(shared)}"
+            shared[key] = data[name]
+            data[name] = {"shared": key}
+    return data
+
+
+def from_dict(data: Mapping[str, Any]) -> Sheets:
+    """Read and check plain data; raises `ProfileError` that names the field."""
+    plain_data.only(data, ("format", "version", "errors", "known", "shapes", "shared"))
+    shared = plain_data.table(data.get("shared"), "shared", MAX_SHAPES)
+    errors = {
+        place: _error(values, f"errors.{place:.40}")
+        for place, values in plain_data.table(data.get("errors"), "errors", MAX_SHAPES).items()
+    }
+    return Sheets(
+        known=tuple(_known(k, i) for i, k in enumerate(_list(data, "known", MAX_ROWS))),
+        shapes=tuple(
+            _shape(s, f"shapes[{i}]", shared)
+            for i, s in enumerate(_list(data, "shapes", MAX_SHAPES))
+        ),
+        errors=errors,
+    )
+
+
+def _list(data: Mapping[str, Any], name: str, most: int) -> list[Any]:
+    value = data.get(name)
+    if not isinstance(value, list) or len(value) > most:
+        raise ProfileError(f"{name}: must be a list of at most {most}")
+    return value
+
+
+def _error(values: Any, where: str) -> SheetError:
+    names = ("network_sd", "factor", "cases", "median", "within_20")
+    found = plain_data.table(values, where, len(names))
+    plain_data.only(found, names, names)
+    numbers = {n: plain_data.number(found[n], f"{where}.{n}", 0.0, 1e6) for n in names}
+    return SheetError(**{**numbers, "cases": int(numbers["cases"])})  # type: ignore[arg-type]
+
+
+def _known(values: Any, place: int) -> MeasuredSheet:
+    where = f"known[{place}]"
+    names = ("target", "log_ms", "variance", *_OPTIONAL)
+    found = plain_data.table(values, where, len(names))
+    plain_data.only(found, names, ("target", "log_ms", "variance", "chip"))
+    memory = found.get("memory_gbs")
+    return MeasuredSheet(
+        target=_full_target(found["target"], where),
+        **{
+            n: _text(found.get(n, ""), f"{where}.{n}")
+            for n in ("chip", "title", "kind", "cores", "gpu")
+        },
+        gflops=plain_data.number(found.get("gflops", 0.0), f"{where}.gflops", 0.0, 1e7),
+        memory_gbs=None
+        if memory is None
+        else plain_data.number(memory, f"{where}.memory_gbs", 1e-3, 1e6),
+        old=plain_data.flag(found.get("old", False), f"{where}.old"),
+        log_ms=plain_data.number(found["log_ms"], f"{where}.log_ms", -30.0, 30.0),
+        variance=plain_data.number(found["variance"], f"{where}.variance", 1e-9, 1e6),
+    )
+
+
+def _full_target(value: Any, where: str) -> Target:
+    q = parse_target(_text(value, f"{where}.target"))
+    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
+
+
+def _shape(values: Any, where: str, shared: Mapping[str, Any]) -> Shape:
+    names = ("place", "kin", "threads", "log_ms", "model")
+    found = plain_data.table(values, where, len(names))
+    plain_data.only(found, names, names)
+    model = found["model"]
+    return Shape(
+        place=_text(found["place"], f"{where}.place"),
+        kin=_text(found["kin"], f"{where}.kin"),
+        threads=int(plain_data.number(found["threads"], f"{where}.threads", 1, 1000)),
+        log_ms=plain_data.number(found["log_ms"], f"{where}.log_ms", -30.0, 30.0),
+        model=_text(model, f"{where}.model")
+        if isinstance(model, str)
+        else raw_model(model, f"{where}.model", shared),
+    )
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise ProfileError(f"{where}: must be text of at most 200 characters")
+    return value

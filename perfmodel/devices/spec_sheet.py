@@ -1,0 +1,236 @@
+"""A phone that nobody measured: targets from its chip's spec sheet.
+
+The chip's speed follows from measured targets (`cost_models.sheet_model`), the shape of its costs
+from targets of the same kind of core or GPU; both are data in hw_profiles/populations, made by
+`calibration.from_spec`. A measurement of one target of the chip moves all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfmodel.cost_models.interval import COVERAGE, FitError, Interval
+from perfmodel.cost_models.scaled_predictor import ScaledPredictor
+from perfmodel.cost_models.sheet_model import Expected
+from perfmodel.devices.cpu_specs import CORES
+from perfmodel.devices.gpu_families import gpu_family
+from perfmodel.devices.market import Chip, Cluster
+from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
+from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of, shipped_sheets
+from perfmodel.devices.sheet_rows import SHARED_BY_ALL, target_class
+from perfmodel.target import Target
+
+NOVELTY_SLOPE = 0.5
+"""Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
+
+EXPERIMENT = "phones' chips left out, spec sheet alone"
+NAMED = 3
+"""Measured chips that an answer names."""
+
+SAME_FRAMEWORK = 0.1
+"""What a common framework is worth among the chips that are named, in correlations of cores."""
+
+
+CPU_OFFERS: tuple[tuple[str, str], ...] = (
+    ("ncnn", "float"),
+    ("tflite", "fp32"),
+    ("mnn", "fp32"),
+    ("ncnn", "int8"),
+    ("tflite", "int8"),
+)
+GPU_OFFERS: tuple[tuple[str, str], ...] = (("ncnn", "float"), ("tflite", "fp16"), ("mnn", "fp16"))
+"""Frameworks and precisions of which a sheet tells enough, the default first."""
+
+PINS = ("ncnn", "mnn")
+"""Frameworks whose measurements name the cluster that threads were bound to."""
+
+NOT_ON_APPLE = ("mnn",)
+"""Frameworks that no iPhone was measured with."""
+
+
+def profile_of_chip(chip: Chip, device: str = "", sheets: Sheets | None = None) -> DeviceProfile:
+    """The profile of a phone with a chip of which nothing was measured, by its sheet.
+
+    `device` names it, the chip's slug if left out; `sheets` replaces what ships. Units are those
+    that the chip has and whose speed its sheet tells: a chip without clusters has no CPU targets.
+    """
+    name = device or chip.slug
+    asked = [*_cpu_sheets(chip, name), *_gpu_sheets(chip, name)]
+    return DeviceProfile(
+        name,
+        chip.name,
+        "phone",
+        targets_of_sheets(asked, sheets or shipped_sheets()),
+        soc=chip.name,
+        year=chip.year,
+        hardware=_facts(chip),
+    )
+
+
+def targets_of_sheets(asked: Sequence[MeasuredSheet], sheets: Sheets) -> tuple[TargetProfile, ...]:
+    """Targets by their sheets alone; those whose class is not known well enough are left out."""
+    shaped = [(s, shape) for s in asked if (shape := _shape_of(s, sheets)) is not None]
+    if not shaped:
+        return ()
+    expected = sheets.model.expect([s.row() for s, _ in shaped], apart_from=SHARED_BY_ALL)
+    return tuple(
+        _target(sheet, shape, expected, place, sheets)
+        for place, (sheet, shape) in enumerate(shaped)
+    )
+
+
+def silicon(chip: Chip) -> str:
+    """What chips share that are one design at several clocks: 865, 865+ and 870; its cores and GPU.
+
+    A measurement of one of them says of the others what no sheet does.
+    """
+    cores = "+".join(f"{c.count}x{c.core}" for c in _merged(chip.clusters))
+    return f"{cores} {chip.gpu} {chip.gpu_cores or ''}".strip()
+
+
+def _merged(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Neighbouring clusters of one core as one."""
+    found: list[Cluster] = []
+    for c in clusters:
+        if found and found[-1].core == c.core:
+            found[-1] = Cluster(found[-1].count + c.count, c.core, found[-1].mhz)
+        else:
+            found.append(c)
+    return found
+
+
+def _facts(chip: Chip) -> dict[str, Fact]:
+    values = {
+        "cpu_clusters": chip.cores_text,
+        "gpu": chip.gpu,
+        "gpu_fp32_gflops": chip.gpu_gflops,
+        "mem_bw_gbs": chip.mem_bandwidth_gbs,
+        "npu_tops": chip.npu_tops,
+    }
+    return {k: Fact(v, f"chips.csv: {chip.source}"[:2000]) for k, v in values.items() if v}
+
+
+def _cpu_sheets(chip: Chip, device: str) -> list[MeasuredSheet]:
+    """Every CPU target that the chip can have."""
+    known = [c for c in chip.clusters if c.core in CORES]
+    if not known or len(known) < len(chip.clusters):
+        return []
+    facts = _Facts(chip, device)
+    return [
+        facts.sheet("cpu", framework, precision, threads, cluster)
+        for framework, precision in CPU_OFFERS
+        if not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
+        for threads, cluster in _threads(chip, framework in PINS)
+    ]
+
+
+def _threads(chip: Chip, pins: bool) -> list[tuple[int, str]]:
+    """Numbers of threads and clusters that are asked of a chip, the usual one first."""
+    little = _little(chip)
+    cores = sum(c.count for c in chip.clusters)
+    big = cores - sum(c.count for c in little)
+    most = min(4, cores)
+    if not pins:
+        return [(n, "") for n in (4, 2, 1) if n <= most]
+    found = [(n, "big") for n in (4, 2, 1) if n <= big]
+    if big < most:
+        found.append((most, "all"))
+    found += [(n, "little") for n in (4, 1) if n <= sum(c.count for c in little)]
+    return found if cores <= 4 or not pins else [*found, (cores, "all")]
+
+
+def _little(chip: Chip) -> list[Cluster]:
+    """The clusters of in-order or efficiency cores beside others."""
+    small = [c for c in chip.clusters if CORES[c.core].small]
+    return small if len(small) < len(chip.clusters) else []
+
+
+def _gpu_sheets(chip: Chip, device: str) -> list[MeasuredSheet]:
+    """Every GPU target that the chip can have."""
+    family = gpu_family(chip.gpu) if chip.gpu else None
+    if family is None or not chip.gpu_gflops:
+        return []
+    facts = _Facts(chip, device)
+    return [
+        facts.sheet("gpu", framework, precision, 0, "")
+        for framework, precision in GPU_OFFERS
+        if (family.vulkan if framework == "ncnn" else family.opencl)
+        and not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
+    ]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """A chip as the phone `device`."""
+
+    chip: Chip
+    device: str
+
+    def sheet(
+        self, unit: str, framework: str, precision: str, threads: int, cluster: str
+    ) -> MeasuredSheet:
+        c = self.chip
+        return MeasuredSheet(
+            target=Target(self.device, unit, framework, precision, threads, cluster),
+            chip=silicon(c),
+            title=c.name,
+            kind="phone",
+            cores=c.cores_text,
+            gpu=c.gpu,
+            gflops=c.gpu_gflops or 0.0,
+            memory_gbs=c.mem_bandwidth_gbs,
+        )
+
+
+def _shape_of(sheet: MeasuredSheet, sheets: Sheets) -> Shape | None:
+    place = target_class(sheet.target)
+    if place not in sheets.errors:
+        return None
+    return sheets.shape(place, kin_of(sheet), max(sheet.target.threads, 1))
+
+
+def _target(
+    sheet: MeasuredSheet, shape: Shape, expected: Expected, place: int, sheets: Sheets
+) -> TargetProfile:
+    error = sheets.errors[target_class(sheet.target)]
+    width = round(error.half_width(float(expected.sd[place])), 4)
+    named = leaning_on(sheet, expected.leans[place], sheets)
+    return TargetProfile(
+        sheet.target,
+        "steady",
+        ScaledPredictor(
+            base=shape.predictor, log_factor=round(float(expected.log_ms[place]) - shape.log_ms, 5)
+        ),
+        Interval(COVERAGE, width, width, NOVELTY_SLOPE),
+        FitError(EXPERIMENT, error.cases, error.median, None, error.within_20),
+        Provenance(sheet_words(sheet, named), 0, note="nobody measured this processor here"),
+    )
+
+
+SHEET_MARK = "from its spec sheet"
+"""How the source of a target begins that was never measured."""
+
+
+def sheet_words(sheet: MeasuredSheet, named: Sequence[str]) -> str:
+    """`from its spec sheet (4xCortex-A76@2.4), after Snapdragon 855 and Kirin 980`."""
+    what = sheet.cores if sheet.target.unit == "cpu" else f"{sheet.gpu}, {sheet.gflops:.0f} GFLOPS"
+    after = f", after measured {_and(named)}" if named else ""
+    return f"{SHEET_MARK} ({what}){after}"
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def leaning_on(sheet: MeasuredSheet, leans: np.ndarray, sheets: Sheets) -> tuple[str, ...]:
+    """The measured chips that say most of a target, those of its own framework first."""
+    worth = leans + SAME_FRAMEWORK * (sheets.places == target_class(sheet.target))
+    titles: dict[str, None] = {}
+    for i in np.argsort(-worth, kind="stable"):
+        if len(titles) == NAMED or not leans[i] > 0.0:
+            break
+        titles[sheets.known[i].title] = None
+    return tuple(titles)
