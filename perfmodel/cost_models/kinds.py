@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.errors import ProfileError
@@ -17,6 +17,13 @@ _KINDS = {
     "scaled": "perfmodel.cost_models.scaled_predictor:ScaledPredictor",
 }
 """Tag in the file -> module:class. A fixed table: a file can never name code."""
+
+
+class UnmadeModel(Protocol):
+    """A cost model that is made when it is first asked."""
+
+    def make(self) -> Predictor:
+        """The predictor; raises `ProfileError`."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from perfmodel.errors import ProfileError
 
@@ -157,13 +158,14 @@ class CpuSheet:
         """The core of the first thread."""
         return CORES[self.names[0]]
 
-    @property
+    @cached_property
     def rates(self) -> tuple[float, ...]:
         """Expected speed of every thread: a cycle's work times GHz."""
         pairs = zip(self.names, self.clocks_ghz, strict=True)
         return tuple(CORES[name].rate * clock for name, clock in pairs)
 
 
+@lru_cache(maxsize=4096)
 def cpu_sheet(cores: str, threads: int, cluster: str) -> CpuSheet:
     """Cores that `threads` threads occupy of a chip written "4xCortex-A76@2.4+4xCortex-A55@1.8".
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kinds import RawModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.kinds import UnmadeModel, predictor_to_dict, raw_model
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.facts import Traits, traits_from_dict, traits_to_dict
 from perfmodel.errors import ProfileError
@@ -64,12 +64,12 @@ class Provenance:
 class TargetProfile:
     """One target of a device: its cost model, interval, error and provenance.
 
-    `model` is the predictor itself, or the file's data of it; ask `predictor`.
+    `model` is the predictor itself, or what it is made of (a file's data); ask `predictor`.
     """
 
     target: Target
     latency_kind: str
-    model: Predictor | RawModel
+    model: Predictor | UnmadeModel
     interval: Interval
     error: FitError
     provenance: Provenance
@@ -77,7 +77,7 @@ class TargetProfile:
     @cached_property
     def predictor(self) -> Predictor:
         """The cost model; raises `ProfileError` if the file's data of it are damaged."""
-        return self.model.make() if isinstance(self.model, RawModel) else self.model
+        return self.model if isinstance(self.model, Predictor) else self.model.make()
 
 
 @dataclass(frozen=True)

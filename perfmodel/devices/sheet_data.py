@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from perfmodel.cost_models import plain_data
-from perfmodel.cost_models.kinds import RawModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.kinds import UnmadeModel, predictor_to_dict, raw_model
 from perfmodel.cost_models.predictor import Predictor
+from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.cost_models.sheet_model import KnownRow, SheetModel, SheetRow
 from perfmodel.devices.cpu_specs import GENERATIONS, cpu_sheet
 from perfmodel.devices.gpu_families import gpu_family
@@ -84,7 +86,7 @@ class Shape:
     kin: str
     threads: int
     log_ms: float
-    model: Predictor | RawModel | str
+    model: Predictor | UnmadeModel | str
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -93,7 +95,19 @@ class Shape:
             device = self.model.partition("/")[0]
             targets = ProfileFolder().device(device).targets
             return next(t.predictor for t in targets if str(t.target) == self.model)
-        return self.model.make() if isinstance(self.model, RawModel) else self.model
+        return self.model if isinstance(self.model, Predictor) else self.model.make()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledShape:
+    """A shape at another speed, made when it is first asked (`kinds.UnmadeModel`)."""
+
+    shape: Shape
+    log_factor: float
+
+    def make(self) -> ScaledPredictor:
+        """The predictor; raises `ProfileError` for damaged data."""
+        return ScaledPredictor(base=self.shape.predictor, log_factor=self.log_factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +123,7 @@ class SheetError:
 
     def half_width(self, scale_sd: float) -> float:
         """Half width in log units of the 90 % interval at a speed so sure."""
-        return self.factor * float(np.hypot(scale_sd, self.network_sd))
+        return self.factor * math.hypot(scale_sd, self.network_sd)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,10 +151,20 @@ class Sheets:
 
     def shape(self, place: str, kin: str, threads: int) -> Shape | None:
         """The shape most like a target's; None where the class has none."""
+        key = (place, kin, threads)
+        if key not in self._chosen:
+            self._chosen[key] = self._nearest(*key)
+        return self._chosen[key]
+
+    @cached_property
+    def _chosen(self) -> dict[tuple[str, str, int], Shape | None]:
+        return {}
+
+    def _nearest(self, place: str, kin: str, threads: int) -> Shape | None:
         mine = [s for s in self.shapes if s.place == place]
         if not mine:
             return None
-        return min(mine, key=lambda s: (_apart(s.kin, kin), abs(np.log(s.threads / threads))))
+        return min(mine, key=lambda s: (_apart(s.kin, kin), abs(math.log(s.threads / threads))))
 
 
 def _apart(a: str, b: str) -> float:
@@ -229,8 +253,8 @@ _OPTIONAL = ("chip", "title", "kind", "cores", "gpu", "gflops", "memory_gbs", "o
 _SHARED = ("anchors", "ranges")
 
 
-def _shared_model(model: Predictor | RawModel, shared: dict[str, Any]) -> dict[str, Any]:
-    data = predictor_to_dict(model.make() if isinstance(model, RawModel) else model)
+def _shared_model(model: Predictor | UnmadeModel, shared: dict[str, Any]) -> dict[str, Any]:
+    data = predictor_to_dict(model if isinstance(model, Predictor) else model.make())
     for name in _SHARED:
         if name in data:
             same = [key for key, value in shared.items() if value == data[name]]
@@ -265,10 +289,20 @@ def _list(data: Mapping[str, Any], name: str, most: int) -> list[Any]:
     return value
 
 
+def _object(
+    values: Any, where: str, names: Collection[str], needed: Collection[str]
+) -> dict[str, Any]:
+    found = plain_data.table(values, where, len(names))
+    try:
+        plain_data.only(found, names, needed)
+    except ProfileError as error:
+        raise ProfileError(f"{where}.{error.message}") from None
+    return found
+
+
 def _error(values: Any, where: str) -> SheetError:
     names = ("network_sd", "factor", "cases", "median", "within_20")
-    found = plain_data.table(values, where, len(names))
-    plain_data.only(found, names, names)
+    found = _object(values, where, names, names)
     numbers = {n: plain_data.number(found[n], f"{where}.{n}", 0.0, 1e6) for n in names}
     return SheetError(**{**numbers, "cases": int(numbers["cases"])})  # type: ignore[arg-type]
 
@@ -276,8 +310,7 @@ def _error(values: Any, where: str) -> SheetError:
 def _known(values: Any, place: int) -> MeasuredSheet:
     where = f"known[{place}]"
     names = ("target", "log_ms", "variance", *_OPTIONAL)
-    found = plain_data.table(values, where, len(names))
-    plain_data.only(found, names, ("target", "log_ms", "variance", "chip"))
+    found = _object(values, where, names, ("target", "log_ms", "variance", "chip"))
     memory = found.get("memory_gbs")
     return MeasuredSheet(
         target=_full_target(found["target"], where),
@@ -302,8 +335,7 @@ def _full_target(value: Any, where: str) -> Target:
 
 def _shape(values: Any, where: str, shared: Mapping[str, Any]) -> Shape:
     names = ("place", "kin", "threads", "log_ms", "model")
-    found = plain_data.table(values, where, len(names))
-    plain_data.only(found, names, names)
+    found = _object(values, where, names, names)
     model = found["model"]
     return Shape(
         place=_text(found["place"], f"{where}.place"),

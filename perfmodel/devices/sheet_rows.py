@@ -6,9 +6,8 @@ nearly so with threads, less than one to one with a GPU's peak, as small kernels
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-
-import numpy as np
 
 from perfmodel.cost_models.sheet_model import SheetRow
 from perfmodel.devices.cpu_specs import CpuSheet
@@ -100,14 +99,14 @@ def cpu_row(
     core, threads = sheet.lead, len(sheet.names)
     is_float = precision_class(target.precision) == "float"
     features = {
-        "clock": np.log(sheet.clocks_ghz[0]),
-        "rate": np.log(core.rate),
+        "clock": math.log(sheet.clocks_ghz[0]),
+        "rate": math.log(core.rate),
         "half": core.half and is_float and target.framework == "ncnn",
         "dot": core.dot and not is_float,
-        "threads": np.log(threads),
-        "threads squared": np.log(threads) ** 2,
-        "spread": np.log(max(sheet.rates) / min(sheet.rates)),
-        "crowded": min(np.log(max(sheet.asked / threads, 1.0)), 0.7),
+        "threads": math.log(threads),
+        "threads squared": math.log(threads) ** 2,
+        "spread": math.log(max(sheet.rates) / min(sheet.rates)),
+        "crowded": min(math.log(max(sheet.asked / threads, 1.0)), 0.7),
         "old and wide": old and core.wide,
         "old": old and not core.wide,
         "x86": core.family == "x86",
@@ -140,7 +139,7 @@ def cpu_row(
         memory_ms=share
         * MEMORY_MS_GB_PER_S
         / (memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)),
-        noise_sd=float(np.sqrt(np.square(noise).sum())),
+        noise_sd=math.hypot(*noise),
     )
 
 
@@ -160,9 +159,9 @@ def gpu_row(
         chip=chip,
         features={
             "gpu": 1.0,
-            "gflops": float(np.log(gflops)) - 6.0,
+            "gflops": float(math.log(gflops)) - 6.0,
             "bandwidth": float(
-                np.log((memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)) / 20.0)
+                math.log((memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)) / 20.0)
             ),
             "large gpu": float(family.maker == "nvidia"),
         },

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfmodel.cost_models.interval import COVERAGE, FitError, Interval
-from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.cost_models.sheet_model import Expected
 from perfmodel.devices.cpu_specs import CORES
 from perfmodel.devices.gpu_families import gpu_family
 from perfmodel.devices.market import Chip, Cluster
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
-from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of, shipped_sheets
+from perfmodel.devices.sheet_data import (
+    MeasuredSheet,
+    ScaledShape,
+    Shape,
+    Sheets,
+    kin_of,
+    shipped_sheets,
+)
 from perfmodel.devices.sheet_rows import SHARED_BY_ALL, target_class
 from perfmodel.target import Target
 
@@ -29,6 +35,9 @@ NOVELTY_SLOPE = 0.5
 EXPERIMENT = "phones' chips left out, spec sheet alone"
 NAMED = 3
 """Measured chips that an answer names."""
+
+LOOKED_AT = 30
+"""Measured targets among which they are looked for: chips have several."""
 
 SAME_FRAMEWORK = 0.1
 """What a common framework is worth among the chips that are named, in correlations of cores."""
@@ -57,28 +66,48 @@ def profile_of_chip(chip: Chip, device: str = "", sheets: Sheets | None = None) 
     `device` names it, the chip's slug if left out; `sheets` replaces what ships. Units are those
     that the chip has and whose speed its sheet tells: a chip without clusters has no CPU targets.
     """
-    name = device or chip.slug
-    asked = [*_cpu_sheets(chip, name), *_gpu_sheets(chip, name)]
-    return DeviceProfile(
-        name,
-        chip.name,
-        "phone",
-        targets_of_sheets(asked, sheets or shipped_sheets()),
-        soc=chip.name,
-        year=chip.year,
-        hardware=_facts(chip),
-    )
+    return profiles_of_chips([(chip, device or chip.slug)], sheets=sheets)[0]
 
 
-def targets_of_sheets(asked: Sequence[MeasuredSheet], sheets: Sheets) -> tuple[TargetProfile, ...]:
-    """Targets by their sheets alone; those whose class is not known well enough are left out."""
-    shaped = [(s, shape) for s in asked if (shape := _shape_of(s, sheets)) is not None]
-    if not shaped:
+def profiles_of_chips(
+    named: Sequence[tuple[Chip, str]], *, usual: bool = False, sheets: Sheets | None = None
+) -> tuple[DeviceProfile, ...]:
+    """Profiles of many phones, each a chip and a device's name, at once.
+
+    `usual` leaves only the first number of threads of every class: what apps use.
+    """
+    asked = [[*_cpu_sheets(chip, name, usual), *_gpu_sheets(chip, name)] for chip, name in named]
+    flat = [sheet for mine in asked for sheet in mine]
+    made = iter(targets_of_sheets(flat, sheets or shipped_sheets()))
+    found = []
+    for (chip, name), mine in zip(named, asked, strict=True):
+        targets = tuple(t for _ in mine if (t := next(made)) is not None)
+        found.append(
+            DeviceProfile(
+                name,
+                chip.name,
+                "phone",
+                targets,
+                soc=chip.name,
+                year=chip.year,
+                hardware=_facts(chip),
+            )
+        )
+    return tuple(found)
+
+
+def targets_of_sheets(
+    asked: Sequence[MeasuredSheet], sheets: Sheets
+) -> tuple[TargetProfile | None, ...]:
+    """Targets by their sheets alone; None for those whose class is not known well enough."""
+    if not asked:
         return ()
-    expected = sheets.model.expect([s.row() for s, _ in shaped], apart_from=SHARED_BY_ALL)
+    expected = sheets.model.expect([s.row() for s in asked], apart_from=SHARED_BY_ALL)
     return tuple(
-        _target(sheet, shape, expected, place, sheets)
-        for place, (sheet, shape) in enumerate(shaped)
+        None
+        if (shape := _shape_of(sheet, sheets)) is None
+        else _target(sheet, shape, expected, place, sheets)
+        for place, sheet in enumerate(asked)
     )
 
 
@@ -113,7 +142,7 @@ def _facts(chip: Chip) -> dict[str, Fact]:
     return {k: Fact(v, f"chips.csv: {chip.source}"[:2000]) for k, v in values.items() if v}
 
 
-def _cpu_sheets(chip: Chip, device: str) -> list[MeasuredSheet]:
+def _cpu_sheets(chip: Chip, device: str, usual: bool) -> list[MeasuredSheet]:
     """Every CPU target that the chip can have."""
     known = [c for c in chip.clusters if c.core in CORES]
     if not known or len(known) < len(chip.clusters):
@@ -123,7 +152,7 @@ def _cpu_sheets(chip: Chip, device: str) -> list[MeasuredSheet]:
         facts.sheet("cpu", framework, precision, threads, cluster)
         for framework, precision in CPU_OFFERS
         if not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
-        for threads, cluster in _threads(chip, framework in PINS)
+        for threads, cluster in _threads(chip, framework in PINS)[: 1 if usual else None]
     ]
 
 
@@ -201,9 +230,7 @@ def _target(
     return TargetProfile(
         sheet.target,
         "steady",
-        ScaledPredictor(
-            base=shape.predictor, log_factor=round(float(expected.log_ms[place]) - shape.log_ms, 5)
-        ),
+        ScaledShape(shape=shape, log_factor=round(float(expected.log_ms[place]) - shape.log_ms, 5)),
         Interval(COVERAGE, width, width, NOVELTY_SLOPE),
         FitError(EXPERIMENT, error.cases, error.median, None, error.within_20),
         Provenance(sheet_words(sheet, named), 0, note="nobody measured this processor here"),
@@ -229,7 +256,8 @@ def leaning_on(sheet: MeasuredSheet, leans: np.ndarray, sheets: Sheets) -> tuple
     """The measured chips that say most of a target, those of its own framework first."""
     worth = leans + SAME_FRAMEWORK * (sheets.places == target_class(sheet.target))
     titles: dict[str, None] = {}
-    for i in np.argsort(-worth, kind="stable"):
+    first = np.argpartition(-worth, min(LOOKED_AT, len(worth) - 1))[:LOOKED_AT]
+    for i in sorted(first, key=lambda place: (-worth[place], place)):
         if len(titles) == NAMED or not leans[i] > 0.0:
             break
         titles[sheets.known[i].title] = None
