@@ -12,9 +12,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from perfmodel.formats.tflite.file import Data, Quant, chunked
+from perfmodel.graph.ir import Op
+from perfmodel.graph.kinds import UNARY
 
 CLIP_SIGMAS = 3.5
 """Normal weights beyond this many standard deviations are clipped by int8."""
+
+
+def deviation(op: Op, readers: Sequence[Op], fan_in: int) -> float:
+    """Standard deviation of a layer's weights, so that its outputs vary as its inputs do.
+
+    `readers` are the ops that read its result: an activation cuts half of the variance off.
+    """
+    activated = op.attrs.get("activation", "none") != "none"
+    cut = activated or any(reader.kind in UNARY for reader in readers)
+    return math.sqrt((2.0 if cut else 1.0) / max(1, fan_in))
 
 
 def normal(shape: Sequence[int], deviation: float, mean: float, stream: Sequence[int]) -> Data:

@@ -12,18 +12,9 @@ from perfmodel.formats.tflite.file import Quant
 from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
 from perfmodel.formats.tflite.write_elementwise import activated, emit_fused
 from perfmodel.graph.ir import Op
-from perfmodel.graph.kinds import UNARY
 from perfmodel.graph.ops import same_pads, window_output
 
 _SAME, _VALID = 0, 1
-
-
-def _gain(e: Emitter, op: Op) -> float:
-    """Variance gain that makes up for what the activation cuts off (He et al. 2015)."""
-    if op.attrs.get("activation", "none") != "none":
-        return 2.0
-    readers = e.consumers.get(op.outputs[0], ())
-    return 2.0 if any(e.graph.ops[i].kind in UNARY for i in readers) else 1.0
 
 
 def _weights_shape(e: Emitter, op: Op) -> Shape:
@@ -42,7 +33,8 @@ def _weights_and_bias(
     per_channel: bool = True,
 ) -> tuple[int, int]:
     """A layer's constants; runtimes insist on a bias, so one is written where none is given."""
-    deviation = math.sqrt(_gain(e, op) / max(1, fan_in))
+    readers = [e.graph.ops[i] for i in e.consumers.get(op.outputs[0], ())]
+    deviation = weights.deviation(op, readers, fan_in)
     channels = shape[axis]
     name = op.inputs[1]
     bias_name = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] else f"{op.name}/no_bias"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from perfmodel.errors import GraphError
+from perfmodel.formats.folding import folded
 from perfmodel.formats.tflite import (
     write_elementwise,
     write_layers,
@@ -59,7 +59,7 @@ def emitted(graph: Graph, precision: str = "float32", seed: int = 0) -> Emitter:
             raise GraphError(
                 f"{graph.name}: op {op.name!r} ({op.kind}): the .tflite writer does not know it"
             )
-    graph = _with_fused_activations(exported(graph))
+    graph = folded(exported(graph), _folds)
     emitter = Emitter(graph, precision, seed)
     for name in graph.inputs:
         emitter.add_input(name)
@@ -69,24 +69,6 @@ def emitted(graph: Graph, precision: str = "float32", seed: int = 0) -> Emitter:
     return emitter
 
 
-def _with_fused_activations(graph: Graph) -> Graph:
-    """Rectifiers as attributes of the op before them, as TFLite's converter writes them."""
-    consumers = graph.consumers()
-    rectified = {
-        op.inputs[0]: op
-        for op in graph.ops
-        if op.kind in _RECTIFIERS
-        and len(consumers[op.inputs[0]]) == 1
-        and op.inputs[0] not in graph.outputs
-    }
-    ops: list[Op] = []
-    gone: set[str] = set()
-    for op in graph.ops:
-        after = rectified.get(op.outputs[0])
-        if after and op.kind in _RECTIFYING and op.attrs.get("activation", "none") == "none":
-            attrs = {**op.attrs, "activation": after.kind}
-            ops.append(replace(op, outputs=after.outputs, attrs=attrs))
-            gone.add(after.name)
-        elif op.name not in gone:
-            ops.append(op)
-    return replace(graph, ops=tuple(ops))
+def _folds(op: Op, after: Op) -> bool:
+    """Rectifiers become attributes of the op before them, as TFLite's converter writes them."""
+    return after.kind in _RECTIFIERS and op.kind in _RECTIFYING
