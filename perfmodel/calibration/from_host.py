@@ -251,7 +251,7 @@ def _entry(bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float)
         entry = {"refused": str(error).replace(f"{bench.folder}/", "")}
     finally:
         if path is not None:
-            path.unlink(missing_ok=True)
+            bench.discard(path)
     return {**entry, "spent_s": time.monotonic() - began}
 
 

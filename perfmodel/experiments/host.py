@@ -140,7 +140,7 @@ def _run(
                     book.add(one.key, _yardstick_entry(bench, one))
             if number + 1 == len(order) or order[min(number + 1, len(order) - 1)].model != p.model:
                 for path in bench.folder.glob(f"{p.model}_*{bench.framework.suffix}"):
-                    path.unlink(missing_ok=True)
+                    bench.discard(path)
 
 
 def _kept(book: Journal, p: Predicted, retry: bool) -> bool:
@@ -188,7 +188,7 @@ def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
         entry = bench.measure(one.key, path, one.setup, discipline_for(one.then_ms), profile=False)
     except RunnerError as error:
         entry = {"refused": str(error)[:300]}
-    path.unlink(missing_ok=True)
+    bench.discard(path)
     return {**entry, "spent_s": time.monotonic() - began}
 
 

@@ -135,6 +135,16 @@ class HostBench:
             self.framework.write(graph, path, precision)
         return path
 
+    def discard(self, path: Path) -> None:
+        """Remove a network's files."""
+        for file in self.framework.files(path):
+            file.unlink(missing_ok=True)
+
+    def _forget(self, path: Path) -> bool:
+        """Drop a network's files from the page cache; whether the system does such a thing."""
+        dropped = [drop_from_cache(file) for file in self.framework.files(path)]
+        return all(dropped)
+
     def measure(
         self,
         key: str,
@@ -182,22 +192,23 @@ class HostBench:
         path = job.model
         loaded_reference = self.reference(setup)
         more = self._loads(job, loads - 1)
-        cold = drop_from_cache(path)
+        cold = self._forget(path)
         try:
             entry = measure_job(
                 self.runner if profile else self._plain, job, loaded_reference, discipline
             )
         except ProfilerError:
-            drop_from_cache(path)
+            self._forget(path)
             entry = measure_job(self._plain, job, loaded_reference, discipline)
-        return {**entry, "loads": more, "cold": cold, "file_bytes": path.stat().st_size}
+        size = sum(file.stat().st_size for file in self.framework.files(path))
+        return {**entry, "loads": more, "cold": cold, "file_bytes": size}
 
     def _loads(self, job: Job, count: int) -> list[list[float]]:
         """At most `count` cold loads of a file, each with its first inference; none after
         `LOADS_MS`."""
         found: list[list[float]] = []
         while len(found) < count and sum(map(sum, found)) < LOADS_MS:
-            drop_from_cache(job.model)
+            self._forget(job.model)
             loaded = self._plain.prepare(job)
             found.append([loaded.load_ms or 0.0, loaded.first_ms or 0.0])
             loaded.close()
@@ -218,7 +229,7 @@ class HostBench:
                 name = f"{key}#{number}"
                 entries.append(self.measure(name, path, setup, ONE_KERNEL, profile=False))
             finally:
-                path.unlink(missing_ok=True)
+                self.discard(path)
         return entries
 
 

@@ -39,7 +39,8 @@ class HostFramework:
     `kernel_times` takes (graph, precision of the writer, kernels, times in us by "position name")
     and gives the time of each kernel in us, shape (kernels,); `file_times` likewise takes
     (path, graph, kernels, times) for a real file ("": they are not split).
-    `rules` are the fusion rules by which it is predicted, `suffix` that of its files.
+    `rules` are the fusion rules by which it is predicted, `suffix` that of its files, `beside`
+    those of further files that belong to one, such as its weights.
     """
 
     name: str
@@ -54,6 +55,7 @@ class HostFramework:
     lists_operators: str = ""
     kernel_times: str = "perfmodel.runners.named_times:kernel_times"
     file_times: str = ""
+    beside: tuple[str, ...] = ()
     threads: tuple[int, ...] = (1, 2)
     skipped: frozenset[tuple[str, int]] = frozenset()
     refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -65,6 +67,10 @@ class HostFramework:
     def write(self, graph: Graph, path: Path, precision: str) -> None:
         """Write a graph with seeded random weights for a precision of targets."""
         _named(self.writer)(graph, path, self.stored(precision))
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """All files of a network whose name is `path`."""
+        return (path, *(path.with_suffix(suffix) for suffix in self.beside))
 
     def stored(self, precision: str) -> str:
         """What the writer calls a precision of targets; `RunnerError` for one it cannot run."""
@@ -136,6 +142,20 @@ _ALL = (
         zoo_precisions=("fp32", "int8"),
         lists_operators="perfmodel.runners.named_times:listed",
         file_times="perfmodel.runners.named_times:file_times",
+    ),
+    HostFramework(
+        name="ncnn",
+        title="ncnn",
+        extra="runtimes-ncnn",
+        runner="ncnn",
+        suffix=".param",
+        beside=(".bin",),
+        rules="ncnn",
+        writer="perfmodel.formats.ncnn.writer:write_ncnn",
+        # its own mixture of float32 and halves, as on phones
+        precisions={"float": "float32", "int8": "int8"},
+        zoo_precisions=("float", "int8"),
+        lists_operators="perfmodel.runners.named_times:listed",
     ),
 )
 

@@ -22,6 +22,7 @@ RUNNERS: Mapping[str, str] = {
     "tflite": "perfmodel.runners.tflite_host:TfliteRunner",
     "tflite-chain": "perfmodel.runners.tflite_chain:ChainOfFiles",
     "onnxruntime": "perfmodel.runners.onnxruntime_host:OnnxRuntimeRunner",
+    "ncnn": "perfmodel.runners.ncnn_host:NcnnRunner",
 }
 """Runners of this machine: where each is made from its options, which are plain data."""
 FUNCTIONS: Mapping[str, str] = {

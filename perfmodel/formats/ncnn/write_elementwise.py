@@ -6,11 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perfmodel.formats.ncnn.elementwise import BINARY_OPS, UNARY_OPS
-from perfmodel.formats.ncnn.write_file import IMAGE, Axes, NcnnWriter, Number, drawn, floats, writes
+from perfmodel.formats.ncnn.write_file import (
+    IMAGE,
+    Axes,
+    NcnnWriter,
+    Number,
+    Params,
+    drawn,
+    floats,
+    writes,
+)
 from perfmodel.formats.ncnn.write_products import constant
 from perfmodel.graph.ir import Op
 
-Params = dict[int, Number]
 _SIXTH, _HALF = 1 / 6, 0.5
 """Slope and offset of a hard sigmoid."""
 
@@ -27,7 +35,7 @@ FOLDED: Mapping[str, tuple[int, Callable[[Mapping[str, Any]], tuple[float, ...]]
 """activation_type of the activations that a layer with weights runs at its end, and their
 parameters."""
 
-_LAYERS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Params]]] = {
+_LAYERS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[int, Number]]]] = {
     "relu": ("ReLU", lambda attrs: {}),
     "leaky_relu": ("ReLU", lambda attrs: {0: float(attrs.get("alpha", 0.01))}),
     "relu6": ("Clip", lambda attrs: {0: 0.0, 1: 6.0}),
@@ -43,6 +51,7 @@ _LAYERS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Params]]] = {
     "mish": ("Mish", lambda attrs: {}),
     "softplus": ("Softplus", lambda attrs: {}),
     "erf": ("Erf", lambda attrs: {}),
+    "tanh": ("TanH", lambda attrs: {}),
 }
 _UNARY_OP = frozenset(UNARY_OPS) - frozenset(_LAYERS)
 _BINARY = ("add", "sub", "mul", "div", "maximum", "minimum", "pow")
@@ -54,10 +63,10 @@ def _bounds(attrs: Mapping[str, Any]) -> tuple[float, float]:
     return -largest if low is None else float(low), largest if high is None else float(high)
 
 
-def activation_params(op: Op) -> dict[int, Number | Sequence[Number]]:
+def activation_params(op: Op) -> Params:
     """Parameters 9 and 10 of a layer with weights; none where the activation cannot be folded."""
     kind, values = FOLDED.get(op.attrs.get("activation", "none"), (0, lambda attrs: ()))
-    found: dict[int, Number | Sequence[Number]] = {9: kind} if kind else {}
+    found: Params = {9: kind} if kind else {}
     if given := values(op.attrs):
         found[10] = given
     return found
@@ -74,16 +83,11 @@ def bind_activated(w: NcnnWriter, op: Op, blob: str, axes: Axes, folded: bool = 
     w.bind(op.outputs[0], blob, axes)
 
 
-@writes([*_LAYERS, *_UNARY_OP, "tanh"])
+@writes([*_LAYERS, *_UNARY_OP])
 def _unary(w: NcnnWriter, op: Op) -> None:
     x = w.blob(op.inputs[0])
-    if op.kind == "tanh":
-        layer, params = "TanH", {}
-    elif op.kind in _LAYERS:
-        layer, made = _LAYERS[op.kind]
-        params = made(op.attrs)
-    else:
-        layer, params = "UnaryOp", {0: UNARY_OPS.index(op.kind)}
+    layer, made = _LAYERS.get(op.kind, ("UnaryOp", lambda attrs: {0: UNARY_OPS.index(op.kind)}))
+    params = made(op.attrs)
     (blob,) = w.layer(op, layer, [x.name], params)
     w.bind(op.outputs[0], blob, x.axes, x.flat_of)
 

@@ -26,9 +26,12 @@ from perfmodel.graph.ir import Graph, Op
 
 Number = int | float
 Axes = tuple[int, ...]
+Params = dict[int, Number | Sequence[Number]]
 
 IMAGE, VOLUME_RANK = (3, 1, 2), 4
 """Axes of an image as ncnn holds them, channels outermost; the most axes that a blob has."""
+LONGEST_NAME = 200
+"""Characters of a name; ncnn reads at most 255, and numbers are added."""
 FLOAT_TAG, INT8_TAG = b"\0\0\0\0", (0x000D4B38).to_bytes(4, "little")
 """What stands before weights that may be stored in several types."""
 RECTIFIED_RANGE, LINEAR_RANGE, IMAGE_RANGE = 6.0, 4.0, 1.0
@@ -86,9 +89,9 @@ class NcnnWriter:
 
     def fresh(self, wanted: str) -> str:
         """A name without blanks that no other layer or blob has."""
-        plain = "_".join(wanted.split())[:120]
+        plain = "_".join(wanted.split())[:LONGEST_NAME]
         self._names[plain] += 1
-        return plain if self._names[plain] == 1 else f"{plain}~{self._names[plain]}"
+        return plain if self._names[plain] == 1 else f"{plain}/~{self._names[plain]}"
 
     def layer(
         self,
@@ -111,7 +114,9 @@ class NcnnWriter:
     def blob(self, tensor: str) -> Blob:
         """What holds a tensor, as its maker left it."""
         if tensor not in self._blobs:
-            raise GraphError(f"{self.graph.name}: {tensor!r} is a constant where none can be written")
+            raise GraphError(
+                f"{self.graph.name}: {tensor!r} is a constant where none can be written"
+            )
         return self._blobs[tensor]
 
     def bind(self, tensor: str, blob: str, axes: Axes, flat_of: tuple[int, ...] = ()) -> None:
@@ -183,8 +188,12 @@ class NcnnWriter:
         return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
 
     def finished(self) -> tuple[Line, ...]:
-        """All layers, with a Split behind each blob that several read, as ncnn demands."""
+        """All layers, with a Split behind each blob that several read, as ncnn demands.
+
+        An output of the network that others read too is left over as the last copy.
+        """
         uses = Counter(blob for line in self.lines for blob in line.bottoms)
+        uses.update(self.blob(name).name for name in dict.fromkeys(self.graph.outputs))
         shared = {blob for blob, count in uses.items() if count > 1}
         taken: Counter[str] = Counter()
         found: list[Line] = []
@@ -197,20 +206,26 @@ class NcnnWriter:
             for blob in line.tops:
                 if blob in shared:
                     copies = tuple(f"{blob}#{i}" for i in range(uses[blob]))
-                    found.append(Line("Split", self.fresh("split"), (blob,), copies, op=line.op))
+                    found.append(
+                        Line("Split", self.fresh(f"{line.name}/split"), (blob,), copies, op=line.op)
+                    )
         return tuple(found)
 
 
 def write_files(lines: Sequence[Line], param: Path) -> None:
     """The text of all layers, and their weights beside it in a .bin file."""
-    blobs = sum(len(line.tops) for line in lines)
-    text = [MAGIC, f"{len(lines)} {blobs}", *map(_text, lines)]
     with replaced(param.with_suffix(".bin")) as place, open(place, "wb") as file:
         for line in lines:
             for data in line.data:
                 for chunk in data.chunks():
                     file.write(chunk)
-    write_atomically(param, "\n".join(text) + "\n")
+    write_atomically(param, text_of(lines))
+
+
+def text_of(lines: Sequence[Line]) -> str:
+    """The .param file of some layers."""
+    blobs = sum(len(line.tops) for line in lines)
+    return "\n".join([MAGIC, f"{len(lines)} {blobs}", *map(_text, lines)]) + "\n"
 
 
 def _text(line: Line) -> str:

@@ -14,7 +14,7 @@ from perfmodel.formats.ncnn.write_file import (
     INT8_TAG,
     Axes,
     NcnnWriter,
-    Number,
+    Params,
     drawn,
     floats,
     tagged,
@@ -25,7 +25,6 @@ from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.file import Data
 from perfmodel.graph.ir import Op
 
-Params = dict[int, Number | Sequence[Number]]
 REQUANTISED = 100
 """Added to int8_scale_term where a layer hands integers on to the next one."""
 
@@ -86,9 +85,10 @@ def _convolution(w: NcnnWriter, op: Op) -> None:
         params[7] = groups
     data, int8 = _weights(w, op, shape, kh * kw * cin_group, groups)
     if int8:
-        params[8] = 1 if groups > 1 else 2
+        scaled = 1 if groups > 1 else 2
+        params[8] = scaled
         if _hands_on_integers(w, op):
-            params[8] = REQUANTISED + int(params[8])
+            params[8] = REQUANTISED + scaled
             data.append(floats(np.array([w.scale(op.outputs[0])])))
     kind = "ConvolutionDepthWise" if groups > 1 else "Convolution"
     inputs = [w.read(op, op.inputs[0], IMAGE)]
@@ -132,7 +132,12 @@ def _deconvolution(w: NcnnWriter, op: Op) -> None:
 
 
 def _dense(
-    w: NcnnWriter, op: Op, blob: str, shape: tuple[int, int], axes: Axes, flat_of: Sequence[int] = ()
+    w: NcnnWriter,
+    op: Op,
+    blob: str,
+    shape: tuple[int, int],
+    axes: Axes,
+    flat_of: Sequence[int] = (),
 ) -> None:
     """An inner product; `flat_of` are the channels, height and width that it reads as one axis."""
     out, inner = shape
@@ -160,7 +165,9 @@ def _fully_connected(w: NcnnWriter, op: Op) -> None:
     if x.axes == IMAGE:
         flat_of = tuple(shape[a] for a in IMAGE)
         return _dense(w, op, x.name, (out, inner), w.straight(made), flat_of)
-    blob = x.name if len(x.axes) == 1 else w.read(op, name, w.straight(name))
+    blob = x.name
+    if len(x.axes) > 1:  # ncnn would take the last axis for the inputs, where it is as long
+        (blob,) = w.layer(op, "Flatten", [w.read(op, name, w.straight(name))], part="flatten")
     return _dense(w, op, blob, (out, inner), w.straight(made), x.flat_of)
 
 

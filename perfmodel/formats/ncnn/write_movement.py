@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from perfmodel.formats.ncnn.write_elementwise import bind_activated
-from perfmodel.formats.ncnn.write_file import IMAGE, Axes, NcnnWriter, writes
+from perfmodel.formats.ncnn.write_file import IMAGE, Axes, NcnnWriter, Params, writes
 from perfmodel.formats.ncnn.write_products import constant
 from perfmodel.graph.ir import Op
 
@@ -85,7 +85,7 @@ def _concat(w: NcnnWriter, op: Op) -> None:
 def _split(w: NcnnWriter, op: Op) -> None:
     name = op.inputs[0]
     axes, axis = _full(w, name), op.attrs["axis"] % len(w.shape(name))
-    params = {0: tuple(op.attrs["sizes"]), 1: axes.index(axis)}
+    params: Params = {0: tuple(op.attrs["sizes"]), 1: axes.index(axis)}
     blobs = w.layer(op, "Slice", [w.read(op, name, axes)], params, tops=len(op.outputs))
     for tensor, blob in zip(op.outputs, blobs, strict=True):
         w.bind(tensor, blob, axes)

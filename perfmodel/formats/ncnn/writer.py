@@ -18,7 +18,9 @@ _REGISTERS = (write_elementwise, write_layers, write_movement, write_products)
 """Modules that fill `WRITERS` when imported."""
 
 
-def write_ncnn(graph: Graph, path: Path | str, *, precision: str = "float32", seed: int = 0) -> None:
+def write_ncnn(
+    graph: Graph, path: Path | str, precision: str = "float32", *, seed: int = 0
+) -> None:
     """Write `graph` as the .param file `path`, and its random weights beside it as a .bin file.
 
     `precision` is "float32", or "int8" with scales for weights and activations as ncnn's own tools

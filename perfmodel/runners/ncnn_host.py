@@ -1,0 +1,220 @@
+"""The `ncnn` runner: times ncnn networks (.param with its .bin) on this machine, layer by layer."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.errors import RunnerError
+from perfmodel.formats.ncnn.net import NcnnLayer
+from perfmodel.formats.ncnn.reader import read_layers
+from perfmodel.runners.machine import host_facts
+from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+
+_SIZES = (2, 11, 1, 0)
+"""Parameters of an input's channels, depth, height and width."""
+_AS_COMPUTED = 1
+"""`Extractor.extract` then hands a blob out as it is, neither unpacked nor made float32."""
+
+
+def _ncnn() -> Any:
+    try:
+        import ncnn
+    except ImportError:
+        raise RunnerError(
+            "ncnn is not installed", "pip install 'perfmodel[runtimes-ncnn]'"
+        ) from None
+    return ncnn
+
+
+class NcnnRunner:
+    """Runs .param files, their weights beside them, with ncnn's own defaults; `profile` adds the
+    time of every layer, `seed` makes the input data."""
+
+    name = "ncnn"
+
+    def __init__(self, seed: int = 0, profile: bool = True) -> None:
+        self.seed, self.profile = seed, profile
+        self._library = _ncnn()
+
+    def describe(self) -> MachineFacts:
+        """This machine, the runtime's build, and which of its options are on.
+
+        Where fp16 storage is on, an x86 CPU with F16C holds the weights of inner products in
+        half precision; convolutions compute and store float32 there.
+        """
+        option = self._library.Option()
+        on = [name for name in dir(option) if name.startswith("use_") and getattr(option, name)]
+        facts = {"runtime": f"ncnn {self._library.__version__}", "ncnn_options": ", ".join(on)}
+        return MachineFacts(self.name, {**host_facts(), **facts})
+
+    def prepare(self, job: Job) -> PreparedNcnn:
+        """Load a network and make seeded random inputs of the sizes that it states."""
+        return PreparedNcnn(self._library, job, self.seed, self.profile)
+
+
+class PreparedNcnn:
+    """One loaded network with its inputs."""
+
+    def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
+        self._library, self.job = library, job
+        self._layers = read_layers(job.model)
+        started = time.perf_counter()
+        self._net = _load(library, job)
+        self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._inputs = _inputs(library, self._layers, job.model, seed)
+        self._outputs = results_of(self._layers)
+        started = time.perf_counter()
+        self._run()
+        self.first_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._profile = profile
+        # an extractor copies what it hands out unless the memory is the caller's
+        self._pools: tuple[Any, Any] = (library.PoolAllocator(), library.UnlockedPoolAllocator())
+
+    def run_set(self, runs: int, warmups: int) -> RawRuns:
+        """Time `runs` inferences, then as many layer by layer."""
+        started_s = time.time()
+        warm = tuple(self._timed()[0] for _ in range(warmups))
+        timed = tuple(self._timed() for _ in range(runs))
+        per_op = self._layer_times_us(runs) if self._profile else {}
+        cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
+        result = RawRuns(
+            warmup_ms=warm,
+            runs_ms=tuple(wall for wall, _ in timed),
+            started_s=started_s,
+            load_ms=self.load_ms,
+            first_ms=self.first_ms,
+            per_op_us=per_op,
+            cpu_ms=cpu,
+        )
+        self.load_ms = self.first_ms = None
+        return result
+
+    def close(self) -> None:
+        """Free the network, then the memory that it used."""
+        self._inputs = []
+        self._net.clear()
+        self._net = None
+        self._pools = None, None
+
+    def outputs(self) -> list[np.ndarray]:
+        """Results of one more inference, as ncnn lays them out: channels outermost."""
+        return [np.array(mat) for mat in self._run()]
+
+    def _run(self) -> list[Any]:
+        """One inference as a user runs it: results unpacked and in float32."""
+        extractor = self._started()
+        results = []
+        for name in self._outputs:
+            code, mat = extractor.extract(name)
+            self._check(code, name)
+            results.append(mat)
+        return results
+
+    def _started(self) -> Any:
+        extractor = self._net.create_extractor()
+        for name, mat, _ in self._inputs:
+            extractor.input(name, mat)
+        return extractor
+
+    def _check(self, code: int, what: str) -> None:
+        if code:
+            raise RunnerError(f"{self.job.model}: ncnn failed at {what!r} (code {code})")
+
+    def _timed(self) -> tuple[float, float]:
+        """(wall, processor) time of one inference in ms."""
+        started, busy = time.perf_counter(), time.thread_time()
+        self._run()
+        cpu_s = time.thread_time() - busy
+        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+
+    def _layer_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+        """Times of each layer in us by "position name", what asking costs taken off.
+
+        An extractor computes what leads to a blob and is not there yet: asked for the blobs in
+        their order, it runs one layer each time.
+        """
+        firsts, place = [], 0
+        for layer in self._layers:
+            firsts.append(place)
+            place += len(layer.tops)
+        options = self._net.opt
+        own = options.blob_allocator, options.workspace_allocator
+        options.blob_allocator, options.workspace_allocator = self._pools
+        try:
+            times = np.array([self._one_by_one(firsts) for _ in range(runs + 1)][1:])
+        finally:
+            options.blob_allocator, options.workspace_allocator = own
+        inputs = [i for i, layer in enumerate(self._layers) if layer.type == "Input"]
+        asking = statistics.median(times[:, inputs].ravel().tolist())
+        kept = np.maximum(times - asking, 0.0).T
+        keys = [f"{i} {layer.name}" for i, layer in enumerate(self._layers)]
+        return {key: tuple(row.tolist()) for key, row in zip(keys, kept, strict=True)}
+
+    def _one_by_one(self, firsts: Sequence[int]) -> list[float]:
+        extractor = self._started()
+        clock, times = time.perf_counter, []
+        for blob in firsts:
+            started = clock()
+            extractor.extract(blob, _AS_COMPUTED)
+            times.append((clock() - started) * 1e6)
+        return times
+
+
+def results_of(layers: Sequence[NcnnLayer]) -> list[str]:
+    """Blobs that nothing reads, but for slices that are thrown away beside one that is read."""
+    read = {blob for layer in layers for blob in layer.bottoms}
+    return [
+        blob
+        for layer in layers
+        for blob in layer.tops
+        if blob not in read and not (layer.type == "Slice" and read.intersection(layer.tops))
+    ]
+
+
+def _load(library: Any, job: Job) -> Any:
+    weights = job.model.with_suffix(".bin")
+    if not weights.is_file():
+        raise RunnerError(f"{job.model}: its weights, {weights.name}, are not beside it")
+    net = library.Net()
+    net.opt.num_threads = job.threads
+    for load, path in ((net.load_param, job.model), (net.load_model, weights)):
+        if code := load(str(path)):
+            raise RunnerError(
+                f"{path}: ncnn cannot load this file (code {code})",
+                "networks with layers of their own need a program that brings them along",
+            )
+    return net
+
+
+def _inputs(
+    library: Any, layers: Sequence[NcnnLayer], path: Path, seed: int
+) -> list[tuple[str, Any, np.ndarray]]:
+    """Name, matrix and values of each input; what looks up rows of a table gets small integers."""
+    generator = np.random.default_rng(seed)
+    looked_up = {blob for layer in layers if layer.type == "Embed" for blob in layer.bottoms}
+    made = []
+    for layer in layers:
+        if layer.type != "Input":
+            continue
+        sizes = [size for key in _SIZES if (size := layer.integer(key, 0)) > 0]
+        if not sizes:
+            raise RunnerError(
+                f"{path}: line {layer.line}: input {layer.name!r} states no size",
+                "write its width, height and channels there, such as 0=224 1=224 2=3",
+            )
+        # drawn with the channels last, so that a .tflite file of the network gets the same
+        drawn = sizes if len(sizes) < 3 else [*sizes[1:], sizes[0]]
+        values = generator.uniform(-1, 1, drawn).astype(np.float32)
+        if len(sizes) > 2:
+            values = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+        if layer.tops[0] in looked_up:
+            values = generator.integers(0, 2, sizes).astype(np.int32).view(np.float32)
+        # the matrix does not own the array's memory: its clone does
+        made.append((layer.tops[0], library.Mat(values).clone(), values))
+    return made
