@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import itertools
@@ -75,6 +76,13 @@ def limit_resources() -> None:
         resource.setrlimit(kind, (least, hard))
 
 
+def give_back_memory() -> None:
+    """Let the C library hand freed memory back to the system, which it may keep for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # only glibc has it
+        trim(0)
+
+
 class _Side:
     """What is loaded, by handle."""
 
@@ -118,6 +126,7 @@ class _Side:
         self._loaded.pop(request["handle"]).close()
         # interpreters refer to themselves through their tensors
         gc.collect()
+        give_back_memory()
 
     def _call(self, request: Mapping[str, Any]) -> Any:
         notes = {"note": self._note} if request["notes"] else {}
