@@ -72,7 +72,7 @@ def test_what_is_written_is_read_as_the_same_work(graph: Graph, tmp_path: Path) 
 @pytest.mark.parametrize("graph", [*DRAWN, everything()], ids=lambda graph: graph.name)
 def test_every_kernel_that_ncnn_runs_has_layers_of_its_name(graph: Graph) -> None:
     kernels = fuse(graph, "ncnn")
-    at = owners(kernels)
+    at = owners(graph, kernels)
     found = [owner_of(line.name, at) for line in written(graph) if line.type != "Input"]
     assert set(found) == set(range(len(kernels)))
 

@@ -14,7 +14,6 @@ from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import LINEAR, Shape
 from perfmodel.formats.tflite.file import Quant
 from perfmodel.graph.ir import Op
-from perfmodel.graph.kinds import UNARY
 
 
 def _image(e: Emitter, op: Op) -> Value:
@@ -35,15 +34,6 @@ def _pads(pads: Sequence[int]) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
-def _deviation(e: Emitter, op: Op, fan_in: int) -> float:
-    """Spread of weights that keeps activations in range (He et al. 2015)."""
-    readers = e.consumers.get(op.outputs[0], ())
-    rectified = op.attrs.get("activation", "none") != "none" or any(
-        e.graph.ops[i].kind in UNARY for i in readers
-    )
-    return math.sqrt((2.0 if rectified else 1.0) / max(1, fan_in))
-
-
 def _constants(
     e: Emitter, op: Op, x: Value, shape: Sequence[int], axis: int, fan_in: int
 ) -> list[Value | str]:
@@ -51,7 +41,8 @@ def _constants(
     name, channels = op.inputs[1], shape[axis]
     if not e.graph.tensors[name].constant:
         raise e.refuse(op, "its weights are not constant")
-    deviation = _deviation(e, op, fan_in)
+    readers = [e.graph.ops[i] for i in e.consumers.get(op.outputs[0], ())]
+    deviation = weights.deviation(op, readers, fan_in)
     bias = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] else ""
     if not e.int8:
         found: list[Value | str] = [e.weights(name, shape, deviation)]
