@@ -7,13 +7,13 @@ together is added (see `perfmodel.kernel_times`), and all are summed. One networ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from perfmodel.cost_models.interval import FitError
+from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import Provenance
@@ -241,16 +241,43 @@ def predict_priced(
     latency = np.bincount(batch.network, each, count) + fitted.predictor.overhead_ms
     beyond = np.bincount(batch.network, times.novelty[times.row] * each, count)
     novelty = beyond / np.maximum(latency, 1e-12)
-    extra = fitted.interval.extra_log(latency, novelty) + times.extra_log
+    low, high = _bounds_ms(fitted.interval, latency, novelty, times)
     return BatchPrediction(
         batch=batch,
         resolved=resolved,
         latency_ms=latency,
-        low_ms=latency * np.exp(-fitted.interval.low_log - extra),
-        high_ms=latency * np.exp(fitted.interval.high_log + extra),
+        low_ms=low,
+        high_ms=high,
         novelty=novelty,
         times=times,
         kernel_ms=each,
+    )
+
+
+def _bounds_ms(
+    interval: Interval, latency_ms: np.ndarray, novelty: np.ndarray, times: PricedKernels
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper bounds of predictions, wider where networks are novel."""
+    extra = interval.extra_log(latency_ms, novelty) + times.extra_log
+    low = latency_ms * np.exp(-interval.low_log - extra)
+    return low, latency_ms * np.exp(interval.high_log + extra)
+
+
+def at_another_speed(known: BatchPrediction, resolved: Resolved, factor: float) -> BatchPrediction:
+    """The prediction for a target whose every time is `factor` of that of a known one's.
+
+    The target is the known one's but for its speed and interval: the same framework, precision and
+    shape of costs, and nothing that only one of the two devices does.
+    """
+    latency = known.latency_ms * factor
+    low, high = _bounds_ms(resolved.target.interval, latency, known.novelty, known.times)
+    return replace(
+        known,
+        resolved=resolved,
+        latency_ms=latency,
+        low_ms=low,
+        high_ms=high,
+        kernel_ms=known.kernel_ms * factor,
     )
 
 

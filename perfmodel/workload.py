@@ -55,6 +55,11 @@ class Workload:
     uncovered_ops: tuple[str, ...]
 
     @cached_property
+    def stored(self) -> str:
+        """The precision that the network's weights are stored in."""
+        return stored_precision(self.graph)
+
+    @cached_property
     def distinct(self) -> tuple[KernelTable, np.ndarray]:
         """The table with equal kernels once, and the row of each kernel in it, shape (kernels,)."""
         place: dict[tuple[object, ...], int] = {}
@@ -104,8 +109,8 @@ def activation_bytes(work: Workload, precision: str) -> float:
 
     A graph's own peak counts its own types: floats of 4 bytes, a quantised network's single bytes.
     """
-    held = stored_precision(work.graph)
-    return work.peak_activation_bytes * BYTES_OF_PRECISION[precision] / BYTES_OF_PRECISION[held]
+    held = BYTES_OF_PRECISION[work.stored]
+    return work.peak_activation_bytes * BYTES_OF_PRECISION[precision] / held
 
 
 def load_at_batch(

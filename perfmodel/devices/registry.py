@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from perfmodel.devices.market_profiles import (
@@ -16,20 +16,12 @@ from perfmodel.devices.market_profiles import (
     unbinned,
 )
 from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_in_market
-from perfmodel.devices.profile import DeviceProfile, TargetProfile, read_profile
+from perfmodel.devices.profile import DeviceProfile, TargetProfile
+from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_once
+from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.target import ANY_PART, SLUG, parse_target
-
-INDEX_NAME = "index.json"
-
-
-def builtin_folder() -> Path:
-    """The folder of profiles that ships with perfmodel, installed or in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "hw_profiles"
-    return inside if inside.is_dir() else package.parent / "hw_profiles"
-
 
 MOST_CHOICES = 8
 """Of phones that one name means, those that an error names."""
@@ -157,11 +149,6 @@ class ProfileFolder:
             self.resolve(text.replace(f"/{ANY_PART}", ""))  # raises with what there is
         return list(found)
 
-    def _by_chip(self, profile: DeviceProfile) -> DeviceProfile | None:
-        """All that answers for a phone's chip, where a profile of the phone is not enough."""
-        made = chip_of(profile) if profile.kind == "phone" and not profile.found_as else None
-        return None if made is None else self.of_market(Found(made.name, chip=made))
-
     def of_market(self, found: Found) -> DeviceProfile:
         """The profile of a phone or chip of the market; raises `TargetError` where it has none."""
         if len(found.chips) > 1:
@@ -173,7 +160,7 @@ class ProfileFolder:
         if not found.chips:
             raise TargetError(f"nobody says which chip {found.text!r} has")
         measured = [self.device(name) for name in self.measured_on(found)]
-        profile = market_profile(found, measured, None)
+        profile = market_profile(found, measured, profile_of_chip(found.chips[0]))
         if not profile.targets:
             raise TargetError(
                 f"{found.chips[0].name}, the chip of {found.text!r}, has no target",
@@ -184,8 +171,8 @@ class ProfileFolder:
     def measured_on(self, found: Found) -> tuple[str, ...]:
         """Devices with profiles that have the chip of what was found, the nearest to it first:
         the phone itself, the chip, other phones."""
-        slugs = {unbinned(made.slug) for made in found.chips}
-        same = [name for name in self._phones if unbinned(self._phones[name]) in slugs]
+        slugs = dict.fromkeys(unbinned(made.slug) for made in found.chips)
+        same = [name for chip_slug in slugs for name in self.by_chip.get(chip_slug, ())]
 
         def far(name: str) -> tuple[bool, bool]:
             return not is_named_for(name, found.phones), name not in slugs
@@ -198,11 +185,15 @@ class ProfileFolder:
         return {line.device: line.kind for line in list_targets(self.extra)}
 
     @cached_property
-    def _phones(self) -> dict[str, str]:
-        """Slug of the chip of every phone with a profile, where it is known."""
+    def by_chip(self) -> dict[str, list[str]]:
+        """Phones with profiles, by the slug of their chip (without its bin), where it is known."""
         lines = {x.device: x for x in list_targets(self.extra) if x.kind == "phone"}
-        made = {name: chip_of_device(name, line.soc) for name, line in lines.items()}
-        return {name: found.slug for name, found in made.items() if found is not None}
+        found: dict[str, list[str]] = {}
+        for name, line in lines.items():
+            made = chip_of_device(name, line.soc)
+            if made is not None:
+                found.setdefault(unbinned(made.slug), []).append(name)
+        return found
 
     def resolve(self, text: str, stored: str = "") -> Resolved:
         """The target that `text` means: the first of the device that agrees with every part.
@@ -210,8 +201,7 @@ class ProfileFolder:
         `stored` is the precision that the network's weights are stored in (see
         `perfmodel.kernels.precisions.stored_precision`). Where `text` leaves the precision open, a
         quantised network is answered by a quantised target and a float one by a float target, if
-        the device has such; the answer says so where it had a choice, or none. A phone with a
-        profile that has no such target is answered by its chip's others and by its spec sheet.
+        the device has such; the answer says so where it had a choice, or none.
         """
         if ANY_PART in text.split("/"):
             raise TargetError(
@@ -220,14 +210,15 @@ class ProfileFolder:
         query = parse_target(text)
         profile = self.device(query.device)
         agree = [t for t in profile.targets if query.matches(t.target)]
-        if not agree and (wider := self._by_chip(profile)) is not None:
-            more = [t for t in wider.targets if query.matches(t.target)]
-            profile, agree = (wider, more) if more else (profile, agree)
         if agree:
             return of_arithmetic(profile, agree, stored, named=bool(query.precision))[0]
         have = [str(t.target) for t in profile.targets]
         shown = ", ".join(nearest_names(text, have, 6, cutoff=0.0))
-        raise TargetError(f"{query.device} has no target {text!r}", f"nearest it has: {shown}")
+        made = chip_of(profile) if profile.kind == "phone" and not profile.found_as else None
+        more = f"; {made.name!r} has others, by its spec sheet" if made is not None else ""
+        raise TargetError(
+            f"{query.device} has no target {text!r}", f"nearest it has: {shown}{more}"
+        )
 
 
 def of_arithmetic(
@@ -274,23 +265,10 @@ def _nearest(name: str, kinds: Mapping[str, str]) -> str:
     return "`perfmodel devices` lists all"
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0)
-    return (status.st_mtime_ns, status.st_size)
-
-
 def _read(source: ProfileSource) -> DeviceProfile:
     if isinstance(source, DeviceProfile):
         return source
-    return _cached_profile(str(source), _stamp(source))
-
-
-@lru_cache(maxsize=512)
-def _cached_profile(path: str, stamp: tuple[int, int]) -> DeviceProfile:
-    return read_profile(Path(path))
+    return read_once(source)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.cost_models.sheet_model import KnownRow, SheetModel, SheetRow
 from perfmodel.devices.cpu_specs import GENERATIONS, cpu_sheet
 from perfmodel.devices.gpu_families import gpu_family
-from perfmodel.devices.registry import ProfileFolder, builtin_folder
+from perfmodel.devices.profile_files import builtin_folder, read_once
 from perfmodel.devices.sheet_rows import FEATURES, LEVELS, cpu_row, gpu_row, target_class
 from perfmodel.errors import ProfileError
 from perfmodel.files import write_atomically
@@ -93,7 +93,7 @@ class Shape:
         """The cost model; raises `ProfileError` for damaged data."""
         if isinstance(self.model, str):
             device = self.model.partition("/")[0]
-            targets = ProfileFolder().device(device).targets
+            targets = read_once(builtin_folder() / f"{device}.json").targets
             return next(t.predictor for t in targets if str(t.target) == self.model)
         return self.model if isinstance(self.model, Predictor) else self.model.make()
 

@@ -258,13 +258,7 @@ def resolved_targets(
     With any precision and a quantised network (`stored` int8 or uint8) a device's quantised targets
     answer alone, where it has such.
     """
-    for name, value, known in (
-        ("kind", kind, KINDS),
-        ("unit", unit, UNITS),
-        ("precision", precision, PRECISIONS),
-    ):
-        if value != ANY and value not in known:
-            raise TargetError(f"{name} {value!r} is none of {', '.join((ANY, *known))}")
+    check_choices(kind=kind, unit=unit, precision=precision)
     folder = ProfileFolder(tuple(profiles))
     wanted = (line.device for line in list_targets(profiles) if kind in (ANY, line.kind))
     for device in dict.fromkeys(wanted):
@@ -277,6 +271,17 @@ def resolved_targets(
             and t.latency_kind == "steady"
         ]
         yield from of_arithmetic(profile, asked, stored, named=precision != ANY)
+
+
+def check_choices(*, kind: str = ANY, unit: str = ANY, precision: str = ANY) -> None:
+    """Raise `TargetError` for a kind of device, a unit or a precision that there is not."""
+    for name, value, known in (
+        ("kind", kind, KINDS),
+        ("unit", unit, UNITS),
+        ("precision", precision, PRECISIONS),
+    ):
+        if value != ANY and value not in known:
+            raise TargetError(f"{name} {value!r} is none of {', '.join((ANY, *known))}")
 
 
 def memory_mb(work: Workload, target: Target) -> float:

@@ -1,0 +1,35 @@
+"""The profiles that ship, and the reading of a profile: once while its file stays as it is."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from perfmodel.devices.profile import DeviceProfile, read_profile
+
+INDEX_NAME = "index.json"
+
+
+def builtin_folder() -> Path:
+    """The folder of profiles that ships with perfmodel, installed or in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "hw_profiles"
+    return inside if inside.is_dir() else package.parent / "hw_profiles"
+
+
+def read_once(path: Path) -> DeviceProfile:
+    """The profile in a file, read anew where the file has changed; raises `ProfileError`."""
+    return _cached_profile(str(path), _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=512)
+def _cached_profile(path: str, stamp: tuple[int, int]) -> DeviceProfile:
+    return read_profile(Path(path))

@@ -1,0 +1,329 @@
+"""The minimum phone over the market: every phone of the catalogue, predicted once a chip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from perfmodel.devices.market import CLASSES, Chip, Phone, chips, phones
+from perfmodel.devices.market_years import came_out
+from perfmodel.devices.registry import ProfileFolder, ProfileSource
+from perfmodel.errors import PerfmodelError
+from perfmodel.explore.candidates import Networks, check_choices
+from perfmodel.explore.fleet import FleetShare
+from perfmodel.explore.latency_law import ASSUMPTION
+from perfmodel.explore.market_chips import Choice, OnChip, chips_of, on_chips
+from perfmodel.explore.market_fleet import (
+    BORDER,
+    FAIL,
+    NO_TARGET,
+    PASS,
+    UNKNOWN,
+    FleetRow,
+    Verdict,
+    fleet_rows,
+    share_of_rows,
+)
+from perfmodel.explore.memory_gate import SAID, lacks_memory
+from perfmodel.explore.minspec import MinSpec, PhoneAnswer, Requirement
+from perfmodel.explore.prices import PRICED_BY, read_prices
+from perfmodel.formats.load import with_sizes
+from perfmodel.formats.sizes import InputShape
+from perfmodel.graph.ir import Graph
+
+MARKETS = ("play", "known")
+"""Phones that count: all of the market, or those with a profile of measurements."""
+
+EXAMPLES = 3
+FIRST_YEAR, LAST_YEAR = 2007, 2100
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipAnswer(PhoneAnswer):
+    """One chip of the market: `device` is its slug, `phones` how many have it.
+
+    `verdict` is pass, border (neither passes nor fails at the percentile asked for), fail or
+    unknown; of the phones `short` have too little memory, whatever the verdict. `basis` says what
+    the answer rests on; `price` is the least of a phone that passes, where prices are given.
+    """
+
+    verdict: str
+    phones: int
+    short: int
+    examples: tuple[str, ...]
+    basis: str
+    price: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketMinSpec(MinSpec):
+    """The minimum phone over the market, by chips; see `MinSpec`.
+
+    `minimum` is the first chip that passes in the order that `order` says; `slowest` and `oldest`
+    are others. `border` is part of `failing`. `curve` is the share of phones that keep a limit, by
+    limit (ms). `rows` are a fleet's.
+    """
+
+    market: str
+    since: int | None
+    order: str
+    slowest: ChipAnswer | None
+    border: tuple[ChipAnswer, ...]
+    counts: Mapping[str, int]
+    curve: tuple[tuple[float, float], ...]
+    rows: tuple[FleetRow, ...]
+
+
+@dataclass(frozen=True)
+class _Market:
+    """The phones in question and what is known of each of their chips."""
+
+    phones: tuple[Phone, ...]
+    answers: Mapping[str, ChipAnswer]
+    memory_mb: Mapping[str, float]
+
+    def verdict(self, phone: Phone) -> Verdict:
+        """Whether a phone passes, and why not."""
+        answer = self.answers.get(phone.chip)
+        if answer is None:
+            return NO_TARGET if phone.chip else Verdict(UNKNOWN, "nobody says which chip it has")
+        if lacks_memory(phone, self.memory_mb[phone.chip]):
+            return Verdict(FAIL, "memory: too little beside the system and the runtime")
+        return of_chip(answer)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """That of each phone."""
+        return tuple(map(self.verdict, self.phones))
+
+
+def of_chip(answer: ChipAnswer) -> Verdict:
+    """What becomes of a phone with a chip, where its memory is enough."""
+    cannot = answer.reason and not answer.reason.startswith("latency")
+    return Verdict(answer.verdict, answer.reason, 0.0 if cannot else answer.chance)
+
+
+def market_minspec(
+    model: Graph | str,
+    max_latency_ms: float,
+    *,
+    percentile: float = 95.0,
+    max_memory_mb: float | None = None,
+    max_energy_mj: float | None = None,
+    unit: str = "any",
+    precision: str = "any",
+    since: int | None = None,
+    prices: Path | str | None = None,
+    fleet: Path | str | None = None,
+    dims: Mapping[str, int] | None = None,
+    input_shape: InputShape | None = None,
+    profiles: Sequence[ProfileSource] = (),
+    allow_uncovered: bool = False,
+) -> MarketMinSpec:
+    """Which phones of the market run `model` within a latency (ms at a percentile)?
+
+    Goes over every phone that came out in `since` or later: memory first, then the latency of the
+    best of all runtimes, units and precisions that the phone's chip could use. `prices` is a CSV of
+    device,price and puts the cheapest first, else the oldest are; `fleet` is a CSV of device,share
+    whose phones count instead of the market's. Raises `PerfmodelError` for limits that make no
+    sense, unknown networks and damaged files.
+    """
+    asked = Requirement(
+        max_latency_ms=max_latency_ms,
+        percentile=percentile,
+        max_memory_mb=max_memory_mb,
+        max_energy_mj=max_energy_mj,
+        unit=unit,
+        precision=precision,
+    )
+    check_choices(unit=unit, precision=precision)
+    if since is not None and not FIRST_YEAR <= since <= LAST_YEAR:
+        raise PerfmodelError(f"--since {since} is no year of phones", "for example --since 2019")
+    sized = with_sizes([model], dims=dims, input_shape=input_shape)
+    network = Networks(sized, allow_uncovered=allow_uncovered)
+    asked_for = tuple(p for p in phones() if since is None or (came_out(p) or since) >= since)
+    priced = read_prices(None if prices is None else Path(prices))
+    known = chips()
+    found = on_chips(
+        network,
+        chips_of([p.chip for p in asked_for], known),
+        ProfileFolder(tuple(profiles)),
+        Choice(unit, precision),
+        asked,
+    )
+    market = _market(asked, asked_for, found, priced)
+    rows = (
+        ()
+        if fleet is None
+        else fleet_rows(
+            Path(fleet), market.verdict, {slug: of_chip(a) for slug, a in market.answers.items()}
+        )
+    )
+    return _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
+
+
+def _market(
+    asked: Requirement,
+    everyone: tuple[Phone, ...],
+    found: Mapping[str, OnChip],
+    priced: Mapping[Phone, float],
+) -> _Market:
+    by_chip: dict[str, list[Phone]] = {}
+    for phone in everyone:
+        by_chip.setdefault(phone.chip, []).append(phone)
+    memory = {slug: on.least_memory_mb for slug, on in found.items()}
+    answers = {
+        slug: _answer(asked, chips()[slug], on, by_chip[slug], priced) for slug, on in found.items()
+    }
+    return _Market(everyone, answers, memory)
+
+
+def _answer(
+    asked: Requirement, chip: Chip, on: OnChip, mine: Sequence[Phone], priced: Mapping[Phone, float]
+) -> ChipAnswer:
+    target = on.resolved.target.target
+    fits = [p for p in mine if not lacks_memory(p, on.least_memory_mb)]
+    measured = on.resolved.target.provenance.measurements > 0
+    prices = [cost for p in fits if (cost := priced.get(p)) is not None]
+    newest = sorted(fits or mine, key=lambda p: (-(came_out(p) or 0), p.title))
+    return ChipAnswer(
+        **vars(on.best),
+        device=chip.slug,
+        title=chip.name,
+        soc=chip.name,
+        year=chip.year,
+        grade=chip.grade,
+        best_target=on.best.target,
+        unit=target.unit,
+        precision=target.precision,
+        margin=1.0 - on.best.latency_ms / asked.max_latency_ms,
+        verdict=_verdict(asked, on),
+        phones=len(mine),
+        short=len(mine) - len(fits),
+        examples=tuple(dict.fromkeys(p.title for p in newest))[:EXAMPLES],
+        basis=f"measured as {target.device}" if measured else on.resolved.target.provenance.source,
+        price=min(prices, default=None),
+    )
+
+
+def _verdict(asked: Requirement, on: OnChip) -> str:
+    best = on.best
+    if not best.known:
+        return UNKNOWN
+    if not best.reason:
+        return PASS
+    hopeful = best.reason.startswith("latency") and best.chance > 1 - asked.percentile / 100
+    return BORDER if hopeful else FAIL
+
+
+def _order(answer: ChipAnswer, priced: bool) -> tuple[float, ...]:
+    """What the user pays for comes first: the price where one is given, else age and class."""
+    grade = CLASSES.index(answer.grade)
+    cost = (math.inf if answer.price is None else answer.price) if priced else 0.0
+    return cost, answer.year or math.inf, grade, -answer.latency_ms
+
+
+def _result(
+    model: str,
+    asked: Requirement,
+    market: _Market,
+    since: int | None,
+    priced: bool,
+    fleet: Path | str | None,
+    rows: tuple[FleetRow, ...],
+    found: Mapping[str, OnChip],
+) -> MarketMinSpec:
+    answers = market.answers.values()
+    passing = sorted(
+        (a for a in answers if a.verdict == PASS and a.short < a.phones),
+        key=lambda a: _order(a, priced),
+    )
+    failing = sorted(
+        (a for a in answers if a.known and a not in passing), key=lambda a: a.latency_ms
+    )
+    by_class: dict[str, PhoneAnswer] = {}
+    for answer in passing:
+        by_class.setdefault(answer.grade, answer)
+    verdicts = [v.verdict for v in market.verdicts]
+    counts = {v: verdicts.count(v) for v in (PASS, BORDER, FAIL, UNKNOWN)}
+    share = _market_share(market, counts, since) if fleet is None else share_of_rows(fleet, rows)
+    return MarketMinSpec(
+        model=model,
+        requirement=asked,
+        minimum=passing[0] if passing else None,
+        oldest=min(passing, key=lambda a: (a.year or math.inf, -a.latency_ms), default=None),
+        slowest=max(passing, key=lambda a: a.latency_ms, default=None),
+        by_class={c: by_class[c] for c in CLASSES if c in by_class},
+        passing=tuple(passing),
+        failing=tuple(failing),
+        border=tuple(a for a in failing if a.verdict == BORDER),
+        unknown=tuple(a for a in answers if a.verdict == UNKNOWN),
+        fleet_share=share.passing,
+        fleet=share,
+        targets=sum(on.targets for on in found.values()),
+        market="play",
+        since=since,
+        order=PRICED_BY if priced else "the oldest chip first, then the class, then the slowest",
+        counts=counts,
+        curve=_curve(market),
+        rows=rows,
+        assumptions=_assumptions(asked, market, priced),
+    )
+
+
+def _market_share(market: _Market, counts: Mapping[str, int], since: int | None) -> FleetShare:
+    """Shares of the market's phones, each counted once."""
+    total = max(len(market.phones), 1)
+    known = total - counts[UNKNOWN]
+    chances = math.fsum(v.chance for v in market.verdicts if v.verdict != UNKNOWN)
+    return FleetShare(
+        fleet="phones on the market" + (f" since {since}" if since else ""),
+        example=False,
+        passing=counts[PASS] / total,
+        failing=(counts[BORDER] + counts[FAIL]) / total,
+        unknown=counts[UNKNOWN] / total,
+        expected=chances / known if known else 0.0,
+    )
+
+
+def _curve(market: _Market) -> tuple[tuple[float, float], ...]:
+    """Share of phones whose latency at the percentile is at most a limit, at each chip's own."""
+    steps: dict[float, int] = {}
+    for phone, verdict in zip(market.phones, market.verdicts, strict=True):
+        answer = market.answers.get(phone.chip)
+        if answer is None or verdict.verdict == UNKNOWN or verdict.why.startswith("memory"):
+            continue
+        steps[answer.latency_ms] = steps.get(answer.latency_ms, 0) + 1
+    total, reached, found = max(len(market.phones), 1), 0, []
+    for limit in sorted(steps):
+        reached += steps[limit]
+        found.append((limit, reached / total))
+    return tuple(found)
+
+
+def _assumptions(asked: Requirement, market: _Market, priced: bool) -> tuple[str, ...]:
+    spec = sum(not a.basis.startswith("measured") for a in market.answers.values())
+    dated = sum(p.year is None for p in market.phones)
+    return (
+        ASSUMPTION,
+        "steady-state latency of a network that has the unit to itself; heat, the first run and "
+        "an app that draws are not in it",
+        "of every chip the best of all runtimes, units and precisions counts that its phones could "
+        "use; shares are of phone models in Google Play's catalogue and of iPhones, not of users",
+        f"{spec} of {len(market.answers)} chips are answered from their spec sheets",
+        SAID,
+        f"the year of {dated} of {len(market.phones)} phones is estimated from their chip and the "
+        "oldest Android seen on them (within a year for 85 %)",
+        *(
+            [
+                "int8 targets run the network quantised; what that costs in accuracy is for "
+                "`perfmodel select`"
+            ]
+            if asked.precision in ("any", "int8")
+            else []
+        ),
+        *([] if priced else ["prices are not known: give a table with --prices"]),
+    )
