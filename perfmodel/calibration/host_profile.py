@@ -17,6 +17,9 @@ from perfmodel.runners.runner import MachineFacts
 from perfmodel.runners.samples import Sample
 from perfmodel.target import Target
 
+SCALING_CHANGE = 1.15
+"""Change of what several busy processes do from which on times on several threads are doubted:
+three times the error of a usual prediction."""
 SOURCE = "measured or read on this machine by perfmodel calibrate"
 
 
@@ -82,6 +85,20 @@ def shared_cores(threads: int, scaling: Mapping[int, float]) -> str:
         f"{threads} busy processes do {found:.2f} times the work of one on this machine: its "
         f"threads share cores, and times on {threads} threads change with what else runs"
     )
+
+
+def changed_scaling(profile: DeviceProfile, scaling: Mapping[int, float]) -> str:
+    """A warning in words where threads scale otherwise than when the profile was made, else ""."""
+    changed = []
+    for threads, now in scaling.items():
+        fact = profile.hardware.get(scaling_fact(threads))
+        then = now if fact is None or isinstance(fact.value, str) else fact.value
+        if not 1 / SCALING_CHANGE <= now / then <= SCALING_CHANGE:
+            changed.append(
+                f"{threads} busy processes do {now:.2f} times the work of one, {then:.2f} when the "
+                f"profile was made: times on {threads} threads are off by as much; calibrate again"
+            )
+    return "; ".join(changed)
 
 
 def _target(

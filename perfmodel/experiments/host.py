@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.host_profile import reference_fact
+from perfmodel.calibration.host_profile import changed_scaling, reference_fact, scaling_of
 from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
@@ -75,8 +75,11 @@ def validate_host(
         _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry)
         entries = dict(book.entries)
         machine = bench.runner.describe()
+    scaling = scaling_of(setups_of(profile, by.name))
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
-    return _compare(profile, by, predicted, entries, refused, machine, spent)
+    done = _compare(profile, by, predicted, entries, refused, machine, spent)
+    told = " ".join(filter(None, [done.warning, changed_scaling(profile, scaling)]))
+    return replace(done, scaling={str(n): found for n, found in scaling.items()}, warning=told)
 
 
 def _zoo_names() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ class HostValidation:
     """Everything the comparison found; `repeat` is the median disagreement of second runs.
 
     `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
-    measured times were divided by.
+    measured times were divided by; `scaling` by threads what as many busy processes do, in the work
+    of one.
     """
 
     cases: tuple[Case, ...]
@@ -43,6 +44,7 @@ class HostValidation:
     warning: str
     spent_s: float
     drift: Mapping[str, float]
+    scaling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,4 +135,5 @@ def validation_to_dict(done: HostValidation) -> dict[str, Any]:
         "warning": done.warning,
         "spent_s": done.spent_s,
         "drift": dict(done.drift),
+        "scaling": dict(done.scaling),
     }

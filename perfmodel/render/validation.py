@@ -75,6 +75,8 @@ def validation_sentence(data: Data, count: int) -> str:
 def _facts(data: Data) -> list[str]:
     """What an experiment says beside its cases, as far as it says it."""
     facts = []
+    for threads, found in (data.get("scaling") or {}).items():
+        facts.append(f"{threads} busy processes do {found:.2f} times the work of one")
     if data.get("drift"):
         changes = ", ".join(f"{setup} {factor - 1:+.1%}" for setup, factor in data["drift"].items())
         facts.append(f"the machine since its calibration (taken out): {changes}")

@@ -1,7 +1,8 @@
-"""The `adb` runner: TFLite's `benchmark_model` on an attached Android phone.
+"""The `adb` runner: TFLite's or LiteRT's `benchmark_model` on an attached Android phone.
 
-The user supplies a `benchmark_model` built for the phone. The runner pushes it and the model, sets
-affinity, reads heat before and after, and keeps the tool's whole output.
+The user supplies a `benchmark_model` built for the phone: TensorFlow Lite's, or that of LiteRT 2,
+which takes the same options but for NNAPI and prints a block of results. The runner pushes it and
+the model, sets affinity, reads heat before and after, and keeps the tool's whole output.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ REMOTE = "/data/local/tmp/perfmodel"
 HOT_STATUS = 2
 """Android's thermal status from which the phone throttles (2: moderate; PowerManager)."""
 
+_IGNORED = re.compile(r"Unconsumed cmdline flags: (.{1,2000})")
+"""How the tool tells options that it does not know; it runs without them."""
+_LITERT_RESULTS = re.compile(r"= BENCHMARK RESULTS =.{1,4000}Inference \(avg\):", re.DOTALL)
 _STATUS_NAMES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 _PROPERTIES = {
     "phone": "ro.product.model",
@@ -178,7 +182,13 @@ class AdbRunner:
         ]
 
     def _check(self, text: str, job: Job) -> None:
-        if "nference timings in us" in text:
+        ignored = _IGNORED.search(text)
+        if ignored and f"--use_{self.delegate or 'no'}=" in ignored[1]:
+            raise RunnerError(
+                f"this benchmark_model knows no --use_{self.delegate}: {job.key} ran on the CPU",
+                "LiteRT 2 has no NNAPI: take TensorFlow Lite's tool, or another delegate",
+            )
+        if "nference timings in us" in text or _LITERT_RESULTS.search(text):
             return
         last = next((x.strip() for x in reversed(text.splitlines()) if x.strip()), "no output")
         hint = "is benchmark_model built for this phone's processor?"

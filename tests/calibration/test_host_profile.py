@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from perfmodel.calibration.host_profile import shared_cores
-from perfmodel.devices.profile import profile_from_dict, profile_to_dict, read_profile
+from perfmodel.calibration.host_profile import changed_scaling, shared_cores
+from perfmodel.devices.profile import Fact, profile_from_dict, profile_to_dict, read_profile
 from perfmodel.devices.registry import Resolved, builtin_folder
 from perfmodel.prediction import predict_workload
 from perfmodel.workload import workload
@@ -21,6 +21,16 @@ def test_threads_that_share_cores_are_told_and_others_are_not() -> None:
     assert (
         shared_cores(2, {2: 1.94}) == shared_cores(1, {2: 1.09}) == shared_cores(4, {2: 1.0}) == ""
     )
+
+
+def test_threads_that_scale_otherwise_than_at_the_calibration_are_warned_of() -> None:
+    then = {"scaling_t2": Fact(1.9, "measured"), "scaling_t4": Fact(3.8, "measured")}
+    profile = replace(read_profile(builtin_folder() / "pixel-4.json"), hardware=then)
+    told = changed_scaling(profile, {2: 1.1, 4: 3.4, 8: 1.0})
+    assert told.startswith("2 busy processes do 1.10 times the work of one, 1.90 when")
+    assert "4 busy" not in told
+    assert "8 busy" not in told
+    assert changed_scaling(profile, {4: 4.5}).startswith("4 busy processes")
 
 
 def test_what_a_target_assumes_and_short_times_doubt_come_back_from_its_file() -> None:

@@ -8,12 +8,13 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, cast
 
 import pytest
 
 from perfmodel import zoo
 from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec
-from perfmodel.errors import MeasurementError, PerfmodelError, TargetError
+from perfmodel.errors import MeasurementError, PerfmodelError, RunnerError, TargetError
 from perfmodel.experiments import cuda as validate_module
 from perfmodel.experiments.cuda import (
     profile_predictions,
@@ -23,11 +24,14 @@ from perfmodel.experiments.cuda import (
 )
 from perfmodel.runners.cuda import campaign, tables
 from perfmodel.runners.cuda.backends import MODES, Mode
-from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings
+from perfmodel.runners.cuda.campaign_state import CampaignResult, Settings, State
+from perfmodel.runners.cuda.device import CudaDevice
+from perfmodel.runners.cuda.eager import run_products
 from perfmodel.runners.cuda.plan import plan_graph
-from perfmodel.runners.cuda.steps import GpuStep, Window
+from perfmodel.runners.cuda.steps import GpuPlan, GpuStep, Window
 from perfmodel.runners.cuda.sweep import conv_step, draw_sweep
 from perfmodel.runners.cuda.timing import Timing
+from tests.cuda.cuda_on_cpu import needs_compiler
 from validation.cuda import __main__ as cuda
 from validation.cuda import data_sheet as gpu_roofline
 from validation.cuda import tables as cuda_study
@@ -308,3 +312,71 @@ def test_documented_commands_are_understood(words: list[str]) -> None:
 
 def test_the_pages_have_commands() -> None:
     assert len(documented_commands()) >= 8
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_prepared_campaign_runs_dry_from_predictions_to_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cuda.main(["campaign", "--out", str(tmp_path), "--dry-run", "--budget", "40"]) in (0, 1)
+    told = capsys.readouterr()
+    assert told.err == ""
+    # only what a CPU has to lack, and stages that its time did not suffice for
+    assert "; 0 failures" in told.out
+    assert "prediction_sheet.json: paper-9000: " in told.out
+    stages = [line.split()[0] for line in told.out.splitlines() if " done after " in line]
+    assert stages == ["check", "sweep", "networks", "eager", "products"]
+    predicted = json.loads((tmp_path / "prediction_sheet.json").read_text())["predictions"]
+    assert {row["batch"] for row in predicted} == {1, 2}
+    machine = json.loads((tmp_path / "paper-9000_machine.json").read_text())
+    assert max(c["relative_error"] for c in machine["checks"]) < 1e-3
+    assert [c["moment"] for c in machine["clocks"]][:2] == ["before check", "after check"]
+    rows = tables.read_table(tmp_path / "paper-9000_networks.csv")
+    assert {r["framework"] for r in rows} >= {"vanilla"}
+    # predictions were on disk before the first table
+    written = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert written["prediction_sheet.json"] == min(written.values())
+
+
+def test_each_stage_has_its_share_and_what_is_left_goes_to_those_after_it() -> None:
+    state = State(
+        cast(CudaDevice, None),
+        replace(Settings(), stages=("check", "sweep", "networks"), budget_s=75.0),
+        Path("."),
+        "gpu",
+    )
+    clock = iter([0.0, 0.0, 10.0, 10.0, 50.0, 50.0])
+    state.spent = lambda: next(clock)  # type: ignore[method-assign]
+    ends = []
+    for stage in state.settings.stages:
+        state.begin(stage)
+        ends.append(state.stage_end_s)
+    # of 0.15, 0.35 and 0.25: 75 x 0.15 / 0.75, then 65 x 0.35 / 0.6, then all that is left
+    assert ends == pytest.approx([15.0, 10 + 65 * 0.35 / 0.6, 75.0])
+
+
+def test_the_products_of_another_framework_are_kept_where_it_has_a_kernel() -> None:
+    class Other:
+        framework, build = "other", "other 1"
+        layouts: ClassVar[dict[str, str]] = {}
+        product_layouts: ClassVar[dict[str, str]] = {"bf16": "nhwc", "int8": "nhwc"}
+
+        def time(self, plan: GpuPlan, precision: str, seed: int) -> Timing:
+            raise AssertionError("no whole network")
+
+        def time_product(self, step: GpuStep, precision: str, seed: int) -> Timing | None:
+            if step.op != "conv2d":
+                return None
+            if precision == "int8":
+                raise RunnerError("no such kernel")
+            return Timing((3.0, 2.0, 4.0), (), False)
+
+    settings = replace(Settings(), sweep_scale=0.05)
+    state = State(cast(CudaDevice, None), settings, Path("."), "gpu", last_write=math.inf)
+    run_products(state, Other, lambda _: None)
+    drawn = [s for s in draw_sweep(settings.seed, 0.05) if s.op == "conv2d"]
+    assert len(state.kernels) == len(drawn) > 0
+    assert {(r["precision"], r["latency_us"]) for r in state.kernels} == {("bf16", 3.0)}
+    assert {r["batch"] for r in state.kernels} == {s.input_shapes[0][0] for s in drawn}
+    assert len(state.failures) == len(drawn)

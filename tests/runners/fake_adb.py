@@ -26,6 +26,49 @@ Explicitly applied GPU delegate, and the model graph will be partially executed 
 w/ 2 delegate kernels.
 INFO: 97 operations will run on the GPU, and the remaining 5 operations will run on the CPU.
 """
+LITERT2 = """{ignored}INFO: [litert/runtime/accelerators/auto_registration.cc:148] CPU accelerator \
+registered.
+INFO: [litert/tools/benchmark_litert_model.cc:96] Loading model from: {graph}
+{placed}INFO: The input model file size (MB): 16.9
+INFO: Initialized session in 12.418ms.
+INFO: Running benchmark for at least 5 iterations and at least 0.5 seconds but terminate if \
+exceeding 150 seconds.
+INFO: count=42 first=14877 curr=11902 min=11803 max=14877 avg=12011.9 std=455 p5=11820 \
+median=11935 p95=12480
+
+INFO: Running benchmark for at least 50 iterations and at least 1 seconds but terminate if \
+exceeding 150 seconds.
+INFO: count=84 first=11874 curr=11921 min=11790 max=12634 avg=11918.4 std=97 p5=11812 \
+median=11904 p95=12098
+
+INFO: [./litert/tools/benchmark_litert_model.h:81] 
+========== BENCHMARK RESULTS ==========
+INFO: [./litert/tools/benchmark_litert_model.h:82] Model initialization: 12.42 ms
+INFO: [./litert/tools/benchmark_litert_model.h:84] Warmup (first):       14.88 ms
+INFO: [./litert/tools/benchmark_litert_model.h:86] Warmup (avg):         12.01 ms (42 runs)
+INFO: [./litert/tools/benchmark_litert_model.h:88] Inference (avg):      11.92 ms (84 runs)
+INFO: [./litert/tools/benchmark_litert_model.h:92] Inference (min):      11.79 ms
+INFO: [./litert/tools/benchmark_litert_model.h:94] Inference (max):      12.63 ms
+INFO: [./litert/tools/benchmark_litert_model.h:96] Inference (std):      0.10
+INFO: [./litert/tools/benchmark_litert_model.h:103] Throughput:           50.49 MB/s
+INFO: [./litert/tools/benchmark_litert_model.h:112] 
+Memory Usage:
+INFO: [./litert/tools/benchmark_litert_model.h:114] Init footprint:       20.10 MB
+INFO: [./litert/tools/benchmark_litert_model.h:116] Overall footprint:    31.50 MB
+INFO: [./litert/tools/benchmark_litert_model.h:120] Peak memory:          33.25 MB
+INFO: [./litert/tools/benchmark_litert_model.h:126] ======================================
+
+"""
+ON_CPU = """INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
+VERBOSE: Replacing 31 out of 31 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 \
+partitions for subgraph 0.
+"""
+ON_GPU = """INFO: [litert/runtime/accelerators/gpu/accelerator.cc:90] GPU accelerator registered.
+VERBOSE: Replacing 31 out of 31 node(s) with delegate (LiteRt_GPU) node, yielding 1 partitions \
+for subgraph 0.
+"""
+"""What LiteRT 2's tool prints: written for these tests after litert/tools/benchmark_litert_model.h
+(Apache-2.0, google-ai-edge/LiteRT), which gives the lines, and TFLite's benchmark_model.cc."""
 DEVICES = {
     "none": "",
     "two": "R58M123\tdevice\nemulator-5554\tdevice\n",
@@ -66,6 +109,11 @@ def shell(scenario: str, command: str) -> tuple[str, int]:
         return "ERROR: Failed to apply GPU delegate.\nERROR: Benchmarking failed.\n", 0
     graph = next(w for w in command.split() if w.startswith("--graph=")).removeprefix("--graph=")
     threads = next(w for w in command.split() if w.startswith("--num_threads=")).partition("=")[2]
+    if scenario == "litert2":
+        unknown = [w for w in command.split() if w.startswith(("--use_nnapi", "--enable_op_prof"))]
+        ignored = f"WARN: Unconsumed cmdline flags: {' '.join(unknown)}\n" if unknown else ""
+        placed = ON_GPU if "--use_gpu" in command else ON_CPU
+        return LITERT2.format(graph=graph, ignored=ignored, placed=placed), 0
     head = f"Graph: [{graph}]\n#threads used for CPU inference: [{threads}]\n"
     summary = SUMMARY.format(graph=graph)
     for name, mean_us in json.loads(os.environ.get("FAKE_ADB_MEAN_US", "{}")).items():

@@ -6,14 +6,47 @@ import json
 import os
 import sys
 
-LOG = """[11/21/2026-10:00:00] [I] === Performance summary ===
-[11/21/2026-10:00:00] [I] Throughput: 516.7 qps
-[11/21/2026-10:00:00] [I] Latency: min = 1.96 ms, max = 2.4 ms, mean = 1.99 ms, median = 1.98 ms, \
-percentile(99%) = 2.2 ms
-[11/21/2026-10:00:00] [I] GPU Compute Time: min = 1.91 ms, max = 2.31 ms, mean = 1.935 ms, \
-median = 1.93 ms, percentile(99%) = 2.1 ms
-&&&& PASSED TensorRT.trtexec
+LOG = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] [b26] # {command}
+[11/21/2026-10:00:00] [I] === Model Options ===
+[11/21/2026-10:00:00] [I] Format: ONNX
+[11/21/2026-10:00:00] [I] Model: {model}
+[11/21/2026-10:00:00] [I] === Build Options ===
+[11/21/2026-10:00:00] [I] Memory Pools: workspace: default, dlaSRAM: default, dlaLocalDRAM: \
+default, dlaGlobalDRAM: default, tacticSharedMem: default
+[11/21/2026-10:00:00] [I] Precision: {precision}
+[11/21/2026-10:00:00] [I] === Inference Options ===
+[11/21/2026-10:00:00] [I] Batch: Explicit
+[11/21/2026-10:00:00] [I] Iterations: 200
+[11/21/2026-10:00:00] [I] Duration: 3s (+ 2000ms warm up)
+[11/21/2026-10:00:01] [I] === Device Information ===
+[11/21/2026-10:00:01] [I] Selected Device: Orin
+[11/21/2026-10:00:01] [I] TensorRT version: 10.3.0
+[11/21/2026-10:00:40] [I] Engine built in 38.2 sec.
+[11/21/2026-10:00:40] [I] [TRT] Loaded engine size: 49 MiB
+[11/21/2026-10:00:46] [I] === Trace details ===
+[11/21/2026-10:00:46] [I] Trace averages of 10 runs:
+[11/21/2026-10:00:46] [I] Average on 10 runs - GPU latency: 1.9352 ms - Host latency: 1.99 ms \
+(enqueue 0.3102 ms)
+[11/21/2026-10:00:46] [I]
+[11/21/2026-10:00:46] [I] === Performance summary ===
+[11/21/2026-10:00:46] [I] Throughput: 516.7 qps
+[11/21/2026-10:00:46] [I] Latency: min = 1.96 ms, max = 2.4 ms, mean = 1.99 ms, median = 1.98 ms, \
+percentile(90%) = 2.05 ms, percentile(95%) = 2.1 ms, percentile(99%) = 2.2 ms
+[11/21/2026-10:00:46] [I] Enqueue Time: min = 0.28 ms, max = 0.6 ms, mean = 0.31 ms, median = \
+0.3 ms, percentile(90%) = 0.35 ms, percentile(95%) = 0.4 ms, percentile(99%) = 0.5 ms
+[11/21/2026-10:00:46] [I] H2D Latency: min = 0.02 ms, max = 0.06 ms, mean = 0.03 ms, median = \
+0.03 ms, percentile(90%) = 0.03 ms, percentile(95%) = 0.04 ms, percentile(99%) = 0.05 ms
+[11/21/2026-10:00:46] [I] GPU Compute Time: min = 1.91 ms, max = 2.31 ms, mean = 1.935 ms, \
+median = 1.93 ms, percentile(90%) = 2 ms, percentile(95%) = 2.05 ms, percentile(99%) = 2.1 ms
+[11/21/2026-10:00:46] [I] D2H Latency: min = 0.005 ms, max = 0.02 ms, mean = 0.01 ms, median = \
+0.01 ms, percentile(90%) = 0.01 ms, percentile(95%) = 0.01 ms, percentile(99%) = 0.02 ms
+[11/21/2026-10:00:46] [I] Total Host Walltime: 3.0038 s
+[11/21/2026-10:00:46] [I] Total GPU Compute Time: 2.9993 s
+[11/21/2026-10:00:46] [I] Explanations of the performance metrics are printed in the verbose logs.
+[11/21/2026-10:00:46] [I]
+&&&& PASSED TensorRT.trtexec [TensorRT v100300] [b26] # {command}
 """
+"""What the trtexec of TensorRT 10 prints, cut; times of our own."""
 PROFILE = [
     {"count": 200},
     {
@@ -52,7 +85,9 @@ def answer(scenario: str, command: str) -> tuple[str, int]:
     if "--onnx=" in command:
         if scenario == "parse_error":
             return "[E] ModelImporter.cpp: no importer for NonZero\n&&&& FAILED trtexec\n", 1
-        return LOG, 0
+        model = next(w for w in command.split() if w.startswith("--onnx=")).partition("=")[2]
+        precision = "FP32+FP16" if "--fp16" in command else "FP32"
+        return LOG.format(command=command, model=model, precision=precision), 0
     if command.startswith("cat ") and "profile.json" in command:
         return json.dumps(PROFILE), 0
     if command.startswith("cat ") and "times.json" in command:

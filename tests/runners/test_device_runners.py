@@ -62,6 +62,25 @@ def test_a_phone_gives_canonical_rows(phone: Phone, job: Job, tmp_path: Path) ->
     assert row["threads"] == 4
 
 
+def test_the_tool_of_litert_2_gives_rows_of_its_block_of_results(
+    phone: Phone, job: Job, tmp_path: Path
+) -> None:
+    table = rows_of([phone("litert2").measure(job)], tmp_path / "logs", "my-phone")
+    rows = table.networks.frame.set_index("kind")
+    # the median in whole microseconds, and initialisation plus the first run
+    assert rows.loc["steady", "latency_ms"] == pytest.approx(11.904)
+    assert rows.loc["first", "latency_ms"] == pytest.approx(12.42 + 14.88)
+    assert (rows.loc["steady", "unit"], rows.loc["steady", "threads"]) == ("cpu", 4)
+    on_gpu = phone("litert2", delegate="gpu").measure(job)
+    fast = rows_of([on_gpu], tmp_path / "more", "my-phone").networks.frame
+    assert set(fast["unit"]) == {"gpu"}
+
+
+def test_a_delegate_that_the_tool_ignores_is_no_measurement_of_it(phone: Phone, job: Job) -> None:
+    with pytest.raises(RunnerError, match="knows no --use_nnapi: mobilenet_v1 ran on the CPU"):
+        phone("litert2", delegate="nnapi").measure(job)
+
+
 def test_affinity_and_threads_reach_the_phone(phone: Phone, job: Job, tmp_path: Path) -> None:
     phone(cores="f0").measure(job)
     calls = (tmp_path / "calls").read_text().splitlines()

@@ -2,7 +2,8 @@
 
     python -m validation.cuda predict                 the spec-sheet prediction, written down
     python -m validation.cuda validate [--measure]    compare it with measured tables
-    python -m validation.cuda campaign --out FOLDER   measure, eager PyTorch beside our own kernels
+    python -m validation.cuda campaign --out FOLDER   predict, check and measure in nine minutes,
+                                                      eager PyTorch beside (--dry-run: on a CPU)
     python -m validation.cuda study --data ../shared/data --write docs/cudnn-study.md
 
 The prediction made before any measurement lies in `validation/results/h200_spec_prediction.json`.
@@ -85,10 +86,9 @@ def _study(a: argparse.Namespace) -> int:
 
 
 def _campaign(arguments: Sequence[str]) -> int:
-    from perfmodel.runners.cuda import campaign
-    from validation.cuda.eager_pytorch import EagerTorch
+    from validation.cuda import prepared
 
-    return campaign.main(arguments, eager=EagerTorch)
+    return prepared.main(arguments)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -107,10 +107,12 @@ def plan_seconds(
 
 
 def gpu_spec(name: str) -> GpuSpec:
-    """A GPU of `SPECS`; raises `TargetError` with the known names."""
-    if name not in SPECS:
-        raise TargetError(f"no data sheet for {name!r}", f"known: {', '.join(SPECS)}")
-    return SPECS[name]
+    """A GPU of `SPECS`, or any other whose data sheet is known, by the device's name in targets;
+    raises `TargetError` with the names of the study."""
+    others = {device_slug(full): spec for full, spec in GPU_SPECS.items()}
+    if name not in SPECS and name not in others:
+        raise TargetError(f"no data sheet for {name!r}", f"known: {', '.join(SPECS)} and others")
+    return SPECS[name] if name in SPECS else others[name]
 
 
 def spec_as_written(device: str, spec: GpuSpec) -> dict[str, Any]:

@@ -6,7 +6,8 @@ One call of `torch.nn.functional` per operator, batch normalisation already fold
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -14,13 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfmodel.errors import RunnerError, UncoveredOpError
-from perfmodel.runners.cuda.network import make_weights
+from perfmodel.runners.cuda.network import make_weights, single_step_plan
 from perfmodel.runners.cuda.reference import random_input
 from perfmodel.runners.cuda.steps import GpuPlan, GpuStep
 from perfmodel.runners.cuda.timing import MOST_REPLAYS, SAMPLE_MS, Timing
 
 PRECISIONS: Mapping[str, str] = MappingProxyType({"fp32": "nchw", "tf32": "nhwc", "fp16": "nhwc"})
 """Memory layout used for each precision."""
+BF16, INT8 = "bf16", "int8"
+INT8_STEP, INT8_ROWS = 8, 17
+"""What `torch._int_mm` asks of a product on a GPU: sizes in steps of eight, over 16 rows."""
 
 
 class EagerTorch:
@@ -28,6 +32,7 @@ class EagerTorch:
 
     framework = "pytorch"
     layouts = PRECISIONS
+    product_layouts: Mapping[str, str] = MappingProxyType({BF16: "nhwc", INT8: "nhwc"})
 
     def __init__(self, device: str = "cuda") -> None:
         try:
@@ -61,27 +66,62 @@ class EagerTorch:
 
     def time(self, plan: GpuPlan, precision: str, seed: int, samples: int = 11) -> Timing:
         """Time of one pass, launched operator by operator."""
-        torch = self._torch
         self._set_precision(precision)
         rng = np.random.default_rng(seed)
+
+        def ready() -> Callable[[], Any]:
+            constants = self._constants(plan, make_weights(plan, seed), precision)
+            tensors = {
+                n: self._tensor(random_input(plan.shapes[n], rng), precision) for n in plan.inputs
+            }
+            return lambda: self._pass(plan, tensors, constants)
+
+        return self._timing(ready, samples)
+
+    def time_product(
+        self, step: GpuStep, precision: str, seed: int, samples: int = 7
+    ) -> Timing | None:
+        """Time of one convolution or matrix product in bf16 or int8; None where this framework has
+        no such kernel (int8 convolutions with a window, sizes that its product refuses)."""
+        if step.op not in ("conv2d", "fully_connected"):
+            return None
+        if precision == BF16:
+            return self.time(single_step_plan(step), precision, seed, samples)
+        kernel, torch = step.kernel, self._torch
+        pointwise = step.window is None or (step.window.kernel, step.window.stride) == (
+            (1, 1),
+            (1, 1),
+        )
+        if not pointwise or step.groups > 1 or kernel.m < INT8_ROWS:
+            return None
+        if kernel.n % INT8_STEP or kernel.k % INT8_STEP:
+            return None
+
+        def ready() -> Callable[[], Any]:
+            torch.manual_seed(seed)
+            x = torch.randint(-127, 128, (kernel.m, kernel.k), dtype=torch.int8)
+            w = torch.randint(-127, 128, (kernel.n, kernel.k), dtype=torch.int8)
+            # weights lie row by row, and the product takes them transposed
+            x, w = x.to(self._device), w.to(self._device).t()
+            return lambda: torch._int_mm(x, w)
+
+        return self._timing(ready, samples)
+
+    def _timing(self, ready: Callable[[], Callable[[], Any]], samples: int) -> Timing:
+        """Time of what `ready` prepares; raises `RunnerError` where PyTorch cannot run it."""
+        torch = self._torch
         try:
             with torch.inference_mode():
-                constants = self._constants(plan, make_weights(plan, seed), precision)
-                tensors = {
-                    n: self._tensor(random_input(plan.shapes[n], rng), precision)
-                    for n in plan.inputs
-                }
-                warmups = [self._elapsed_ms(plan, tensors, constants, 1) for _ in range(4)]
+                work = ready()
+                warmups = [self._elapsed_ms(work, 1) for _ in range(4)]
                 replays = max(1, min(MOST_REPLAYS, int(SAMPLE_MS / min(warmups)) + 1))
-                values = [
-                    self._elapsed_ms(plan, tensors, constants, replays) for _ in range(samples)
-                ]
-        except torch.OutOfMemoryError as error:
-            raise RunnerError(f"PyTorch ran out of memory: {error}") from error
+                values = [self._elapsed_ms(work, replays) for _ in range(samples)]
+        except RuntimeError as error:
+            raise RunnerError(f"PyTorch cannot run this: {str(error)[:200]}") from error
         return Timing(tuple(v * 1e3 for v in values), tuple(w * 1e3 for w in warmups), False)
 
     def _set_precision(self, precision: str) -> None:
-        if precision not in PRECISIONS:
+        if precision not in (*PRECISIONS, BF16):
             raise RunnerError(f"precision {precision!r} is none of {', '.join(PRECISIONS)}")
         torch = self._torch
         torch.backends.cudnn.benchmark = True
@@ -90,9 +130,9 @@ class EagerTorch:
 
     def _move(self, array: NDArray[Any], precision: str, image: bool) -> Any:
         torch = self._torch
-        dtype = torch.float16 if precision == "fp16" else torch.float32
+        dtype = {"fp16": torch.float16, BF16: torch.bfloat16}.get(precision, torch.float32)
         tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self._device, dtype)
-        if image and PRECISIONS[precision] == "nhwc":
+        if image and PRECISIONS.get(precision, "nhwc") == "nhwc":
             return tensor.contiguous(memory_format=torch.channels_last)
         return tensor
 
@@ -205,14 +245,17 @@ class EagerTorch:
         }
         return x if activation == "none" else names[activation](x)
 
-    def _elapsed_ms(
-        self, plan: GpuPlan, inputs: dict[str, Any], constants: dict[str, list[Any]], runs: int
-    ) -> float:
+    def _elapsed_ms(self, work: Callable[[], Any], runs: int) -> float:
+        if self._device == "cpu":
+            began = time.perf_counter()
+            for _ in range(runs):
+                work()
+            return (time.perf_counter() - began) * 1e3 / runs
         cuda = self._torch.cuda
         start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
         start.record()
         for _ in range(runs):
-            self._pass(plan, inputs, constants)
+            work()
         end.record()
         end.synchronize()
         return float(start.elapsed_time(end)) / runs

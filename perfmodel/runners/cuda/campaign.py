@@ -31,7 +31,7 @@ from perfmodel.runners.cuda.campaign_state import (
     with_batch,
 )
 from perfmodel.runners.cuda.device import CudaDevice
-from perfmodel.runners.cuda.eager import Eager, run_eager
+from perfmodel.runners.cuda.eager import Eager, run_eager, run_products
 from perfmodel.runners.cuda.kernel_bench import KernelBench
 from perfmodel.runners.cuda.network import GpuNetwork, make_weights
 from perfmodel.runners.cuda.plan import plan_graph
@@ -57,10 +57,11 @@ def run_campaign(
     GPU or no pycuda, or where that stage has nothing to run. A step that fails is noted and left
     out; it does not end the campaign.
     """
-    if "eager" in settings.stages and eager is None:
+    brought = [s for s in settings.stages if s not in OWN_STAGES]
+    if brought and eager is None:
         raise RunnerError(
-            "the stage eager compares with another framework, and none is given",
-            "for PyTorch: python -m validation.cuda campaign --stages eager ...",
+            f"the stage {brought[0]} runs another framework, and none is given",
+            f"for PyTorch: python -m validation.cuda campaign --stages {brought[0]} ...",
         )
     with CudaDevice(settings.device_index) as device:
         name = settings.device_name or device_slug(device.facts.name)
@@ -71,8 +72,10 @@ def run_campaign(
             "sweep": _sweep,
             "networks": _networks,
             "eager": lambda state, log: run_eager(state, eager, log) if eager else None,
+            "products": lambda state, log: run_products(state, eager, log) if eager else None,
         }
         for stage in settings.stages:
+            state.begin(stage)
             state.note_clocks(f"before {stage}")
             runs[stage](state, log)
             state.note_clocks(f"after {stage}")
@@ -119,9 +122,14 @@ def _check(state: State, log: Callable[[str], None]) -> None:
                 continue
             worst = 0.0
             for step in steps:
+                if state.out_of_time():
+                    break
                 plan = _plan_of(step if mode.framework != "vanilla" else unfused(step))
                 worst = max(worst, _check_plan(state, backend, plan, 1.0))
+            state.write()
             for spec in state.settings.networks:
+                if state.out_of_time():
+                    break
                 plan = plan_graph(zoo.build(spec), mode.framework)
                 _check_plan(state, backend, before_softmax(plan), NETWORK_TOLERANCE)
             log(f"check {mode.name}: worst kernel error {worst:.2e}")
@@ -173,9 +181,8 @@ def _check_plan(state: State, backend: Backend, plan: GpuPlan, allowance: float)
 def _sweep(state: State, log: Callable[[str], None]) -> None:
     steps = draw_sweep(state.settings.seed, state.settings.sweep_scale)
     modes = _modes(state)
-    share = (state.settings.budget_s - state.spent()) / max(1, len(modes))
     for position, mode in enumerate(modes):
-        end = state.spent() + share * (1 if "networks" not in state.settings.stages else 0.6)
+        end = state.spent() + (state.stage_end_s - state.spent()) / (len(modes) - position)
         with _backend(state, mode) as backend:
             if backend is None:
                 continue

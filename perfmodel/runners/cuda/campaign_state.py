@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 import time
@@ -21,8 +22,17 @@ STUDY = (
     "inception_v3", "densenet121",
 )  # fmt: skip
 OWN_STAGES = ("check", "sweep", "networks")
-STAGES = (*OWN_STAGES, "eager")
-"""The last one runs a framework that the caller brings."""
+STAGES = (*OWN_STAGES, "eager", "products")
+"""The last two run a framework that the caller brings."""
+STAGE_SHARES: Mapping[str, float] = {
+    "check": 0.15,
+    "sweep": 0.35,
+    "networks": 0.25,
+    "eager": 0.15,
+    "products": 0.1,
+}
+"""Share of the budget that each stage gets, by judgement: what one leaves goes to those after it.
+Kernels teach most, so they get most."""
 WRITE_EVERY_S = 20.0
 
 
@@ -96,6 +106,7 @@ class State:
     clocks: list[dict[str, Any]] = field(default_factory=list)
     last_write: float = 0.0
     cut_short: bool = False
+    stage_end_s: float = math.inf
 
     @property
     def build(self) -> str:
@@ -106,9 +117,15 @@ class State:
         """Seconds since the start."""
         return time.monotonic() - self.started
 
+    def begin(self, stage: str) -> None:
+        """Give a stage its share of what is left of the budget."""
+        later = self.settings.stages[self.settings.stages.index(stage) :]
+        share = STAGE_SHARES[stage] / sum(STAGE_SHARES[s] for s in later)
+        self.stage_end_s = self.spent() + share * (self.settings.budget_s - self.spent())
+
     def out_of_time(self) -> bool:
-        """Whether the budget is used up; remembers that something was left out."""
-        over = self.spent() > self.settings.budget_s
+        """Whether the stage's time is used up; remembers that something was left out."""
+        over = self.spent() > min(self.settings.budget_s, self.stage_end_s)
         self.cut_short = self.cut_short or over
         return over
 
