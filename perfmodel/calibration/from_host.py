@@ -31,7 +31,13 @@ from perfmodel.runners.host_frameworks import DEFAULT, HostFramework, host_frame
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.random_micro import is_micro, random_micro
-from perfmodel.runners.random_nets import MAX_MACS, random_image, random_network, random_recurrent
+from perfmodel.runners.random_nets import (
+    DRAWING,
+    MAX_MACS,
+    random_image,
+    random_network,
+    random_recurrent,
+)
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
 from perfmodel.target import check_device
@@ -145,7 +151,7 @@ def _header(bench: HostBench, seed: int) -> dict[str, Any]:
     """What a journal of this calibration belongs to; raises `RunnerError` without a runtime."""
     build = bench.runner.describe().facts["runtime"]
     own = {} if bench.framework.name == DEFAULT else {"framework": bench.framework.name}
-    return {"calibrate": "host", "seed": seed, "runtime": build, **own}
+    return {"calibrate": "host", "seed": seed, "drawing": DRAWING, "runtime": build, **own}
 
 
 def _setups(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import FittedTarget
 from perfmodel.calibration.yardsticks import chosen
+from perfmodel.cost_models.interval import Interval
 from perfmodel.devices.facts import LoadFact, Traits
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
 from perfmodel.runners.host_bench import RunConfig
@@ -87,6 +90,19 @@ def shared_cores(threads: int, scaling: Mapping[int, float]) -> str:
     )
 
 
+def doubted(interval: Interval, threads: int, scaling: Mapping[int, float]) -> Interval:
+    """The interval of a target whose threads share cores: from what it would be with a core for
+    each thread to what it would be with one core for all, as either may be found another time."""
+    if not shared_cores(threads, scaling):
+        return interval
+    found = min(max(scaling[threads], 1.0), float(threads))
+    return replace(
+        interval,
+        low_log=interval.low_log + math.log(threads / found),
+        high_log=interval.high_log + math.log(found),
+    )
+
+
 def changed_scaling(profile: DeviceProfile, scaling: Mapping[int, float]) -> str:
     """A warning in words where threads scale otherwise than when the profile was made, else ""."""
     changed = []
@@ -120,6 +136,5 @@ def _target(
         "times are ratios to a reference network of the same precision and threads",
         shared_cores(fitted.setup.threads, scaling),
     )
-    return TargetProfile(
-        target, "steady", fitted.predictor, fitted.interval, fitted.error, provenance
-    )
+    interval = doubted(fitted.interval, fitted.setup.threads, scaling)
+    return TargetProfile(target, "steady", fitted.predictor, interval, fitted.error, provenance)

@@ -17,7 +17,7 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.graph.ir import Graph
 from perfmodel.runners.campaign import result_from_entry
 from perfmodel.runners.host_bench import RunConfig
-from perfmodel.runners.random_nets import is_random, random_named
+from perfmodel.runners.random_nets import DRAWING, is_random, random_named
 from perfmodel.runners.samples import Sample, whole_ms
 
 COUNT = 12
@@ -27,6 +27,8 @@ LEAST = 3
 """A median of fewer is a single network's luck."""
 RANGE_MS = (1.0, 30.0)
 """Long enough to be timed well, short enough to be timed often."""
+DRAWING_FACT = "random_networks"
+"""Key among a profile's hardware facts of the drawing that its yardsticks' names belong to."""
 _PREFIX = "yardstick_"
 _FACT = re.compile(_PREFIX + r"([a-z0-9]+)_(t[0-9]+)_(\w+)_ms")
 
@@ -51,8 +53,9 @@ class Yardstick:
 
 
 def chosen(samples: Sequence[Sample]) -> dict[str, float]:
-    """Facts of a profile: some networks of each setup, evenly over their times."""
-    facts: dict[str, float] = {}
+    """Facts of a profile: some networks of each setup, evenly over their times, and the drawing
+    that their names belong to."""
+    facts: dict[str, float] = {DRAWING_FACT: float(DRAWING)}
     low, high = RANGE_MS
     for setup in dict.fromkeys(s.setup for s in samples):
         fit = [s for s in samples if s.setup == setup and s.operators and low <= s.whole_ms <= high]
@@ -65,7 +68,14 @@ def chosen(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def yardsticks_of(profile: DeviceProfile) -> tuple[Yardstick, ...]:
-    """The yardsticks that a profile names, the setups by turns."""
+    """The yardsticks that a profile names, the setups by turns.
+
+    None of a profile whose names belonged to other networks: made when random networks were drawn
+    otherwise.
+    """
+    drawn = profile.hardware.get(DRAWING_FACT)
+    if drawn is None or drawn.value != DRAWING:
+        return ()
     found: list[Yardstick] = []
     for fact_name, fact in profile.hardware.items():
         match = _FACT.fullmatch(fact_name)

@@ -13,6 +13,8 @@ from perfmodel.graph.ir import Graph
 from perfmodel.runners.random_blocks import BLOCKS, Draw, down
 from perfmodel.runners.random_micro import random_micro
 
+DRAWING = 2
+"""Grows whenever a seed gives another network than before: journals and yardsticks keep names."""
 MAX_MACS = 4e9
 """Networks are cut short here, so that one measurement stays below a second."""
 SMALL_MACS = 2e7

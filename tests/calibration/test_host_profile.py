@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from perfmodel.calibration.host_profile import changed_scaling, shared_cores
+from perfmodel.calibration.host_profile import changed_scaling, doubted, shared_cores
+from perfmodel.cost_models.interval import Interval
 from perfmodel.devices.profile import Fact, profile_from_dict, profile_to_dict, read_profile
 from perfmodel.devices.registry import Resolved, builtin_folder
 from perfmodel.prediction import predict_workload
@@ -21,6 +23,17 @@ def test_threads_that_share_cores_are_told_and_others_are_not() -> None:
     assert (
         shared_cores(2, {2: 1.94}) == shared_cores(1, {2: 1.09}) == shared_cores(4, {2: 1.0}) == ""
     )
+
+
+def test_where_cores_are_shared_the_interval_reaches_from_a_core_each_to_one_for_all() -> None:
+    interval = Interval(0.9, 0.1, 0.2, 0.5, 0.01)
+    wide = doubted(interval, 2, {2: 1.25})
+    # with a core each twice the work of one is done, not 1.25 times; with one core once
+    assert wide.low_log == pytest.approx(0.1 + np.log(2 / 1.25))
+    assert wide.high_log == pytest.approx(0.2 + np.log(1.25))
+    assert (wide.novelty_slope, wide.short_ms) == (0.5, 0.01)
+    assert doubted(interval, 2, {2: 0.9}).high_log == pytest.approx(0.2)
+    assert doubted(interval, 2, {2: 1.9}) == doubted(interval, 1, {2: 1.1}) == interval
 
 
 def test_threads_that_scale_otherwise_than_at_the_calibration_are_warned_of() -> None:

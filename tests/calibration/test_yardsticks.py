@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from perfmodel.calibration.yardsticks import COUNT, chosen, drifts, yardsticks_of
+from perfmodel.calibration.yardsticks import COUNT, DRAWING_FACT, chosen, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, Fact
 from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.random_nets import DRAWING
 from tests.calibration.test_host_fit import SETUP, samples
 
 
@@ -53,6 +54,15 @@ def test_a_yardstick_of_any_kind_is_the_network_that_was_measured() -> None:
     facts["yardstick_fp32_t1_resnet50_3_ms"] = Fact(1.0, "test")
     found = yardsticks_of(DeviceProfile("host", "Host", "host", (), hardware=facts))
     assert sorted(y.graph.name for y in found) == sorted(names)
+
+
+def test_a_profile_whose_names_meant_other_networks_has_no_yardsticks() -> None:
+    made = profile()
+    assert made.hardware[DRAWING_FACT].value == DRAWING
+    before = {**made.hardware, DRAWING_FACT: Fact(DRAWING - 1.0, "test")}
+    assert yardsticks_of(replace(made, hardware=before)) == ()
+    del before[DRAWING_FACT]
+    assert yardsticks_of(replace(made, hardware=before)) == ()
 
 
 def test_a_change_beyond_the_references_is_the_drift() -> None:
