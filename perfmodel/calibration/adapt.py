@@ -35,8 +35,10 @@ from perfmodel.calibration.guesses import (
 )
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
+from perfmodel.cost_models.hierarchy import within_limits
 from perfmodel.cost_models.likeness import JITTER, likeness
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
+from perfmodel.cost_models.work_features import LIMITS
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
@@ -153,6 +155,7 @@ def _collapsed(
     """One target from weighted guesses: the weighted median of costs and of times."""
     share = weights[chosen]
     log_cost = weighted_median(np.array([g.log_cost for g in guesses]), share)
+    log_cost = within_limits(log_cost[None], LIMITS)[0]
     known_ms = weighted_median(np.array([g.log_ms for g in guesses]), share)
     misfits = known_ms - np.log(np.maximum(population.work @ np.exp(log_cost), 1e-300))
     own = _own_anchors(seen.asked)

@@ -60,6 +60,34 @@ class Observations:
     member: np.ndarray | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """A bound that physics sets: what a term costs, as a multiple of what `base` costs."""
+
+    term: int
+    base: int
+    least: float
+    most: float
+
+
+LIMIT_SD = 0.1
+"""How softly a fit keeps within limits, in log units: a quadratic cost beyond them."""
+
+
+def beyond_limits(log_cost: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
+    """How far each limited term lies beyond its limits, shape (places, limits); 0 within them."""
+    ratio = log_cost[:, [v.term for v in limits]] - log_cost[:, [v.base for v in limits]]
+    least, most = (np.log([getattr(v, side) for v in limits]) for side in ("least", "most"))
+    return np.asarray(ratio - np.clip(ratio, least, most))
+
+
+def within_limits(log_cost: np.ndarray, limits: Sequence[Limit]) -> np.ndarray:
+    """Log costs, shape (places, terms), with limited terms moved to the nearest lawful cost."""
+    kept = log_cost.copy()
+    kept[:, [v.term for v in limits]] -= beyond_limits(log_cost, limits)
+    return kept
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitted:
     """Log costs by place, shape (places, terms), the vectors of each level (groups, size)."""
@@ -100,16 +128,18 @@ def fit_levels(
     huber_limit: float,
     max_iter: int,
     combine: Combine = add_terms,
+    limits: Sequence[Limit] = (),
 ) -> Fitted:
     """Log costs that maximise the posterior, by L-BFGS with analytic gradients.
 
     `start` holds the log costs without any departure, shape (places, terms) or one that
-    broadcasts to it. `huber_limit` is in units of the noise.
+    broadcasts to it. `huber_limit` is in units of the noise. Terms keep within `limits`; their
+    bases are not limited themselves.
     """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
 
-    problem = _Problem(seen, levels, start, huber_limit, combine)
+    problem = _Problem(seen, levels, start, huber_limit, combine, limits)
     options = {"maxiter": max_iter, "maxcor": REMEMBERED_STEPS}
     # matrices are small: threads of the linear algebra would only wait for one another
     with threadpool_limits(limits=1):
@@ -118,7 +148,9 @@ def fit_levels(
         )
     vectors = problem.vectors(best.x)
     return Fitted(
-        log_cost=problem.log_costs(vectors), vectors=tuple(vectors), iterations=int(best.nit)
+        log_cost=within_limits(problem.log_costs(vectors), limits),
+        vectors=tuple(vectors),
+        iterations=int(best.nit),
     )
 
 
@@ -132,9 +164,10 @@ class _Problem:
         start: np.ndarray,
         huber_limit: float,
         combine: Combine,
+        limits: Sequence[Limit],
     ) -> None:
         self.seen, self.levels = seen, levels
-        self.huber_limit, self.combine = huber_limit, combine
+        self.huber_limit, self.combine, self.limits = huber_limit, combine, limits
         places = len(levels[0].index)
         self.start = np.broadcast_to(start, (places, seen.terms.shape[1]))
         self.shapes = [(int(v.index.max()) + 1, v.loadings.shape[1]) for v in levels]
@@ -159,7 +192,8 @@ class _Problem:
 
     def loss(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         seen, vectors = self.seen, self.vectors(point)
-        spent = np.exp(self.log_costs(vectors))[seen.place] * seen.terms
+        log_cost = self.log_costs(vectors)
+        spent = np.exp(log_cost)[seen.place] * seen.terms
         row, by_term = self.combine(spent)
         total = row if self.by_member is None else self.by_member @ row
         value, slope = huber((np.log(total) - seen.log_time) / seen.noise, self.huber_limit)
@@ -167,6 +201,12 @@ class _Problem:
         per_row = slope if seen.member is None else slope[seen.member]
         by_place = self.by_place @ (per_row[:, None] * by_term * spent)
         loss, gradient = float((seen.weight * value).sum()), []
+        if self.limits:
+            beyond = beyond_limits(log_cost, self.limits) / LIMIT_SD
+            loss += 0.5 * float((beyond**2).sum())
+            for limit, slope in zip(self.limits, beyond.T / LIMIT_SD, strict=True):
+                by_place[:, limit.term] += slope
+                by_place[:, limit.base] -= slope
         for level, vector, add, precision in zip(
             self.levels, vectors, self.by_group, self.precision, strict=True
         ):

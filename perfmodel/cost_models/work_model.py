@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
 from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
-from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES
+from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES, LIMITS
 from perfmodel.errors import MeasurementError
 
 CODES = ("target", "hardware", "precision")
@@ -79,6 +79,7 @@ def fit_costs(
         start=_start_scales(work, seen, targets)[:, None],
         huber_limit=huber_limit,
         max_iter=max_iter,
+        limits=LIMITS,
     )
 
 

@@ -17,6 +17,7 @@ from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
 from perfmodel.cost_models.work_features import (
     FEATURE_NAMES,
     FEATURE_PARTS,
+    LIMITS,
     feature_matrix,
     one_row,
     several_rows,
@@ -153,6 +154,7 @@ class EfficiencyPredictor:
             start=np.array(self.log_cost),
             huber_limit=2.0,
             max_iter=200,
+            limits=LIMITS,
         )
         costs = tuple(float(v) for v in fitted.log_cost[0])
         return replace(

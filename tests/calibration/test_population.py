@@ -44,7 +44,7 @@ def test_a_population_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("features", ["point_macs"], "another version"),
+        ("features", ["direct_macs"], "another version"),
         ("log_cost", [[1.0, 2.0]], "log_cost"),
         ("log_ms", "soon", "log_ms"),
         ("work", [[float("nan")] * 3], "work"),

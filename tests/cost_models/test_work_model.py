@@ -151,7 +151,7 @@ def test_groups_of_features_move_together() -> None:
     spread = loadings(0.2, 0.5)
     assert spread.shape[0] == FEATURES
     covariance = spread @ spread.T
-    a, b = FEATURE_NAMES.index("point_macs"), FEATURE_NAMES.index("dense_macs")
+    a, b = FEATURE_NAMES.index("direct_macs"), FEATURE_NAMES.index("dense_macs")
     assert covariance[a, b] == pytest.approx(0.25)
     assert covariance[a, a] == pytest.approx(0.29)
     assert covariance[a, FEATURE_NAMES.index("softmax")] == 0
@@ -198,7 +198,7 @@ def test_plain_data_come_back_equal() -> None:
     ("change", "field"),
     [
         ({"precision": "fp7"}, "precision"),
-        ({"log_cost": {"point_macs": 1.0}}, "log_cost"),
+        ({"log_cost": {"direct_macs": 1.0}}, "log_cost"),
         ({"overhead_ms": -1.0}, "overhead_ms"),
         ({"overhead_ms": float("nan")}, "overhead_ms"),
         ({"ranges": {"conv1x1": [[1, 2], [3]]}}, "ranges"),
