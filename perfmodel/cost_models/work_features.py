@@ -417,11 +417,11 @@ _RATES = {
 """What a product of each kind costs at least and at most, those of 1x1 windows costing 1.
 
 Channels that do not fill vectors are computed one by one at worst, which takes eight times as long
-as eight at once: 7 more (14 halves). A 3x3 window by Winograd's algorithm does a quarter of the products, and no
-library runs it slower than without, so one of them costs 4 at most; no product of it is much
-faster than one of 1x1. The rest are the same arithmetic with other loops: 1 in 8 vector lanes is in
-use at worst, and nothing is three times faster than 1x1. Targets of ncnn_e2e.csv, which were
-fitted without bounds, stay within 0.3 and 8 (98 %)."""
+as eight at once: 7 more (14 halves). A 3x3 window by Winograd's algorithm does a quarter of the
+products, and no library runs it slower than without, so one of them costs 4 at most; no product of
+it is much faster than one of 1x1. The rest are the same arithmetic with other loops: 1 in 8 vector
+lanes is in use at worst, and nothing is three times faster than 1x1. 98 % of the targets of
+ncnn_e2e.csv stayed within 0.3 and 8 where they were fitted without bounds."""
 
 LIMITS: tuple[Limit, ...] = tuple(
     Limit(

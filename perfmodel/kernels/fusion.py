@@ -19,6 +19,7 @@ from perfmodel.kernels.fusion_rules import ANY_UNARY, RELUS, FusionRules, fusion
 from perfmodel.kernels.kernel import Kernel
 from perfmodel.kernels.kernel_classes import kernel_class
 from perfmodel.kernels.operators import MACS, op_macs, product_of
+from perfmodel.kernels.patterns import composed, names_of
 
 
 @dataclass(eq=False)
@@ -220,6 +221,7 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     an unknown framework.
     """
     ran = run_by(graph, framework)
+    ran = ran.once(composed, lambda: composed(ran))
     groups = _Fuser(ran, fusion_rules(framework)).run()
     if ran is not graph:
         return tuple(_kernel(graph, group) for group in groups)
@@ -267,7 +269,7 @@ def _kernel(graph: Graph, group: _Group) -> Kernel:
         name=group.main.name + group.suffix,
         op=op_name,
         kernel_class=kernel_class(op_name, numbers.get("cin", 0), numbers.get("cout", 0), **conv),
-        fused=tuple(op.name for op in group.ops),
+        fused=tuple(name for op in group.ops for name in names_of(op)),
         elements=output_elements,
         macs=sum(op_macs(graph, op) for op in group.ops),
         input_elements=0 if op_name == "prior_box" else sum(t.elements for t in read.values()),

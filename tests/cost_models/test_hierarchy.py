@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from perfmodel.cost_models.hierarchy import (
     Level,
+    Limit,
     Observations,
     _Problem,
     add_terms,
@@ -16,6 +18,7 @@ from perfmodel.cost_models.hierarchy import (
     fit_levels,
     huber,
     log_times,
+    within_limits,
 )
 from perfmodel.errors import MeasurementError
 
@@ -134,8 +137,9 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
         Level(index=np.array([0, 0, 1, 1]), loadings=rng.normal(0, 1, (terms, 2)), sd=0.3),
         Level(index=np.arange(places), loadings=np.ones((terms, 1)), sd=float("inf")),
     ]
-    for combine in (add_terms, longest):
-        problem = _Problem(seen, levels, rng.normal(0, 0.2, (places, terms)), 1.5, combine)
+    limits = [Limit(term=1, base=0, least=0.99, most=1.01), Limit(term=2, base=0, least=5, most=9)]
+    for combine, kept in ((add_terms, []), (longest, []), (add_terms, limits)):
+        problem = _Problem(seen, levels, rng.normal(0, 0.2, (places, terms)), 1.5, combine, kept)
         point = rng.normal(0, 0.3, problem.size)
         _, gradient = problem.loss(point)
         for i in range(problem.size):
@@ -143,6 +147,32 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
             step[i] = 1e-6
             change = (problem.loss(point + step)[0] - problem.loss(point - step)[0]) / 2e-6
             assert gradient[i] == pytest.approx(change, rel=1e-4, abs=1e-5)
+
+
+def test_costs_beyond_a_limit_move_to_it_and_the_others_stay() -> None:
+    limits = [Limit(term=1, base=0, least=0.5, most=4.0)]
+    costs = np.log([[2.0, 16.0, 1.0], [2.0, 0.5, 1.0], [2.0, 3.0, 1.0]])
+    expected = np.log([[2.0, 8.0, 1.0], [2.0, 1.0, 1.0], [2.0, 3.0, 1.0]])
+    assert within_limits(costs, limits) == pytest.approx(expected)
+
+
+def test_a_limited_fit_explains_by_the_base_what_the_limited_term_may_not() -> None:
+    # one row of each term: 1 and 100 ms; the second may cost four times the first at most
+    seen = Observations(
+        place=np.zeros(2, dtype=int),
+        terms=np.eye(2),
+        log_time=np.log([1.0, 100.0]),
+        noise=np.full(2, 0.1),
+        weight=np.ones(2),
+    )
+    levels = [Level(index=np.zeros(1, dtype=int), loadings=np.eye(2), sd=float("inf"))]
+    options: dict[str, Any] = {"start": np.zeros(1), "huber_limit": 1e3, "max_iter": 500}
+    limits = [Limit(term=1, base=0, least=0.5, most=4.0)]
+    free = fit_levels(seen, levels, **options).log_cost[0]
+    kept = fit_levels(seen, levels, limits=limits, **options).log_cost[0]
+    assert free == pytest.approx(np.log([1.0, 100.0]), abs=1e-3)
+    assert kept[1] - kept[0] == pytest.approx(np.log(4.0))
+    assert 1.0 < np.exp(kept[0]) < 25.0
 
 
 def test_a_place_without_measurements_takes_what_is_shared() -> None:

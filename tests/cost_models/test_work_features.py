@@ -1,0 +1,107 @@
+"""Features of kernels: one rate for all windows, extras that bounds hold, what streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfmodel.cost_models.hierarchy import beyond_limits
+from perfmodel.cost_models.work_features import FEATURE_NAMES, LIMITS, feature_matrix
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor
+from perfmodel.graph import GraphBuilder
+from perfmodel.kernels import KernelTable, fuse
+
+FEATURES = len(FEATURE_NAMES)
+
+
+def conv(channels: int, size: int, kernel: int, stride: int, cout: int = 0) -> KernelTable:
+    """The kernel of one convolution."""
+    b = GraphBuilder("conv")
+    y = b.conv(b.input((1, size, size, channels)), cout or channels, kernel, stride)
+    return KernelTable.from_kernels(fuse(b.build(y), "ncnn"))
+
+
+def depthwise(kernel: int) -> KernelTable:
+    b = GraphBuilder("depthwise")
+    return KernelTable.from_kernels(
+        fuse(b.build(b.depthwise(b.input((1, 28, 28, 64)), kernel)), "ncnn")
+    )
+
+
+def macs_per_ms(table: KernelTable, log_cost: np.ndarray | None = None) -> float:
+    costs = tuple(np.zeros(FEATURES) if log_cost is None else log_cost)
+    return float(table["macs"].sum() / EfficiencyPredictor(log_cost=costs).latency_ms(table))
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "measured"),
+    # ncnn on one x86 core: MMAC/ms of 1x1, 3x3 stride 1, 3x3 stride 2 (LEADS of the data folder)
+    [(128, 56, (46, 148, 51)), (256, 28, (53, 164, 55)), (512, 14, (55, 113, 50))],
+)
+def test_windows_of_stride_2_run_at_the_rate_of_1x1_and_winograd_faster(
+    channels: int, size: int, measured: tuple[int, int, int]
+) -> None:
+    """What no measurement has told of a target: its costs are all alike."""
+    shapes = [conv(channels, size, 1, 1), conv(channels, size, 3, 1), conv(channels, size, 3, 2)]
+    point, square, strided = (macs_per_ms(s) for s in shapes)
+    assert strided / point == pytest.approx(measured[2] / measured[0], rel=0.3)
+    assert square / point == pytest.approx(measured[1] / measured[0], rel=0.45)
+
+
+def test_no_window_beats_1x1_but_by_winograd_whatever_was_fitted() -> None:
+    rng = np.random.default_rng(0)
+    point, others = conv(256, 28, 1, 1), [(3, 2), (5, 1), (5, 2), (7, 1)]
+    for _ in range(50):
+        costs = rng.normal(0, 1.5, FEATURES)
+        products = np.where(products_only(), costs, -30.0)
+        rate = macs_per_ms(point, products)
+        assert all(macs_per_ms(conv(256, 28, *o), products) <= rate for o in others)
+
+
+def products_only() -> np.ndarray:
+    """Features that count products."""
+    return np.array(
+        [n.endswith(("_macs", "_extra", "_products", "_padding")) for n in FEATURE_NAMES]
+    )
+
+
+def test_costs_within_the_bounds_keep_every_convolution_near_its_kin() -> None:
+    """Uneven channels cost eight times as much at most, a 3x3 window as without Winograd."""
+    rng = np.random.default_rng(1)
+    direct = FEATURE_NAMES.index("direct_macs")
+    for _ in range(50):
+        costs = np.full(FEATURES, -30.0)
+        costs[direct] = 0.0
+        for limit in LIMITS:
+            costs[limit.term] = np.log(rng.choice([limit.least, limit.most]))
+        assert (beyond_limits(costs[None], LIMITS) == 0).all()
+        even, uneven = (
+            macs_per_ms(conv(256, 28, 1, 1), costs),
+            macs_per_ms(conv(254, 28, 1, 1), costs),
+        )
+        assert even / 9 < uneven <= even * 1.001
+        square, strided = (
+            macs_per_ms(conv(256, 28, 3, 1), costs),
+            macs_per_ms(conv(256, 28, 3, 2), costs),
+        )
+        assert even / 1.001 <= square <= 8 * even * 1.001
+        assert even / 2 < strided <= even
+
+
+def test_a_function_reads_and_writes_as_an_addition_does() -> None:
+    b = GraphBuilder("function")
+    x = b.input((1, 28, 28, 64))
+    tables = [
+        KernelTable.from_kernels(fuse(b.build(b.op(op, x)), "ncnn")) for op in ("relu", "sigmoid")
+    ]
+    light, function = (feature_matrix(t)[0] for t in tables)
+    streamed = FEATURE_NAMES.index("elementwise")
+    assert light[streamed] == function[streamed] > 0
+    assert function.sum() > light.sum()
+
+
+def test_depthwise_windows_beyond_5x5_cost_twice_a_product() -> None:
+    place = FEATURE_NAMES.index("depthwise_macs")
+    amounts = {k: feature_matrix(depthwise(k))[0, place] / k**2 for k in (3, 5, 7)}
+    assert amounts[5] == pytest.approx(amounts[3])
+    assert amounts[7] == pytest.approx(2 * amounts[3])
