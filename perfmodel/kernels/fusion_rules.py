@@ -152,6 +152,20 @@ FUSION: dict[str, FusionRules] = {
         float_results=_ORT_PRODUCTS,
         source="ONNX Runtime docs, graph optimizations: constant folding, conv-add-activation",
     ),
+    "openvino": FusionRules(
+        hosts=_DENSE,
+        activations=ANY_UNARY,
+        free=_VIEWS,
+        batch_norm=True,
+        residual=True,
+        pad=True,
+        pointwise=True,
+        merges_repeats=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
+        source="OpenVINO docs, CPU device: convolution, sum and activation fused by oneDNN's "
+        "post-operations; element-wise chains are one kernel",
+    ),
     "pytorch": FusionRules(
         hosts=frozenset(),
         activations=frozenset(),
@@ -159,6 +173,15 @@ FUSION: dict[str, FusionRules] = {
         runs_dead_branches=True,
         source="PyTorch eager: every call of the network's code runs, one kernel each; split, "
         "slice and expand make views",
+    ),
+    "pytorch-compiled": FusionRules(
+        hosts=_DENSE,
+        activations=ANY_UNARY,
+        free=_VIEWS | {"split", "slice", "broadcast_to", "transpose"},
+        pointwise=True,
+        merges_repeats=True,
+        source="PyTorch docs, torch.compile: element-wise operators become one loop with their "
+        "neighbours, views cost nothing",
     ),
     "vanilla": FusionRules(
         hosts=frozenset(),

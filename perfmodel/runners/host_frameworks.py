@@ -110,6 +110,17 @@ def _named(place: str) -> Callable[..., Any]:
     return found
 
 
+def _of_onnx(**own: Any) -> HostFramework:
+    """A framework that runs our .onnx files and lists times by the names in them."""
+    return HostFramework(
+        suffix=".onnx",
+        writer="perfmodel.formats.onnx.writer:write_onnx",
+        lists_operators="perfmodel.runners.named_times:listed",
+        file_times="perfmodel.runners.named_times:file_times",
+        **own,
+    )
+
+
 _ALL = (
     HostFramework(
         name="tflite",
@@ -130,18 +141,42 @@ _ALL = (
         # operators that no file of a precision holds or no runtime takes in it
         refused={"uint8": frozenset({"matmul", "transpose_conv2d", "elu", "lstm"})},
     ),
-    HostFramework(
+    _of_onnx(
         name="onnxruntime",
         title="ONNX Runtime",
         extra="onnx",
         runner="onnxruntime",
-        suffix=".onnx",
         rules="onnxruntime-cpu",
-        writer="perfmodel.formats.onnx.writer:write_onnx",
         precisions={"fp32": "float32", "int8": "int8"},
         zoo_precisions=("fp32", "int8"),
-        lists_operators="perfmodel.runners.named_times:listed",
-        file_times="perfmodel.runners.named_times:file_times",
+    ),
+    _of_onnx(
+        name="openvino",
+        title="OpenVINO",
+        extra="runtimes-openvino",
+        runner="openvino",
+        rules="openvino",
+        precisions={"fp32": "float32", "int8": "int8"},
+        zoo_precisions=("fp32", "int8"),
+    ),
+    _of_onnx(
+        name="pytorch",
+        title="PyTorch",
+        extra="torch,onnx",
+        runner="pytorch",
+        rules="pytorch",
+        precisions={"fp32": "float32"},
+        zoo_precisions=("fp32",),
+    ),
+    _of_onnx(
+        name="pytorch-compiled",
+        title="torch.compile",
+        extra="torch,onnx",
+        runner="pytorch-compiled",
+        rules="pytorch-compiled",
+        precisions={"fp32": "float32"},
+        zoo_precisions=("fp32",),
+        threads=(1,),
     ),
     HostFramework(
         name="ncnn",

@@ -24,6 +24,9 @@ RUNNERS: Mapping[str, str] = {
     "tflite-chain": "perfmodel.runners.tflite_chain:ChainOfFiles",
     "onnxruntime": "perfmodel.runners.onnxruntime_host:OnnxRuntimeRunner",
     "ncnn": "perfmodel.runners.ncnn_host:NcnnRunner",
+    "openvino": "perfmodel.runners.openvino_host:OpenVinoRunner",
+    "pytorch": "perfmodel.runners.pytorch_host:PyTorchRunner",
+    "pytorch-compiled": "perfmodel.runners.pytorch_compiled:PyTorchCompiledRunner",
 }
 """Runners of this machine: where each is made from its options, which are plain data."""
 FUNCTIONS: Mapping[str, str] = {
