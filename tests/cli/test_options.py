@@ -460,3 +460,30 @@ def test_flags_are_off_unless_given() -> None:
         if getattr(p, "is_flag", False) and p.default
     ]
     assert on == []
+
+
+def test_this_machine_is_calibrated_with_the_framework_and_setup_that_are_asked(
+    files: Perform,
+) -> None:
+    words = "calibrate --from host --framework onnxruntime --precision int8 --threads 2"
+    told = files(*words.split()).err
+    assert "'framework': 'onnxruntime', 'precisions': ['int8'], 'threads': [2]" in told
+    told = files("calibrate", "--from", "host").err
+    assert "'framework': 'tflite', 'precisions': None, 'threads': None" in told
+
+
+def test_a_framework_that_does_not_run_here_is_refused_with_those_that_do(perform: Perform) -> None:
+    done = perform("validate", "host", "--framework", "abacus")
+    assert done.code == 2
+    assert "onnxruntime" in done.err
+    done = perform("calibrate", "--from", "host", "--framework", "pytorch", "--precision", "int8")
+    assert done.code == 2
+    assert "PyTorch does not run int8 here" in done.err
+    assert "it runs fp32" in done.err
+
+
+def test_without_a_profile_the_call_that_makes_one_names_the_framework(perform: Perform) -> None:
+    done = perform("validate", "host", "--framework", "onnxruntime")
+    assert done.code == 2
+    wanted = "calibrate --from host --framework onnxruntime --budget 3min -o host-onnxruntime.json"
+    assert wanted in " ".join(done.err.split())

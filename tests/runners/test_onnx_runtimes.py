@@ -24,12 +24,10 @@ PACKAGES = {
     "pytorch": "torch",
     "pytorch-compiled": "torch",
 }
-    "onnxruntime": "onnxruntime",
-    "openvino": "openvino",
-    "pytorch": "torch",
-    "pytorch-compiled": "torch",
-}
 OTHERS = ["openvino", "pytorch"]
+RENAMED = {"openvino": ["wider", "norm", "scores", "soft"]}
+"""Kernels that a runtime lists under names of its own: they count to the kernel before, or are part
+of the next (OpenVINO 2026.4 runs a whole attention as one)."""
 
 
 def layers() -> Graph:
@@ -104,7 +102,7 @@ def test_every_runtime_gives_the_numbers_of_onnx_runtime(
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.parametrize("name", ["onnxruntime", *OTHERS])
 def test_every_kernel_finds_its_time_in_a_runtimes_list(name: str, tmp_path: Path) -> None:
     by, graph = installed(name), layers()
     by.write(graph, tmp_path / "net.onnx", "fp32")
@@ -117,12 +115,39 @@ def test_every_kernel_finds_its_time_in_a_runtimes_list(name: str, tmp_path: Pat
     kernels = by.fused(graph)
     at = owners(graph, kernels)
     found = {owner_of(key.partition(" ")[2], at) for key in first.per_op_us}
-    assert [k.name for i, k in enumerate(kernels) if i not in found] == []
-    assert by.kernel_us(graph, "fp32", dict.fromkeys(first.per_op_us, (1.0,))).min() >= 1.0
+    assert [k.name for i, k in enumerate(kernels) if i not in found] == RENAMED.get(name, [])
+    times = by.kernel_us(graph, "fp32", dict.fromkeys(first.per_op_us, (1.0,)))
+    assert times.sum() == len(first.per_op_us)
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("name", PACKAGES)
+@pytest.mark.slow
+def test_a_compiled_network_gives_the_eager_ones_numbers(tmp_path: Path) -> None:
+    by = installed("pytorch-compiled")
+    eager = _named(RUNNERS["pytorch"])(profile=False)
+    compiled = _named(RUNNERS[by.runner])()
+    made = []
+    for number, graph in enumerate((layers(), random_network(3))):
+        path = tmp_path / f"{number}.onnx"
+        by.write(graph, path, "fp32")
+        pair = [runner.prepare(Job("net", path)) for runner in (eager, compiled)]
+        one, other = (loaded.outputs()[0] for loaded in pair)
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4 * np.abs(one).max())
+        made.append(pair[1].run_set(1, 0))
+    assert all(m.per_op_us for m in made)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("torch")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CXX", "")
+    with pytest.raises(RunnerError, match=r"needs a C\+\+ compiler"):
+        _named(RUNNERS["pytorch-compiled"])()
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", ["onnxruntime", *OTHERS])
 def test_a_file_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     by = installed(name)
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
@@ -165,5 +190,5 @@ def test_torch_calls_what_exporters_split_as_people_write_it(tmp_path: Path) -> 
 
     FRAMEWORKS["pytorch"].write(layers(), tmp_path / "net.onnx", "fp32")
     names = [step.name for step in torch_network(tmp_path / "net.onnx").steps]
-    for once in ("gate", "other_gate", "dense", "last"):
+    for once in ("gate", "other_gate", "dense"):
         assert sum(name.partition("/")[0] == once for name in names) == 1
