@@ -192,6 +192,21 @@ _ALL = (
         zoo_precisions=("float", "int8"),
         lists_operators="perfmodel.runners.named_times:listed",
     ),
+    HostFramework(
+        name="mnn",
+        title="MNN",
+        extra="runtimes-mnn",
+        runner="mnn",
+        suffix=".mnn",
+        rules="mnn",
+        writer="perfmodel.runners.mnn_files:write_mnn",
+        precisions={"fp32": "float32", "int8": "weights8"},
+        zoo_precisions=("fp32", "int8"),
+        lists_operators="perfmodel.runners.named_times:listed",
+        kernel_times="perfmodel.runners.mnn_files:kernel_times",
+        # its converter ends on the LSTM layers of an .onnx file
+        refused={"fp32": frozenset({"lstm"}), "int8": frozenset({"lstm"})},
+    ),
 )
 
 FRAMEWORKS: Mapping[str, HostFramework] = {f.name: f for f in _ALL}

@@ -27,6 +27,7 @@ RUNNERS: Mapping[str, str] = {
     "openvino": "perfmodel.runners.openvino_host:OpenVinoRunner",
     "pytorch": "perfmodel.runners.pytorch_host:PyTorchRunner",
     "pytorch-compiled": "perfmodel.runners.pytorch_compiled:PyTorchCompiledRunner",
+    "mnn": "perfmodel.runners.mnn_host:MnnRunner",
 }
 """Runners of this machine: where each is made from its options, which are plain data."""
 FUNCTIONS: Mapping[str, str] = {
