@@ -130,8 +130,8 @@ def test_few_left_out_networks_have_the_interval_of_students_t() -> None:
 
 
 def test_short_networks_widen_the_interval_of_short_times_alone() -> None:
-    # 19 networks of 1 ms off by 10 % either way; 19 of 2 us that take 1 us longer than predicted
-    long = LeftOut(np.ones(19), np.array([0.1, -0.1] * 9 + [0.1]))
+    # 19 networks of 1 ms, up to 20 % above and 10 % below; 19 of 2 us, 1 us longer than predicted
+    long = LeftOut(np.ones(19), np.array([0.2, -0.1] * 9 + [0.2]))
     short = LeftOut(np.full(19, 2e-3), np.full(19, np.log(2.0)))
     both = LeftOut(
         *(
@@ -146,8 +146,8 @@ def test_short_networks_widen_the_interval_of_short_times_alone() -> None:
     assert replace(fitted.interval, short_ms=0.0) == alone.interval
     low, high = fitted.interval.around(1e-3)
     assert high == pytest.approx(2e-3)
-    assert low == pytest.approx(1e-3 * np.exp(-0.1) / (2 / np.exp(0.1)))
-    assert fitted.interval.around(1.0)[1] == pytest.approx(np.exp(0.1), rel=1e-3)
+    assert low == pytest.approx(1e-3 * np.exp(-0.1) / (2 / np.exp(0.2)))
+    assert fitted.interval.around(1.0)[1] == pytest.approx(np.exp(0.2), rel=1e-3)
     # where nearly all are short they are the usual ones
     assert _target(SETUP, nothing, short, 0.5).interval.short_ms == 0.0
 

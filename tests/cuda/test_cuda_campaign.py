@@ -19,6 +19,7 @@ from perfmodel.runners.cuda.device import CudaDevice
 from perfmodel.runners.cuda.network import make_weights
 from perfmodel.runners.cuda.plan import plan_graph
 from perfmodel.runners.cuda.reference import random_input, relative_error, run_plan
+from perfmodel.runners.cuda.steps import Window
 from perfmodel.runners.cuda.sweep import COUNTS, draw_sweep, unfused
 from perfmodel.runners.cuda.timing import Timing, layers_that_add_up
 from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
@@ -317,3 +318,22 @@ def test_clocks_of_a_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "17000000.gp10b.cur_freq_hz": "1300500000",
         "nvpmodel": "NV Power Mode: MAXN 0",
     }
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
+def test_pytorch_times_products_that_our_runner_has_no_mode_for() -> None:
+    from validation.cuda.eager_pytorch import EagerTorch
+
+    eager = EagerTorch("cpu")
+    one, three = Window((1, 1), (1, 1), (0, 0, 0, 0)), Window((3, 3), (1, 1), (1, 1, 1, 1))
+    point = sweep.conv_step(1, 16, (8, 8), 24, one)
+    window = sweep.conv_step(1, 16, (8, 8), 24, three)
+    odd = sweep.conv_step(1, 12, (8, 8), 24, one)
+    few = sweep.conv_step(1, 16, (2, 2), 24, one)
+    for step in (point, window, odd, few):
+        timing = eager.time_product(step, "bf16", 1, samples=2)
+        assert timing is not None
+        assert len(timing.values_us) == 2
+    # PyTorch's int8 product takes no windows, no sizes but multiples of eight, no few rows
+    told = [eager.time_product(step, "int8", 1, samples=2) for step in (point, window, odd, few)]
+    assert [t is not None for t in told] == [True, False, False, False]
