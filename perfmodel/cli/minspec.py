@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from perfmodel.cli.options import (
     AllowUncovered,
     Dims,
+    Force,
     InputShapes,
     Json,
     MaxEnergy,
@@ -19,11 +20,14 @@ from perfmodel.cli.options import (
     Percentile,
     Profiles,
     input_shapes,
+    refuse_idle,
     sizes,
 )
+from perfmodel.errors import PerfmodelError
 
 
 def command(
+    context: typer.Context,
     model: Model,
     max_latency_ms: MaxLatency,
     percentile: Percentile = 95.0,
@@ -32,9 +36,22 @@ def command(
     unit: Annotated[str, typer.Option(help="any, cpu, gpu, npu, dsp or nnapi.")] = "any",
     precision: Annotated[str, typer.Option(help="any, fp32, fp16, int8 or float.")] = "any",
     kind: Annotated[str, typer.Option(help="Kind of device, or any.")] = "phone",
-    fleet: Annotated[
-        Path | None, typer.Option(help="CSV of device,share; without it a made-up example.")
+    market: Annotated[
+        str, typer.Option(help="play (every phone on the market) or known (with measurements).")
+    ] = "play",
+    since: Annotated[
+        int | None, typer.Option(help="Only phones that came out in this year or later.")
     ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="CSV of device,price: the cheapest phone comes first.")
+    ] = None,
+    fleet: Annotated[
+        Path | None, typer.Option(help="CSV of device,share: your users' phones.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="What becomes of each phone, as .csv.")
+    ] = None,
+    force: Force = False,
     dim: Dims = None,
     input_shape: InputShapes = None,
     allow_uncovered: AllowUncovered = False,
@@ -45,24 +62,41 @@ def command(
 
     Example: perfmodel minspec mobilenet_v2 --max-latency-ms 50
     """
-    from perfmodel.cli.output import show
-    from perfmodel.explore.minspec import minspec
+    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.explore.market_fleet import ROWS_MARK, rows_text
+    from perfmodel.explore.market_minspec import MARKETS, market_minspec
+    from perfmodel.explore.minspec import MinSpec, minspec
+    from perfmodel.files import write_atomically
     from perfmodel.render.minspec import minspec_data, minspec_result
 
-    answer = minspec(
-        model,
-        max_latency_ms,
-        percentile=percentile,
-        max_memory_mb=max_memory_mb,
-        max_energy_mj=max_energy_mj,
-        unit=unit,
-        precision=precision,
-        kind=kind,
-        fleet=fleet,
-        dims=sizes(dim),
-        input_shape=input_shapes(input_shape),
-        profiles=profile or [],
-        allow_uncovered=allow_uncovered,
-    )
-    show(minspec_result(minspec_data(answer)), as_json)
+    if market not in MARKETS:
+        raise PerfmodelError(f"--market {market!r} is none of {', '.join(MARKETS)}")
+    asked: dict[str, Any] = {
+        "percentile": percentile,
+        "max_memory_mb": max_memory_mb,
+        "max_energy_mj": max_energy_mj,
+        "unit": unit,
+        "precision": precision,
+        "fleet": fleet,
+        "dims": sizes(dim),
+        "input_shape": input_shapes(input_shape),
+        "profiles": profile or [],
+        "allow_uncovered": allow_uncovered,
+    }
+    written: list[str] = []
+    answer: MinSpec
+    if market == "known" or kind != "phone":
+        refuse_idle(context, "with --market known", "since", "prices", "output", "force")
+        answer = minspec(model, max_latency_ms, kind=kind, **asked)
+    else:
+        if output is None:
+            refuse_idle(context, "without an output", "force")
+        check_outputs(output, suffixes=(".csv",), mark=ROWS_MARK, force=force)
+        asked |= {"since": since, "prices": prices, "every_phone": output is not None}
+        found = market_minspec(model, max_latency_ms, **asked)
+        if output is not None:
+            write_atomically(output, rows_text(found.rows))
+            written.append(str(output))
+        answer = found
+    show(minspec_result(minspec_data(answer), written=written), as_json)
     return 0 if answer.minimum is not None else 1

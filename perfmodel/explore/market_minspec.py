@@ -64,7 +64,7 @@ class MarketMinSpec(MinSpec):
 
     `minimum` is the first chip that passes in the order that `order` says; `slowest` and `oldest`
     are others. `border` is part of `failing`. `curve` is the share of phones that keep a limit, by
-    limit (ms). `rows` are a fleet's.
+    limit (ms). `rows` are a fleet's, or every phone's where they were asked for.
     """
 
     market: str
@@ -118,6 +118,7 @@ def market_minspec(
     since: int | None = None,
     prices: Path | str | None = None,
     fleet: Path | str | None = None,
+    every_phone: bool = False,
     dims: Mapping[str, int] | None = None,
     input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
@@ -128,7 +129,8 @@ def market_minspec(
     Goes over every phone that came out in `since` or later: memory first, then the latency of the
     best of all runtimes, units and precisions that the phone's chip could use. `prices` is a CSV of
     device,price and puts the cheapest first, else the oldest are; `fleet` is a CSV of device,share
-    whose phones count instead of the market's. Raises `PerfmodelError` for limits that make no
+    whose phones count instead of the market's; without one `every_phone` lists what becomes of all
+    of the market's. Raises `PerfmodelError` for limits that make no
     sense, unknown networks and damaged files.
     """
     asked = Requirement(
@@ -155,14 +157,28 @@ def market_minspec(
         asked,
     )
     market = _market(asked, asked_for, found, priced)
-    rows = (
-        ()
-        if fleet is None
-        else fleet_rows(
-            Path(fleet), market.verdict, {slug: of_chip(a) for slug, a in market.answers.items()}
-        )
-    )
+    rows = _phone_rows(market) if every_phone else ()
+    if fleet is not None:
+        of_chips = {slug: of_chip(a) for slug, a in market.answers.items()}
+        rows = fleet_rows(Path(fleet), market.verdict, of_chips)
     return _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
+
+
+def _phone_rows(market: _Market) -> tuple[FleetRow, ...]:
+    """What becomes of every phone, each an equal share."""
+    known = chips()
+    return tuple(
+        FleetRow(
+            device=phone.title,
+            share=1 / len(market.phones),
+            verdict=verdict.verdict,
+            why=verdict.why,
+            phone=", ".join(phone.devices or phone.codes[:1]),
+            chip=known[phone.chip].name if phone.chip else "",
+            chance=verdict.chance,
+        )
+        for phone, verdict in zip(market.phones, market.verdicts, strict=True)
+    )
 
 
 def _market(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, bars
+from perfmodel.render.svg import Bar, bars, lines
 from perfmodel.render.text import chance, percent
 from perfmodel.units import format_ms
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from perfmodel.explore.minspec import MinSpec
 
 SHOWN = 8
+BORDER_NAMED = 4
+PAGE_ROWS = 500
+DRAWN = 60
 HEADERS = ("device", "year", "class", "best target", "ms", "median", "chance", "MB", "mJ", "")
 
 
@@ -32,10 +36,26 @@ def minspec_sentence(data: Data) -> str:
         nearest = f"; nearest is {near['device']} ({near['reason']})" if near else ""
         return f"no {asked['kind']} runs {limit}{nearest}"
     total = len(data["passing"]) + len(data["failing"]) + len(data.get("unknown", ()))
+    if data.get("market"):
+        return _market_sentence(data, limit)
     return (
         f"the minimum {asked['kind']} for {limit} is {phone['device']} ({described(phone)}): "
         f"{format_ms(phone['latency_ms'])} on its {phone['unit']} in {phone['precision']}, "
         f"{percent(phone['margin'])} to spare; {len(data['passing'])} of {total} devices pass"
+    )
+
+
+def _market_sentence(data: Data, limit: str) -> str:
+    """The answer over the market: the chip that passes first, phones that have it, the share."""
+    phone, counts = data["minimum"], data["counts"]
+    since = f" since {data['since']}" if data.get("since") else ""
+    total = sum(counts.values())
+    cost = f", from {phone['price']:g}" if phone.get("price") is not None else ""
+    return (
+        f"the minimum phone{since} for {limit} has a {phone['title']} "
+        f"({phone['year'] or 'year unknown'}, {phone['grade']} class{cost}), such as {phone['examples'][0]}: "
+        f"{format_ms(phone['latency_ms'])} on its {phone['unit']} in {phone['precision']}; "
+        f"{counts['pass']} of {total} phones pass ({percent(counts['pass'] / total)})"
     )
 
 
@@ -46,8 +66,8 @@ def described(phone: Data) -> str:
     return ", ".join([*([phone["soc"]] if phone["soc"] else []), year, grade])
 
 
-def minspec_result(data: Data) -> Result:
-    """Describe the minimum phone."""
+def minspec_result(data: Data, written: Sequence[str] = ()) -> Result:
+    """Describe the minimum phone; `written` are files that hold what becomes of each phone."""
     asked = data["requirement"]
     return Result(
         title=f"The minimum phone for {data['model']}",
@@ -62,9 +82,12 @@ def minspec_result(data: Data) -> Result:
             _phones(data["passing"], "pass, slowest first", "faster ones (--json has all)"),
             _phones(data["failing"], "fail, nearest first", "more (--json has all)"),
             _phones(data.get("unknown", ()), "not known", "more (--json has all)"),
+            *_curve(data),
+            *_rows(data),
             ResultFigure(title="Shares of the fleet", draw=lambda: _shares(data["fleet"])),
         ),
         assumptions=tuple(data["assumptions"]),
+        closing=[f"wrote {path}" for path in written],
     )
 
 
@@ -76,6 +99,8 @@ def _facts(data: Data) -> list[str]:
         facts.append(f"chance that it keeps the limit: {chance(best['chance'])}{unsure}")
     if oldest is not None and oldest != best:
         facts.append(f"oldest that passes: {oldest['device']} ({described(oldest)})")
+    if data.get("market"):
+        facts += _market_facts(data)
     example = " (a made-up example)" if share["example"] else ""
     facts.append(
         f"of the fleet {share['fleet']}{example} {percent(share['passing'], 1)} pass, "
@@ -87,8 +112,74 @@ def _facts(data: Data) -> list[str]:
     return facts
 
 
+def _market_facts(data: Data) -> list[str]:
+    """In what order phones were taken, what the answer rests on, who is at the border."""
+    facts = [f"order: {data['order']}"]
+    if data["minimum"] is not None:
+        best = data["minimum"]
+        facts.append(f"{best['target']}: {best['basis']}; {best['phones']} phones have this chip")
+    slowest = data.get("slowest")
+    if slowest is not None and slowest != data["minimum"]:
+        facts.append(f"slowest that passes: {described(slowest)}")
+    border = data["border"]
+    if border:
+        named = ", ".join(
+            f"{a['title']} ({chance(a['chance'])})"
+            for a in sorted(border, key=lambda a: -a["phones"])[:BORDER_NAMED]
+        )
+        facts.append(
+            f"at the border: {data['counts']['border']} phones with {len(border)} chips neither "
+            f"pass nor fail, such as {named}"
+        )
+    return facts
+
+
+def _curve(data: Data) -> tuple[ResultFigure, ...]:
+    """Share of phones that keep a limit, against the limit."""
+    points = [(limit, 100 * share) for limit, share in data.get("curve", ()) if share > 0]
+    if len(points) < 2:
+        return ()
+    p = data["requirement"]["percentile"]
+    return (
+        ResultFigure(
+            title="Share of phones against the limit",
+            draw=lambda: lines(
+                {f"phones whose p{p:g} latency keeps the limit": points},
+                "limit in ms",
+                "% of phones",
+                f"share of phones that run {data['model']} within a limit",
+            ),
+        ),
+    )
+
+
+def _rows(data: Data) -> tuple[ResultTable, ...]:
+    """A fleet's rows."""
+    rows = data.get("rows", ())
+    if not rows:
+        return ()
+    cells = [
+        (r["device"], percent(r["share"], 1), r["verdict"], r["phone"], r["chip"], r["why"])
+        for r in sorted(rows, key=lambda r: -r["share"])
+    ]
+    return (
+        ResultTable(
+            title="What becomes of each",
+            headers=("device", "share", "verdict", "phone", "chip", "why"),
+            rows=cells,
+            text_rows=SHOWN,
+            page_rows=PAGE_ROWS,
+            rest="more (-o FILE.csv has all)",
+        ),
+    )
+
+
 def _latencies(data: Data) -> str:
     phones = sorted([*data["passing"], *data["failing"]], key=lambda p: p["latency_ms"])
+    if len(phones) > DRAWN:  # those around the limit
+        limit = data["requirement"]["max_latency_ms"]
+        near = sorted(phones, key=lambda p: abs(math.log(p["latency_ms"] / limit)))[:DRAWN]
+        phones = sorted(near, key=lambda p: p["latency_ms"])
     rows = [
         Bar(p["device"], p["latency_ms"], note=p["reason"] or f"passes, {p['target']}")
         for p in phones
