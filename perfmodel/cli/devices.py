@@ -14,17 +14,24 @@ def command(
     kind: Annotated[
         str, typer.Option(help="Only phone, jetson, board, laptop, desktop, server or host.")
     ] = "",
-    match: Annotated[str, typer.Option(help="Only targets that contain this text.")] = "",
+    match: Annotated[
+        str,
+        typer.Option(help="A phone or chip of the market, or only targets that hold this text."),
+    ] = "",
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
     """List targets with their out-of-sample error and source.
 
-    Example: perfmodel devices --kind phone
+    With a phone's market name, model code or chip: its chip, memory, GPU and NPU, what was measured
+    and what its spec sheet gives.
+
+    Example: perfmodel devices --match "Galaxy S23"
     """
     from perfmodel.cli.output import show
+    from perfmodel.devices.market_search import find
     from perfmodel.devices.profile import KINDS
-    from perfmodel.devices.registry import list_targets
+    from perfmodel.devices.registry import list_targets, of_market
     from perfmodel.render.devices import devices_result
 
     if kind and kind not in KINDS:
@@ -34,5 +41,8 @@ def command(
         for line in list_targets(profile or [])
         if (not kind or line.kind == kind) and match.lower() in line.target
     ]
-    show(devices_result(lines), as_json)
+    found = find(match) if match and kind in ("", "phone") else None
+    if found:
+        lines = of_market(found, profile or [], lines)
+    show(devices_result(lines, found), as_json)
     return 0

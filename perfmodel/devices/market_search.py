@@ -203,14 +203,21 @@ def _searched() -> bytes:
 
 
 def _rows_with(key: str, columns: tuple[int, ...]) -> Iterator[int]:
-    """Numbers of the rows of which a cell of some columns is, or lists, a plain name."""
+    """Numbers of the rows of which a cell of some columns is, or lists, a plain name.
+
+    A cell may have the row's brand before the name: `tecnospark7` is found by spark7.
+    """
     text, wanted = _searched(), key.encode()
     place = text.find(wanted) if wanted else -1
     while place >= 0:
         end = place + len(wanted)
-        if text[place - 1] in b"\t;" and text[end] in b"\t;":
+        if text[end] in b"\t;":
             start = text.rfind(b"\n", 0, place) + 1
-            if text.count(b"\t", start, place) in columns:
+            cell = max(text.rfind(b"\t", start, place), text.rfind(b";", start, place)) + 1
+            before = text[cell:place]
+            if text.count(b"\t", start, place) in columns and (
+                not before or before == text[start : text.find(b"\t", start)]
+            ):
                 yield text.count(b"\n", 0, place) - 1
         place = text.find(wanted, place + 1)
 

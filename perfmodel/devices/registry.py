@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_onc
 from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
+from perfmodel.measurements.device_names import slug
 from perfmodel.target import ANY_PART, SLUG, parse_target
 
 MOST_CHOICES = 8
@@ -127,6 +129,8 @@ class ProfileFolder:
         if name in self._named:
             return self._named[name]
         path, why = self._found(name)
+        if path is None and not why and slug(name) != name:
+            path, why = self._found(slug(name))  # a profile's name with spaces: "pixel 2"
         if path is not None:
             return _read(path)
         found = find(name)
@@ -328,3 +332,17 @@ def list_targets(extra: Sequence[ProfileSource] = ()) -> tuple[TargetLine, ...]:
         else:
             lines.extend(target_lines(folder.device(name)))
     return tuple(lines)
+
+
+def of_market(
+    found: Found, extra: Sequence[ProfileSource], lines: Sequence[TargetLine] = ()
+) -> list[TargetLine]:
+    """`lines` and those of every chip of what was found: measured, then by its spec sheet."""
+    folder = ProfileFolder(tuple(extra))
+    every = {line.target: line for line in lines}
+    for made in found.chips:
+        one = replace(found, phones=tuple(p for p in found.phones if p.chip == made.slug))
+        with suppress(TargetError):  # a chip may have no target
+            for line in target_lines(folder.of_market(one)):
+                every.setdefault(line.target, line)
+    return list(every.values())

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfmodel.devices.market_profiles import chip_of_device
+from perfmodel.devices.market_profiles import chip_of_device, unbinned
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import read_text_file
 
@@ -97,8 +97,10 @@ def known_as(device: str, names: Collection[str]) -> str | None:
     made = chip_of_device(device)
     if made is None:
         return None
-    same = [n for n in names if chip_of_device(n) is made]
-    return made.slug if made.slug in same else (min(same) if same else None)
+    plain = unbinned(made.slug)
+    chips = {n: found.slug for n in names if (found := chip_of_device(n)) is not None}
+    same = [n for n, chip in chips.items() if unbinned(chip) == plain]
+    return plain if plain in same else min(same, default=None)
 
 
 def fleet_share(fleet: Fleet, chance: Mapping[str, float], passing: Collection[str]) -> FleetShare:

@@ -53,7 +53,8 @@ def _market_sentence(data: Data, limit: str) -> str:
     cost = f", from {phone['price']:g}" if phone.get("price") is not None else ""
     return (
         f"the minimum phone{since} for {limit} has a {phone['title']} "
-        f"({phone['year'] or 'year unknown'}, {phone['grade']} class{cost}), such as {phone['examples'][0]}: "
+        f"({phone['year'] or 'year unknown'}, {phone['grade']} class{cost}), "
+        f"such as {phone['examples'][0]}: "
         f"{format_ms(phone['latency_ms'])} on its {phone['unit']} in {phone['precision']}; "
         f"{counts['pass']} of {total} phones pass ({percent(counts['pass'] / total)})"
     )

@@ -243,6 +243,10 @@ for _option, _value in (
     ("--kind", "any"),
     ("--fleet", "fleet.csv"),
     ("--profile", "own.json"),
+    ("--market", "known"),
+    ("--since", "2023"),
+    ("--prices", "prices.csv"),
+    ("--output", "new.csv"),
 ):
     _base = "minspec alexnet --max-latency-ms 50"
     PAIRS[f"minspec {_option}"] = (_base, f"{_base} {_option} {_value}")
@@ -255,6 +259,7 @@ for _command, _words in (
     ("whatif", f"{WHATIF} -o mine.csv"),
     ("select", f"{SELECT} --emit mine"),
     ("report", "report result.json -o mine.html"),
+    ("minspec", "minspec alexnet --max-latency-ms 50 -o mine.csv"),
     ("calibrate", f"{TABLE} -o mine.txt"),
     ("validate", "validate host -o mine.html"),
 ):
@@ -298,6 +303,7 @@ def files(
     (tmp_path / "own.json").write_bytes(own_profile.read_bytes())
     (tmp_path / "queries.csv").write_text("model,target\nalexnet,snapdragon-888/cpu\n")
     (tmp_path / "fleet.csv").write_text("device,share\nsnapdragon-888,0.7\npixel-4,0.3\n")
+    (tmp_path / "prices.csv").write_text("device,price\nGalaxy S23,799\n")
     (tmp_path / "other.toml").write_text(
         (tmp_path / "queue.toml").read_text().replace("rate_per_s = 80", "rate_per_s = 20")
     )
@@ -399,6 +405,7 @@ DEFAULTS = {
     "minspec percentile": 95.0,
     "minspec unit": "any",
     "minspec kind": "phone",
+    "minspec market": "play",
     "select percentile": 95.0,
     "select max_latency_ms": 33.3,  # a frame at 30 frames a second
     "select min_share": 0.9,
