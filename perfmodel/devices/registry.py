@@ -117,6 +117,10 @@ class ProfileFolder:
         for name in self.names():
             yield self._named[name] if name in self._named else _read(paths[name])
 
+    def named(self) -> tuple[str, ...]:
+        """Devices whose profiles are named outright."""
+        return tuple(self._named)
+
     def is_named(self, name: str) -> bool:
         """Whether a device's profile is one of those named outright."""
         return name in self._named

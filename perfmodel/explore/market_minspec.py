@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -149,10 +149,11 @@ def market_minspec(
     asked_for = tuple(p for p in phones() if since is None or (came_out(p) or since) >= since)
     priced = read_prices(None if prices is None else Path(prices))
     known = chips()
+    folder = ProfileFolder(tuple(profiles))
     found = on_chips(
         network,
         chips_of([p.chip for p in asked_for], known),
-        ProfileFolder(tuple(profiles)),
+        folder,
         Choice(unit, precision),
         asked,
     )
@@ -161,7 +162,11 @@ def market_minspec(
     if fleet is not None:
         of_chips = {slug: of_chip(a) for slug, a in market.answers.items()}
         rows = fleet_rows(Path(fleet), market.verdict, of_chips)
-    return _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
+    answer = _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
+    joined = {name for same in folder.by_chip.values() for name in same}
+    apart = [name for name in folder.named() if name not in joined]
+    left = (f"{', '.join(apart)}: no phone of the market; --market known counts it",)
+    return replace(answer, assumptions=(*answer.assumptions, *left)) if apart else answer
 
 
 def _phone_rows(market: _Market) -> tuple[FleetRow, ...]:

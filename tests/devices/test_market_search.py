@@ -51,6 +51,8 @@ def test_variants_of_a_region_are_told_apart_by_their_chip_or_code() -> None:
 
 def test_a_makers_own_row_goes_before_a_carriers() -> None:
     assert {p.brand for p in find("Xperia 1 V").phones} == {"Sony"}
+    assert {p.brand for p in find("SM-N975U").phones} <= {"samsung"}
+    assert {p.brand.lower() for p in find("AQUOS sense5G").phones}.isdisjoint({"kddi", "docomo"})
     assert {p.brand for p in find("KDDI Galaxy S9+").phones} == {"KDDI"}
 
 
