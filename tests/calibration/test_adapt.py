@@ -83,12 +83,16 @@ def test_the_stated_deviation_is_about_the_real_one() -> None:
 
 
 def test_one_wild_measurement_does_not_carry_the_others_away() -> None:
-    truth = timed(KNOWN, costs(NEW))
-    wild = [*truth[:9], replace(truth[9], latency_ms=truth[9].latency_ms * 8)]
-    good = adapt(truth[:9], POPULATION)
-    adapted = adapt(wild, POPULATION)
-    for m in truth[10:]:
-        assert abs(np.log(adapted.latency_ms(m.kernels) / good.latency_ms(m.kernels))) < 0.15
+    """A network that shares its kinds of work with the wild one alone may move a seventh as far."""
+    moved = []
+    for seed in range(4):
+        truth = timed(KNOWN, costs(NEW + seed))
+        wild = [*truth[:9], replace(truth[9], latency_ms=truth[9].latency_ms * 8)]
+        good, adapted = adapt(truth[:9], POPULATION), adapt(wild, POPULATION)
+        for m in truth[10:]:
+            moved.append(abs(np.log(adapted.latency_ms(m.kernels) / good.latency_ms(m.kernels))))
+    assert max(moved) < np.log(8) / 7
+    assert np.quantile(moved, 0.75) < 0.05
 
 
 @pytest.mark.parametrize(("gap", "variance"), [(1.0, 0.12), (0.5, 0.01)])
