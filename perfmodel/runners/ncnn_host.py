@@ -64,18 +64,23 @@ class PreparedNcnn:
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
         self._library, self.job = library, job
         self._layers = read_layers(job.model)
-        started = time.perf_counter()
+        self._inputs = _inputs(library, self._layers, job.model, seed)
+        self._outputs = results_of(self._layers)
+        self._profile = profile
         # as ncnn's own benchmark does; and an extractor copies what it hands out unless the memory
         # is the caller's, which would count as time of layers
         self._pools: tuple[Any, Any] = (library.PoolAllocator(), library.UnlockedPoolAllocator())
-        self._net = _load(library, job, self._pools)
-        self.load_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._inputs = _inputs(library, self._layers, job.model, seed)
-        self._outputs = results_of(self._layers)
-        started = time.perf_counter()
-        self._run()
-        self.first_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._profile = profile
+        self._net = library.Net()
+        try:
+            started = time.perf_counter()
+            _load(self._net, job, self._pools)
+            self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+            started = time.perf_counter()
+            self._run()
+            self.first_ms: float | None = (time.perf_counter() - started) * 1e3
+        except RunnerError:
+            self.close()  # a network must be gone before the pools that its memory is from
+            raise
 
     def run_set(self, runs: int, warmups: int) -> RawRuns:
         """Time `runs` inferences, then as many layer by layer."""
@@ -172,11 +177,10 @@ def results_of(layers: Sequence[NcnnLayer]) -> list[str]:
     ]
 
 
-def _load(library: Any, job: Job, pools: tuple[Any, Any]) -> Any:
+def _load(net: Any, job: Job, pools: tuple[Any, Any]) -> None:
     weights = job.model.with_suffix(".bin")
     if not weights.is_file():
         raise RunnerError(f"{job.model}: its weights, {weights.name}, are not beside it")
-    net = library.Net()
     net.opt.num_threads = job.threads
     net.opt.blob_allocator, net.opt.workspace_allocator = pools
     for load, path in ((net.load_param, job.model), (net.load_model, weights)):
@@ -185,7 +189,6 @@ def _load(library: Any, job: Job, pools: tuple[Any, Any]) -> Any:
                 f"{path}: ncnn cannot load this file (code {code})",
                 "networks with layers of their own need a program that brings them along",
             )
-    return net
 
 
 def _inputs(

@@ -35,6 +35,7 @@ def everything() -> Graph:
     x = g.binary("div", x, g.constant((), "two"), activation="relu")
     x = g.op("pad", x, paddings=((0, 0), (1, 0), (2, 1), (0, 0)))
     x = g.op("slice", x, begin=(0, 1, 2, 2), size=(1, 12, 11, 6))
+    x = g.pool(x, "max", 3, 1, (2, 0, 1, 1))
     x = g.op("channel_shuffle", g.transpose_conv(x, 8, 3, 2), groups=2)
     x = g.op("space_to_depth", g.op("depth_to_space", x, block=2), block=2)
     x = g.op("resize", x, size=(9, 7), method="bilinear")
@@ -49,9 +50,11 @@ def everything() -> Graph:
     parts = g.add_op("split", [rows], {"axis": 2, "sizes": (4, 8)})
     rows = g.op("transpose", parts[1], perm=(0, 2, 1))
     rows = g.op("matmul", rows, parts[0], transpose_a=False, transpose_b=False)
+    other = g.op("matmul", parts[0], parts[0], transpose_a=False, transpose_b=True)
+    other = g.op("reduce_mean", other, axes=(1,), keep_dims=False)
     first = g.op("slice", rows, begin=(0, 0, 0), size=(1, 1, 4))
     flat = g.reshape(g.op("softmax", rows, axis=-1), (1, 32))
-    y = g.binary("add", g.fc(flat, 6), g.fc(first, 6))
+    y = g.binary("add", g.binary("add", g.fc(flat, 6), g.fc(first, 6)), g.fc(other, 6))
     return g.build(y, g.fc(g.reshape(x, (1, 240)), 5), source="everything", format="zoo")
 
 
@@ -104,7 +107,11 @@ def test_integer_networks_hold_scales_and_hand_integers_on(tmp_path: Path) -> No
     weights = 4 + 216 + 4 * 8 + 4 * (8 + 1 + 1)  # mark, weights, biases, scales in, out and own
     weights += 4 + 72 + 4 * 8 + 4 * (8 + 1)
     weights += 4 + 2560 + 4 * 5 + 4 * (5 + 1)
-    assert path.with_suffix(".bin").stat().st_size == weights
+    raw = path.with_suffix(".bin").read_bytes()
+    assert len(raw) == weights
+    # of an image in [-1, 1] and of results up to 6, in steps of 127
+    scales = np.frombuffer(raw[4 + 216 + 4 * 8 + 4 * 8 :][:8], np.float32)
+    assert scales == pytest.approx([127, 127 / 6])
 
 
 def test_what_ncnn_cannot_run_is_refused_by_name() -> None:
