@@ -1,4 +1,7 @@
-"""Targets: what executes a network, written `device/unit/framework/precision/threads@cluster`."""
+"""Targets: what executes a network, written `device/unit/framework/precision/threads@cluster`.
+
+A framework may carry its version, `qnn@2.42`, where targets of several versions are known.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ from dataclasses import dataclass
 from perfmodel.errors import MeasurementError, TargetError
 
 UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
-PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "float")
+PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "w8a8", "w8a16", "float")
+
+QUANTISED = ("int8", "uint8", "w8a8", "w8a16")
+"""Precisions of integer arithmetic; all others are floats. NPUs tell weights of 8 bits with
+activations of 8 (`w8a8`) from those with 16 (`w8a16`)."""
+
+MEANT_BY = {"int8": "w8a8"}
+"""What a precision stands for where a device has no target of just that word: an NPU's w8a8."""
+
 CLUSTERS = ("big", "little", "all")
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9.+-]{0,79}")
@@ -16,6 +27,7 @@ ANY_PART = "*"
 """A part of a target that may be anything, as one that is left out."""
 LONGEST_NAME = 120
 """Characters of a market name; the longest in the catalogue has 60."""
+_VERSION = re.compile(r"[0-9a-z][0-9a-z.]{0,19}")
 _THREADS = re.compile(r"t([1-9][0-9]{0,2})(?:@(big|little|all))?")
 
 
@@ -35,7 +47,10 @@ def is_market_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Target:
-    """A full target; `threads` is 0 and `cluster` empty where they mean nothing (a GPU)."""
+    """A full target; `threads` is 0 and `cluster` empty where they mean nothing (a GPU).
+
+    `version` is that of the framework, empty where targets are not told apart by it.
+    """
 
     device: str
     unit: str
@@ -43,9 +58,11 @@ class Target:
     precision: str
     threads: int = 0
     cluster: str = ""
+    version: str = ""
 
     def __str__(self) -> str:
-        parts = [self.device, self.unit, self.framework, self.precision]
+        framework = self.framework + (f"@{self.version}" if self.version else "")
+        parts = [self.device, self.unit, framework, self.precision]
         if self.threads:
             parts.append(f"t{self.threads}" + (f"@{self.cluster}" if self.cluster else ""))
         return "/".join(parts)
@@ -64,17 +81,23 @@ class TargetQuery:
     precision: str = ""
     threads: int = 0
     cluster: str = ""
+    version: str = ""
 
     def matches(self, target: Target) -> bool:
         """Whether every part that is given agrees with `target`."""
+        if self.precision and target.precision not in (
+            self.precision,
+            MEANT_BY.get(self.precision),
+        ):
+            return False
         return all(
             not asked or asked == have
             for asked, have in (
                 (self.unit, target.unit),
                 (self.framework, target.framework),
-                (self.precision, target.precision),
                 (self.threads, target.threads),
                 (self.cluster, target.cluster),
+                (self.version, target.version),
             )
         )
 
@@ -92,8 +115,11 @@ def parse_target(text: str) -> TargetQuery:
     unit, framework, precision, threads = (given + [""] * 4)[:4]
     if unit and unit not in UNITS:
         raise TargetError(f"target {text!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
+    framework, at, version = framework.partition("@")
     if framework and not SLUG.fullmatch(framework):
         raise TargetError(f"target {text!r}: {framework!r} is no framework name", form)
+    if at and not (framework and _VERSION.fullmatch(version)):
+        raise TargetError(f"target {text!r}: {version!r} is no version, as in qnn@2.42", form)
     if precision and precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
         raise TargetError(f"target {text!r}: precision {precision!r} is none of {known}", form)
@@ -105,4 +131,4 @@ def parse_target(text: str) -> TargetQuery:
                 f"target {text!r}: threads {threads!r} is not like t4 or t4@big", form
             )
         count, cluster = int(match[1]), match[2] or ""
-    return TargetQuery(device, unit, framework, precision, count, cluster)
+    return TargetQuery(device, unit, framework, precision, count, cluster, version)

@@ -31,8 +31,17 @@ from perfmodel.kernels.precisions import stored_precision
 if TYPE_CHECKING:
     from perfmodel.formats.sizes import InputShape
 
-BYTES_OF_PRECISION = {"fp32": 4, "tf32": 4, "float": 4, "fp16": 2, "int8": 1, "uint8": 1}
-"""Bytes of a weight or activation as stored; `float` counts its upper bound."""
+BYTES_OF_PRECISION = {
+    "fp32": 4,
+    "tf32": 4,
+    "float": 4,
+    "fp16": 2,
+    "int8": 1,
+    "uint8": 1,
+    "w8a8": 1,
+    "w8a16": 1,
+}
+"""Bytes of a weight or activation as stored; `float` counts its upper bound, `w8a16` weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

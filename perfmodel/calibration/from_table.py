@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from perfmodel.calibration.measured import (
     rows_by_target,
 )
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.calibration.npu import NpuPopulation
+from perfmodel.calibration.npu_target import CalibratedTarget, is_npu, npu_target, origin
 from perfmodel.calibration.plausible_rows import implausible
 from perfmodel.calibration.population import Population, precision_class
 from perfmodel.calibration.prior import Prior, known_population, prior_for
@@ -36,7 +38,7 @@ from perfmodel.devices.sheet_data import MeasuredSheet
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import untold
 from perfmodel.measurements.table import BadRow, MeasurementTable
-from perfmodel.target import Target, check_device
+from perfmodel.target import QUANTISED, Target, check_device
 
 NOVELTY_SLOPE = 0.5
 """Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
@@ -46,19 +48,7 @@ EACH_FAMILY = "each network family left out in turn"
 EACH_NETWORK = "each network left out in turn; all are of one or two families"
 NOT_TESTED = "too few networks to leave any out: spread that the model expects"
 
-Populations = Population | Sequence[Population] | None
-
-
-@dataclass(frozen=True)
-class CalibratedTarget:
-    """One target of a new profile, what it borrowed and why."""
-
-    profile: TargetProfile
-    borrowed_from: str
-    reason: str
-    networks: int
-    kernels: int
-    evidence: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+Populations = Population | NpuPopulation | Sequence[Population | NpuPopulation] | None
 
 
 @dataclass(frozen=True)
@@ -138,7 +128,9 @@ def calibrate_device(
     for number, group in enumerate(groups, 1):
         doing(f"fitting {group.name} ({number} of {len(groups)} targets)")
         made.append(
-            _from_networks(group, like, population, profiles, cores, kind)
+            npu_target(group, _given_npus(population))
+            if is_npu(group, like)
+            else _from_networks(group, like, population, profiles, cores, kind)
             if group.kernels is None
             else _from_kernels(group, like, profiles, kernels)
         )
@@ -210,6 +202,9 @@ def _plausible(
     """
     kept = []
     for group in groups:
+        if is_npu(group):
+            kept.append(group)
+            continue
         known = known_population(group.target, kind)
         threads = group.target.threads
         faults = implausible(group.measured, known, kind=kind, threads=threads)
@@ -239,7 +234,12 @@ def _nothing_used(unused: Sequence[BadRow]) -> MeasurementError:
 def _rank(made: CalibratedTarget) -> tuple[object, ...]:
     t = made.profile.target
     units = ("cpu", "gpu", "npu", "nnapi", "dsp", "dla")
-    return units.index(t.unit), t.precision == "int8", -(made.networks + made.kernels), -t.threads
+    return (
+        units.index(t.unit),
+        t.precision in QUANTISED,
+        -(made.networks + made.kernels),
+        -t.threads,
+    )
 
 
 def _other_processor(group: TargetRows) -> BadRow:
@@ -264,7 +264,7 @@ def _from_kernels(
         made.predictor,
         made.interval,
         made.error,
-        _origin(group, count, ""),
+        origin(group, count, ""),
     )
     return CalibratedTarget(
         profile, made.borrowed_from, made.reason, len(group.measured), count, group.evidence
@@ -295,16 +295,23 @@ def _from_networks(
         _predictor(fitted, group.measured),
         expected_interval(judged.left_out, judged.half_width_log, NOVELTY_SLOPE),
         _error(judged, group.measured),
-        _origin(group, len(group.measured), f"borrowed from {source}"),
+        origin(group, len(group.measured), f"borrowed from {source}"),
     )
     return CalibratedTarget(profile, source, reason, len(group.measured), 0, group.evidence)
+
+
+def _given_npus(population: Populations) -> NpuPopulation | None:
+    """The population of NPUs among the given ones."""
+    given = population if isinstance(population, Sequence) else [population]
+    return next((p for p in given if isinstance(p, NpuPopulation)), None)
 
 
 def _matching(population: Populations, target: Target) -> Population | None:
     """Of the given populations the one that has most in common with a target."""
     if population is None:
         return None
-    given = [population] if isinstance(population, Population) else list(population)
+    every = population if isinstance(population, Sequence) else [population]
+    given = [p for p in every if isinstance(p, Population)]
     precision = precision_class(target.precision)
     fitting = [p for p in given if p.unit == target.unit]
     if not fitting:
@@ -369,14 +376,6 @@ def _error(judged: Adaptation, measured: Sequence[MeasuredNetwork]) -> FitError:
         return expected_error(NOT_TESTED, judged.half_width_log)
     families = len({family_of_model(m.name) for m in measured})
     return fit_error(EACH_FAMILY if families >= FEWEST_BLOCKS else EACH_NETWORK, judged.left_out)
-
-
-def _origin(group: TargetRows, count: int, note: str) -> Provenance:
-    cores = f"{group.target.cluster} cores" if group.target.cluster else ""
-    step = group.resolution_ms
-    coarse = f"times in steps of {step:g} ms" if step >= 0.1 else ""
-    words = "; ".join(w for w in (note, coarse) if w)
-    return Provenance(group.source, count, group.build, cores, note=words)
 
 
 __all__ = [

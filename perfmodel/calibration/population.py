@@ -21,7 +21,7 @@ from perfmodel.cost_models.work_predictor import ranges_from_dict
 from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import ProfileError
 from perfmodel.files import write_atomically
-from perfmodel.target import Target
+from perfmodel.target import QUANTISED, Target
 
 FORMAT, VERSION = "perfmodel-population", 1
 MAX_FILE_BYTES = 8_000_000
@@ -99,7 +99,7 @@ def file_name(framework: str, unit: str, precision: str) -> str:
 
 def precision_class(precision: str) -> str:
     """Precisions that share a population: whole numbers, or any floating point."""
-    return "int8" if precision in ("int8", "uint8") else "float"
+    return "int8" if precision in QUANTISED else "float"
 
 
 def write_population(population: Population, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from perfmodel.errors import ProfileError
 _KINDS = {
     "efficiency": "perfmodel.cost_models.work_predictor:EfficiencyPredictor",
     "kernel": "perfmodel.cost_models.kernel_predictor:KernelPredictor",
+    "npu": "perfmodel.cost_models.npu_predictor:NpuPredictor",
     "roofline": "perfmodel.cost_models.roofline:RooflinePredictor",
     "scaled": "perfmodel.cost_models.scaled_predictor:ScaledPredictor",
 }

@@ -119,10 +119,21 @@ def lawful(
     the corrected time of a network falls or hardly grows anywhere between half and twice its width,
     the misfits that make it so are lowered by a fifth, until it grows.
     """
+    wide = work[:, None, :] * WIDTHS[:, None] ** _WIDTH_POWER
+    log_ms = np.log(np.maximum(wide @ np.exp(log_cost), 1e-300))
+    return lawful_along(correction, work, log_ms)
+
+
+def lawful_along(
+    correction: NetworkCorrection, work: np.ndarray, log_ms: np.ndarray
+) -> NetworkCorrection:
+    """`lawful` for any model: `log_ms` (anchors, WIDTHS) are the log times without a correction.
+
+    `work` (anchors, features) is what the anchors are described by.
+    """
     if not len(correction.anchors):
         return correction
     wide = work[:, None, :] * WIDTHS[:, None] ** _WIDTH_POWER
-    log_ms = np.log(np.maximum(wide @ np.exp(log_cost), 1e-300))
     shares = np.maximum(wide * GROWING, 0.0)
     total = np.maximum(shares.sum(axis=2, keepdims=True), 1e-300)
     described = np.sqrt(shares / total).reshape(-1, work.shape[1])

@@ -244,7 +244,8 @@ def _facts(c: Checker) -> dict[str, Fact]:
 def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> TargetProfile:
     c = Checker(data, where)
     c.only(
-        *("unit", "framework", "precision", "threads", "cluster", "latency_kind", "model"),
+        *("unit", "framework", "version", "precision", "threads", "cluster", "latency_kind"),
+        "model",
         *("interval", "error", "provenance"),
     )
     framework = c.text("framework")
@@ -257,6 +258,7 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
         c.text("precision", choices=PRECISIONS),
         c.whole("threads", 0),
         c.text("cluster", "", ("", *CLUSTERS)),
+        c.text("version", ""),
     )
     i, e, p = c.child("interval"), c.child("error"), c.child("provenance")
     interval = Interval(
@@ -339,6 +341,7 @@ def _target_to_dict(t: TargetProfile) -> dict[str, Any]:
     return {
         "unit": t.target.unit,
         "framework": t.target.framework,
+        **({"version": t.target.version} if t.target.version else {}),
         "precision": t.target.precision,
         "threads": t.target.threads,
         "cluster": t.target.cluster,

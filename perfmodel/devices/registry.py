@@ -23,13 +23,10 @@ from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.measurements.device_names import slug
-from perfmodel.target import ANY_PART, SLUG, parse_target
+from perfmodel.target import ANY_PART, QUANTISED, SLUG, parse_target
 
 MOST_CHOICES = 8
 """Of phones that one name means, those that an error names."""
-
-QUANTISED = ("int8", "uint8")
-"""Precisions of integer arithmetic; all others are floats."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from perfmodel import zoo
 from perfmodel.errors import PerfmodelError
+from perfmodel.target import QUANTISED
 from perfmodel.zoo import Accuracy
 
 NO_MATTER = ("batch",)
@@ -23,7 +24,7 @@ def accuracy_of(spec: str, precision: str) -> Accuracy | None:
         wanted = _meaning(spec)
     except PerfmodelError:
         return None
-    kind = "int8" if precision == "int8" else "float"
+    kind = "int8" if precision in QUANTISED else "float"
     for row in entry.accuracy:
         published = f"{entry.name}@{row.parameters}" if row.parameters else entry.name
         if row.precision == kind and _meaning(published) == wanted:

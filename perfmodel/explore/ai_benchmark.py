@@ -9,7 +9,6 @@ from typing import TypeGuard
 from perfmodel.devices.market import chip
 from perfmodel.devices.market_profiles import chip_of
 from perfmodel.devices.registry import (
-    QUANTISED,
     ProfileFolder,
     ProfileSource,
     Resolved,
@@ -17,7 +16,7 @@ from perfmodel.devices.registry import (
 )
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
-from perfmodel.target import parse_target
+from perfmodel.target import QUANTISED, parse_target
 from perfmodel.zoo.suites import AI_BENCHMARK
 
 MS_PER_S = 1e3

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel import zoo
-from perfmodel.devices.registry import QUANTISED, ProfileFolder, ProfileSource, Resolved
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, UnknownModelError
 from perfmodel.explore.candidates import (
     ANY,
@@ -22,7 +22,7 @@ from perfmodel.explore.candidates import (
 from perfmodel.explore.fleet import known_as, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION
 from perfmodel.explore.pareto import pareto_front
-from perfmodel.target import ANY_PART, parse_target
+from perfmodel.target import ANY_PART, QUANTISED, parse_target
 from perfmodel.zoo import Accuracy
 
 METRIC = "imagenet_top1"

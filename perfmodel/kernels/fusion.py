@@ -202,7 +202,8 @@ class _Fuser:
             # a reshape in between may have mixed the channels: then no filter has one factor
             made, normed = host.main.outputs[0], op.outputs[0]
             channels = self.graph.tensors[made].shape[-1:] == self.graph.tensors[normed].shape[-1:]
-            return rules.batch_norm and host.main.kind in CONVOLUTIONS and plain and channels
+            folds = rules.batch_norm and (rules.constants or op.kind == "batch_norm")
+            return folds and host.main.kind in CONVOLUTIONS and plain and channels
         if op.kind in rules.activations:
             return host.main.kind in rules.hosts and host.activation == "none"
         if op.kind == "add" and not constants_only:

@@ -37,10 +37,10 @@ operator between its pairs at a time (version 1.32; tests/kernels/test_quantised
 class FusionRules:
     """What one framework folds into the kernel before it, and what costs nothing.
 
-    `activations` fold into `hosts`; `batch_norm` (and scale, and adding or multiplying a constant)
-    into convolutions; a constant add into a lone constant multiplication if `affine`; a two-tensor
-    add into a convolution if `residual`; an explicit pad into the convolution after it if `pad`;
-    any element-wise operator into any kernel if `pointwise`.
+    `activations` fold into `hosts`; `batch_norm` (and, where `constants` is true, scale and adding
+    or multiplying a constant) into convolutions; a constant add into a lone constant multiplication
+    if `affine`; a two-tensor add into a convolution if `residual`; an explicit pad into the
+    convolution after it if `pad`; any element-wise operator into any kernel if `pointwise`.
     Between a DequantizeLinear and a QuantizeLinear, the `quantised` kinds compute on integers, so
     that the pair costs nothing; those of `float_results` also without the second.
     `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
@@ -53,6 +53,7 @@ class FusionRules:
     activations: frozenset[str]
     free: frozenset[str]
     batch_norm: bool = False
+    constants: bool = True
     affine: bool = False
     residual: bool = False
     pad: bool = False
@@ -128,6 +129,18 @@ FUSION: dict[str, FusionRules] = {
         float_results=_EVERY_KIND,
         source="TensorRT developer guide, layer fusion: conv-activation, conv-add, pointwise; "
         "concatenation is elided, its inputs are written in place",
+    ),
+    "qnn": FusionRules(
+        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div"} | POOLS,
+        activations=RELUS,
+        free=_VIEWS,
+        batch_norm=True,
+        constants=False,
+        pad=True,
+        quantised=_EVERY_KIND,
+        float_results=_EVERY_KIND,
+        source="Qualcomm AI Hub's counts of layers (validation/aihub): clamps fold into what makes "
+        "their input; the frozen normalisations of DETR, a product and a sum, stay",
     ),
     "cudnn": FusionRules(
         hosts=_DENSE | {"add", "mul", "batch_norm", "scale"},
@@ -224,7 +237,7 @@ RULES_OF: Mapping[str, str] = {
     "mace": "acl",
     # compilers fold every element-wise operator into its producer
     "tvm": "tflite-gpu",
-    "qnn": "tflite-gpu",
+    "rknn": "qnn",
     "snpe": "tflite-gpu",
     # one kernel an operator
     "tensorflow": "unfused",
@@ -240,8 +253,8 @@ RULES_OF: Mapping[str, str] = {
 
 
 BY_UNIT: Mapping[str, Mapping[str, str]] = {
-    "tflite": {"cpu": "tflite-cpu", "": "tflite-gpu"},
-    "onnxruntime": {"cpu": "onnxruntime-cpu", "": "onnxruntime"},
+    "tflite": {"cpu": "tflite-cpu", "npu": "qnn", "": "tflite-gpu"},
+    "onnxruntime": {"cpu": "onnxruntime-cpu", "npu": "qnn", "": "onnxruntime"},
 }
 """Frameworks whose rules differ by what executes them; "" stands for every other unit."""
 

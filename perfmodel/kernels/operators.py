@@ -26,6 +26,8 @@ PRECISION_BYTES: Mapping[str, float] = {
     "fp16_tc": 2,
     "int8": 1,
     "uint8": 1,
+    "w8a8": 1,
+    "w8a16": 1,
     "float": 4,
 }
 """Bytes of a stored number by precision; `float` is taken as 4, its most common case."""

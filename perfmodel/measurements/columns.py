@@ -13,7 +13,7 @@ from perfmodel import target
 TABLE_VERSION = 1
 
 UNITS = target.UNITS
-PRECISIONS = (*target.PRECISIONS, "fp16_tc", "bf16", "w8a16")
+PRECISIONS = (*target.PRECISIONS, "fp16_tc", "bf16")
 RATE_KINDS = ("prefill", "decode")
 KINDS = ("first", "steady", "sustained", "in_app", *RATE_KINDS)
 """Kinds of latency, and the two kinds of rate: tokens read (prefill) and written (decode)."""

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from perfmodel.calibration import population as network_populations
 from perfmodel.calibration.learn_kernels import write_population
+from perfmodel.calibration.npu_population import write_npus
 from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.profile import DeviceProfile, write_profile
@@ -28,11 +29,13 @@ from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
 from validation.profiles.common import BuiltTarget, DeviceInfo
 from validation.profiles.ncnn import ncnn_populations
+from validation.profiles.npu import campaign
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
     "validation.profiles.kernels:build_phones",
     "validation.profiles.kernels:build_gpus",
+    "validation.profiles.npu:build_npu",
     "validation.profiles.published:build_published",
     "validation.profiles.datasheets:build_datasheets",
     "validation.profiles.partition:build_partition",
@@ -73,6 +76,8 @@ def write_populations(data: Path, folder: Path) -> int:
         for name, population in builder(data).items():
             write_population(population, folder / FOLDER / f"{name}.json")
             written += 1
+    write_npus(campaign(data).learned(), folder / FOLDER)
+    written += 1
     for networks in ncnn_populations(data):
         network_populations.write_population(networks, folder / FOLDER)
         written += 1

@@ -1,0 +1,121 @@
+"""The file of measured NPU targets that ships (hw_profiles/populations/npu.json)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
+from perfmodel.calibration.population import FOLDER, MAX_FILE_BYTES
+from perfmodel.cost_models.npu_model import NpuPlace
+from perfmodel.cost_models.npu_predictor import COST_NAMES
+from perfmodel.cost_models.plain_data import names, only, table
+from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_predictor import ranges_from_dict
+from perfmodel.devices.registry import builtin_folder
+from perfmodel.errors import ProfileError
+from perfmodel.files import write_atomically
+
+FORMAT, VERSION = "perfmodel-npu-population", 1
+FILE = "npu.json"
+FIELDS = (
+    *("format", "version", "names", "places", "networks", "anchors", "described_by", "work"),
+    *("log_cost", "log_ms", "measured", "ranges", "strange_width"),
+)
+
+
+def to_dict(population: NpuPopulation) -> dict[str, Any]:
+    """Plain JSON data."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "names": list(population.names),
+        "places": [[p.chip, p.runtime, p.precision] for p in population.places],
+        "networks": list(population.networks),
+        "anchors": _rounded(population.anchors, 5),
+        "described_by": _significant(population.described_by),
+        "work": {p: _significant(population.work[p]) for p in PRECISIONS},
+        "log_cost": _rounded(population.log_cost, 4),
+        "log_ms": _rounded(population.log_ms, 4),
+        "measured": population.measured.astype(int).tolist(),
+        "ranges": {n: [list(low), list(high)] for n, (low, high) in population.ranges.items()},
+        "strange_width": dict(population.strange_width),
+    }
+
+
+def _rounded(values: np.ndarray, digits: int) -> list[Any]:
+    return [[round(float(v), digits) or 0 for v in row] for row in values]
+
+
+def _significant(values: np.ndarray) -> list[Any]:
+    return [[float(f"{v:.6g}") if v else 0 for v in row] for row in values]
+
+
+def from_dict(data: Any, where: str = "population") -> NpuPopulation:
+    """Read and check plain data; raises `ProfileError` that names the field."""
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise ProfileError(f"{where}: is no population of NPUs")
+    only(data, FIELDS, FIELDS)
+    targets, networks = names(data["names"], "names"), names(data["networks"], "networks")
+    features, costs = len(FEATURE_NAMES), len(COST_NAMES)
+    places = data["places"]
+    if not isinstance(places, list) or not all(
+        isinstance(p, list) and len(p) == 3 and all(isinstance(x, str) for x in p) for p in places
+    ):
+        raise ProfileError("places: must be chip, runtime and precision of each target")
+    work = table(data["work"], "work", len(PRECISIONS))
+    return NpuPopulation(
+        names=tuple(targets),
+        places=tuple(NpuPlace(chip=c, runtime=r, precision=p) for c, r, p in places),
+        networks=tuple(networks),
+        anchors=_array(data["anchors"], "anchors", (len(networks), features)),
+        described_by=_array(data["described_by"], "described_by", (len(networks), features)),
+        work={p: _array(work.get(p), f"work.{p}", (len(networks), costs)) for p in PRECISIONS},
+        log_cost=_array(data["log_cost"], "log_cost", (len(targets), costs)),
+        log_ms=_array(data["log_ms"], "log_ms", (len(targets), len(networks))),
+        measured=_array(data["measured"], "measured", (len(targets), len(networks))) > 0,
+        ranges=ranges_from_dict(data["ranges"]),
+        strange_width={
+            str(k): float(v) for k, v in table(data["strange_width"], "strange_width", 3).items()
+        },
+    )
+
+
+def _array(data: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
+    try:
+        found = np.array(data, dtype=float)
+    except (TypeError, ValueError):
+        raise ProfileError(f"{name}: must hold numbers, rows of one length") from None
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ProfileError(f"{name}: must hold {shape[0]} rows of {shape[1]} finite numbers")
+    return found
+
+
+def write_npus(population: NpuPopulation, folder: Path) -> Path:
+    """Write the file; `folder` is that of the populations."""
+    path = folder / FILE
+    text = json.dumps(to_dict(population), separators=(",", ":"))
+    write_atomically(path, text + "\n")
+    return path
+
+
+def read_npus(path: Path) -> NpuPopulation:
+    """Read and check a population's file; raises `ProfileError`."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ProfileError(f"{path}: larger than a population may be")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ProfileError(f"{path}: cannot be read: {error}") from None
+    return from_dict(data, str(path))
+
+
+@lru_cache(maxsize=1)
+def shipped_npus() -> NpuPopulation:
+    """The population that ships; raises `ProfileError` where the file is missing."""
+    return read_npus(builtin_folder() / FOLDER / FILE)

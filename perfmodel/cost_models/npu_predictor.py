@@ -1,0 +1,175 @@
+"""What a fitted NPU target leaves in a profile: a cost per unit of each term; numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from perfmodel.cost_models import plain_data
+from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
+from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
+from perfmodel.cost_models.network_correction import NetworkCorrection
+from perfmodel.cost_models.npu_terms import (
+    MACS_PER_INFERENCE,
+    NPU_PARTS,
+    NPU_TERM_NAMES,
+    NPU_WORK_UNIT,
+    WEIGHT_BYTES,
+    npu_work,
+)
+from perfmodel.cost_models.plain_data import Range
+from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
+from perfmodel.cost_models.work_predictor import (
+    MAX_LOG_COST,
+    UNSEEN_NOVELTY,
+    log_sizes,
+    ranges_from_dict,
+    rows_by_class,
+)
+from perfmodel.errors import ProfileError
+from perfmodel.kernels.kernel import KernelTable
+
+CALL = "call"
+"""The cost that an inference pays once, beside those of `NPU_TERMS`."""
+
+COST_NAMES: tuple[str, ...] = (*NPU_TERM_NAMES, CALL)
+
+DEPARTURE_SD, KERNEL_NOISE_SD = 0.3, 0.3
+"""How far single kernels move each term's cost in log units, and how far they stray from costs
+that were fitted to whole networks: rounded from how targets of one chip differ (`npu_model`)."""
+
+_PART_MATRIX = np.array([[part == p for p in PARTS] for part in NPU_PARTS], dtype=float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NpuPredictor:
+    """Time of a kernel = sum over its terms of work x cost; a network also pays one call.
+
+    `log_cost` holds the logarithm of milliseconds per `NPU_WORK_UNIT` in the order of
+    `COST_NAMES`; `precision` is that of the target; `ranges` the sizes of kernels that were
+    fitted, by class; `correction` what whole networks take beyond.
+    """
+
+    kind: ClassVar[str] = "npu"
+
+    log_cost: tuple[float, ...]
+    precision: str
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    correction: NetworkCorrection = field(default_factory=NetworkCorrection)
+
+    @property
+    def overhead_ms(self) -> float:
+        """Milliseconds of calling the NPU."""
+        return float(np.exp(self.log_cost[-1])) * MACS_PER_INFERENCE / NPU_WORK_UNIT
+
+    @property
+    def needs_whole_network(self) -> bool:
+        """Never: a kernel's time follows from the kernel alone."""
+        return False
+
+    @property
+    def grows_with_batch(self) -> bool:
+        """Every amount of work does."""
+        return True
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Its costs come from whole networks."""
+        return False
+
+    @property
+    def work_costs(self) -> WorkCosts | None:
+        """None: its terms are those of NPUs alone."""
+        return None
+
+    def with_overhead(self, overhead_ms: float) -> NpuPredictor:
+        """The same model with another fixed cost of an inference."""
+        call = max(overhead_ms, 1e-9) * NPU_WORK_UNIT / MACS_PER_INFERENCE
+        return replace(self, log_cost=(*self.log_cost[:-1], float(np.log(call))))
+
+    def scaled(self, log_factor: float) -> NpuPredictor:
+        """The same model with every time multiplied by exp(`log_factor`)."""
+        return replace(self, log_cost=tuple(c + log_factor for c in self.log_cost))
+
+    def adapted(self, kernels: KernelTable, latency_us: np.ndarray) -> NpuPredictor:
+        """The predictor with its costs moved towards what kernels took: all by one factor, and
+        each term by its own, as far as single kernels tell of sums (`DEPARTURE_SD`)."""
+        terms = len(NPU_TERM_NAMES)
+        place, alone = np.zeros(len(kernels), dtype=np.int64), np.zeros(1, dtype=np.int64)
+        fitted = fit_levels(
+            Observations(
+                place=place,
+                terms=npu_work(kernels, self.precision),
+                log_time=log_times(np.asarray(latency_us) / 1e3),
+                noise=np.full(len(kernels), KERNEL_NOISE_SD),
+                weight=np.ones(len(kernels)),
+            ),
+            [
+                Level(index=alone, loadings=np.ones((terms, 1)), sd=float("inf")),
+                Level(index=alone, loadings=np.eye(terms) * DEPARTURE_SD),
+            ],
+            start=np.array([self.log_cost[:-1]]),
+            huber_limit=1.5,
+            max_iter=200,
+        )
+        costs = tuple(float(v) for v in fitted.log_cost[0])
+        return replace(self, log_cost=(*costs, self.log_cost[-1]))
+
+    def parts_ms(self, kernels: KernelTable) -> np.ndarray:
+        """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
+        spent = npu_work(kernels, self.precision) * np.exp(self.log_cost[:-1])
+        parts: np.ndarray = spent @ _PART_MATRIX
+        return parts
+
+    def novelty(self, kernels: KernelTable) -> np.ndarray:
+        """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
+        sizes = log_sizes(kernels)
+        far = np.full(len(kernels), UNSEEN_NOVELTY)
+        for name, rows in rows_by_class(kernels).items():
+            if name in self.ranges:
+                low, high = (np.array(side) for side in self.ranges[name])
+                mine = sizes[rows]
+                far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
+        return far
+
+    def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
+        """Misfits of the networks that the correction knows, extra width for strange ones."""
+        return self.correction.terms(networks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data, without the tag."""
+        costs = zip(COST_NAMES, self.log_cost, strict=True)
+        return {
+            "precision": self.precision,
+            "log_cost": {n: round(float(v), 4) for n, v in costs},
+            "ranges": {n: [list(low), list(high)] for n, (low, high) in self.ranges.items()},
+            **self.correction.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> NpuPredictor:
+        """Read and check plain data; raises `ProfileError` that names the field."""
+        plain_data.only(data, ("precision", "log_cost", "ranges", *CORRECTION_FIELDS))
+        precision = plain_data.choice(data.get("precision"), "precision", WEIGHT_BYTES)
+        costs = data.get("log_cost")
+        if not isinstance(costs, Mapping) or set(costs) != set(COST_NAMES):
+            raise ProfileError(
+                "log_cost: must give a number for each term of this version",
+                "rebuild the profile with `perfmodel calibrate`",
+            )
+        number, most = plain_data.number, MAX_LOG_COST
+        return cls(
+            log_cost=tuple(number(costs[n], f"log_cost.{n}", -most, most) for n in COST_NAMES),
+            precision=precision,
+            ranges=ranges_from_dict(data.get("ranges")),
+            correction=NetworkCorrection.from_dict(data),
+        )
+
+
+def network_work(kernels: KernelTable, precision: str) -> np.ndarray:
+    """Work of a whole network and its call, shape (len(COST_NAMES),)."""
+    kernel_sums = npu_work(kernels, precision).sum(axis=0)
+    return np.append(kernel_sums, MACS_PER_INFERENCE / NPU_WORK_UNIT)

@@ -1,0 +1,187 @@
+"""A new NPU target from a few networks: made-up chips whose truth is known."""
+
+import numpy as np
+import pytest
+
+import perfmodel
+from perfmodel import zoo
+from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.calibration.npu import (
+    NpuNetworks,
+    adapt_npu,
+    family_left_out,
+    learn_npus,
+    npu_precision,
+    predictor_of,
+)
+from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
+from perfmodel.calibration.npu_sheet import npu_of_generation, npu_targets_of_chip
+from perfmodel.cost_models.npu_model import NpuPlace
+from perfmodel.cost_models.npu_predictor import COST_NAMES
+from perfmodel.devices.market import chip
+from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.measurements.read import read_measurements
+
+NAMES = ("mobilenet_v2", "squeezenet_1_1", "resnet18", "shufflenet_v2", "alexnet", "googlenet")
+
+
+@pytest.fixture(scope="module")
+def networks():
+    tables = [KernelTable.from_kernels(fuse(zoo.build(n), "qnn")) for n in NAMES]
+    return NpuNetworks(names=NAMES, families=NAMES, tables=tuple(tables))
+
+
+@pytest.fixture(scope="module")
+def places():
+    return [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "abcd"]
+
+
+@pytest.fixture(scope="module")
+def log_ms(networks):
+    """Four chips of one design at 1, 2, 3 and 4 times the time; one network is half as slow again
+    as its work."""
+    costs = np.random.default_rng(3).normal(0, 0.2, len(COST_NAMES))
+    times = np.log(networks.work("fp16") @ np.exp(costs))
+    times[2] += 0.4
+    return times + np.log([[1.0], [2.0], [3.0], [4.0]])
+
+
+def population(places, networks, log_ms):
+    return learn_npus([p.chip for p in places], places, networks, log_ms)
+
+
+def test_one_measurement_sets_the_speed_of_a_chip_of_a_known_design(places, networks, log_ms):
+    known = population(places[:3], networks, log_ms[:3])
+    told = [MeasuredNetwork(NAMES[0], networks.tables[0], float(np.exp(log_ms[3, 0])))]
+    made = adapt_npu(known, told, "fp16", "qnn")
+    assert made.log_ms == pytest.approx(log_ms[3], abs=0.02)
+
+
+def test_what_a_network_takes_beyond_its_work_is_known_of_a_new_chip(places, networks, log_ms):
+    known = population(places[:3], networks, log_ms[:3])
+    told = [
+        MeasuredNetwork(NAMES[i], networks.tables[i], float(np.exp(log_ms[3, i]))) for i in (0, 1)
+    ]
+    made = adapt_npu(known, told, "fp16", "qnn")
+    predictor = predictor_of(known, "fp16", made.log_cost, made.log_ms)
+    table = networks.tables[2]
+    factor = np.exp(predictor.network_terms([table]).log_factor[0])
+    said = factor * predictor.parts_ms(table).sum() + predictor.overhead_ms
+    assert said == pytest.approx(np.exp(log_ms[3, 2]), rel=0.15)
+
+
+def test_a_measurement_that_was_not_made_is_predicted_by_the_others(places, networks, log_ms):
+    known = population(places[:3], networks, log_ms[:3])
+    told = [
+        MeasuredNetwork(NAMES[i], networks.tables[i], float(np.exp(log_ms[3, i]))) for i in range(4)
+    ]
+    assert np.abs(adapt_npu(known, told, "fp16").left_out).max() < 0.05
+
+
+def test_a_missing_time_is_filled_in_from_other_chips(places, networks, log_ms):
+    holes = log_ms.copy()
+    holes[3, 2] = np.nan
+    known = population(places, networks, holes)
+    assert not known.measured[3, 2]
+    assert known.log_ms[3, 2] == pytest.approx(log_ms[3, 2], abs=0.1)
+
+
+def test_a_family_left_out_does_not_tell_of_itself(places, networks, log_ms):
+    changed = log_ms.copy()
+    changed[:, 2] += 1.0
+    before, after = (family_left_out(places, networks, x) for x in (log_ms, changed))
+    # the prediction is the same, so the miss grows by just what was added
+    assert after[:, 2] - before[:, 2] == pytest.approx(np.ones(4), abs=1e-9)
+
+
+def test_chips_are_left_out_with_all_their_targets(places, networks, log_ms):
+    left = population(places, networks, log_ms).without(["b", "c"])
+    assert left.names == ("a", "d")
+    assert left.log_ms.shape == (2, len(NAMES))
+
+
+def test_only_networks_of_the_precision_are_recognised(places, networks, log_ms):
+    holes = log_ms.copy()
+    holes[:, 4] = np.nan
+    known = population(places, networks, holes)
+    assert known.known("fp16").tolist() == [True, True, True, True, False, True]
+    predictor = predictor_of(known, "fp16", known.log_cost[0], known.log_ms[0])
+    assert len(predictor.correction.anchors) == 5
+
+
+def test_a_target_without_a_measurement_or_of_an_unknown_precision_is_refused(
+    places, networks, log_ms
+):
+    known = population(places, networks, log_ms)
+    with pytest.raises(MeasurementError, match="no network was measured"):
+        adapt_npu(known, [], "fp16")
+    told = [MeasuredNetwork(NAMES[0], networks.tables[0], 1.0)]
+    with pytest.raises(MeasurementError, match="precision w8a8"):
+        adapt_npu(known, told, "w8a8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("float", "fp16"), ("fp32", "fp16"), ("int8", "w8a8"), ("w8a16", "w8a16")]
+)
+def test_precisions_of_other_tools_are_those_of_npus(asked, meant):
+    assert npu_precision(asked) == meant
+
+
+def test_a_population_is_the_same_after_its_file(places, networks, log_ms, tmp_path):
+    known = population(places, networks, log_ms)
+    path = write_npus(known, tmp_path)
+    again = read_npus(path)
+    assert to_dict(again) == to_dict(known)
+    told = [MeasuredNetwork(NAMES[0], networks.tables[0], 1.0)]
+    made = [adapt_npu(p, told, "fp16", "qnn").log_ms for p in (known, again)]
+    assert made[0] == pytest.approx(made[1], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("log_ms", [[1.0]]), ("places", [["a"]]), ("work", {}), ("more", 1), ("anchors", "no")],
+)
+def test_a_damaged_population_is_refused(places, networks, log_ms, field, value):
+    data = to_dict(population(places, networks, log_ms))
+    with pytest.raises(ProfileError, match=field):
+        from_dict({**data, field: value})
+
+
+def test_calibrate_places_an_npu_among_measured_ones(tmp_path):
+    """Half the time of a shipped phone's NPU, as a table of four networks states it."""
+    names = ["mobilenet_v2", "resnet50", "squeezenet_1_1", "googlenet"]
+    known = [perfmodel.predict(n, "samsung-galaxy-s24/npu/qnn/fp16").latency_ms for n in names]
+    rows = ["device,unit,framework,precision,model,latency_ms"]
+    rows += [f"new,npu,qnn,fp16,{n},{ms / 2:.5f}" for n, ms in zip(names, known, strict=True)]
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    table, _ = read_measurements([path])
+    profile = perfmodel.calibrate(table, device="new")
+    said = perfmodel.predict("resnet18", "new/npu", profiles=[profile]).latency_ms
+    full = perfmodel.predict("resnet18", "samsung-galaxy-s24/npu/qnn/fp16").latency_ms
+    assert said == pytest.approx(full / 2, rel=0.15)
+
+
+def test_a_chip_between_two_generations_lies_between_their_speeds(networks, log_ms):
+    chips = ("snapdragon-8-gen-1", "snapdragon-8-gen-2", "snapdragon-8-elite")
+    places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in chips]
+    # one generation is a fifth faster than the one before
+    times = log_ms[0] - 0.2 * np.array([[69.0], [73.0], [79.0]])
+    known = population(places, networks, times)
+    made = npu_of_generation(known, 75, "fp16")
+    assert made.log_ms == pytest.approx(log_ms[0] - 0.2 * 75, abs=0.05)
+    same = npu_of_generation(known, 73, "fp16")
+    assert same.log_ms == pytest.approx(times[1])
+    assert npu_of_generation(known, 90, "fp16") is None
+
+
+def test_only_large_chips_of_the_measured_family_have_npu_targets():
+    found = {
+        name: [t.target.precision for t in npu_targets_of_chip(chip(name), "phone")]
+        for name in ("snapdragon-8s-gen-4", "snapdragon-8-gen-3", "exynos-2400", "snapdragon-680")
+    }
+    assert found["snapdragon-8-gen-3"] == ["fp16", "w8a8", "w8a16"]
+    assert found["snapdragon-8s-gen-4"] == ["fp16", "w8a8", "w8a16"]
+    assert found["exynos-2400"] == found["snapdragon-680"] == []
