@@ -12,6 +12,8 @@ from perfmodel.calibration.adapt import adapt
 from perfmodel.calibration.guesses import Start, trusted, weighted_median
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.suggest import suggest
+from perfmodel.cost_models.hierarchy import beyond_limits
+from perfmodel.cost_models.work_features import LIMITS
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from tests.calibration.made_up import (
@@ -93,6 +95,13 @@ def test_one_wild_measurement_does_not_carry_the_others_away() -> None:
             moved.append(abs(np.log(adapted.latency_ms(m.kernels) / good.latency_ms(m.kernels))))
     assert max(moved) < np.log(8) / 7
     assert np.quantile(moved, 0.75) < 0.05
+
+
+def test_costs_keep_within_bounds_whatever_the_known_targets_cost() -> None:
+    runaway = POPULATION.log_cost.copy()
+    runaway[:, LIMITS[0].term] = runaway[:, LIMITS[0].base] + np.log(445.0)
+    adapted = adapt((), replace(POPULATION, log_cost=runaway))
+    assert (abs(beyond_limits(adapted.log_cost[None], LIMITS)) < 1e-9).all()
 
 
 @pytest.mark.parametrize(("gap", "variance"), [(1.0, 0.12), (0.5, 0.01)])

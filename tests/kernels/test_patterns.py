@@ -44,6 +44,11 @@ def test_a_product_with_its_own_sigmoid_is_a_swish() -> None:
 def test_a_gate_of_another_tensor_or_that_is_read_elsewhere_is_none() -> None:
     assert kinds(gated(own_gate=False)) == ["relu", "sigmoid", "mul"]
     assert kinds(gated(shown=True)) == ["sigmoid", "mul"]
+    b = GraphBuilder("twice")
+    x = b.input((1, 8, 8, 4))
+    gate = b.op("sigmoid", x)
+    twice = from_file(b, b.binary("mul", x, gate), b.op("relu", gate))
+    assert kinds(twice) == ["sigmoid", "mul", "relu"]
     assert kinds(replace(gated(), format="onnx")) == ["sigmoid", "mul"]
 
 
