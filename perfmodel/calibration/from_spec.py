@@ -16,7 +16,7 @@ import numpy as np
 from perfmodel.calibration.adapt import Start, adapt
 from perfmodel.calibration.device_kinds import shipped_kinds
 from perfmodel.calibration.population import Population
-from perfmodel.cost_models.interval import MEDIAN_SD, conformal_quantile
+from perfmodel.cost_models.interval import conformal_quantile
 from perfmodel.cost_models.sheet_model import KnownRow, SheetModel
 from perfmodel.devices.cpu_specs import GENERATIONS
 from perfmodel.devices.sheet_data import (
@@ -24,6 +24,7 @@ from perfmodel.devices.sheet_data import (
     Shape,
     SheetError,
     Sheets,
+    apart,
     kin_of,
     shipped_sheets,
 )
@@ -49,6 +50,10 @@ THREAD_SCALE = 1.0
 """How fast a known target's weight for the shape falls with the logarithm of threads."""
 
 LEAST_WEIGHT = 1e-3
+NEIGHBOUR = 0.1
+"""Weight in a shape of a target whose core is of the next generation: a kind that one device alone
+has would else have the oddities of its one run."""
+
 LEAST_FACTOR = 1.3
 """Standard deviations that hold 90 % are never fewer: chips are few."""
 
@@ -153,8 +158,7 @@ def population_shapes(population: Population, facts: Facts) -> list[Shape]:
             kinds.setdefault((kin_of(s), 1 if s.target.threads == 1 else 4), []).append(s)
     shapes = []
     for (kin, threads), members in sorted(kinds.items()):
-        start = _typical(members, population)
-        fitted = adapt((), population, start)
+        fitted = adapt((), population, _typical(kin, members, theirs, population))
         predictor = fitted.predictor
         factor, _ = predictor.correction.of_described(population.anchors)
         log_ms = np.log(population.work @ np.exp(np.array(predictor.log_cost))) + factor
@@ -165,11 +169,20 @@ def population_shapes(population: Population, facts: Facts) -> list[Shape]:
     return shapes
 
 
-def _typical(members: Sequence[MeasuredSheet], population: Population) -> Start:
-    """A target in the middle of some."""
-    names = {str(s.target) for s in members}
-    mine = np.array([str(_target(n)) in names for n in population.names])
-    weights = np.where(mine, 1.0, LEAST_WEIGHT)
+def _typical(
+    kin: str,
+    members: Sequence[MeasuredSheet],
+    all_sheets: Sequence[MeasuredSheet],
+    population: Population,
+) -> Start:
+    """A target in the middle of some; those of kinds that resemble theirs count a little."""
+    own = {str(s.target) for s in members}
+    worth = {
+        str(s.target): 1.0 if str(s.target) in own else NEIGHBOUR ** max(apart(kin_of(s), kin), 1.0)
+        for s in all_sheets
+    }
+    names = [str(_target(n)) for n in population.names]
+    weights = np.array([max(worth.get(n, 0.0), LEAST_WEIGHT) for n in names])
     speed = float(np.median([s.log_ms for s in members]))
     return Start(weights=weights / weights.sum(), log_scale=speed, scale_sd=0.05)
 
@@ -191,19 +204,21 @@ def learn_sheets(
     )
     misses, sds = chips_left_out(known)
     phone = np.array([s.kind == "phone" for s in known])
+    units = np.array([s.target.unit for s in known], dtype=object)
+    places = np.array([target_class(s.target) for s in known], dtype=object)
     errors = {}
     for place, spread in network_sd.items():
-        unit = place.partition("/")[0]
-        pool = phone & np.array([s.target.unit == unit for s in known])
-        own = pool & np.array([target_class(s.target) == place for s in known])
-        judged = own if own.sum() >= ENOUGH else pool
-        # a network's own departure is as sure to be there as the chip's
-        ratio = np.abs(misses[pool]) / sds[pool]
-        total = np.hypot(misses[judged] / MEDIAN_SD, spread) * MEDIAN_SD
-        relative = np.expm1(np.abs(total))
+        pool = phone & (units == place.partition("/")[0])
+        own = pool & (places == place)
+        chips = len({s.chip for s, mine in zip(known, own, strict=True) if mine})
+        share = chips / (chips + POOLED_CHIPS)
+        factors = [_factor(misses[rows], sds[rows], spread) for rows in (own, pool) if rows.any()]
+        factor = share * factors[0] + (1.0 - share) * factors[-1]
+        judged = own if own.any() else pool
+        relative = np.abs(np.expm1(-_with_networks(misses[judged], spread)))
         errors[place] = SheetError(
             network_sd=spread,
-            factor=max(conformal_quantile(ratio), LEAST_FACTOR),
+            factor=max(factor, LEAST_FACTOR),
             cases=int(judged.sum()),
             median=float(np.median(relative)),
             within_20=float((relative <= 0.2).mean()),
@@ -211,8 +226,26 @@ def learn_sheets(
     return Sheets(known=known, shapes=tuple(shapes), errors=errors)
 
 
-ENOUGH = 5
-"""Targets of phones from which on a class tells its own error."""
+POOLED_CHIPS = 4.0
+"""Phones' chips of a class of its own from which on they set its intervals as much as those of all
+frameworks on the unit."""
+
+NORMAL_POINTS = np.array(
+    [-1.645, -1.036, -0.674, -0.385, -0.126, 0.126, 0.385, 0.674, 1.036, 1.645]
+)
+"""Quantiles of a normal distribution from 5 to 95 % in steps of a tenth."""
+
+
+def _with_networks(misses: np.ndarray, network_sd: float) -> np.ndarray:
+    """Misses of single networks where those of the overall speed are known."""
+    all_misses: np.ndarray = (misses[:, None] + network_sd * NORMAL_POINTS).ravel()
+    return all_misses
+
+
+def _factor(misses: np.ndarray, sds: np.ndarray, network_sd: float) -> float:
+    """Standard deviations that hold 90 % of single networks."""
+    total = np.repeat(np.hypot(sds, network_sd), len(NORMAL_POINTS))
+    return conformal_quantile(np.abs(_with_networks(misses, network_sd)) / total)
 
 
 def chips_left_out(known: Sequence[MeasuredSheet]) -> tuple[np.ndarray, np.ndarray]:

@@ -164,10 +164,10 @@ class Sheets:
         mine = [s for s in self.shapes if s.place == place]
         if not mine:
             return None
-        return min(mine, key=lambda s: (_apart(s.kin, kin), abs(math.log(s.threads / threads))))
+        return min(mine, key=lambda s: (apart(s.kin, kin), abs(math.log(s.threads / threads))))
 
 
-def _apart(a: str, b: str) -> float:
+def apart(a: str, b: str) -> float:
     """How unlike two generations of cores or families of GPUs are."""
     if a == b:
         return 0.0

@@ -59,9 +59,10 @@ OFFERED = (
 SUPPORTING = ("tnn", "paddle-lite")
 """Frameworks whose targets tell of chips though they are not offered."""
 
-BETWEEN_NETWORKS = 1.3
+BETWEEN_NETWORKS = 0.5
 """Spread of networks around a speed taken from another target's shape, in medians of what a
-target's own left-out networks err: shapes of two targets differ besides."""
+target's own left-out networks err: networks that the framework is known to run err less than those
+of families that it never ran (`validation.accuracy --only market-others`)."""
 
 
 @lru_cache(maxsize=1)

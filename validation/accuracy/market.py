@@ -1,0 +1,409 @@
+"""Phones that nobody measured: each chip left out, its targets made of its spec sheet alone.
+
+A left-out chip is left out of all: of the populations that shapes come from, of the measured
+targets that speeds come from (with every chip of the same silicon), of the errors that set the
+intervals. What is asked are the targets and networks that were measured on it, by the calls that a
+user's `predict` makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+import perfmodel
+from perfmodel.calibration.from_spec import NEWEST_NETWORKS, facts_key
+from perfmodel.calibration.population import Population
+from perfmodel.devices.cpu_specs import Core, cpu_sheet
+from perfmodel.devices.profile import DeviceProfile, TargetProfile
+from perfmodel.devices.sheet_data import MeasuredSheet, Sheets
+from perfmodel.devices.sheet_rows import target_class
+from perfmodel.devices.spec_sheet import targets_of_sheets
+from perfmodel.measurements.read import read_measurements
+from perfmodel.target import Target, parse_target
+from validation.accuracy.common import Result, score
+from validation.accuracy.ncnn import Campaign, campaign, learn
+from validation.data.network_tables import network_name
+from validation.data.published_networks import published_rows
+from validation.profiles.spec_sheets import (
+    POPULATIONS,
+    build_sheets,
+    device_facts,
+    known_speeds,
+    ncnn_shipped,
+    published_targets,
+)
+
+FOLDS = 5
+"""Phones that are left out together, in the order of their names: about two."""
+
+CLEARLY = 1.2
+"""Measured ratio from which on it is asked which of two phones is faster."""
+
+REASONS = {
+    "snapdragon-675": "run by a version without half precision",
+    "snapdragon-810": "throttles: four threads are hardly faster than one",
+    "snapdragon-660 cpu/ncnn/int8/t8": "eight threads on unlike cores",
+    "oneplus5t": "faster than every other Cortex-A73 of the table",
+    "huawei-mate-20": "half as fast as the same GPU and cores of Kirin 990",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network on a target of a left-out chip; `peak` what the sheet promises (any unit)."""
+
+    sheet: MeasuredSheet
+    network: str
+    measured_ms: float
+    predicted_ms: float
+    interval_ms: tuple[float, float]
+    nearest_ms: float
+    macs: float
+
+    @property
+    def place(self) -> str:
+        """Unit, framework and class of precision."""
+        return target_class(self.sheet.target)
+
+    @property
+    def peak(self) -> float:
+        """FLOPS of a GPU, or rate x clock x threads of a CPU."""
+        return peak_of(self.sheet)
+
+    @property
+    def name(self) -> str:
+        """For the list of the worst."""
+        target = str(self.sheet.target).replace("/", " ", 1)
+        return f"{network_name(self.network)} on {target}"
+
+
+def peak_of(sheet: MeasuredSheet) -> float:
+    """What a sheet promises, before anything is learned; any unit."""
+    if sheet.target.unit == "gpu":
+        return sheet.gflops
+    return sum(cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).rates)
+
+
+@lru_cache(maxsize=1)
+def other_speeds() -> tuple[MeasuredSheet, ...]:
+    """Measured targets of all frameworks but ncnn."""
+    return tuple(known_speeds(published_targets()))
+
+
+def sheet_of(target: Target) -> MeasuredSheet | None:
+    """The spec sheet of a measured device as a target; None without one."""
+    facts = device_facts().get(facts_key(target.device, target.unit))
+    if facts is None or not (facts.cores or facts.gpu):
+        return None
+    return replace(facts, target=target)
+
+
+def asked_profiles(asked: Sequence[MeasuredSheet], sheets: Sheets) -> dict[str, TargetProfile]:
+    """Targets by their sheets alone, by the name of the target."""
+    made = targets_of_sheets(asked, sheets)
+    return {str(s.target): t for s, t in zip(asked, made, strict=True) if t is not None}
+
+
+Rows = Mapping[tuple[str, str], float]
+"""Milliseconds by target and network (a path or a name of the zoo)."""
+
+
+def cases_of(rows: Rows, targets: Mapping[str, TargetProfile], known: Rows) -> list[Case]:
+    """Predictions of left-out rows; `known` rows are those of the chips that were not left out."""
+    mine = [(t, n) for t, n in rows if t in targets]
+    profiles = _by_device([targets[t] for t, _ in mine])
+    answers = list(perfmodel.predict_many([(n, t, None) for t, n in mine], profiles=profiles))
+    found = []
+    for (target, network), answer in zip(mine, answers, strict=True):
+        if isinstance(answer, Exception):
+            raise answer
+        sheet = sheet_of(_target(target))
+        assert sheet is not None
+        found.append(
+            Case(
+                sheet=sheet,
+                network=network,
+                measured_ms=rows[target, network],
+                predicted_ms=answer.latency_ms,
+                interval_ms=answer.interval_ms,
+                nearest_ms=_nearest_by_peak(sheet, network, known),
+                macs=float(answer.macs),
+            )
+        )
+    return found
+
+
+def _by_device(targets: Sequence[TargetProfile]) -> list[DeviceProfile]:
+    devices: dict[str, dict[str, TargetProfile]] = {}
+    for t in targets:
+        devices.setdefault(t.target.device, {})[str(t.target)] = t
+    return [
+        DeviceProfile(name, name, "phone", tuple(own.values())) for name, own in devices.items()
+    ]
+
+
+def _target(name: str) -> Target:
+    q = parse_target(name)
+    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
+
+
+def _nearest_by_peak(sheet: MeasuredSheet, network: str, known: Rows) -> float:
+    """Baseline: the measured target of the class with the nearest peak, scaled by it; or NaN."""
+    peak, best = peak_of(sheet), (np.inf, float("nan"))
+    for (name, other), ms in known.items():
+        target = _target(name)
+        if other != network or target_class(target) != target_class(sheet.target):
+            continue
+        theirs = sheet_of(target)
+        if theirs is None or theirs.chip == sheet.chip:
+            continue
+        ratio = peak_of(theirs) / peak
+        if abs(np.log(ratio)) < best[0]:
+            best = (abs(np.log(ratio)), ms * ratio)
+    return best[1]
+
+
+def by_macs(cases: Sequence[Case]) -> np.ndarray:
+    """Baseline: MACs over peak, at the efficiency of the other chips of the class."""
+    speed = np.array([c.measured_ms * c.peak / c.macs for c in cases])
+    chips = np.array([c.sheet.chip for c in cases], dtype=object)
+    return np.array(
+        [
+            np.median(speed[chips != c.sheet.chip]) * c.macs / c.peak
+            if (chips != c.sheet.chip).any()
+            else np.nan
+            for c in cases
+        ]
+    )
+
+
+def results(experiment: str, cases: Sequence[Case], seed: int) -> list[Result]:
+    """One row a class of targets; runs of versions that used the cores less stand apart."""
+    found, older = [], older_runs(cases)
+
+    def kind(case: Case) -> str:
+        old = (case.sheet.target.device, case.sheet.target.unit) in older
+        return f"{case.place}, versions without half precision" if old else case.place
+
+    for place in sorted({kind(c) for c in cases}):
+        mine = [c for c in cases if kind(c) == place]
+        found.append(
+            score(
+                experiment,
+                place,
+                np.array([c.predicted_ms for c in mine]),
+                np.array([c.measured_ms for c in mine]),
+                [c.name for c in mine],
+                seed,
+                groups=[str(c.sheet.target) for c in mine],
+                intervals=np.array([c.interval_ms for c in mine]),
+                baselines={
+                    "nearest chip by peak": np.array([c.nearest_ms for c in mine]),
+                    "MACs / peak": by_macs(mine),
+                },
+                reasons=REASONS,
+            )
+        )
+    return found
+
+
+def older_runs(cases: Sequence[Case]) -> set[tuple[str, str]]:
+    """Devices and units that ncnn ran in a version older than the use of their half precision.
+
+    Sheets answer for the newest version, which is another question.
+    """
+    cpu = [c for c in cases if c.sheet.target.unit == "cpu" and c.sheet.target.framework == "ncnn"]
+    new = {c.sheet.target.device for c in cpu if network_name(c.network).lower() in NEWEST}
+    wide = {c.sheet.target.device for c in cpu if lead_core(c.sheet).half}
+    return {(device, "cpu") for device in wide - new}
+
+
+NEWEST = tuple(name.lower() for name in NEWEST_NETWORKS)
+
+
+def lead_core(sheet: MeasuredSheet) -> Core:
+    """The core of a CPU target's first thread."""
+    return cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).lead
+
+
+# ncnn: phones of ncnn_e2e.csv
+
+
+def ncnn_cases(data: Path, seed: int, *, shipped: bool = False) -> list[Case]:
+    """Phones of ncnn_e2e.csv; `shipped` takes populations that know the phones, for trying out."""
+    tables = [campaign(data, unit, precision) for unit, precision in POPULATIONS]
+    rows = {key: ms for table in tables for key, ms in measured_rows(table).items()}
+    phones = sorted({_target(t).device for t, _ in rows if _is_phone(t)})
+    found: list[Case] = []
+    for fold in range(FOLDS):
+        held = set(phones[fold::FOLDS])
+        chips = {
+            s.chip for t, _ in rows if (s := sheet_of(_target(t))) and _target(t).device in held
+        }
+        others = [s for s in other_speeds() if s.chip not in chips]
+        populations = (
+            ncnn_shipped() if shipped else [_learn_without(table, held, seed) for table in tables]
+        )
+        populations = [_less(p, chips) for p in populations]
+        sheets = build_sheets(populations, others)
+        mine = {key: ms for key, ms in rows.items() if _target(key[0]).device in held}
+        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(_target(t)))]
+        known = {k: ms for k, ms in rows.items() if k not in mine}
+        found += cases_of(mine, asked_profiles(asked, sheets), known)
+    return found
+
+
+def _is_phone(name: str) -> bool:
+    sheet = sheet_of(_target(name))
+    return sheet is not None and sheet.kind == "phone"
+
+
+def measured_rows(table: Campaign) -> dict[tuple[str, str], float]:
+    """Times by target as profiles name it, and network's path."""
+    named = {}
+    for t in range(len(table.targets)):
+        row = table.first(t)
+        unit = str(row["unit"])
+        threads = int(row["threads"]) if unit == "cpu" else 0
+        cluster = str(row["affinity"]) if unit == "cpu" else ""
+        target = Target(str(row["device"]), unit, "ncnn", str(row["precision"]), threads, cluster)
+        named[t] = str(target)
+    return {(named[t], table.path(m)): ms for (t, m), ms in table.latency_ms().items()}
+
+
+def _learn_without(table: Campaign, devices: set[str], seed: int) -> Population:
+    keep = ~table.frame["device"].isin(devices).to_numpy()
+    learned: Population = learn(table, keep, seed)
+    return learned
+
+
+def _less(population: Population, chips: set[str]) -> Population:
+    """A population without the targets of some chips, whatever device has them."""
+    facts = device_facts()
+    gone = []
+    for name in population.names:
+        target = _target(name.partition(" ")[0])
+        sheet = facts.get(facts_key(target.device, target.unit))
+        gone.append(sheet is not None and sheet.chip in chips)
+    return population.without(np.array(gone))
+
+
+def ncnn_phones(data: Path, seed: int) -> list[Result]:
+    """ncnn on phones, and which of two is faster."""
+    cases = ncnn_cases(data, seed)
+    return [*results("phone from its spec sheet", cases, seed), *which_is_faster(cases, seed)]
+
+
+# TFLite and MNN: phones of published_e2e.csv and networks_phones.csv
+
+
+def other_cases(data: Path, seed: int) -> list[Case]:
+    """Phones of other frameworks, each silicon left out of the speeds and of the shapes.
+
+    Shapes are those of other phones' profiles, whose joint fits have seen the chip's rows; their
+    speeds have not. ncnn's populations lose the chip's targets.
+    """
+    rows = {**_published(data), **_sums_of_kernels(data)}
+    rows = {key: ms for key, ms in rows.items() if _is_phone(key[0])}
+    chip = {t: s.chip for t, _ in rows if (s := sheet_of(_target(t))) is not None}
+    found: list[Case] = []
+    for held in sorted(set(chip.values())):
+        mine = {key: ms for key, ms in rows.items() if chip[key[0]] == held}
+        known = {key: ms for key, ms in rows.items() if chip[key[0]] != held}
+        others = [s for s in other_speeds() if s.chip != held]
+        sheets = build_sheets([_less(p, {held}) for p in ncnn_shipped()], others)
+        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(_target(t)))]
+        found += cases_of(mine, asked_profiles(asked, sheets), known)
+    return found
+
+
+def _published(data: Path) -> dict[tuple[str, str], float]:
+    """Median of TFLite's rows at batch 1 by target and network of the zoo."""
+    rows, _ = published_rows(data)
+    times: dict[tuple[str, str], list[float]] = {}
+    for r in rows:
+        if r.target.framework == "tflite" and r.batch == 1 and r.target.unit in ("cpu", "gpu"):
+            times.setdefault((str(r.target), r.model), []).append(r.latency_ms)
+    return {key: float(np.median(ms)) for key, ms in times.items()}
+
+
+def _sums_of_kernels(data: Path) -> dict[tuple[str, str], float]:
+    """Whole networks of MNN by target, as the study of its kernels reads them."""
+    table, _ = read_measurements([data / "networks_phones.csv"], skip_bad=True)
+    frame = table.networks.where(framework="mnn").frame
+    times: dict[tuple[str, str], list[float]] = {}
+    for row in frame.to_dict("records"):
+        cpu = row["unit"] == "cpu"
+        target = Target(
+            str(row["device"]),
+            str(row["unit"]),
+            "mnn",
+            str(row["precision"]) or ("fp32" if cpu else "fp16"),
+            int(row["threads"]) if cpu else 0,
+            str(row["affinity"]) if cpu else "",
+        )
+        times.setdefault((str(target), str(row["model"])), []).append(float(row["latency_ms"]))
+    return {key: float(np.median(ms)) for key, ms in times.items()}
+
+
+def other_phones(data: Path, seed: int) -> list[Result]:
+    """TFLite and MNN on phones, and which of two is faster."""
+    cases = other_cases(data, seed)
+    return [*results("phone from its spec sheet", cases, seed), *which_is_faster(cases, seed)]
+
+
+def which_is_faster(cases: Sequence[Case], seed: int) -> list[Result]:
+    """Ratios of two phones that were both left out, measured to differ by more than `CLEARLY`.
+
+    The kind of target says how often the faster one was told.
+    """
+    found = []
+    for unit in sorted({c.sheet.target.unit for c in cases}):
+        mine = [c for c in cases if c.sheet.target.unit == unit]
+        pairs = [(a, b) for i, a in enumerate(mine) for b in mine[i + 1 :] if _comparable(a, b)]
+        if len(pairs) < FEWEST_PAIRS:
+            continue
+        measured = np.array([a.measured_ms / b.measured_ms for a, b in pairs])
+        predicted = np.array([a.predicted_ms / b.predicted_ms for a, b in pairs])
+        right = float((np.sign(np.log(measured)) == np.sign(np.log(predicted))).mean())
+        frameworks = "/".join(sorted({c.sheet.target.framework for c in mine}))
+        found.append(
+            score(
+                f"which of two phones is faster: right in {100 * right:.1f} %",
+                f"{unit} {frameworks}, ratio above {CLEARLY}",
+                predicted,
+                measured,
+                [f"{a.name} to {b.sheet.target.device}" for a, b in pairs],
+                seed,
+                worst=3,
+            )
+        )
+    return found
+
+
+FEWEST_PAIRS = 20
+
+
+def _comparable(a: Case, b: Case) -> bool:
+    """One network by one framework with as many threads on two chips, clearly apart."""
+    one, other = a.sheet.target, b.sheet.target
+    same = (a.network, a.place, one.threads) == (b.network, b.place, other.threads)
+    apart = abs(np.log(a.measured_ms / b.measured_ms)) > np.log(CLEARLY)
+    return bool(same and a.sheet.chip != b.sheet.chip and apart and not _unlike(one, other))
+
+
+def _unlike(one: Target, other: Target) -> bool:
+    """Whether one ran on little cores and the other did not."""
+    return (one.cluster == "little") != (other.cluster == "little")
+
+
+EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
+    "market-ncnn": ncnn_phones,
+    "market-others": other_phones,
+}
+"""Experiments by name."""
