@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perfmodel.calibration.adapt import Adaptation, Start, adapt
+from perfmodel.calibration.beside_sheet import named_chip, targets_beside
 from perfmodel.calibration.from_kernels import fit_kernels
 from perfmodel.calibration.from_spec import start_from_sheet
 from perfmodel.calibration.learn import family_of_model
@@ -98,6 +99,7 @@ def calibrate_device(
     kernels: KernelPopulation | None = None,
     profiles: Sequence[ProfileSource] = (),
     cores: str = "",
+    chip: str = "",
     networks: NetworkTables | None = None,
     pick: str = "",
     trusted: bool = False,
@@ -108,13 +110,16 @@ def calibrate_device(
     `population` is what is known of other devices, one or several (`learn_population`), `kernels`
     of those whose kernels were measured (`learn_kernels`); left out, it is what ships.
     `like` names a known device to start from, which may be one of `profiles`; `cores` the CPU's
-    as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8). `networks` keeps what was read
-    and fused for another call; `pick` (min, median, newest) decides between measurements of one
-    network that disagree; times that are `trusted` (measured by the caller, or of a study) are not
-    compared with those of known devices; `doing` is told each step in words.
+    as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8), `chip` the market's chip, whose
+    unmeasured targets then come from its sheet, moved by what was measured. `networks` keeps what
+    was read and fused for another call; `pick` (min, median, newest) decides between measurements
+    of one network that disagree; times that are `trusted` (measured by the caller, or of a study)
+    are not compared with those of known devices; `doing` is told each step in words.
     Raises `MeasurementError` (file, line, reason) for rows that cannot be used, unless `skip_bad`.
     """
     check_device(device)
+    market = named_chip(chip) if chip else None
+    cores = cores or (market.cores_text if market else "")
     groups, unused = rows_by_target(
         table, device=device, skip_bad=skip_bad, networks=networks, pick=pick, doing=doing
     )
@@ -135,7 +140,10 @@ def calibrate_device(
             else _from_kernels(group, like, profiles, kernels)
         )
     ranked = tuple(sorted(made, key=_rank))
-    profile = DeviceProfile(device, title or device, kind, tuple(m.profile for m in ranked))
+    beside = targets_beside(market, device, groups) if market else ()
+    targets = (*(m.profile for m in ranked), *beside)
+    soc = market.name if market else ""
+    profile = DeviceProfile(device, title or device, kind, targets, soc=soc)
     return Calibration(profile, ranked, tuple(unused))
 
 

@@ -39,7 +39,7 @@ OF_LEARNING = ("kind", "like", "profile")
 OF_MEASURING = ("budget", "journal")
 STATED = ("unit", "framework", "precision", "threads", "batch_size")
 """What a file may leave open, and the user states."""
-OF_FILES = (*STATED, "skip_bad", "pick", "dry_run")
+OF_FILES = (*STATED, "skip_bad", "pick", "dry_run", "chip")
 HOST_SETUP = ("framework", "precision", "threads")
 """What of the stated columns also says how this machine runs networks."""
 IDLE = {
@@ -74,6 +74,7 @@ class Request:
     skip_bad: bool
     pick: str
     dry_run: bool
+    chip: str
     output: Path | None
     budget: str
     journal: Path | None
@@ -134,6 +135,12 @@ def command(
         str,
         typer.Option(help="Of measurements that disagree: min, median or newest (the last given)."),
     ] = "",
+    chip: Annotated[
+        str,
+        typer.Option(
+            help="The phone's chip (Snapdragon 778G, SM7325): its other targets by its spec sheet."
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option(help="Only print the rows that would be used, and what they rest on.")
     ] = False,
@@ -188,6 +195,7 @@ def command(
         skip_bad=skip_bad,
         pick=pick,
         dry_run=dry_run,
+        chip=chip,
         output=output,
         budget=budget,
         journal=journal,
@@ -207,7 +215,7 @@ def command(
     else:
         if not source:
             refuse_idle(context, "with --suggest without --from", *STATED, "skip_bad", "model")
-        idle = ("output", "force", "kind", "pick", "dry_run", *IDLE["FILE"])
+        idle = ("output", "force", "kind", "pick", "dry_run", "chip", *IDLE["FILE"])
         refuse_idle(context, "with --suggest", *idle)
         made = _suggestions(suggest, on or f"{device or 'new-device'}/cpu", asked)
     show(made, as_json)
@@ -289,7 +297,9 @@ def _of_tables(asked: Request) -> Result:
         }
         if asked.dry_run:
             return dry_run_result(dry_run_data(used_rows(table, **taken), bad))
-        made = calibrate_device(table, like=asked.like, profiles=asked.profiles, **taken)
+        made = calibrate_device(
+            table, like=asked.like, profiles=asked.profiles, chip=asked.chip, **taken
+        )
     write_profile(made.device, path)
     data = calibration_data(made, path, (*bad, *made.unused))
     return calibration_result(data, named=asked.output is not None)

@@ -8,7 +8,6 @@ from targets of the same kind of core or GPU; both are data in hw_profiles/popul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -147,9 +146,8 @@ def _cpu_sheets(chip: Chip, device: str, usual: bool) -> list[MeasuredSheet]:
     known = [c for c in chip.clusters if c.core in CORES]
     if not known or len(known) < len(chip.clusters):
         return []
-    facts = _Facts(chip, device)
     return [
-        facts.sheet("cpu", framework, precision, threads, cluster)
+        sheet_of_chip(chip, Target(device, "cpu", framework, precision, threads, cluster))
         for framework, precision in CPU_OFFERS
         if not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
         for threads, cluster in _threads(chip, framework in PINS)[: 1 if usual else None]
@@ -182,36 +180,26 @@ def _gpu_sheets(chip: Chip, device: str) -> list[MeasuredSheet]:
     family = gpu_family(chip.gpu) if chip.gpu else None
     if family is None or not chip.gpu_gflops:
         return []
-    facts = _Facts(chip, device)
     return [
-        facts.sheet("gpu", framework, precision, 0, "")
+        sheet_of_chip(chip, Target(device, "gpu", framework, precision))
         for framework, precision in GPU_OFFERS
         if (family.vulkan if framework == "ncnn" else family.opencl)
         and not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
     ]
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """A chip as the phone `device`."""
-
-    chip: Chip
-    device: str
-
-    def sheet(
-        self, unit: str, framework: str, precision: str, threads: int, cluster: str
-    ) -> MeasuredSheet:
-        c = self.chip
-        return MeasuredSheet(
-            target=Target(self.device, unit, framework, precision, threads, cluster),
-            chip=silicon(c),
-            title=c.name,
-            kind="phone",
-            cores=c.cores_text,
-            gpu=c.gpu,
-            gflops=c.gpu_gflops or 0.0,
-            memory_gbs=c.mem_bandwidth_gbs,
-        )
+def sheet_of_chip(chip: Chip, target: Target) -> MeasuredSheet:
+    """A target of a phone with a chip, as its spec sheet has it."""
+    return MeasuredSheet(
+        target=target,
+        chip=silicon(chip),
+        title=chip.name,
+        kind="phone",
+        cores=chip.cores_text,
+        gpu=chip.gpu,
+        gflops=chip.gpu_gflops or 0.0,
+        memory_gbs=chip.mem_bandwidth_gbs,
+    )
 
 
 def _shape_of(sheet: MeasuredSheet, sheets: Sheets) -> Shape | None:

@@ -1,9 +1,10 @@
 """Phones that nobody measured: each chip left out, its targets made of its spec sheet alone.
 
-A left-out chip is left out of all: of the populations that shapes come from, of the measured
-targets that speeds come from (with every chip of the same silicon), of the errors that set the
-intervals. What is asked are the targets and networks that were measured on it, by the calls that a
-user's `predict` makes.
+A left-out chip is left out, with every chip of the same silicon, of the targets that speeds and
+shapes come from and of the errors that set the intervals. What is asked are the targets and
+networks that were measured on it, by the calls that a user's `predict` makes. The fits of the other
+targets are those that ship, which borrowed from the chip's rows as from all others'; `ncnn_cases`
+can learn them again without (`relearn`, ten minutes). `ncnn-device-specs` always does.
 """
 
 from __future__ import annotations
@@ -234,8 +235,8 @@ def lead_core(sheet: MeasuredSheet) -> Core:
 # ncnn: phones of ncnn_e2e.csv
 
 
-def ncnn_cases(data: Path, seed: int, *, shipped: bool = False) -> list[Case]:
-    """Phones of ncnn_e2e.csv; `shipped` takes populations that know the phones, for trying out."""
+def ncnn_cases(data: Path, seed: int, *, relearn: bool = False) -> list[Case]:
+    """Phones of ncnn_e2e.csv; `relearn` makes the populations without them."""
     tables = [campaign(data, unit, precision) for unit, precision in POPULATIONS]
     rows = {key: ms for table in tables for key, ms in measured_rows(table).items()}
     phones = sorted({_target(t).device for t, _ in rows if _is_phone(t)})
@@ -246,11 +247,10 @@ def ncnn_cases(data: Path, seed: int, *, shipped: bool = False) -> list[Case]:
             s.chip for t, _ in rows if (s := sheet_of(_target(t))) and _target(t).device in held
         }
         others = [s for s in other_speeds() if s.chip not in chips]
-        populations = (
-            ncnn_shipped() if shipped else [_learn_without(table, held, seed) for table in tables]
+        learned = (
+            [_learn_without(table, held, seed) for table in tables] if relearn else ncnn_shipped()
         )
-        populations = [_less(p, chips) for p in populations]
-        sheets = build_sheets(populations, others)
+        sheets = build_sheets([_less(p, chips) for p in learned], others)
         mine = {key: ms for key, ms in rows.items() if _target(key[0]).device in held}
         asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(_target(t)))]
         known = {k: ms for k, ms in rows.items() if k not in mine}
