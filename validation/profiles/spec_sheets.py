@@ -29,7 +29,7 @@ from perfmodel.calibration.from_spec import (
 from perfmodel.calibration.population import Population, shipped_population
 from perfmodel.cost_models.interval import MEDIAN_SD
 from perfmodel.devices.market import chips
-from perfmodel.devices.registry import ProfileFolder, builtin_folder, list_targets
+from perfmodel.devices.registry import builtin_folder, list_targets
 from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of, write_sheets
 from perfmodel.devices.sheet_rows import target_class
 from perfmodel.devices.spec_sheet import silicon
@@ -59,10 +59,9 @@ OFFERED = (
 SUPPORTING = ("tnn", "paddle-lite")
 """Frameworks whose targets tell of chips though they are not offered."""
 
-BETWEEN_NETWORKS = 0.5
-"""Spread of networks around a speed taken from another target's shape, in medians of what a
-target's own left-out networks err: networks that the framework is known to run err less than those
-of families that it never ran (`validation.accuracy --only market-others`)."""
+BETWEEN_NETWORKS: Mapping[str, float] = {"cpu": 0.09, "gpu": 0.4}
+"""Spread of networks around a speed taken from another target's shape (log units) by unit: the
+median over left-out phones of TFLite and MNN (`validation.accuracy --only market-others`)."""
 
 
 @lru_cache(maxsize=1)
@@ -166,17 +165,6 @@ def network_spread(population: Population) -> float:
     left = times - np.nanmean(times, axis=1, keepdims=True)
     left = left - np.nanmedian(left, axis=0, keepdims=True)
     return float(np.nanmedian(np.abs(left)) / MEDIAN_SD)
-
-
-def published_spread(known: Sequence[MeasuredSheet], place: str) -> float:
-    """The same of a class without a population: from the errors of its targets."""
-    folder = ProfileFolder()
-    errors = [
-        next(t.error.median for t in folder.device(s.target.device).targets if t.target == s.target)
-        for s in known
-        if target_class(s.target) == place
-    ]
-    return BETWEEN_NETWORKS * float(np.median(errors)) / MEDIAN_SD
 
 
 def build_sheets(populations: Sequence[Population], others: Sequence[MeasuredSheet]) -> Sheets:
