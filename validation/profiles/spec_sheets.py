@@ -173,9 +173,8 @@ def build_sheets(populations: Sequence[Population], others: Sequence[MeasuredShe
     measured = [s for p in populations for s in sheets_of(p, facts) if s is not None]
     measured = [s for s in (*measured, *others) if is_phones(s)]
     shapes = [shape for p in populations for shape in population_shapes(p, facts)]
-    spreads = {f"{p.unit}/{p.framework}/{p.precision}": network_spread(p) for p in populations} | {
-        place: published_spread(others, place) for place in OFFERED
-    }
+    spreads = {place: BETWEEN_NETWORKS[place.partition("/")[0]] for place in OFFERED}
+    spreads |= {f"{p.unit}/{p.framework}/{p.precision}": network_spread(p) for p in populations}
     return learn_sheets(measured, [*shapes, *target_shapes(others)], spreads)
 
 
