@@ -42,6 +42,8 @@ from validation.profiles.spec_sheets import (
 FOLDS = 5
 """Phones that are left out together, in the order of their names: about two."""
 
+TITLE = "phone from its spec sheet (shipped fits less its chip)"
+
 CLEARLY = 1.2
 """Measured ratio from which on it is asked which of two phones is faster."""
 
@@ -296,7 +298,7 @@ def _less(population: Population, chips: set[str]) -> Population:
 def ncnn_phones(data: Path, seed: int) -> list[Result]:
     """ncnn on phones, and which of two is faster."""
     cases = ncnn_cases(data, seed)
-    return [*results("phone from its spec sheet", cases, seed), *which_is_faster(cases, seed)]
+    return [*results(TITLE, cases, seed), *which_is_faster(cases, seed)]
 
 
 # TFLite and MNN: phones of published_e2e.csv and networks_phones.csv
@@ -354,7 +356,7 @@ def _sums_of_kernels(data: Path) -> dict[tuple[str, str], float]:
 def other_phones(data: Path, seed: int) -> list[Result]:
     """TFLite and MNN on phones, and which of two is faster."""
     cases = other_cases(data, seed)
-    return [*results("phone from its spec sheet", cases, seed), *which_is_faster(cases, seed)]
+    return [*results(TITLE, cases, seed), *which_is_faster(cases, seed)]
 
 
 def which_is_faster(cases: Sequence[Case], seed: int) -> list[Result]:

@@ -65,6 +65,21 @@ LINES = (
         "cpu float",
     ),
     Line(
+        "A phone never seen, from its chip's spec sheet: CPU (TFLite)",
+        "phone from its spec sheet (shipped fits less its chip)",
+        "cpu/tflite/float",
+    ),
+    Line(
+        "the same: CPU (ncnn)",
+        "phone from its spec sheet (shipped fits less its chip)",
+        "cpu/ncnn/float",
+    ),
+    Line(
+        "the same: GPU (ncnn)",
+        "phone from its spec sheet (shipped fits less its chip)",
+        "gpu/ncnn/float",
+    ),
+    Line(
         "A phone never seen, from 30 kernels measured on it: CPU (MNN)",
         "phones, new phone",
         "mnn cpu, 30 kernels",
