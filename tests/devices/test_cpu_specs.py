@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perfmodel.calibration.from_spec import sheets_of, start_from_sheet
+from perfmodel.calibration.from_spec import learn_sheets, sheets_of, start_from_sheet
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.devices.cpu_specs import CORES, GENERATIONS, cpu_sheet
-from perfmodel.devices.sheet_data import MeasuredSheet
+from perfmodel.devices.sheet_data import MeasuredSheet, shipped_sheets
 from perfmodel.errors import ProfileError
 from perfmodel.target import Target
 
@@ -139,3 +139,14 @@ def test_a_run_without_the_newest_networks_is_an_old_one() -> None:
 def test_a_population_without_sheets_cannot_help() -> None:
     with pytest.raises(ProfileError, match="spec sheet"):
         start_from_sheet(asked("1xZen2@4"), known(["a/cpu/ncnn/float"], np.zeros(1)), {})
+
+
+def test_intervals_of_what_ships_are_those_of_its_own_measured_targets() -> None:
+    """Each class by its own chips as far as it has some, else by all of its unit."""
+    shipped = shipped_sheets()
+    spreads = {place: error.network_sd for place, error in shipped.errors.items()}
+    again = learn_sheets(shipped.known, shipped.shapes, spreads).errors
+    for place, error in shipped.errors.items():
+        assert again[place].factor == pytest.approx(error.factor, rel=0.02)
+        assert again[place].cases == error.cases
+    assert again["cpu/ncnn/int8"].factor > 1.2 * again["cpu/ncnn/float"].factor

@@ -10,11 +10,12 @@ import pytest
 from perfmodel import predict
 from perfmodel.devices.market import Chip, Cluster, chips
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.devices.sheet_data import MeasuredSheet, from_dict, shipped_sheets, to_dict
+from perfmodel.devices.sheet_data import MeasuredSheet, apart, from_dict, shipped_sheets, to_dict
 from perfmodel.devices.spec_sheet import (
     SHEET_MARK,
     profile_of_chip,
     profiles_of_chips,
+    sheet_of_chip,
     silicon,
     targets_of_sheets,
 )
@@ -58,6 +59,27 @@ def test_two_big_cores_take_two_threads() -> None:
         if (t.target.framework, t.target.precision, t.target.unit) == ("ncnn", "float", "cpu")
     ]
     assert threads == [(2, "big"), (1, "big"), (4, "all"), (4, "little"), (1, "little"), (8, "all")]
+
+
+def test_small_cores_alone_are_a_chips_big_ones() -> None:
+    named = {(t.target.threads, t.target.cluster) for t in profile_of_chip(OLD).targets}
+    assert (4, "big") in named
+    assert not any(cluster == "little" for _, cluster in named)
+
+
+def test_whole_numbers_wait_half_as_long_for_memory() -> None:
+    slow = replace(SD778G, mem_bandwidth_gbs=1.0)
+    whole, floats = (
+        sheet_of_chip(slow, Target("x", "cpu", "ncnn", precision, 4, "big")).row().memory_ms
+        for precision in ("int8", "float")
+    )
+    assert whole == pytest.approx(floats / 2)
+
+
+def test_gpus_of_one_maker_are_nearer_than_others() -> None:
+    mine = apart("adreno adreno 6", "adreno adreno 4")
+    assert apart("adreno adreno 6", "adreno adreno 6") < mine
+    assert mine < apart("adreno adreno 6", "mali bifrost")
 
 
 def test_the_answer_says_that_it_is_from_a_sheet_and_after_whom() -> None:
