@@ -187,15 +187,6 @@ FUSION: dict[str, FusionRules] = {
         source="PyTorch eager: every call of the network's code runs, one kernel each; split, "
         "slice and expand make views",
     ),
-    "pytorch-compiled": FusionRules(
-        hosts=_DENSE,
-        activations=ANY_UNARY,
-        free=_VIEWS | {"split", "slice", "broadcast_to", "transpose"},
-        pointwise=True,
-        merges_repeats=True,
-        source="PyTorch docs, torch.compile: element-wise operators become one loop with their "
-        "neighbours, views cost nothing",
-    ),
     "vanilla": FusionRules(
         hosts=frozenset(),
         activations=frozenset(),

@@ -168,16 +168,6 @@ _ALL = (
         precisions={"fp32": "float32"},
         zoo_precisions=("fp32",),
     ),
-    _of_onnx(
-        name="pytorch-compiled",
-        title="torch.compile",
-        extra="torch,onnx",
-        runner="pytorch-compiled",
-        rules="pytorch-compiled",
-        precisions={"fp32": "float32"},
-        zoo_precisions=("fp32",),
-        threads=(1,),
-    ),
     HostFramework(
         name="ncnn",
         title="ncnn",

@@ -53,7 +53,6 @@ class PreparedTorch:
         self._network: TorchNetwork | None = torch_network(job.model)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
         self._inputs = inputs_of(self._network, torch, seed)
-        self._ready(torch)
         started = time.perf_counter()
         try:
             self._run()
@@ -89,11 +88,7 @@ class PreparedTorch:
     def _run(self) -> Any:
         assert self._network is not None
         with self._torch.inference_mode():
-            return self._whole(*self._inputs)
-
-    def _ready(self, torch: Any) -> None:
-        """Make what runs the whole network."""
-        self._whole: Any = self._network
+            return self._network(*self._inputs)
 
     def outputs(self) -> list[np.ndarray]:
         """Results of a run, in the file's order."""

@@ -26,7 +26,6 @@ RUNNERS: Mapping[str, str] = {
     "ncnn": "perfmodel.runners.ncnn_host:NcnnRunner",
     "openvino": "perfmodel.runners.openvino_host:OpenVinoRunner",
     "pytorch": "perfmodel.runners.pytorch_host:PyTorchRunner",
-    "pytorch-compiled": "perfmodel.runners.pytorch_compiled:PyTorchCompiledRunner",
     "mnn": "perfmodel.runners.mnn_host:MnnRunner",
 }
 """Runners of this machine: where each is made from its options, which are plain data."""

@@ -22,7 +22,6 @@ PACKAGES = {
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
     "pytorch": "torch",
-    "pytorch-compiled": "torch",
 }
 OTHERS = ["openvino", "pytorch"]
 RENAMED = {"openvino": ["wider", "norm", "scores", "soft"]}
@@ -118,32 +117,6 @@ def test_every_kernel_finds_its_time_in_a_runtimes_list(name: str, tmp_path: Pat
     assert [k.name for i, k in enumerate(kernels) if i not in found] == RENAMED.get(name, [])
     times = by.kernel_us(graph, "fp32", dict.fromkeys(first.per_op_us, (1.0,)))
     assert times.sum() == len(first.per_op_us)
-
-
-@pytest.mark.ci
-@pytest.mark.slow
-def test_a_compiled_network_gives_the_eager_ones_numbers(tmp_path: Path) -> None:
-    by = installed("pytorch-compiled")
-    eager = _named(RUNNERS["pytorch"])(profile=False)
-    compiled = _named(RUNNERS[by.runner])()
-    made = []
-    for number, graph in enumerate((layers(), random_network(3))):
-        path = tmp_path / f"{number}.onnx"
-        by.write(graph, path, "fp32")
-        pair = [runner.prepare(Job("net", path)) for runner in (eager, compiled)]
-        one, other = (loaded.outputs()[0] for loaded in pair)
-        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4 * np.abs(one).max())
-        made.append(pair[1].run_set(1, 0))
-    assert all(m.per_op_us for m in made)
-
-
-def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnx")
-    pytest.importorskip("torch")
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("CXX", "")
-    with pytest.raises(RunnerError, match=r"needs a C\+\+ compiler"):
-        _named(RUNNERS["pytorch-compiled"])()
 
 
 @pytest.mark.ci
