@@ -205,6 +205,12 @@ def test_every_command_says_what_predict_says(
         line += f" --unit {unit} --precision {precision}"
     assert run([*line.replace("TARGET", name).split(), "--json"]) in (0, 1)
     data = json.loads(capsys.readouterr().out)
+    if command == "minspec":
+        # of a device it names the best target of the unit and precision, which may be another
+        answers = (*data["passing"], *data["failing"], *data["unknown"])
+        best = next(p["target"] for p in answers if p["device"] == name.partition("/")[0])
+        told = told if best == name else perfmodel.predict("vgg16", best)
+        name = best
     found = read(data | {"asked": name})
     if command in ("compare", "whatif"):
         assert same(found, told, NINE_DIGITS)

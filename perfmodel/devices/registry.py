@@ -22,7 +22,7 @@ from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_onc
 from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
-from perfmodel.measurements.device_names import slug
+from perfmodel.measurements.device_names import device_called, slug
 from perfmodel.target import ANY_PART, QUANTISED, SLUG, parse_target
 
 MOST_CHOICES = 8
@@ -86,7 +86,7 @@ class ProfileFolder:
 
     def file_of(self, name: str) -> Path | None:
         """The file that answers for a device, of those in the folders; None where there is none."""
-        return self._found(name)[0]
+        return self._found(name)[0] or self._found(device_called(name))[0]
 
     def _found(self, name: str) -> tuple[Path | None, str]:
         """The file of a device and, where the user's was left out, why."""
@@ -134,6 +134,8 @@ class ProfileFolder:
             path, why = self._found(slug(name))  # a profile's name with spaces: "pixel 2"
         if path is not None:
             return _read(path)
+        if (other := device_called(name)) != name:
+            return self.device(other)
         found = find(name)
         if found and not why:
             return self.of_market(found)

@@ -218,6 +218,8 @@ FUSION |= {
 RULES_OF: Mapping[str, str] = {
     "tflite": "tflite-cpu",
     "litert": "tflite-cpu",
+    # XNNPACK runs its convolutions
+    "executorch": "tflite-cpu",
     "nnapi": "tflite-gpu",
     "caffe": "unfused",
     "miopen": "cudnn",
@@ -230,6 +232,10 @@ RULES_OF: Mapping[str, str] = {
     "tvm": "tflite-gpu",
     "rknn": "qnn",
     "snpe": "tflite-gpu",
+    "enn": "tflite-gpu",
+    "coreml": "tflite-gpu",
+    # a GPU's compiled code joins element-wise kernels with one another, but not with convolutions
+    "pytorch-compiled-amp": "pytorch",
     # one kernel an operator
     "tensorflow": "unfused",
     "darknet": "unfused",

@@ -20,16 +20,42 @@ _ALIASES = {
     "nvidia-titan-x-pascal": "titan-x-pascal",
     "pascal-titan-x": "titan-x-pascal",
     "nvidia-titan-xp": "titan-xp",
-    "nvidia-h100-80gb-hbm3": "nvidia-h100-80gb-hbm3",
-    # One phone, two spellings (TNN and Paddle-Lite).
+    "nvidia-geforce-rtx-2080-ti": "rtx-2080-ti",
+    "nvidia-geforce-rtx-3090": "rtx-3090",
+    "nvidia-geforce-rtx-4090": "rtx-4090",
+    "nvidia-geforce-rtx-5090": "rtx-5090",
+    "nvidia-h200": "h200",
+    "nvidia-titan-rtx": "titan-rtx",
+    "nvidia-titan-v": "titan-v",
+    "tesla-p100-pcie-16gb": "tesla-p100",
+    "tesla-v100-pcie-32gb": "tesla-v100",
+    # Boards under a short name, or measured once by the processor and once by its graphics.
+    "jetson-nano-2gb": "jetson-nano",
+    "raspberry-pi-3": "raspberry-pi-3b",
+    "raspberry-pi-4": "raspberry-pi-4b",
+    "raspberry-pi-5-vulkan": "raspberry-pi-5",
+    # One phone, two spellings (TNN and Paddle-Lite; short names of layers_phones.csv.gz).
+    "mate-20": "huawei-mate-20",
+    "mate-30": "huawei-mate-30",
+    "oneplus-5t": "oneplus5t",
+    "p40": "huawei-p40",
+    "google-pixel-10": "pixel-10",
+    "galaxy-s20-plus-sm-g986b": "samsung-galaxy-s20-plus",
+    "galaxy-s26-ultra-sm-s948b": "samsung-galaxy-s26-ultra",
+    "sd7-plus-gen2-platform": "snapdragon-7-plus-gen-2-platform",
     "xiaomi-6": "xiaomi-mi-6",
     "xiaomi-mix-2": "xiaomi-mi-mix-2",
     "xiaomi-mi-mix-2s-polaris": "xiaomi-mi-mix-2s",
     "honor-v10-bkl-al00": "honor-v10",
     "huawei-p20-pro-mate-10-pro": "huawei-p20-pro",
-    "experimental-phone": "exynos-2200-phone",
+    # The phone of the study of cuts, which its own table calls by its chip.
+    "experimental-phone": "exynos-2200",
+    "exynos-2200-phone": "exynos-2200",
     "rk3399-board": "rk3399",
 }
+
+_BY_CHIP = {("samsung-galaxy-s24", "exynos"): "samsung-galaxy-s24-exynos"}
+"""Phones that were sold with chips of two makers, by name and maker: two devices."""
 
 _HELP = {
     # Column names of the HELP latency tables (README-gpu.md): device and unit.
@@ -66,7 +92,12 @@ def device_slug(device: str, soc: str = "") -> str:
     if slug(device) == "qrd":
         return f"{slug(soc)}-qrd"
     named = slug(device.replace("(Proxy)", "")) or slug(soc)
-    return _ALIASES.get(named, named)
+    return _BY_CHIP.get((named, slug(soc).partition("-")[0]), device_called(named))
+
+
+def device_called(name: str) -> str:
+    """The name that a device has here, of another name it is known by; other names stay."""
+    return _ALIASES.get(name, name)
 
 
 MOST_DIGITS = 5

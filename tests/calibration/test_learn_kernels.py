@@ -196,14 +196,14 @@ def test_a_phones_threads_and_cluster_are_known_before_it_is_measured() -> None:
 
 
 def test_tensor_cores_are_told_from_the_data_sheet() -> None:
-    v100 = sheets_by_device()["tesla-v100-pcie-32gb"]
+    v100 = sheets_by_device()["tesla-v100"]
     half = sheet_traits(v100, Target("v", "gpu", "pytorch", "fp16"))
     # NVIDIA, tensor cores: 112 TFLOP/s of fp16 are eight times the 14 of fp32
     assert (half.traits, half.machine.precision) == ((0.0, 1.0), "fp16_tc")
     # NVIDIA L4: 121 of fp16 are less than four times its 31 of fp32, and tensor cores give them
     l4 = sheet_traits(sheets_by_device()["nvidia-l4"], Target("l", "gpu", "pytorch", "fp16"))
     assert l4.traits == (0.0, 1.0)
-    p100 = sheets_by_device()["tesla-p100-pcie-16gb"]
+    p100 = sheets_by_device()["tesla-p100"]
     half = sheet_traits(p100, Target("p", "gpu", "pytorch", "fp16"))
     assert (half.traits, half.machine.precision) == ((0.0, 0.0), "fp16")
     assert sheet_traits(p100, Target("p", "gpu", "pytorch", "fp32")).traits == (0.0,)
@@ -220,7 +220,7 @@ def test_populations_are_found_by_framework_unit_and_precision() -> None:
 
 
 def test_a_card_of_twice_the_peak_and_bandwidth_is_nearly_twice_as_fast_on_large_kernels() -> None:
-    sheet = replace(sheets_by_device()["tesla-v100-pcie-32gb"], fp32_gflops=20000, tdp_w=0)
+    sheet = replace(sheets_by_device()["tesla-v100"], fp32_gflops=20000, tdp_w=0)
     large = {"hin": 56, "win": 56, "hout": 56, "wout": 56, "cin": 512, "cout": 512, "batch": 32}
     rows = conv_rows(1, 1e6, "made", unit="gpu", framework="pytorch", threads=np.nan, **large)
     times = []

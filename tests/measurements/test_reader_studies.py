@@ -136,7 +136,7 @@ def test_jetson_layers_sum_to_the_published_engine(data_dir: Path) -> None:
 
 def test_deepbench_on_small_devices(data_dir: Path) -> None:
     table, _ = read_measurements(data_dir / "layers_deepbench_mobile.csv")
-    assert len(table.where(device="raspberry-pi-3")) == 40
+    assert len(table.where(device="raspberry-pi-3b")) == 40
     assert len(table.where(device="iphone-6")) == 25
 
 
@@ -156,7 +156,7 @@ def test_published_networks(data_dir: Path) -> None:
     assert len(table.where(device="pixel-3")) == 128
     assert table.values("precision") == ("float", "fp16", "fp32", "int8", "w8a16")
     # The mobile-GPU study measures its uncut network three times over.
-    exynos = table.where(device="exynos-2200-phone", model="vgg16")
+    exynos = table.where(device="exynos-2200", model="vgg16")
     assert set(exynos.column("latency_ms")) == {97}
 
 

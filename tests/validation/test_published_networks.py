@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+import perfmodel
+from perfmodel.cost_models.interval import FitError, Interval
+from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor, work_matrix
+from perfmodel.devices.profile import Provenance, TargetProfile
+from perfmodel.kernels import KernelTable, fuse
 from perfmodel.target import Target
+from perfmodel.workload import workload
 from validation.data.published_networks import (
+    Pool,
+    PooledRow,
     base_framework,
     family_of_spec,
     pool_of,
     published_rows,
 )
+from validation.data.published_sources import (
+    FILES,
+    TWICE,
+    WHOLE_PIPELINE,
+    network_family,
+    network_spec,
+    other_kind,
+    steady_ms,
+)
 from validation.data.soc_facts import facts_of, soc_facts
+from validation.data.yolo11 import yolo11
+from validation.profiles.common import BuiltTarget, DeviceInfo
+from validation.profiles.published import errors_for, fitted
+from validation.profiles.sheet_twins import sheet_twins
 
 
 def test_builds_that_are_other_kernels_share_a_base() -> None:
@@ -33,10 +59,76 @@ def test_processors_of_one_kind_share_a_pool() -> None:
 
 def test_every_published_row_is_used_or_counted(data_dir: Path) -> None:
     rows, left = published_rows(data_dir)
-    with open(data_dir / "published_e2e.csv", encoding="utf-8") as file:
-        total = sum(1 for _ in file) - 1
+    total = 0
+    for name in FILES:
+        with open(data_dir / name, encoding="utf-8") as file:
+            total += sum(1 for _ in file) - 1
     assert len(rows) + sum(left.values()) == total
     assert not any(r.model.startswith("inception_resnet_v2") for r in rows)
+    # a demo's frame rate bounds the network's time, whatever board it ran on
+    assert {r.at_most for r in rows if "tensorrt_demos" in r.source} == {True}
+
+
+def test_only_the_time_of_a_network_alone_is_steady() -> None:
+    row = {"source": "docs", "note": "docs version 0.3.x", "unit": "cpu", "framework": "x"}
+    assert other_kind(row, "executorch_phones.csv") == WHOLE_PIPELINE
+    assert not other_kind(row, "published_e2e.csv")
+    alone = row | {"note": "docs version current; native forward only, no pre/post"}
+    assert not other_kind(alone, "executorch_phones.csv")
+    share = row | {"note": "whole pipeline; ExecuTorch share mean 3.50 ms", "latency_ms": 4.34}
+    assert not other_kind(share, "executorch_phones.csv")
+    assert steady_ms(share) == 3.5
+    assert steady_ms(alone | {"latency_ms": 70.0}) == 70.0
+    twice = row | {"source": "mlcommons/mobile_results_v4.0@1"}
+    assert other_kind(twice, "mlperf_mobile.csv") == TWICE
+    assert not other_kind(twice, "published_e2e.csv")
+    ncnn = row | {"source": "ultralytics/ultralytics@1", "framework": "ncnn"}
+    assert "ncnn" in other_kind(ncnn, "published_more.csv")
+    assert not other_kind(ncnn | {"framework": "mnn"}, "published_more.csv")
+
+
+def test_published_names_find_their_network() -> None:
+    assert network_spec("x", "ResNet", "open-mmlab/mmdeploy@1") == "resnet50"
+    assert network_spec("x", "ResNet", "somebody") is None
+    # mmdeploy's segmenter is another network than the zoo's of that name
+    assert network_spec("deeplab_v3plus", "DeepLabV3+", "open-mmlab/mmdeploy") is None
+    assert network_spec("mobilenet_v2", "x", "") == "mobilenet_v2"
+    assert network_spec("x", "yolo11n", "") == "yolo11n"
+    assert network_spec("x", "EFFICIENTNET_V2_S", "") == "torchvision:efficientnet_v2_s"
+    assert network_spec("x", "fastvit_t8", "") == "timm:fastvit_t8"
+    assert network_family("yolo11x") == network_family("yolo11n") == "yolo11"
+    assert network_family("timm:seresnet50") == "seresnet"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters_m", "gflops"),
+    # the model card of YOLO11, detection at 640 pixels
+    [("yolo11n", 2.6, 6.5), ("yolo11s", 9.4, 21.5), ("yolo11m", 20.1, 68.0)],
+)
+def test_yolo11_is_the_published_network(name: str, parameters_m: float, gflops: float) -> None:
+    work = workload(yolo11(name), "tensorrt")
+    assert work.params == pytest.approx(parameters_m * 1e6, rel=0.02)
+    assert 2 * work.macs == pytest.approx(gflops * 1e9, rel=0.01)
+
+
+def test_a_bound_that_the_fit_keeps_to_teaches_nothing() -> None:
+    kernels = KernelTable.from_kernels(fuse(perfmodel.load("mobilenet_v1"), "tensorrt"))
+    work = work_matrix(kernels, "fp32").sum(axis=0)
+    target = Target("board", "gpu", "tensorrt", "fp16")
+
+    def pool(bound_ms: float) -> Pool:
+        def row(ms: float, at_most: bool) -> PooledRow:
+            return PooledRow(target, "m", "m", 1, ms, False, "s", "", at_most)
+
+        rows = (row(10.0, False), row(bound_ms, True))
+        return Pool("cuda", rows, (kernels,), np.array([work, 2 * work]), np.array([0, 1]))
+
+    def second_ms(bound_ms: float) -> float:
+        model = fitted(pool(bound_ms), np.ones(2, dtype=bool))
+        return float(model.predict(pool(bound_ms).inputs()[1:])[0])
+
+    assert second_ms(30.0) == pytest.approx(20.0, rel=0.01)
+    assert second_ms(12.0) < 17.0
 
 
 def test_chips_are_found_by_name_and_by_phone(data_dir: Path) -> None:
@@ -46,3 +138,37 @@ def test_chips_are_found_by_name_and_by_phone(data_dir: Path) -> None:
     assert found.hardware["gpu_fp32_gflops"].value == 737
     assert facts_of("pixel-4", "", facts) == facts_of("x", "Snapdragon 855", facts)
     assert facts_of("no-such-device", "", facts) is None
+
+
+def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
+    errors = np.array([0.1] * 30 + [0.5] * 30 + [np.nan])
+    first = np.arange(61) < 30
+    assert errors_for(errors, first).tolist() == [0.1] * 30
+    assert len(errors_for(errors, np.arange(61) < 29)) == 60
+
+
+def test_a_board_of_demos_alone_is_its_measured_twin_by_the_data_sheets() -> None:
+    model = EfficiencyPredictor(log_cost=(0.0,) * len(FEATURE_NAMES))
+    known = TargetProfile(
+        Target("jetson-agx-xavier", "gpu", "tensorrt", "fp16"),
+        "steady",
+        model,
+        Interval(0.9, 0.2, 0.4),
+        FitError("e", 9, 0.1),
+        Provenance("s", 29),
+    )
+    other = replace(known, target=replace(known.target, framework="pytorch"))
+    info = DeviceInfo("jetson-agx-xavier", "X", "jetson")
+    (made,) = sheet_twins([BuiltTarget(info, known), BuiltTarget(info, other)], 1.5)
+    assert str(made.profile.target) == "jetson-xavier-nx/gpu/tensorrt/fp16"
+    slower = dict(zip(FEATURE_PARTS, np.exp(made.profile.predictor.log_cost), strict=True))
+    # data sheets: 11.3 and 6.8 TFLOP/s in fp16, 136.5 and 59.7 GB/s
+    assert slower == {
+        "compute": pytest.approx(11.3 / 6.8),
+        "memory": pytest.approx(136.5 / 59.7),
+        "overhead": pytest.approx(1.0),
+    }
+    assert (made.profile.interval.low_log, made.profile.interval.high_log) == pytest.approx(
+        (0.3, 0.6)
+    )
+    assert made.profile.provenance.measurements == 0

@@ -1,4 +1,4 @@
-"""Whole-network rows of published_e2e.csv, pooled by the kind of processor, for the joint model."""
+"""Published latencies of whole networks, pooled by the kind of processor, for the joint model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ from perfmodel.graph.rebatch import rebatch
 from perfmodel.kernels import KernelTable, fuse
 from perfmodel.measurements.read import read_measurements
 from perfmodel.target import PRECISIONS, Target
-from perfmodel.zoo.published_names import model_name
+from validation.data.published_sources import (
+    AT_MOST,
+    FILES,
+    network_family,
+    network_graph,
+    network_spec,
+    other_kind,
+    steady_ms,
+)
 
 POOLS = ("cpu", "mobile-gpu", "npu", "cuda")
 """Pools of targets that borrow from one another (`pool_of`)."""
@@ -60,6 +68,10 @@ DIFFERENT_NETWORKS = {
 }
 """Networks whose published latencies are of a graph that differs from the zoo's."""
 
+_DESKTOP_FORMATS = ("openvino", "paddlepaddle", "tf-graphdef", "tf-savedmodel", "torchscript")
+UNKNOWN_FRAMEWORKS = frozenset({*_DESKTOP_FORMATS, "ascend", "iree-vulkan", "pplnn", "tengine"})
+"""Frameworks of a few rows on one board each, which nothing here predicts."""
+
 NCNN_ZOO = {
     "mobilenet": "mobilenet_v1",
     "mobilenet_v3": "mobilenet_v3_large",
@@ -79,7 +91,7 @@ RESTRICTED_TWINS = {"ssd_mobilenet_v1": "mobilenet_v1", "ssd_mobilenet_v2": "mob
 
 @dataclass(frozen=True)
 class PooledRow:
-    """One published latency on a target of a pool."""
+    """One published latency on a target of a pool; `at_most` where it only bounds the network's."""
 
     target: Target
     model: str
@@ -89,6 +101,7 @@ class PooledRow:
     anchor: bool
     source: str
     build: str
+    at_most: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +139,11 @@ class Pool:
     def anchors(self) -> np.ndarray:
         """Rows that are only borrowed from."""
         return np.array([r.anchor for r in self.rows])
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """Rows whose latency is only known not to be exceeded."""
+        return np.array([r.at_most for r in self.rows])
 
     def inputs(self) -> np.ndarray:
         """Input of the joint model: target, hardware with framework, framework with precision."""
@@ -170,38 +188,44 @@ def _framework(framework: str, build: str) -> str:
     return f"{framework}-armv7" if any(part in build for part in _ARMV7) else framework
 
 
-def _spec(model: str, source_model: str) -> str | None:
-    spec = model if model.partition("@")[0] in zoo.names() else model_name(source_model)
-    return spec if spec.partition("@")[0] in zoo.names() else None
-
-
 AI_HUB = "quic/ai-hub-models"
 """Source of rows that stand in a table of their own."""
 
 
 def published_rows(data: Path) -> tuple[list[PooledRow], Counter[str]]:
-    """Rows of published_e2e.csv whose network the zoo has, and why the others are left out."""
-    table, bad = read_measurements([data / "published_e2e.csv"], skip_bad=True)
+    """Steady rows of the published tables whose network is known, and why others are left out."""
     rows: list[PooledRow] = []
-    left: Counter[str] = Counter({"refused or no measurement of an inference": len(bad)})
-    frame = table.networks.frame
-    for row in _records(frame):
-        spec = _spec(row["model"], row["source_model"])
-        name = (spec or "").partition("@")[0]
-        precision = row["precision"] or "float"
-        if row["unit"] == "npu" and str(row["source"]).startswith(AI_HUB):
-            left["NPU of AI Hub: validation.data.aihub holds all of its rows"] += 1
-        elif spec is None:
-            left["network not in the zoo"] += 1
-        elif name in DIFFERENT_NETWORKS:
-            left[DIFFERENT_NETWORKS[name]] += 1
-        elif precision not in PRECISIONS:
-            left[f"precision {precision} has no target"] += 1
-        elif not row["framework"]:
-            left["framework not stated"] += 1
-        else:
-            rows.append(_row(row, spec, precision))
+    left: Counter[str] = Counter()
+    for file in FILES:
+        table, bad = read_measurements([data / file], skip_bad=True)
+        left["refused or no measurement of an inference"] += len(bad)
+        for row in _records(table.networks.frame):
+            reason = _unusable(row, file)
+            if reason:
+                left[reason] += 1
+            else:
+                spec = network_spec(row["model"], row["source_model"], row["source"])
+                rows.append(_row(row, str(spec), row["precision"] or "float", steady_ms(row)))
     return rows, left
+
+
+def _unusable(row: Mapping[str, Any], file: str) -> str:
+    """Why a row teaches nothing about a steady inference; "" if it does."""
+    spec = network_spec(row["model"], row["source_model"], row["source"])
+    name = (spec or "").partition("@")[0]
+    if spec is None:
+        return "network not in the zoo"
+    if name in DIFFERENT_NETWORKS:
+        return DIFFERENT_NETWORKS[name]
+    if (row["precision"] or "float") not in PRECISIONS:
+        return f"precision {row['precision']} has no target"
+    if not row["framework"]:
+        return "framework not stated"
+    if row["framework"] in UNKNOWN_FRAMEWORKS:
+        return "framework of a handful of rows"
+    if row["unit"] == "npu" and str(row["source"]).startswith(AI_HUB):
+        return "NPU of AI Hub: validation.data.aihub holds all of its rows"
+    return other_kind(row, file)
 
 
 def _records(frame: Any) -> list[dict[str, Any]]:
@@ -209,7 +233,7 @@ def _records(frame: Any) -> list[dict[str, Any]]:
     return records
 
 
-def _row(row: Mapping[str, object], spec: str, precision: str) -> PooledRow:
+def _row(row: Mapping[str, object], spec: str, precision: str, latency_ms: float) -> PooledRow:
     cpu, threads = row["unit"] == "cpu", float(str(row["threads"]))
     target = Target(
         str(row["device"]),
@@ -223,16 +247,17 @@ def _row(row: Mapping[str, object], spec: str, precision: str) -> PooledRow:
         spec,
         family_of_spec(spec),
         int(float(str(row["batch"]))),
-        float(str(row["latency_ms"])),
+        latency_ms,
         False,
         str(row["source"]),
         str(row["build"]),
+        str(row["source"]).startswith(AT_MOST),
     )
 
 
 def family_of_spec(spec: str) -> str:
     """What must be left out together with a network of the zoo: family and shared backbone."""
-    family = zoo.entry(spec.partition("@")[0]).family
+    family = network_family(spec)
     return RESTRICTED_TWINS.get(family, family)
 
 
@@ -300,7 +325,7 @@ class _Graphs:
             if row.target.framework == "ncnn":
                 graph = read_ncnn(self.data / "ncnn_models" / f"{row.model}.param")
             else:
-                graph = zoo.build(row.model)
+                graph = network_graph(row.model)
             if graph.batch_size != row.batch:
                 graph = rebatch(graph, row.batch)
             self.graphs[key] = graph
@@ -322,8 +347,10 @@ def make_pool(name: str, rows: Sequence[PooledRow], data: Path) -> Pool:
     works: list[np.ndarray] = []
     kept: list[PooledRow] = []
     network: list[int] = []
+    # bounds alone say nothing of how long anything takes
+    timed = {r.target for r in rows if not r.at_most}
     for row in rows:
-        if pool_of(row.target) != name:
+        if pool_of(row.target) != name or row.target not in timed:
             continue
         key = (row.model, row.batch, rules_of(row.target), precision_of(row.target))
         if key not in places:

@@ -23,20 +23,23 @@ from perfmodel.calibration.learn_kernels import write_population
 from perfmodel.calibration.npu_population import write_npus
 from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
-from perfmodel.devices.profile import DeviceProfile, write_profile
+from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
 from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
-from perfmodel.errors import PerfmodelError
+from perfmodel.errors import PerfmodelError, ProfileError
 from perfmodel.files import write_atomically
 from validation.profiles.common import BuiltTarget, DeviceInfo
+from validation.profiles.defaults import ordered
 from validation.profiles.ncnn import ncnn_populations
 from validation.profiles.npu import campaign
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
     "validation.profiles.kernels:build_phones",
-    "validation.profiles.kernels:build_gpus",
     "validation.profiles.npu:build_npu",
+    # before the kernels of GPUs: of a Jetson one table has the kernels of one network alone
     "validation.profiles.published:build_published",
+    "validation.profiles.kernels:build_gpus",
+    "validation.profiles.timm:build_timm",
     "validation.profiles.datasheets:build_datasheets",
     "validation.profiles.partition:build_partition",
     "validation.profiles.jetson:build_jetson",
@@ -156,6 +159,20 @@ def write_folder(profiles: Sequence[DeviceProfile], folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.glob("*.json"))
 
 
+def read_part(folder: Path) -> list[BuiltTarget]:
+    """What a builder made earlier, in its order; raises `ProfileError` where nothing was kept."""
+    if not folder.is_dir():
+        raise ProfileError(f"{folder}: nothing was kept", "run once without --only")
+    names = sorted(p for p in folder.glob("*.json") if p.name != INDEX_NAME)
+    return [
+        BuiltTarget(
+            DeviceInfo(p.device, p.title, p.kind, p.soc, p.year, p.hardware), target, (place,)
+        )
+        for p in map(read_profile, names)
+        for place, target in enumerate(p.targets)
+    ]
+
+
 KEPT: frozenset[str] = frozenset()
 """Profiles in the folder that come from campaigns of our own rather than from the data folder."""
 
@@ -165,6 +182,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
     parser.add_argument("-o", "--output", type=Path, default=builtin_folder())
+    parser.add_argument("--parts", type=Path, help="folder that keeps what each builder made")
+    parser.add_argument(
+        "--only", nargs="+", default=[], help="run these builders, take others from --parts"
+    )
     options = parser.parse_args(arguments)
     started = time.perf_counter()
     built = []
@@ -172,14 +193,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # one thread: the same sums in the same order on every machine
         with threadpool_limits(limits=1):
             for builder in builders():
+                kept = options.parts and options.parts / builder.__name__
+                if kept and options.only and builder.__name__ not in options.only:
+                    built.append(read_part(kept))
+                    continue
                 built.append(builder(options.data))
+                if kept:
+                    write_folder(join_profiles(built[-1:]), kept)
                 done = f"{len(built[-1])} targets, {_since(started)}"
                 print(f"{builder.__name__}: {done}", flush=True)
             traits = joined_traits([builder(options.data) for builder in trait_builders()])
-        profiles = join_profiles(built, traits)
+        profiles = ordered(join_profiles(built, traits))
         size = write_folder(profiles, options.output)
         with threadpool_limits(limits=1):
-            populations = write_populations(options.data, options.output)
+            populations = 0 if options.only else write_populations(options.data, options.output)
     except PerfmodelError as error:
         print(f"build_profiles: {error}", file=sys.stderr)
         return 2

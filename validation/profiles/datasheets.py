@@ -13,6 +13,7 @@ import numpy as np
 from perfmodel.cost_models.interval import borrowed_interval, fit_error
 from perfmodel.devices.gpu_specs import GpuSpec
 from perfmodel.devices.profile import Fact, Provenance, TargetProfile
+from perfmodel.measurements.device_names import device_called
 from perfmodel.runners.cuda.backends import MODES
 from perfmodel.target import Target
 from validation.cuda.data_sheet import SPECS, predictor
@@ -29,7 +30,7 @@ _TITLES = {
     "jetson-nano": ("NVIDIA Jetson Nano", "jetson"),
     "jetson-agx-xavier": ("NVIDIA Jetson AGX Xavier", "jetson"),
     "jetson-agx-orin": ("NVIDIA Jetson AGX Orin", "jetson"),
-    "tesla-v100-pcie-32gb": ("NVIDIA Tesla V100 PCIe 32 GB", "server"),
+    "tesla-v100": ("NVIDIA Tesla V100 PCIe 32 GB", "server"),
 }
 
 
@@ -39,7 +40,8 @@ def build_datasheets(data: Path) -> list[BuiltTarget]:
     log_ratio = -np.log([float(row["ratio"]) for row in published_jetson_rows(data)])
     error, interval = fit_error(EXPERIMENT, log_ratio), borrowed_interval(log_ratio, log_ratio)
     built = []
-    for device, spec in SPECS.items():
+    for study_name, spec in SPECS.items():
+        device = device_called(study_name)
         title, kind = _TITLES[device]
         info = DeviceInfo(device, title, kind, hardware=_facts(spec))
         for rank, name in enumerate(_MODE_RANK):

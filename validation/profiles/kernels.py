@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from perfmodel.devices.gpu_specs import GPU_SPECS
@@ -19,12 +18,9 @@ from validation.profiles.kernel_targets import (
     build_spec_profiles,
 )
 
-_SHORT = {"nvidia-h200": "h200", "nvidia-titan-v": "titan-v"}
-"""Cards of the CUDA study, which gives them a short name."""
-
 _BOARDS = {
     "iphone-6": ("iPhone 6", "phone"),
-    "raspberry-pi-3": ("Raspberry Pi 3", "board"),
+    "raspberry-pi-3b": ("Raspberry Pi 3", "board"),
     "jetson-agx-xavier": ("NVIDIA Jetson AGX Xavier", "jetson"),
 }
 
@@ -52,7 +48,7 @@ def build_gpus(data: Path) -> list[BuiltTarget]:
     # the DLA has a builder of its own, which knows what it costs to reach it
     jetson = [t for t in build_jetson_profiles(data) if t.target.unit != "dla"]
     return [
-        _built(_short(t), _info(_short(t).target.device))
+        _built(t, _info(t.target.device))
         for t in _distinct([*measured, *sheets, *jetson, *build_board_profiles(data)])
     ]
 
@@ -65,18 +61,12 @@ def _distinct(profiles: Iterable[TargetProfile]) -> list[TargetProfile]:
     return list(found.values())
 
 
-def _short(profile: TargetProfile) -> TargetProfile:
-    name = _SHORT.get(profile.target.device)
-    return replace(profile, target=replace(profile.target, device=name)) if name else profile
-
-
 def _info(device: str) -> DeviceInfo:
     if device in _BOARDS:
         title, kind = _BOARDS[device]
         return DeviceInfo(device, title, kind)
     for name in GPU_SPECS:
-        slug = device_slug(name)
-        if _SHORT.get(slug, slug) == device:
+        if device_slug(name) == device:
             return DeviceInfo(device, name, _gpu_kind(name))
     return DeviceInfo(device, device, "server")
 

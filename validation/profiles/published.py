@@ -28,11 +28,13 @@ from validation.data.published_networks import (
     precision_of,
     published_rows,
 )
+from validation.data.published_sources import FILES
 from validation.data.soc_facts import SocFacts, facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
+from validation.profiles.sheet_twins import sheet_twins
 
 EXPERIMENT = "network family left out on every target"
-UNTESTED = "one network family measured, nothing to leave out: error of its pool's targets"
+UNTESTED = "one network family measured, nothing to leave out: error of its framework's targets"
 
 POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "mobile-gpu": {"hardware_sd": 1.0},
@@ -44,34 +46,43 @@ POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
 LEFT_OUT_STEPS = 300
 """Steps of the fits that only judge: predictions have settled long before the costs have."""
 
+UNTESTED_FACTOR = 1.5
+"""How much wider than its pool's an interval is of which nothing could be left out: a choice."""
+
+ENOUGH = 30
+"""Left-out errors of one framework from which on other frameworks of the pool need not speak."""
+
 _SERVERS = ("xeon", "epyc")
 _DESKTOPS = ("gtx", "titan", "rtx", "core-i", "tesla", "radeon")
 _BOARDS = ("rk3399", "firefly", "raspberry", "dragonwing", "qcs", "qrd", "kirin-", "snapdragon-")
 
 
 def build_published(data: Path) -> list[BuiltTarget]:
-    """Every target of published_e2e.csv whose networks the zoo has."""
+    """Every target of the published tables whose networks are known."""
     rows, _ = published_rows(data)
     rows += anchor_rows(data)
     facts = soc_facts(data)
-    return [
-        built
+    built = [
+        target
         for name in POOLS
-        for built in _built(make_pool(name, rows, data), facts, titles(data))
+        for target in _built(make_pool(name, rows, data), facts, titles(data))
     ]
+    return [*built, *sheet_twins(built, UNTESTED_FACTOR)]
 
 
 def titles(data: Path) -> dict[str, tuple[str, str]]:
-    """Name and chip of every device of the table as its source writes them."""
+    """Name and chip of every device of the tables as its source writes them."""
     import csv
 
     from perfmodel.measurements.device_names import device_slug
 
-    with open(data / "published_e2e.csv", encoding="utf-8", newline="") as file:
-        return {
-            device_slug(row["device"], row["soc"]): (row["device"] or row["soc"], row["soc"])
-            for row in csv.DictReader(file)
-        }
+    found = {}
+    for name in reversed(FILES):
+        with open(data / name, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                title = row["device"] or row["soc"]
+                found[device_slug(row["device"], row["soc"])] = (title, row["soc"])
+    return found
 
 
 def pool_model(pool: Pool, **more: Any) -> JointEfficiencyModel:
@@ -80,15 +91,33 @@ def pool_model(pool: Pool, **more: Any) -> JointEfficiencyModel:
     return JointEfficiencyModel(**parameters)
 
 
+def fitted(pool: Pool, learn: np.ndarray, **more: Any) -> JointEfficiencyModel:
+    """The joint model of the rows of a mask.
+
+    A row that only bounds a time from above teaches nothing where the fit keeps to it; the bounds
+    that a first fit breaks are learned as times.
+    """
+    inputs, latency = pool.inputs(), pool.latency_ms
+    timed = learn & ~pool.bounds
+    model = pool_model(pool, **more).fit(inputs[timed], latency[timed])
+    bounds = np.flatnonzero(learn & pool.bounds)
+    broken = bounds[model.predict(inputs[bounds]) > latency[bounds]] if len(bounds) else bounds
+    if not len(broken):
+        return model
+    timed[broken] = True
+    return pool_model(pool, **more).fit(inputs[timed], latency[timed])
+
+
 def left_out_log_ratio(pool: Pool) -> np.ndarray:
     """log(predicted / measured) of rows, their family left out everywhere; NaN if none is left."""
     inputs, latency, families, target = pool.inputs(), pool.latency_ms, pool.families, pool.target
     out = np.full(len(latency), np.nan)
     for family in sorted(set(families)):
         held = families == family
-        asked = held & ~pool.anchors & np.isin(target, np.unique(target[~held]))
+        known = np.unique(target[~held & ~pool.bounds])
+        asked = held & ~pool.anchors & ~pool.bounds & np.isin(target, known)
         if asked.any():
-            model = pool_model(pool, max_iter=LEFT_OUT_STEPS).fit(inputs[~held], latency[~held])
+            model = fitted(pool, ~held & np.isin(target, known), max_iter=LEFT_OUT_STEPS)
             out[asked] = np.log(model.predict(inputs[asked]) / latency[asked])
     return out
 
@@ -96,16 +125,17 @@ def left_out_log_ratio(pool: Pool) -> np.ndarray:
 def _built(
     pool: Pool, facts: Mapping[str, SocFacts], names: Mapping[str, tuple[str, str]]
 ) -> list[BuiltTarget]:
-    model = pool_model(pool).fit(pool.inputs(), pool.latency_ms)
+    model = fitted(pool, np.ones(len(pool.rows), dtype=bool))
     left_out = left_out_log_ratio(pool)
-    tested = left_out[np.isfinite(left_out)]
+    framework = np.array([base_framework(r.target.framework) for r in pool.rows])
     built = []
     for number, target in enumerate(pool.targets):
-        mine = pool.target == number
+        mine = (pool.target == number) & ~pool.bounds
         rows = [r for r, chosen in zip(pool.rows, mine, strict=True) if chosen]
         if rows[0].anchor:
             continue
         own = left_out[mine & np.isfinite(left_out)]
+        tested = errors_for(left_out, framework == base_framework(target.framework))
         place = int(np.searchsorted(model.targets_, number))
         profile = TargetProfile(
             target,
@@ -126,12 +156,19 @@ def _built(
     return built
 
 
+def errors_for(left_out: np.ndarray, alike: np.ndarray) -> np.ndarray:
+    """Errors that speak for a target: those of its framework if they are many, else its pool's."""
+    known = np.isfinite(left_out)
+    return left_out[known & alike] if (known & alike).sum() >= ENOUGH else left_out[known]
+
+
 def _interval(own: np.ndarray, pool: np.ndarray) -> Interval:
     interval = borrowed_interval(-own, -pool)
     if len(own):
         return interval
     # nothing but a scale of its own: the pool's spread, and room for not knowing better
-    return replace(interval, low_log=1.5 * interval.low_log, high_log=1.5 * interval.high_log)
+    low, high = UNTESTED_FACTOR * interval.low_log, UNTESTED_FACTOR * interval.high_log
+    return replace(interval, low_log=low, high_log=high)
 
 
 def _error(own: np.ndarray, pool: np.ndarray) -> FitError:
@@ -144,7 +181,7 @@ def _provenance(rows: list[PooledRow]) -> Provenance:
     sources = sorted({r.source for r in rows})
     shown = "; ".join(sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
     return Provenance(
-        f"published_e2e.csv: {shown}"[:1900],
+        f"published: {shown}"[:1900],
         len(rows),
         build=", ".join(sorted({r.build for r in rows} - {""})),
         note="shape of the costs borrowed from the targets of its pool",
@@ -172,7 +209,7 @@ def device_kind(device: str) -> str:
         return "server"
     if device.startswith(_DESKTOPS):
         return "desktop"
-    if device.startswith("snapdragon-x-elite"):
+    if device.startswith(("snapdragon-x-elite", "m3-max", "m1-max", "macbook")):
         return "laptop"
     if device.startswith(("snapdragon-", "kirin-")) and "qrd" not in device:
         return "phone"

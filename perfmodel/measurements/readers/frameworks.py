@@ -10,6 +10,12 @@ _KNOWN = (
     # Start of the printed name, lower case -> framework. The rest of the name is the build.
     # The longer of two that start alike comes first.
     ("tflite", "tflite"),
+    ("tf lite", "tflite"),
+    ("core ml", "coreml"),
+    ("executorch core ml", "coreml"),
+    ("executorch coreml", "coreml"),
+    ("executorch vulkan", "executorch-vulkan"),
+    ("executorch", "executorch"),
     ("pytorch", "pytorch"),
     ("tensorrt", "tensorrt"),
     ("tensorflow", "tensorflow"),

@@ -1,0 +1,91 @@
+"""The target that answers where only a device is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perfmodel.cost_models.interval import FitError, Interval
+from perfmodel.cost_models.roofline import RooflinePredictor
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.registry import ProfileFolder, list_targets
+from perfmodel.measurements.device_names import device_called
+from perfmodel.target import Target
+from validation.profiles.defaults import in_order
+
+FAST, SLOW = 1e12, 1e11
+
+
+def made(
+    name: str, flops_per_s: float, measurements: int = 20, width: float = 0.3
+) -> TargetProfile:
+    unit, framework, precision = name.split("/")
+    template = ProfileFolder().resolve("titan-v/gpu/cudnn/fp32").target
+    assert isinstance(template.predictor, RooflinePredictor)
+    model = replace(
+        template.predictor, fp32_flops_per_s=flops_per_s, matrix_flops_per_s=flops_per_s
+    )
+    return TargetProfile(
+        Target("d", unit, framework, precision),
+        "steady",
+        model,
+        Interval(0.9, width, width),
+        FitError("e", 9, 0.1),
+        Provenance("s", measurements),
+    )
+
+
+def first(kind: str, *targets: TargetProfile) -> str:
+    return str(in_order(DeviceProfile("d", "D", kind, targets))[0].target).removeprefix("d/")
+
+
+def test_a_phone_answers_by_its_fastest_measured_unit() -> None:
+    cpu, gpu = made("cpu/tflite/fp32", SLOW), made("gpu/tflite/fp16", FAST)
+    assert first("phone", cpu, gpu) == "gpu/tflite/fp16"
+    assert first("server", cpu, gpu) == "cpu/tflite/fp32"
+    assert first("phone", cpu, made("gpu/tflite/fp16", FAST, 2)) == "cpu/tflite/fp32"
+    assert first("phone", cpu, made("gpu/tflite/fp16", FAST, 0)) == "cpu/tflite/fp32"
+    assert first("phone", cpu, made("gpu/tflite/fp16", FAST, width=1.2)) == "cpu/tflite/fp32"
+    assert first("phone", cpu, made("nnapi/tflite/fp32", FAST)) == "cpu/tflite/fp32"
+    assert first("phone", cpu, made("npu/qnn/int8", FAST)) == "cpu/tflite/fp32"
+
+
+def test_a_server_answers_by_what_was_measured() -> None:
+    sheet, known = made("gpu/cudnn/fp32", FAST, 0), made("gpu/pytorch/fp16", SLOW)
+    assert first("server", sheet, known) == "gpu/pytorch/fp16"
+
+
+def test_a_jetson_answers_by_tensorrt_in_half_precision() -> None:
+    fast = made("gpu/ncnn/float", FAST)
+    assert first("jetson", fast, made("gpu/tensorrt/fp16", SLOW)) == "gpu/tensorrt/fp16"
+    assert first("jetson", fast, made("gpu/tensorrt/fp32", SLOW)) == "gpu/ncnn/float"
+    assert first("jetson", fast, made("gpu/tensorrt/fp16", SLOW, 0)) == "gpu/ncnn/float"
+
+
+def test_no_shipped_device_leads_with_a_data_sheet_where_it_was_measured() -> None:
+    for name in ProfileFolder().paths():
+        targets = ProfileFolder().device(name).targets
+        if any(t.provenance.measurements for t in targets):
+            assert targets[0].provenance.measurements, name
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("exynos-2200-phone", "exynos-2200"),
+        ("nvidia-geforce-rtx-3090", "rtx-3090"),
+        ("p40", "huawei-p40"),
+        ("raspberry-pi-4", "raspberry-pi-4b"),
+        ("tesla-v100-pcie-32gb", "tesla-v100"),
+    ],
+)
+def test_another_name_of_a_device_answers(old: str, new: str) -> None:
+    folder = ProfileFolder()
+    assert folder.resolve(f"{old}/gpu" if "rtx" in old else old).device.device == new
+    assert folder.file_of(old) == folder.file_of(new)
+
+
+def test_no_two_profiles_are_of_one_device() -> None:
+    names = sorted({line.device for line in list_targets()})
+    assert [n for n in names if device_called(n) != n] == []
