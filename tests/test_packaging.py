@@ -174,6 +174,8 @@ OF_SHEETS = {
     "validation.accuracy.market",
     "validation.profiles.spec_sheets",
     "validation.data.published_networks",
+    "validation.data.published_sources",
+    "validation.data.yolo11",
 }
 """The study of phones' spec sheets asks `predict_many`, as users do, for targets of
 `devices.spec_sheet`, which answer a phone's market name; it makes the sheets as the builder of what
