@@ -76,7 +76,6 @@ def test_a_skip_for_lack_of_a_package_fails_in_ci_only(tmp_path: Path) -> None:
 
 CLOCKS = {"perf_counter", "process_time", "monotonic", "time"}
 CLOCK_USERS = {
-    "tests/cuda/cuda_on_cpu.py": "plays the part of a GPU's timer",
     "tests/experiments/test_host_loop.py": "waits for a file",
     "tests/hostile/mutants.py": "bounds the processor time of one damaged input, as is promised",
     "tests/kills.py": "chooses moments to kill at, and waits for processes to end",

@@ -185,7 +185,7 @@ class AdbRunner:
         ignored = _IGNORED.search(text)
         if ignored and f"--use_{self.delegate or 'no'}=" in ignored[1]:
             raise RunnerError(
-                f"this benchmark_model knows no --use_{self.delegate}: {job.key} ran on the CPU",
+                f"this benchmark_model knows no {self.delegate} delegate: {job.key} ran on the CPU",
                 "LiteRT 2 has no NNAPI: take TensorFlow Lite's tool, or another delegate",
             )
         if "nference timings in us" in text or _LITERT_RESULTS.search(text):

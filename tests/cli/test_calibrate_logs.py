@@ -57,7 +57,7 @@ def test_what_a_log_leaves_open_is_asked_for_by_its_option(
     done = perform(*asked)
     assert done.code == 2
     assert "no word of the precision" in done.err
-    assert "--precision (fp32, tf32, fp16, int8, uint8, float)" in done.err
+    assert "--precision (fp32, tf32, fp16, int8, uint8, w8a8, w8a16, float)" in done.err
     asked += ["--precision", "int8", "--model", "own_net=mobilenet_v1@width=0.5"]
     (row,) = perform(*asked, "--json").json["rows"]
     assert (row["model"], row["evidence"]["precision"]) == ("mobilenet_v1@width=0.5", "option")

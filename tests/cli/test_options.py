@@ -187,6 +187,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     "calibrate --device": (TABLE, TABLE.replace("my-phone", "your-phone")),
     "calibrate --kind": (f"{TABLE} -o a.json", f"{TABLE} -o a.json --kind nothing"),
     "calibrate --like": (TABLE, f"{TABLE} --like pixel-4"),
+    "calibrate --chip": (TABLE, f"{TABLE} --chip 'Snapdragon 778G'"),
     "calibrate --skip-bad": (
         "calibrate --from bad.csv --device my-phone",
         "calibrate --from bad.csv --device my-phone --skip-bad",

@@ -77,7 +77,7 @@ def test_the_tool_of_litert_2_gives_rows_of_its_block_of_results(
 
 
 def test_a_delegate_that_the_tool_ignores_is_no_measurement_of_it(phone: Phone, job: Job) -> None:
-    with pytest.raises(RunnerError, match="knows no --use_nnapi: mobilenet_v1 ran on the CPU"):
+    with pytest.raises(RunnerError, match="knows no nnapi delegate: mobilenet_v1 ran on the CPU"):
         phone("litert2", delegate="nnapi").measure(job)
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
 from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
 from perfmodel.errors import PerfmodelError, ProfileError
 from perfmodel.files import write_atomically
+from perfmodel.measurements.device_names import device_called
 from validation.profiles.common import BuiltTarget, DeviceInfo
 from validation.profiles.defaults import ordered
 from validation.profiles.ncnn import ncnn_populations
@@ -114,7 +115,7 @@ def join_profiles(
     """One profile a device: targets by builder, then rank; device facts from whoever knows them."""
     devices: dict[str, list[tuple[tuple[int, ...], BuiltTarget]]] = {}
     for order, targets in enumerate(built):
-        for target in targets:
+        for target in map(_called, targets):
             devices.setdefault(target.info.device, []).append(((order, *target.rank), target))
     profiles = []
     for name in sorted(devices):
@@ -136,6 +137,17 @@ def join_profiles(
             )
         )
     return profiles
+
+
+def _called(built: BuiltTarget) -> BuiltTarget:
+    """A target under the one name of its device, which its table may call otherwise."""
+    name = device_called(built.info.device)
+    if name == built.info.device:
+        return built
+    target = replace(built.profile.target, device=name)
+    return replace(
+        built, info=replace(built.info, device=name), profile=replace(built.profile, target=target)
+    )
 
 
 def _joined(infos: Sequence[DeviceInfo]) -> DeviceInfo:
