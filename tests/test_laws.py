@@ -123,9 +123,9 @@ def by_tiles(resolved: Resolved) -> float:
     Libraries compute in tiles: a size that fills the last tile or the last wave of thread blocks
     can take less than a smaller one that does not. Trees have learnt that from measured kernels: up
     to 6 % of these networks. ACL's kernels for Mali take rows of pixels by fours: 11 pixels take
-    half the time of 9 in its measurements, 22 % of SqueezeNet. Tensor cores take channels by eights:
-    mobilenet_v2 of width 0.25, whose channels fill none, costs 0.1 % more than that of width 0.5.
-    All other models are smooth.
+    half the time of 9 in its measurements, 22 % of SqueezeNet. Tensor cores take channels by
+    eights: mobilenet_v2 of width 0.25, whose channels fill none, costs 0.1 % more than that of
+    width 0.5. All other models are smooth.
     """
     if "-amp" in resolved.target.target.framework:
         return 0.02

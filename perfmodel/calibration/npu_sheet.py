@@ -1,24 +1,25 @@
 """NPU targets of a chip that nobody measured, from the generation that its spec sheet names.
 
 Qualcomm's Hexagon NPUs differ in speed by their generation (V69 of Snapdragon 8 Gen 1 to V85 of 8
-Elite Gen 5): log time falls in a straight line with it, within what the sheet's test shows
-(`validation.accuracy`, chips left out). Peaks in TOPS are not stated for most chips, so they are no
-part of it. Chips of other vendors, and of generations far from the measured ones, have no target.
+Elite Gen 5): log time falls in a straight line with it, within what the study of left-out chips
+shows (`validation.aihub.study`). Peaks in TOPS are not stated for most chips, so they are no part
+of it. Chips of other vendors, and of generations far from the measured ones, have no target.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from perfmodel.calibration.npu import NpuPopulation, predictor_of
+from perfmodel.calibration.npu import PRECISIONS, NpuPopulation, predictor_of
 from perfmodel.calibration.npu_population import shipped_npus
 from perfmodel.cost_models.interval import expected_error, expected_interval
-from perfmodel.devices.market import Chip
-from perfmodel.devices.profile import Provenance, TargetProfile
+from perfmodel.devices.market import chips
+from perfmodel.devices.npu_sheets import FILE, GRADES, generation_of
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile, write_profile
 from perfmodel.target import Target
 
 GENERATIONS: Mapping[str, int] = {
@@ -26,15 +27,12 @@ GENERATIONS: Mapping[str, int] = {
     "snapdragon-8-gen-2": 73,
     "snapdragon-8-gen-3": 75,
     "snapdragon-8-elite": 79,
-    "snapdragon-8-elite-gen-5": 85,
+    "snapdragon-8-elite-gen-5-qrd": 85,
 }
-"""Hexagon generations of measured chips of phones (perfmodel/devices/chips.csv, `npu`)."""
+"""Hexagon generations of measured chips, of the newest its reference phone (chips.csv, `npu`)."""
 
 FARTHEST = 3
 """Generations beyond the measured ones that are still answered for."""
-
-GRADES = ("top",)
-"""Grades of chips that the measured ones stand for: smaller chips have fewer units."""
 
 SHEET_LOG = 0.35
 """Half width of the 90 % interval of a chip's speed, in log units, beyond that of a network: the
@@ -50,12 +48,6 @@ class SheetNpu:
     precision: str
     log_cost: np.ndarray
     log_ms: np.ndarray
-
-
-def generation_of(chip: Chip) -> int | None:
-    """The generation of a chip's Hexagon NPU; None where its sheet names none."""
-    found = re.match(r"Hexagon V(\d+)", chip.npu)
-    return int(found[1]) if found else None
 
 
 def npu_of_generation(
@@ -89,16 +81,14 @@ def npu_of_generation(
     )
 
 
-def npu_targets_of_chip(
-    chip: Chip, device: str, population: NpuPopulation | None = None
-) -> tuple[TargetProfile, ...]:
-    """NPU targets of a phone with a chip, float first; none where its family is not measured."""
-    generation = generation_of(chip)
-    if generation is None or chip.grade not in GRADES:
-        return ()
+def profile_of_generation(
+    generation: int, population: NpuPopulation | None = None
+) -> DeviceProfile | None:
+    """NPU targets of large chips of a generation, float first; None if none is near enough."""
     known = population or shipped_npus()
+    device = f"hexagon-v{generation}"
     made = []
-    for precision in ("fp16", "w8a8", "w8a16"):
+    for precision in PRECISIONS:
         found = npu_of_generation(known, generation, precision)
         if found is not None:
             made.append(
@@ -108,7 +98,19 @@ def npu_targets_of_chip(
                     predictor_of(known, precision, found.log_cost, found.log_ms),
                     expected_interval(np.zeros(0), SHEET_LOG, NOVELTY_SLOPE),
                     expected_error("chips left out, spec sheet alone", SHEET_LOG),
-                    Provenance(f"from its spec sheet: {chip.npu}, between measured generations", 0),
+                    Provenance(f"from its spec sheet: Hexagon V{generation}, as measured ones", 0),
                 )
             )
-    return tuple(made)
+    return DeviceProfile(device, f"Hexagon V{generation}", "phone", tuple(made)) if made else None
+
+
+def write_generations(folder: Path, population: NpuPopulation | None = None) -> list[int]:
+    """Write a profile for the generation of every large chip of the market; returns them."""
+    asked = {generation_of(chip) for chip in chips().values() if chip.grade in GRADES}
+    written = []
+    for generation in sorted(g for g in asked if g is not None):
+        profile = profile_of_generation(generation, population)
+        if profile is not None:
+            write_profile(profile, folder / FILE.format(generation=generation))
+            written.append(generation)
+    return written

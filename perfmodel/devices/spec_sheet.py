@@ -16,6 +16,7 @@ from perfmodel.cost_models.sheet_model import Expected
 from perfmodel.devices.cpu_specs import CORES
 from perfmodel.devices.gpu_families import gpu_family
 from perfmodel.devices.market import Chip, Cluster
+from perfmodel.devices.npu_sheets import npu_targets
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
 from perfmodel.devices.sheet_data import (
     MeasuredSheet,
@@ -80,7 +81,10 @@ def profiles_of_chips(
     made = iter(targets_of_sheets(flat, sheets or shipped_sheets()))
     found = []
     for (chip, name), mine in zip(named, asked, strict=True):
-        targets = tuple(t for _ in mine if (t := next(made)) is not None)
+        targets = (
+            *(t for _ in mine if (t := next(made)) is not None),
+            *npu_targets(chip, name),
+        )
         found.append(
             DeviceProfile(
                 name,

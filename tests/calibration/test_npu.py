@@ -15,10 +15,11 @@ from perfmodel.calibration.npu import (
     predictor_of,
 )
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
-from perfmodel.calibration.npu_sheet import npu_of_generation, npu_targets_of_chip
+from perfmodel.calibration.npu_sheet import npu_of_generation
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_predictor import COST_NAMES
 from perfmodel.devices.market import chip
+from perfmodel.devices.npu_sheets import npu_targets
 from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -179,7 +180,7 @@ def test_a_chip_between_two_generations_lies_between_their_speeds(networks, log_
 
 def test_only_large_chips_of_the_measured_family_have_npu_targets():
     found = {
-        name: [t.target.precision for t in npu_targets_of_chip(chip(name), "phone")]
+        name: [t.target.precision for t in npu_targets(chip(name), "phone")]
         for name in ("snapdragon-8s-gen-4", "snapdragon-8-gen-3", "exynos-2400", "snapdragon-680")
     }
     assert found["snapdragon-8-gen-3"] == ["fp16", "w8a8", "w8a16"]

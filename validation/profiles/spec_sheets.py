@@ -1,6 +1,6 @@
-"""What ships of spec sheets: hw_profiles/populations/spec-sheets.json.
+"""What ships of spec sheets: spec-sheets.json and npu-hexagon-*.json in hw_profiles/populations.
 
-`python -m validation.profiles.spec_sheets --data DIR` makes it alone, from the profiles and
+`python -m validation.profiles.spec_sheets` makes it alone, from the profiles and
 populations that ship: measured targets of phones and of boards with phones' cores or GPUs, their
 sheets (chips.csv for phones, validation/data for boards) and the shapes of their costs.
 """
@@ -26,6 +26,7 @@ from perfmodel.calibration.from_spec import (
     population_shapes,
     sheets_of,
 )
+from perfmodel.calibration.npu_sheet import write_generations
 from perfmodel.calibration.population import Population, shipped_population
 from perfmodel.cost_models.interval import MEDIAN_SD
 from perfmodel.devices.market import chips
@@ -196,6 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sheets = build_sheets(ncnn_shipped(), known_speeds(published_targets()))
     path = write_sheets(sheets, options.output)
     print(f"{len(sheets.known)} targets, {len(sheets.shapes)} shapes: {path}")
+    generations = ", ".join(f"V{g}" for g in write_generations(options.output))
+    print(f"NPUs of generations {generations}")
     return 0
 
 
