@@ -132,7 +132,8 @@ Every figure is out of sample: the network with all its variants, or the device 
 left out of everything that the prediction rests on. Every figure comes of the functions that users
 call. `python -m validation.accuracy --data DATA` makes all but the last group again; DATA is the
 folder of published measurements. The last group is what `perfmodel validate host` found on one
-machine: it predicted first, then measured.
+machine: it predicted first, then measured. Phones from their spec sheets are the exception: their
+chip is left out of the model of sheets, while the costs of the other targets are those that ship.
 
 Error is |predicted - measured| / measured. Coverage is the share of measurements inside their
 90 % interval. Rank correlation is Spearman's, of the networks on one target, averaged over targets.
