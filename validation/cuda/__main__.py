@@ -20,17 +20,15 @@ from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.experiments.cuda import (
-    CudaValidation,
     profile_predictions,
     read_prediction,
     validate_cuda,
     validate_on_gpu,
 )
-from perfmodel.experiments.scores import ranking, scores
 from perfmodel.runners.cuda import tables
-from perfmodel.runners.cuda.backends import MODES
 from perfmodel.runners.cuda.campaign_state import Settings
 from validation.cuda.data_sheet import spec_prediction
+from validation.cuda.summary import summary
 from validation.cuda.tables import fill_tables, study_tables
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -55,23 +53,6 @@ def _validate(a: argparse.Namespace) -> int:
         result = validate_cuda(a.results / f"{a.device}_networks.csv", prediction)
     print(json.dumps(result.to_json(), indent=1) if a.json else summary(result))
     return 0
-
-
-def summary(result: CudaValidation) -> str:
-    """The comparison in words: all, by mode, and against eager PyTorch."""
-    total = scores(result.cases)
-    coverage = "-" if total.coverage is None else f"{total.coverage:.0%}"
-    lines = [
-        f"{result.device}: {total.cases} networks, mean error {total.mape:.1%}, within "
-        f"10 % {total.within_10:.0%}, within 20 % {total.within_20:.0%}, "
-        f"in the interval {coverage}, Spearman {ranking(total.spearman)}"
-    ]
-    for mode in MODES:
-        if mine := result.of(mode):
-            lines.append(f"  {mode}: mean error {scores(mine).mape:.1%} over {len(mine)}")
-    slower = len(result.slower_than_eager)
-    lines.append(f"eager PyTorch: {result.eager_compared} compared, {slower} of ours slower")
-    return "\n".join([*lines, *(f"  {line}" for line in result.slower_than_eager)])
 
 
 def _study(a: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ from perfmodel.experiments.cuda import profile_predictions, validate_cuda
 from perfmodel.runners.cuda import campaign, tables
 from perfmodel.runners.cuda.campaign_state import STAGES, Settings, device_slug
 from validation.cuda.data_sheet import BATCHES, spec_prediction
+from validation.cuda.summary import summary
 
 BUDGET_S = 520.0
 """Nine minutes less what starting and writing take."""
@@ -144,8 +145,6 @@ def _predictions(
 
 def _compare(prediction: Path, networks: Path | None) -> None:
     """Print how far off a prediction was; a reason where nothing can be compared."""
-    from validation.cuda.__main__ import summary
-
     if networks is None:
         print(f"{prediction.name}: no network was measured")
         return

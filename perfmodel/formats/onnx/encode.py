@@ -34,7 +34,7 @@ _CODES = {name: code for code, name in reversed(DTYPES.items())}
 
 
 @dataclass(frozen=True)
-class StoredTensor:
+class Initializer:
     """A constant of the file."""
 
     name: str
@@ -49,7 +49,7 @@ class OnnxFile:
 
     name: str
     nodes: list[bytes] = field(default_factory=list)
-    constants: dict[str, StoredTensor] = field(default_factory=dict)
+    constants: dict[str, Initializer] = field(default_factory=dict)
     inputs: list[bytes] = field(default_factory=list)
     outputs: list[bytes] = field(default_factory=list)
 
@@ -69,7 +69,7 @@ class OnnxFile:
 
     def constant(self, name: str, shape: Sequence[int], dtype: str, data: Data) -> str:
         """Enter a constant once; returns its name."""
-        self.constants.setdefault(name, StoredTensor(name, tuple(shape), dtype, data))
+        self.constants.setdefault(name, Initializer(name, tuple(shape), dtype, data))
         return name
 
     def numbers(self, name: str, array: np.ndarray) -> str:
@@ -101,7 +101,7 @@ class OnnxFile:
             file.write(after)
 
 
-def _stream(file: IO[bytes], stored: StoredTensor) -> None:
+def _stream(file: IO[bytes], stored: Initializer) -> None:
     for chunk in stored.data.chunks():
         file.write(chunk)
 
@@ -113,7 +113,7 @@ def declared(name: str, shape: Sequence[int], dtype: str) -> bytes:
     return text(1, name) + message(2, message(1, tensor))
 
 
-def _tensor_head(stored: StoredTensor) -> bytes:
+def _tensor_head(stored: Initializer) -> bytes:
     """A TensorProto up to the bytes of its numbers."""
     dims = b"".join(number(1, d) for d in stored.shape)
     code = number(2, _CODES[stored.dtype])
