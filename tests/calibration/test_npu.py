@@ -13,6 +13,7 @@ from perfmodel.calibration.npu import (
     learn_npus,
     npu_precision,
     predictor_of,
+    shared_misfits,
 )
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
 from perfmodel.calibration.npu_sheet import npu_of_generation
@@ -181,8 +182,43 @@ def test_a_chip_between_two_generations_lies_between_their_speeds(networks, log_
 def test_only_large_chips_of_the_measured_family_have_npu_targets():
     found = {
         name: [t.target.precision for t in npu_targets(chip(name), "phone")]
-        for name in ("snapdragon-8s-gen-4", "snapdragon-8-gen-3", "exynos-2400", "snapdragon-680")
+        for name in (
+            "snapdragon-8s-gen-4",
+            "snapdragon-8-gen-3",
+            "snapdragon-7-plus-gen-3",
+            "exynos-2400",
+            "snapdragon-680",
+        )
     }
+    # its generation is measured, but on chips that have more of the same units
+    assert found["snapdragon-7-plus-gen-3"] == []
     assert found["snapdragon-8-gen-3"] == ["fp16", "w8a8", "w8a16"]
     assert found["snapdragon-8s-gen-4"] == ["fp16", "w8a8", "w8a16"]
     assert found["exynos-2400"] == found["snapdragon-680"] == []
+
+
+def test_a_misfit_of_a_network_is_the_median_of_the_targets_of_the_precision(places):
+    other = NpuPlace(chip="e", runtime="qnn", precision="w8a8")
+    misfit = np.array([[0.1, np.nan], [0.2, np.nan], [0.9, np.nan], [np.nan, np.nan], [0.5, 0.4]])
+    shared = shared_misfits([*places, other], misfit)
+    assert shared == pytest.approx(np.array([[0.2, 0.0]] * 4 + [[0.5, 0.4]]))
+
+
+def test_the_nearest_generation_says_most_of_a_chip_between(networks, log_ms):
+    chips = ("snapdragon-8-gen-1", "snapdragon-8-gen-3")
+    places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in chips]
+    # both generations are as fast on average, and differ by network
+    lean = np.array([0.5, -0.5, 0.5, -0.5, 0.5, -0.5])
+    known = population(places, networks, np.array([log_ms[0] + lean, log_ms[0] - lean]))
+    # V74 is 5 generations from V69 and 1 from V75
+    made = npu_of_generation(known, 74, "fp16")
+    share = 1 / (1 + np.exp(-4))
+    assert made.log_ms == pytest.approx(log_ms[0] + lean * (1 - 2 * share))
+
+
+def test_a_scaled_target_takes_a_factor_more(places, networks, log_ms):
+    known = population(places, networks, log_ms)
+    made = predictor_of(known, "fp16", known.log_cost[0], known.log_ms[0])
+    slower, table = made.scaled(np.log(3)), networks.tables[0]
+    assert slower.parts_ms(table).sum() == pytest.approx(3 * made.parts_ms(table).sum())
+    assert slower.overhead_ms == pytest.approx(3 * made.overhead_ms)
