@@ -71,7 +71,15 @@ def test_blocks_are_found_and_left_out_by_the_rule() -> None:
     ]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if read(p)], ids=lambda p: p.name)
+LONG = {"add-a-device.md", "minimum-phone.md", "partition.md", "python-api.md", "what-if.md"}
+"""Pages whose blocks take seconds each: they run with the slow tests."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] if p.name in LONG else []) for p in PAGES if read(p)],
+    ids=lambda p: p.name,
+)
 def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     tools = tmp_path / "bin"

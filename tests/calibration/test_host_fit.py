@@ -233,6 +233,7 @@ def test_too_few_networks_are_refused_with_what_to_do() -> None:
         fit_targets(samples(3))
 
 
+@pytest.mark.slow
 def test_what_a_network_holds_decides_on_its_kernels_times() -> None:
     """The same kernels are half as quick in networks that leave the caches."""
     limit = 2.0**23

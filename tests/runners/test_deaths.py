@@ -189,6 +189,7 @@ class DyingYardstick(Yardstick):
         return replace(reference_graph(), name="SIGKILL_yardstick")
 
 
+@pytest.mark.slow
 def test_a_yardstick_that_dies_does_not_end_a_validation(
     profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

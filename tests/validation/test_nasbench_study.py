@@ -73,6 +73,7 @@ def test_what_is_asked_is_never_a_candidate() -> None:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.slow
 def test_twenty_cells_predict_the_others(data: Path) -> None:
     results = nasbench.one_device(data, 0)
     assert [r.target_kind for r in results] == [
