@@ -91,8 +91,16 @@ def test_a_network_read_back_from_its_file_does_the_work_it_came_with(
 def test_every_mobile_network_of_the_zoo_read_back_does_the_work_it_came_with(
     tmp_path: Path,
 ) -> None:
-    for name in zoo.mobile_names():
+    names = [n for n in zoo.mobile_names() if not normalises(n)]
+    assert len(names) > 25
+    for name in names:
         compare(name, tmp_path)
+
+
+def normalises(name: str) -> bool:
+    """Whether a network normalises: .tflite has no operator for it, and runs those that stand for
+    it one by one."""
+    return any(k.kernel_class == "norm" for k in fuse(load(name), "tflite-cpu"))
 
 
 def compare(name: str, folder: Path) -> None:
