@@ -189,7 +189,7 @@ def test_a_deeper_or_wider_network_never_takes_less_on_some_targets() -> None:
 
 
 STILL_FALL = {
-    # VGG16 was measured there and lies 10 to 40 % below its costs: its nearest kin take part of that
+    # VGG16 takes less there than its costs, and VGG13 shares more of that than VGG11
     "vgg11 on core-i7-11800h-rtx-3070-laptop-hyperv-nvidia-geforce-rtx-3070-laptop-gpu/gpu/ncnn",
     "vgg11 on core-i7-7700k-gtx-1050-ti-hyperv/gpu/ncnn",
     "vgg11 on radeon-rx-6900-xt/gpu/ncnn",
