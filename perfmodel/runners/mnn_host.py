@@ -11,7 +11,8 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.mnn_files import MISSING
-from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts
+from perfmodel.runners.timed import TimedModel, times_of
 
 
 def _mnn() -> Any:
@@ -45,11 +46,12 @@ class MnnRunner:
         return PreparedMnn(self._library, job, self.seed, self.profile)
 
 
-class PreparedMnn:
+class PreparedMnn(TimedModel):
     """One loaded file with its inputs filled."""
 
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
-        self.job, self._profile, self._library = job, profile, library
+        self.job, self.threads = job, job.threads
+        self._profile, self._library = profile, library
         started = time.perf_counter()
         self._interpreter, self._session = _open(library, job)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
@@ -58,24 +60,6 @@ class PreparedMnn:
         started = time.perf_counter()
         self._invoke()
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
-
-    def run_set(self, runs: int, warmups: int) -> RawRuns:
-        """Time `runs` inferences, then as many operator by operator."""
-        started_s = time.time()
-        warm = tuple(self._timed()[0] for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        per_op = self._operator_times_us(runs) if self._profile else {}
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=tuple(wall for wall, _ in timed),
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=per_op,
-            cpu_ms=tuple(c for _, c in timed) if self.job.threads == 1 else (),
-        )
-        self.load_ms = self.first_ms = None
-        return result
 
     def close(self) -> None:
         """Free the session before what made it."""
@@ -129,15 +113,13 @@ class PreparedMnn:
             raise RunnerError(f"{self.job.model}: MNN failed (code {code})")
 
     def _timed(self) -> tuple[float, float]:
-        """(wall, processor) time of one inference in ms."""
         self._fill()
-        started, busy = time.perf_counter(), time.thread_time()
-        self._invoke()
-        cpu_s = time.thread_time() - busy
-        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+        return times_of(self._invoke)
 
     def _operator_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
         """Times of each operator in us by "position name", between the calls around it."""
+        if not self._profile:
+            return {}
         clock, began = time.perf_counter, [0.0]
         names: list[str] = []
         spent: list[float] = []

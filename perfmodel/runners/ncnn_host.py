@@ -14,7 +14,8 @@ from perfmodel.errors import RunnerError
 from perfmodel.formats.ncnn.net import NcnnLayer
 from perfmodel.formats.ncnn.reader import read_layers
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts
+from perfmodel.runners.timed import TimedModel, times_of
 
 _SIZES = (2, 11, 1, 0)
 """Parameters of an input's channels, depth, height and width."""
@@ -58,11 +59,11 @@ class NcnnRunner:
         return PreparedNcnn(self._library, job, self.seed, self.profile)
 
 
-class PreparedNcnn:
+class PreparedNcnn(TimedModel):
     """One loaded network with its inputs."""
 
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
-        self._library, self.job = library, job
+        self._library, self.job, self.threads = library, job, job.threads
         self._layers = read_layers(job.model)
         self._inputs = _inputs(library, self._layers, job.model, seed)
         self._outputs = results_of(self._layers)
@@ -81,25 +82,6 @@ class PreparedNcnn:
         except RunnerError:
             self.close()  # a network must be gone before the pools that its memory is from
             raise
-
-    def run_set(self, runs: int, warmups: int) -> RawRuns:
-        """Time `runs` inferences, then as many layer by layer."""
-        started_s = time.time()
-        warm = tuple(self._timed()[0] for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        per_op = self._layer_times_us(runs) if self._profile else {}
-        cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=tuple(wall for wall, _ in timed),
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=per_op,
-            cpu_ms=cpu,
-        )
-        self.load_ms = self.first_ms = None
-        return result
 
     def close(self) -> None:
         """Free the network, then the memory that it used."""
@@ -133,18 +115,16 @@ class PreparedNcnn:
             raise RunnerError(f"{self.job.model}: ncnn failed at {what!r} (code {code})")
 
     def _timed(self) -> tuple[float, float]:
-        """(wall, processor) time of one inference in ms."""
-        started, busy = time.perf_counter(), time.thread_time()
-        self._run()
-        cpu_s = time.thread_time() - busy
-        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+        return times_of(self._run)
 
-    def _layer_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+    def _operator_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
         """Times of each layer in us by "position name", what asking costs taken off.
 
         An extractor computes what leads to a blob and is not there yet: asked for the blobs in
         their order, it runs one layer each time.
         """
+        if not self._profile:
+            return {}
         firsts, place = [], 0
         for layer in self._layers:
             firsts.append(place)

@@ -14,7 +14,8 @@ import numpy as np
 
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts
+from perfmodel.runners.timed import TimedModel, random_values, times_of
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -59,14 +60,14 @@ class OnnxRuntimeRunner:
         return PreparedOnnx(self._library, job, self.seed, self.profile)
 
 
-class PreparedOnnx:
+class PreparedOnnx(TimedModel):
     """One loaded session with its inputs."""
 
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
         started = time.perf_counter()
         self._session = _session(library, job, "")
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._threads = job.threads
+        self.threads = job.threads
         self._inputs = _inputs(self._session, seed)
         started = time.perf_counter()
         self._session.run(None, self._inputs)
@@ -76,44 +77,22 @@ class PreparedOnnx:
         prefix = str(Path(self._folder) / "profile")
         self._profiled = _session(library, job, prefix) if profile else None
 
-    def run_set(self, runs: int, warmups: int) -> RawRuns:
-        """Time `runs` inferences, then profile as many for the nodes."""
-        started_s = time.time()
-        warm = tuple(self._timed()[0] for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=tuple(wall for wall, _ in timed),
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=self._node_times_us(max(runs, LEAST_PROFILED)),
-            # one thread is the calling one
-            cpu_ms=tuple(cpu for _, cpu in timed) if self._threads == 1 else (),
-        )
-        self.load_ms = self.first_ms = None
-        return result
-
     def close(self) -> None:
         """Free the sessions and their profile files."""
         self._session = self._profiled = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _timed(self) -> tuple[float, float]:
-        """(wall, processor) time of one inference in ms."""
-        started, busy = time.perf_counter(), time.thread_time()
-        self._session.run(None, self._inputs)
-        cpu_s = time.thread_time() - busy
-        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+        return times_of(lambda: self._session.run(None, self._inputs))
 
-    def _node_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+    def _operator_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
         """Times of each node in us, as {"position name": times}, in the order in which they run.
 
         Given with the first set only: a session writes its profile once.
         """
         if self._profiled is None:
             return {}
-        for _ in range(1 + runs):
+        for _ in range(1 + max(runs, LEAST_PROFILED)):
             self._profiled.run(None, self._inputs)
         path = Path(self._profiled.end_profiling())
         self._profiled = None
@@ -158,9 +137,5 @@ def _inputs(session: Any, seed: int) -> dict[str, np.ndarray]:
         if tensor.type not in _DTYPES:
             raise RunnerError(f"input {tensor.name!r} has type {tensor.type}, which is not known")
         shape = [d if isinstance(d, int) and d > 0 else 1 for d in tensor.shape]
-        dtype = np.dtype(_DTYPES[tensor.type])
-        if dtype.kind == "f":
-            made[tensor.name] = generator.uniform(-1, 1, shape).astype(dtype)
-        else:
-            made[tensor.name] = generator.integers(0, 2, shape).astype(dtype)
+        made[tensor.name] = random_values(generator, shape, np.dtype(_DTYPES[tensor.type]))
     return made

@@ -9,7 +9,8 @@ import numpy as np
 
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts
+from perfmodel.runners.timed import TimedModel, random_values, times_of
 
 
 def _openvino() -> Any:
@@ -41,11 +42,12 @@ class OpenVinoRunner:
         return PreparedOpenVino(self._library, job, self.seed, self.profile)
 
 
-class PreparedOpenVino:
+class PreparedOpenVino(TimedModel):
     """One compiled network with its inputs, and once more with counters where it is profiled."""
 
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
-        self._threads = job.threads
+        # it runs on threads of the library's own
+        self.threads = 0
         started = time.perf_counter()
         try:
             core = library.Core()
@@ -62,22 +64,6 @@ class PreparedOpenVino:
         # counters cost time of their own: nodes are timed in a request of their own
         self._counted = _request(core, model, job.threads, counters=True) if profile else None
 
-    def run_set(self, runs: int, warmups: int) -> RawRuns:
-        """Time `runs` inferences, then as many with counters for the nodes."""
-        started_s = time.time()
-        warm = tuple(self._timed() for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=timed,
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=self._node_times_us(runs),
-        )
-        self.load_ms = self.first_ms = None
-        return result
-
     def close(self) -> None:
         """Free the network."""
         self._request = self._counted = None
@@ -86,13 +72,10 @@ class PreparedOpenVino:
         """Results of the last run, in the file's order."""
         return [tensor.data.copy() for tensor in self._request.output_tensors]
 
-    def _timed(self) -> float:
-        """Wall time of one inference in ms; it runs on threads of the library's own."""
-        started = time.perf_counter()
-        self._request.infer()
-        return (time.perf_counter() - started) * 1e3
+    def _timed(self) -> tuple[float, float]:
+        return times_of(self._request.infer)
 
-    def _node_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+    def _operator_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
         """Times of the nodes that ran in us, as {"position name": times}, in their order."""
         if self._counted is None:
             return {}
@@ -125,8 +108,5 @@ def _inputs(model: Any, seed: int) -> list[np.ndarray]:
     for tensor in model.inputs:
         shape = [d.get_length() if d.is_static else 1 for d in tensor.partial_shape]
         dtype = np.dtype(tensor.element_type.to_dtype())
-        if dtype.kind == "f":
-            made.append(generator.uniform(-1, 1, shape).astype(dtype))
-        else:
-            made.append(generator.integers(0, 2, shape).astype(dtype))
+        made.append(random_values(generator, shape, dtype))
     return made

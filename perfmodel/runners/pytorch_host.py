@@ -10,6 +10,7 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.timed import TimedModel, random_values, times_of
 from perfmodel.runners.torch_network import TorchNetwork, torch_network
 
 
@@ -43,11 +44,11 @@ class PyTorchRunner:
         return PreparedTorch(self._torch, job, self.seed, self.profile)
 
 
-class PreparedTorch:
+class PreparedTorch(TimedModel):
     """One loaded network with its inputs."""
 
     def __init__(self, torch: Any, job: Job, seed: int, profile: bool) -> None:
-        self._torch, self._threads, self._profile = torch, job.threads, profile
+        self._torch, self.threads, self._profile = torch, job.threads, profile
         torch.set_num_threads(job.threads)
         started = time.perf_counter()
         self._network: TorchNetwork | None = torch_network(job.model)
@@ -63,22 +64,8 @@ class PreparedTorch:
     def run_set(self, runs: int, warmups: int) -> RawRuns:
         """Time `runs` inferences, then as many step by step."""
         # the number of threads belongs to the process, where other networks are loaded too
-        self._torch.set_num_threads(self._threads)
-        started_s = time.time()
-        warm = tuple(self._timed()[0] for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=tuple(wall for wall, _ in timed),
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=self._step_times_us(runs) if self._profile else {},
-            # one thread is the calling one
-            cpu_ms=tuple(cpu for _, cpu in timed) if self._threads == 1 else (),
-        )
-        self.load_ms = self.first_ms = None
-        return result
+        self._torch.set_num_threads(self.threads)
+        return super().run_set(runs, warmups)
 
     def close(self) -> None:
         """Free the network."""
@@ -95,14 +82,12 @@ class PreparedTorch:
         return [made.numpy() for made in self._run()]
 
     def _timed(self) -> tuple[float, float]:
-        """(wall, processor) time of one inference in ms."""
-        started, busy = time.perf_counter(), time.thread_time()
-        self._run()
-        cpu_s = time.thread_time() - busy
-        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+        return times_of(self._run)
 
-    def _step_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
+    def _operator_times_us(self, runs: int) -> dict[str, tuple[float, ...]]:
         """Times of each step in us, as {"position name": times}."""
+        if not self._profile:
+            return {}
         assert self._network is not None
         network, clock = self._network, time.perf_counter
         times: dict[str, list[float]] = {f"{i} {s.name}": [] for i, s in enumerate(network.steps)}
@@ -121,9 +106,5 @@ def inputs_of(network: TorchNetwork, torch: Any, seed: int) -> tuple[Any, ...]:
     generator = np.random.default_rng(seed)
     made = []
     for shape, dtype in network.inputs.values():
-        kind = np.dtype(dtype)
-        if kind.kind == "f":
-            made.append(generator.uniform(-1, 1, shape).astype(kind))
-        else:
-            made.append(generator.integers(0, 2, shape).astype(kind))
+        made.append(random_values(generator, shape, np.dtype(dtype)))
     return tuple(torch.from_numpy(a) for a in made)

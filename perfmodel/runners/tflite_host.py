@@ -19,7 +19,8 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.runners.machine import host_facts
-from perfmodel.runners.runner import Job, MachineFacts, RawRuns
+from perfmodel.runners.runner import Job, MachineFacts
+from perfmodel.runners.timed import TimedModel, times_of
 
 _RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
@@ -68,11 +69,11 @@ class TfliteRunner:
         return PreparedTflite(self._interpreter, job, self.seed, self.profile)
 
 
-class PreparedTflite:
+class PreparedTflite(TimedModel):
     """One loaded file with its inputs filled."""
 
     def __init__(self, interpreter: Any, job: Job, seed: int, profile: bool) -> None:
-        self.job = job
+        self.job, self.threads = job, job.threads
         started = time.perf_counter()
         self._interpreter = _open(interpreter, job.model, job.threads)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
@@ -90,25 +91,6 @@ class PreparedTflite:
                 self.close()
                 raise
 
-    def run_set(self, runs: int, warmups: int) -> RawRuns:
-        """Time `runs` inferences; load and first times are given with the first set only."""
-        started_s = time.time()
-        warm = tuple(self._timed()[0] for _ in range(warmups))
-        timed = tuple(self._timed() for _ in range(runs))
-        cpu = tuple(c for _, c in timed) if self.job.threads == 1 else ()
-        per_op = self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
-        result = RawRuns(
-            warmup_ms=warm,
-            runs_ms=tuple(wall for wall, _ in timed),
-            started_s=started_s,
-            load_ms=self.load_ms,
-            first_ms=self.first_ms,
-            per_op_us=per_op,
-            cpu_ms=cpu,
-        )
-        self.load_ms = self.first_ms = None
-        return result
-
     def close(self) -> None:
         """Free the interpreter."""
         self._interpreter = None
@@ -125,11 +107,10 @@ class PreparedTflite:
         return [self._interpreter.get_tensor(d["index"]) for d in details]
 
     def _timed(self) -> tuple[float, float]:
-        """(wall, processor) time of one inference in ms."""
-        started, busy = time.perf_counter(), time.thread_time()
-        self._invoke()
-        cpu_s = time.thread_time() - busy
-        return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+        return times_of(self._invoke)
+
+    def _operator_times_us(self, runs: int) -> Mapping[str, tuple[float, ...]]:
+        return self._profiled.op_times_us(runs, warmups=1) if self._profiled else {}
 
     def _invoke(self) -> None:
         try:
