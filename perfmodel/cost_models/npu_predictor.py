@@ -23,13 +23,11 @@ from perfmodel.cost_models.npu_terms import (
 from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
 from perfmodel.cost_models.work_predictor import (
-    MAX_LOG_COST,
-    UNSEEN_NOVELTY,
-    log_sizes,
+    costs_from_dict,
+    novelty_beyond,
     ranges_from_dict,
-    rows_by_class,
+    ranges_to_dict,
 )
-from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
 
 CALL = "call"
@@ -126,14 +124,7 @@ class NpuPredictor:
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
-        sizes = log_sizes(kernels)
-        far = np.full(len(kernels), UNSEEN_NOVELTY)
-        for name, rows in rows_by_class(kernels).items():
-            if name in self.ranges:
-                low, high = (np.array(side) for side in self.ranges[name])
-                mine = sizes[rows]
-                far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
-        return far
+        return novelty_beyond(self.ranges, kernels)
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
         """Misfits of the networks that the correction knows, extra width for strange ones."""
@@ -145,7 +136,7 @@ class NpuPredictor:
         return {
             "precision": self.precision,
             "log_cost": {n: round(float(v), 4) for n, v in costs},
-            "ranges": {n: [list(low), list(high)] for n, (low, high) in self.ranges.items()},
+            "ranges": ranges_to_dict(self.ranges),
             **self.correction.to_dict(),
         }
 
@@ -154,15 +145,8 @@ class NpuPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
         plain_data.only(data, ("precision", "log_cost", "ranges", *CORRECTION_FIELDS))
         precision = plain_data.choice(data.get("precision"), "precision", WEIGHT_BYTES)
-        costs = data.get("log_cost")
-        if not isinstance(costs, Mapping) or set(costs) != set(COST_NAMES):
-            raise ProfileError(
-                "log_cost: must give a number for each term of this version",
-                "rebuild the profile with `perfmodel calibrate`",
-            )
-        number, most = plain_data.number, MAX_LOG_COST
         return cls(
-            log_cost=tuple(number(costs[n], f"log_cost.{n}", -most, most) for n in COST_NAMES),
+            log_cost=costs_from_dict(data.get("log_cost"), COST_NAMES, "term"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=NetworkCorrection.from_dict(data),

@@ -181,14 +181,7 @@ class EfficiencyPredictor:
 
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
-        sizes = log_sizes(kernels)
-        far = np.full(len(kernels), UNSEEN_NOVELTY)
-        for name, rows in rows_by_class(kernels).items():
-            if name in self.ranges:
-                low, high = (np.array(side) for side in self.ranges[name])
-                mine = sizes[rows]
-                far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
-        return far
+        return novelty_beyond(self.ranges, kernels)
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
         """Misfits of the networks that the correction knows, extra width for strange ones."""
@@ -201,7 +194,7 @@ class EfficiencyPredictor:
             "log_cost": {
                 n: round(float(v), 5) for n, v in zip(FEATURE_NAMES, self.log_cost, strict=True)
             },
-            "ranges": {n: [list(low), list(high)] for n, (low, high) in self.ranges.items()},
+            "ranges": ranges_to_dict(self.ranges),
             "overhead_ms": self.overhead_ms,
             **self.correction.to_dict(),
         }
@@ -212,20 +205,41 @@ class EfficiencyPredictor:
         known = ("precision", "log_cost", "ranges", "overhead_ms", *CORRECTION_FIELDS)
         plain_data.only(data, known)
         precision = plain_data.choice(data.get("precision"), "precision", PRECISION_BYTES)
-        costs = data.get("log_cost")
-        if not isinstance(costs, Mapping) or set(costs) != set(FEATURE_NAMES):
-            raise ProfileError(
-                "log_cost: must give a number for each feature of this version",
-                "rebuild the profile with `perfmodel calibrate`",
-            )
-        number, most = plain_data.number, MAX_LOG_COST
         return cls(
-            log_cost=tuple(number(costs[n], f"log_cost.{n}", -most, most) for n in FEATURE_NAMES),
+            log_cost=costs_from_dict(data.get("log_cost"), FEATURE_NAMES, "feature"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=NetworkCorrection.from_dict(data),
-            overhead_ms=number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
+            overhead_ms=plain_data.number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
         )
+
+
+def novelty_beyond(ranges: Mapping[str, Range], kernels: KernelTable) -> np.ndarray:
+    """How far outside the ranges of its class each kernel lies, in log units; 0 inside."""
+    sizes = log_sizes(kernels)
+    far = np.full(len(kernels), UNSEEN_NOVELTY)
+    for name, rows in rows_by_class(kernels).items():
+        if name in ranges:
+            low, high = (np.array(side) for side in ranges[name])
+            mine = sizes[rows]
+            far[rows] = np.maximum(low - mine, mine - high).max(axis=1).clip(0.0)
+    return far
+
+
+def costs_from_dict(data: Any, names: Sequence[str], each: str) -> tuple[float, ...]:
+    """Log costs in the order of `names`, of which each is an `each`; raises `ProfileError`."""
+    if not isinstance(data, Mapping) or set(data) != set(names):
+        raise ProfileError(
+            f"log_cost: must give a number for each {each} of this version",
+            "rebuild the profile with `perfmodel calibrate`",
+        )
+    number, most = plain_data.number, MAX_LOG_COST
+    return tuple(number(data[n], f"log_cost.{n}", -most, most) for n in names)
+
+
+def ranges_to_dict(ranges: Mapping[str, Range]) -> dict[str, list[list[float]]]:
+    """Plain data of ranges by class."""
+    return {n: [list(low), list(high)] for n, (low, high) in ranges.items()}
 
 
 def ranges_from_dict(data: Any) -> dict[str, Range]:
