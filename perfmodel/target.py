@@ -102,6 +102,12 @@ class TargetQuery:
         )
 
 
+def full_target(text: str) -> Target:
+    """The target that a text names in full; raises `TargetError` as `parse_target` does."""
+    q = parse_target(text)
+    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster, q.version)
+
+
 def parse_target(text: str) -> TargetQuery:
     """Read a target string; raises `TargetError` that names the part which is wrong."""
     parts = text.strip().split("/")

@@ -30,7 +30,7 @@ from perfmodel.devices.sheet_data import (
 )
 from perfmodel.devices.sheet_rows import FEATURES, LEVELS, SHARED_BY_ALL, target_class
 from perfmodel.errors import ProfileError
-from perfmodel.target import Target, parse_target
+from perfmodel.target import Target, full_target
 
 NEWEST_NETWORKS = ("FastestDet",)
 """Networks that benchncnn gained last (2022): a run without them is of an older version."""
@@ -88,8 +88,7 @@ def sheets_of(population: Population, facts: Facts) -> list[MeasuredSheet | None
 
 
 def _target(name: str) -> Target:
-    q = parse_target(name.partition(" ")[0])
-    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
+    return full_target(name.partition(" ")[0])
 
 
 def _usable(sheet: MeasuredSheet) -> bool:

@@ -23,7 +23,7 @@ from perfmodel.devices.profile_files import builtin_folder, read_once
 from perfmodel.devices.sheet_rows import FEATURES, LEVELS, cpu_row, gpu_row, target_class
 from perfmodel.errors import ProfileError
 from perfmodel.files import write_atomically
-from perfmodel.target import Target, parse_target
+from perfmodel.target import Target, full_target
 
 FORMAT, VERSION = "perfmodel-spec-sheets", 1
 FILE = "populations/spec-sheets.json"
@@ -329,8 +329,7 @@ def _known(values: Any, place: int) -> MeasuredSheet:
 
 
 def _full_target(value: Any, where: str) -> Target:
-    q = parse_target(_text(value, f"{where}.target"))
-    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
+    return full_target(_text(value, f"{where}.target"))
 
 
 def _shape(values: Any, where: str, shared: Mapping[str, Any]) -> Shape:

@@ -25,7 +25,7 @@ from perfmodel.devices.sheet_data import MeasuredSheet, Sheets
 from perfmodel.devices.sheet_rows import target_class
 from perfmodel.devices.spec_sheet import targets_of_sheets
 from perfmodel.measurements.read import read_measurements
-from perfmodel.target import Target, parse_target
+from perfmodel.target import Target, full_target
 from validation.accuracy.common import Result, score
 from validation.accuracy.ncnn import Campaign, campaign, learn
 from validation.data.network_tables import network_name
@@ -125,7 +125,7 @@ def cases_of(rows: Rows, targets: Mapping[str, TargetProfile], known: Rows) -> l
     for (target, network), answer in zip(mine, answers, strict=True):
         if isinstance(answer, Exception):
             raise answer
-        sheet = sheet_of(_target(target))
+        sheet = sheet_of(full_target(target))
         assert sheet is not None
         found.append(
             Case(
@@ -150,16 +150,11 @@ def _by_device(targets: Sequence[TargetProfile]) -> list[DeviceProfile]:
     ]
 
 
-def _target(name: str) -> Target:
-    q = parse_target(name)
-    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
-
-
 def _nearest_by_peak(sheet: MeasuredSheet, network: str, known: Rows) -> float:
     """Baseline: the measured target of the class with the nearest peak, scaled by it; or NaN."""
     peak, best = peak_of(sheet), (np.inf, float("nan"))
     for (name, other), ms in known.items():
-        target = _target(name)
+        target = full_target(name)
         if other != network or target_class(target) != target_class(sheet.target):
             continue
         theirs = sheet_of(target)
@@ -241,27 +236,29 @@ def ncnn_cases(data: Path, seed: int, *, relearn: bool = False) -> list[Case]:
     """Phones of ncnn_e2e.csv; `relearn` makes the populations without them."""
     tables = [campaign(data, unit, precision) for unit, precision in POPULATIONS]
     rows = {key: ms for table in tables for key, ms in measured_rows(table).items()}
-    phones = sorted({_target(t).device for t, _ in rows if _is_phone(t)})
+    phones = sorted({full_target(t).device for t, _ in rows if _is_phone(t)})
     found: list[Case] = []
     for fold in range(FOLDS):
         held = set(phones[fold::FOLDS])
         chips = {
-            s.chip for t, _ in rows if (s := sheet_of(_target(t))) and _target(t).device in held
+            s.chip
+            for t, _ in rows
+            if (s := sheet_of(full_target(t))) and full_target(t).device in held
         }
         others = [s for s in other_speeds() if s.chip not in chips]
         learned = (
             [_learn_without(table, held, seed) for table in tables] if relearn else ncnn_shipped()
         )
         sheets = build_sheets([_less(p, chips) for p in learned], others)
-        mine = {key: ms for key, ms in rows.items() if _target(key[0]).device in held}
-        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(_target(t)))]
+        mine = {key: ms for key, ms in rows.items() if full_target(key[0]).device in held}
+        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(full_target(t)))]
         known = {k: ms for k, ms in rows.items() if k not in mine}
         found += cases_of(mine, asked_profiles(asked, sheets), known)
     return found
 
 
 def _is_phone(name: str) -> bool:
-    sheet = sheet_of(_target(name))
+    sheet = sheet_of(full_target(name))
     return sheet is not None and sheet.kind == "phone"
 
 
@@ -289,7 +286,7 @@ def _less(population: Population, chips: set[str]) -> Population:
     facts = device_facts()
     gone = []
     for name in population.names:
-        target = _target(name.partition(" ")[0])
+        target = full_target(name.partition(" ")[0])
         sheet = facts.get(facts_key(target.device, target.unit))
         gone.append(sheet is not None and sheet.chip in chips)
     return population.without(np.array(gone))
@@ -312,14 +309,14 @@ def other_cases(data: Path, seed: int) -> list[Case]:
     """
     rows = {**_published(data), **_sums_of_kernels(data)}
     rows = {key: ms for key, ms in rows.items() if _is_phone(key[0])}
-    chip = {t: s.chip for t, _ in rows if (s := sheet_of(_target(t))) is not None}
+    chip = {t: s.chip for t, _ in rows if (s := sheet_of(full_target(t))) is not None}
     found: list[Case] = []
     for held in sorted(set(chip.values())):
         mine = {key: ms for key, ms in rows.items() if chip[key[0]] == held}
         known = {key: ms for key, ms in rows.items() if chip[key[0]] != held}
         others = [s for s in other_speeds() if s.chip != held]
         sheets = build_sheets([_less(p, {held}) for p in ncnn_shipped()], others)
-        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(_target(t)))]
+        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(full_target(t)))]
         found += cases_of(mine, asked_profiles(asked, sheets), known)
     return found
 

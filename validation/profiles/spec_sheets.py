@@ -35,7 +35,7 @@ from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of, w
 from perfmodel.devices.sheet_rows import target_class
 from perfmodel.devices.spec_sheet import silicon
 from perfmodel.errors import ProfileError
-from perfmodel.target import Target, parse_target
+from perfmodel.target import Target, full_target, parse_target
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 
@@ -110,11 +110,10 @@ def known_speeds(targets: Sequence[str]) -> list[MeasuredSheet]:
     """Targets of shipped profiles with a sheet, and their speed over `REFERENCE`."""
     facts, found = device_facts(), []
     for name in targets:
-        q = parse_target(name)
-        sheet = facts.get(facts_key(q.device, q.unit))
+        target = full_target(name)
+        sheet = facts.get(facts_key(target.device, target.unit))
         if sheet is None or not (sheet.cores or sheet.gpu):
             continue
-        target = Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
         found.append(replace(sheet, target=target))
     queries = [(network, str(s.target), None) for s in found for network in REFERENCE]
     answers = list(perfmodel.predict_many(queries))
@@ -133,14 +132,9 @@ def published_targets() -> list[str]:
     return [
         line.target
         for line in list_targets()
-        if target_class(_target(line.target)) in OFFERED
+        if target_class(full_target(line.target)) in OFFERED
         or parse_target(line.target).framework in SUPPORTING
     ]
-
-
-def _target(name: str) -> Target:
-    q = parse_target(name)
-    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster)
 
 
 def target_shapes(known: Sequence[MeasuredSheet]) -> list[Shape]:
