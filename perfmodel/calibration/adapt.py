@@ -38,6 +38,7 @@ from perfmodel.calibration.population import Population
 from perfmodel.cost_models.hierarchy import within_limits
 from perfmodel.cost_models.likeness import JITTER, likeness
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.cost_models.work_features import LIMITS
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import MeasurementError
@@ -88,7 +89,7 @@ class Adaptation:
 
     def latency_ms(self, network: KernelTable) -> float:
         """Latency of a network."""
-        return self.predictor.latency_ms(network)
+        return network_ms(self.predictor, network)
 
     @property
     def nearest(self) -> tuple[str, float]:

@@ -13,8 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from perfmodel.calibration.measured import TargetRows
-from perfmodel.calibration.measured_network import MeasuredNetwork
-from perfmodel.cost_models.predictor import Predictor
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.devices.market import Chip, chip, chips
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.devices.sheet_data import MeasuredSheet, Sheets, kin_of, shipped_sheets
@@ -59,19 +58,16 @@ def measured_sheet(made: Chip, group: TargetRows, sheets: Sheets) -> MeasuredShe
     shape = sheets.shape(target_class(group.target), kin_of(sheet), max(group.target.threads, 1))
     if shape is None or not group.measured or target_class(group.target) not in sheets.errors:
         return None
-    ratio = [np.log(m.latency_ms) - np.log(_latency_ms(shape.predictor, m)) for m in group.measured]
+    ratio = [
+        np.log(m.latency_ms) - np.log(network_ms(shape.predictor, m.kernels))
+        for m in group.measured
+    ]
     spread = sheets.errors[target_class(group.target)].network_sd
     return replace(
         sheet,
         log_ms=shape.log_ms + float(np.median(ratio)),
         variance=NOISE_SD**2 + spread**2 / len(ratio),
     )
-
-
-def _latency_ms(predictor: Predictor, network: MeasuredNetwork) -> float:
-    """A whole network's time by a cost model."""
-    factor = float(np.exp(predictor.network_terms([network.kernels]).log_factor[0]))
-    return predictor.overhead_ms + factor * float(predictor.parts_ms(network.kernels).sum())
 
 
 def _moved(target: TargetProfile, count: int) -> TargetProfile:

@@ -11,6 +11,7 @@ import numpy as np
 from perfmodel.calibration.learn_kernels import shipped_population, target_traits
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.interval import (
+    NOVELTY_SLOPE,
     FitError,
     Interval,
     expected_error,
@@ -46,11 +47,6 @@ explain the kernels alike, the one of about the same speed is better."""
 UNTESTED_WIDTH = 0.7
 """Half width of a 90 % interval in log units where nothing could be left out: known devices of one
 framework differ by a factor of two either way."""
-
-NOVELTY_SLOPE = 0.5
-"""Widening of the interval for a network all of whose time is in kernels e times larger or smaller
-than any fitted one, as for whole networks
-(`from_table.NOVELTY_SLOPE`)."""
 
 LEFT_OUT = "networks left out in ten folds, sums of their kernels"
 LEFT_OUT_KERNELS = "a fifth of the kernels left out in turn"

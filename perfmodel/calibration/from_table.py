@@ -25,6 +25,7 @@ from perfmodel.calibration.plausible_rows import implausible
 from perfmodel.calibration.population import Population, precision_class
 from perfmodel.calibration.prior import Prior, known_population, prior_for
 from perfmodel.cost_models.interval import (
+    NOVELTY_SLOPE,
     FitError,
     expected_error,
     expected_interval,
@@ -40,9 +41,6 @@ from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import untold
 from perfmodel.measurements.table import BadRow, MeasurementTable
 from perfmodel.target import QUANTISED, Target, check_device
-
-NOVELTY_SLOPE = 0.5
-"""Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
 
 FEWEST_BLOCKS = 3
 EACH_FAMILY = "each network family left out in turn"

@@ -8,7 +8,6 @@ accuracy studies call with the devices under test left out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,12 +28,12 @@ from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
+from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.gpu_specs import GPU_SPECS, SAME_CARD, GpuSpec, spec_of, traits_of
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import builtin_folder
-from perfmodel.errors import MeasurementError, ProfileError
-from perfmodel.files import write_atomically
+from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.columns import SHAPE
 from perfmodel.measurements.device_names import device_slug
@@ -42,8 +41,12 @@ from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import PRECISIONS, Target
 
-FORMAT, VERSION = "perfmodel-kernel-population", 1
-MAX_FILE_BYTES = 16_000_000
+KIND = FileKind(
+    what="a population of kernels",
+    format="perfmodel-kernel-population",
+    version=1,
+    most_bytes=16_000_000,
+)
 
 EAGER = "pytorch"
 """The framework whose kernels are eager calls in fp32; other GPU frameworks are library calls."""
@@ -258,25 +261,9 @@ def _read(path: str) -> KernelPopulation:
 
 def read_population(path: Path) -> KernelPopulation:
     """Read and check a population file; raises `ProfileError`."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ProfileError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ProfileError(f"{path}: not a JSON population: {error!s:.200}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ProfileError(f"{path}: is no {FORMAT} file")
-    if data.get("version") != VERSION:
-        raise ProfileError(f"{path}: this perfmodel reads version {VERSION}")
-    fields = {k: v for k, v in data.items() if k not in ("format", "version")}
-    try:
-        return KernelPopulation.from_dict(fields)
-    except ProfileError as error:
-        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+    return KIND.read(path, KernelPopulation.from_dict)
 
 
 def write_population(population: KernelPopulation, path: Path) -> None:
     """Write a population file atomically, the same bytes for the same population."""
-    data = {"format": FORMAT, "version": VERSION, **population.to_dict()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(data, separators=(",", ":")) + "\n")
+    KIND.write(path, population.to_dict())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,20 +10,25 @@ from typing import Any
 import numpy as np
 
 from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
-from perfmodel.calibration.population import FOLDER, MAX_FILE_BYTES
+from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_predictor import COST_NAMES
 from perfmodel.cost_models.plain_data import names, only, table
+from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import ranges_from_dict
 from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import ProfileError
-from perfmodel.files import write_atomically
 
-FORMAT, VERSION = "perfmodel-npu-population", 1
+KIND = FileKind(
+    what="a population of NPUs",
+    format="perfmodel-npu-population",
+    version=1,
+    most_bytes=8_000_000,
+)
 FILE = "npu.json"
 FIELDS = (
-    *("format", "version", "names", "places", "networks", "anchors", "described_by", "work"),
+    *("names", "places", "networks", "anchors", "described_by", "work"),
     *("log_cost", "log_ms", "measured", "ranges", "strange_width"),
 )
 
@@ -32,8 +36,6 @@ FIELDS = (
 def to_dict(population: NpuPopulation) -> dict[str, Any]:
     """Plain JSON data."""
     return {
-        "format": FORMAT,
-        "version": VERSION,
         "names": list(population.names),
         "places": [[p.chip, p.runtime, p.precision] for p in population.places],
         "networks": list(population.networks),
@@ -56,10 +58,8 @@ def _significant(values: np.ndarray) -> list[Any]:
     return [[float(f"{v:.6g}") if v else 0 for v in row] for row in values]
 
 
-def from_dict(data: Any, where: str = "population") -> NpuPopulation:
+def from_dict(data: Mapping[str, Any]) -> NpuPopulation:
     """Read and check plain data; raises `ProfileError` that names the field."""
-    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise ProfileError(f"{where}: is no population of NPUs")
     only(data, FIELDS, FIELDS)
     targets, networks = names(data["names"], "names"), names(data["networks"], "networks")
     features, costs = len(FEATURE_NAMES), len(COST_NAMES)
@@ -99,20 +99,13 @@ def _array(data: Any, name: str, shape: tuple[int, int]) -> np.ndarray:
 def write_npus(population: NpuPopulation, folder: Path) -> Path:
     """Write the file; `folder` is that of the populations."""
     path = folder / FILE
-    text = json.dumps(to_dict(population), separators=(",", ":"))
-    write_atomically(path, text + "\n")
+    KIND.write(path, to_dict(population))
     return path
 
 
 def read_npus(path: Path) -> NpuPopulation:
     """Read and check a population's file; raises `ProfileError`."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ProfileError(f"{path}: larger than a population may be")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error}") from None
-    return from_dict(data, str(path))
+    return KIND.read(path, from_dict)
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from perfmodel.calibration.npu import PRECISIONS, NpuPopulation, predictor_of
 from perfmodel.calibration.npu_population import shipped_npus
-from perfmodel.cost_models.interval import expected_error, expected_interval
+from perfmodel.cost_models.interval import NOVELTY_SLOPE, expected_error, expected_interval
 from perfmodel.devices.market import chips
 from perfmodel.devices.npu_sheets import FILE, GRADES, generation_of
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile, write_profile
@@ -37,8 +37,6 @@ FARTHEST = 3
 SHEET_LOG = 0.35
 """Half width of the 90 % interval of a chip's speed, in log units, beyond that of a network: the
 largest miss of the measured chips when each is left out."""
-
-NOVELTY_SLOPE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,12 +15,16 @@ from perfmodel.calibration.npu import (
     predictor_of,
 )
 from perfmodel.calibration.npu_population import shipped_npus
-from perfmodel.cost_models.interval import expected_error, expected_interval, fit_error
+from perfmodel.cost_models.interval import (
+    NOVELTY_SLOPE,
+    expected_error,
+    expected_interval,
+    fit_error,
+)
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.kernels.fusion_rules import fusion_rules
 
 FEWEST_LEFT_OUT = 3
-NOVELTY_SLOPE = 0.5
 UNTESTED_LOG = 0.3
 """Half width of the interval where fewer than three networks were measured: 90 % of the networks of
 a chip of AI Hub that was left out lie within it, from one of its networks."""

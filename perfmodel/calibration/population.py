@@ -6,7 +6,6 @@ data (hw_profiles/populations); `learn` makes one from measurements.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -16,15 +15,14 @@ from typing import Any
 import numpy as np
 
 from perfmodel.cost_models.plain_data import Range
+from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import ranges_from_dict
 from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import ProfileError
-from perfmodel.files import write_atomically
 from perfmodel.target import QUANTISED, Target
 
-FORMAT, VERSION = "perfmodel-population", 1
-MAX_FILE_BYTES = 8_000_000
+KIND = FileKind(what="a population", format="perfmodel-population", version=1, most_bytes=8_000_000)
 MAX_TARGETS, MAX_NETWORKS = 2000, 500
 FOLDER = "populations"
 """Below the folder of profiles that ship."""
@@ -105,9 +103,7 @@ def precision_class(precision: str) -> str:
 def write_population(population: Population, folder: Path) -> Path:
     """Write into the folder of populations, atomically and the same bytes for the same data."""
     path = folder / file_name(population.framework, population.unit, population.precision)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = {"format": FORMAT, "version": VERSION, **to_dict(population)}
-    write_atomically(path, json.dumps(data, separators=(",", ":")) + "\n")
+    KIND.write(path, to_dict(population))
     return path
 
 
@@ -127,20 +123,7 @@ def _cached(path: str, stamp: int) -> Population:
 
 def read_population(path: Path) -> Population:
     """Read and check a file; raises `ProfileError` with file, field and reason."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ProfileError(f"{path}: larger than a population may be")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error!s:.200}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ProfileError(f"{path}: format: must be {FORMAT}")
-    if data.get("version") != VERSION:
-        raise ProfileError(f"{path}: version: this perfmodel reads version {VERSION}")
-    try:
-        return from_dict({k: v for k, v in data.items() if k not in ("format", "version")})
-    except ProfileError as error:
-        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+    return KIND.read(path, from_dict)
 
 
 _SHAPES = {

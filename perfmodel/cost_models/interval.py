@@ -30,6 +30,10 @@ POOLED_CASES = 10.0
 LEAST_SPREAD = 0.01
 """Relative spread that a handful of cases cannot show to be smaller: repeated runs differ by it."""
 
+NOVELTY_SLOPE = 0.5
+"""Widening of a calibrated target's interval, in log units, for a network all of whose time is in
+kernels e times larger or smaller than any fitted one. A stated choice, not a fit."""
+
 WIDEST_LOG = 15.0
 """Bound of an interval in log units; profiles refuse 20."""
 

@@ -27,6 +27,11 @@ class UnmadeModel(Protocol):
         """The predictor; raises `ProfileError`."""
 
 
+def made_model(model: Predictor | UnmadeModel) -> Predictor:
+    """The cost model itself, made where it is not yet; raises `ProfileError`."""
+    return model if isinstance(model, Predictor) else model.make()
+
+
 @dataclass(frozen=True)
 class RawModel:
     """A cost model as it stands in a file: checked and made when it is first asked.

@@ -120,3 +120,9 @@ class Predictor(Protocol):
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Any:
         """Read and check plain data; raises `ProfileError` that names the field."""
+
+
+def network_ms(predictor: Predictor, kernels: KernelTable) -> float:
+    """Milliseconds of a whole network, given by all of its kernels."""
+    factor = float(np.exp(predictor.network_terms([kernels]).log_factor[0]))
+    return predictor.overhead_ms + factor * float(predictor.parts_ms(kernels).sum())

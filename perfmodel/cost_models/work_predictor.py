@@ -174,11 +174,6 @@ class EfficiencyPredictor:
             parts[less] = one[less]
         return parts
 
-    def latency_ms(self, kernels: KernelTable) -> float:
-        """Milliseconds of a whole network."""
-        factor = float(np.exp(self.network_terms([kernels]).log_factor[0]))
-        return self.overhead_ms + factor * float(self.parts_ms(kernels).sum())
-
     def novelty(self, kernels: KernelTable) -> np.ndarray:
         """How far outside the fitted range each kernel lies: 0 inside, in log units beyond it."""
         return novelty_beyond(self.ranges, kernels)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kinds import UnmadeModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.kinds import UnmadeModel, made_model, predictor_to_dict, raw_model
+from perfmodel.cost_models.plain_file import read_json, write_json
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.facts import Traits, traits_from_dict, traits_to_dict
 from perfmodel.errors import ProfileError
-from perfmodel.files import write_atomically
 from perfmodel.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
 
 FORMAT = "perfmodel-profile"
@@ -77,7 +76,7 @@ class TargetProfile:
     @cached_property
     def predictor(self) -> Predictor:
         """The cost model; raises `ProfileError` if the file's data of it are damaged."""
-        return self.model if isinstance(self.model, Predictor) else self.model.make()
+        return made_model(self.model)
 
 
 @dataclass(frozen=True)
@@ -101,38 +100,12 @@ class DeviceProfile:
 
 def read_profile(path: Path) -> DeviceProfile:
     """Read and check a profile file; raises `ProfileError`."""
-    return profile_from_dict(_read_json(path), str(path))
+    return profile_from_dict(read_json(path, "a profile", MAX_FILE_BYTES), str(path))
 
 
 def write_profile(profile: DeviceProfile, path: Path) -> None:
     """Write a profile file atomically, the same bytes for the same profile."""
-    text = json.dumps(profile_to_dict(profile), indent=None, separators=(",", ":"))
-    write_atomically(path, text + "\n")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        status = path.stat()
-        size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
-            raise ProfileError(f"{path}: no ordinary file", "name a profile's file")
-        if size > MAX_FILE_BYTES:
-            raise ProfileError(f"{path}: {size} bytes is more than a profile may have")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ProfileError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error}") from None
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ProfileError(f"{path}: nested too deeply") from None
-    except ValueError as error:
-        raise ProfileError(f"{path}: not a JSON profile: {error}") from None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number a profile may hold")
+    write_json(path, profile_to_dict(profile))
 
 
 class Checker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from perfmodel.cost_models import plain_data
-from perfmodel.cost_models.kinds import UnmadeModel, predictor_to_dict, raw_model
+from perfmodel.cost_models.kinds import UnmadeModel, made_model, predictor_to_dict, raw_model
+from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.cost_models.sheet_model import KnownRow, SheetModel, SheetRow
@@ -22,14 +22,15 @@ from perfmodel.devices.gpu_families import gpu_family
 from perfmodel.devices.profile_files import builtin_folder, read_once
 from perfmodel.devices.sheet_rows import FEATURES, LEVELS, cpu_row, gpu_row, target_class
 from perfmodel.errors import ProfileError
-from perfmodel.files import write_atomically
 from perfmodel.target import Target, full_target
 
-FORMAT, VERSION = "perfmodel-spec-sheets", 1
+KIND = FileKind(
+    what="a file of sheets", format="perfmodel-spec-sheets", version=1, most_bytes=8_000_000
+)
 FILE = "populations/spec-sheets.json"
 """Below the folder of profiles that ship."""
 
-MAX_FILE_BYTES, MAX_ROWS, MAX_SHAPES = 8_000_000, 3000, 500
+MAX_ROWS, MAX_SHAPES = 3000, 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class Shape:
             device = self.model.partition("/")[0]
             targets = read_once(builtin_folder() / f"{device}.json").targets
             return next(t.predictor for t in targets if str(t.target) == self.model)
-        return self.model if isinstance(self.model, Predictor) else self.model.make()
+        return made_model(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,27 +193,13 @@ def shipped_sheets() -> Sheets:
 
 def read_sheets(path: Path) -> Sheets:
     """Read and check a file; raises `ProfileError` with file, field and reason."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ProfileError(f"{path}: larger than a file of sheets may be")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ProfileError(f"{path}: cannot be read: {error!s:.200}") from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise ProfileError(f"{path}: format: must be {FORMAT}")
-    if data.get("version") != VERSION:
-        raise ProfileError(f"{path}: version: this perfmodel reads version {VERSION}")
-    try:
-        return from_dict(data)
-    except ProfileError as error:
-        raise ProfileError(f"{path}: {error.message}", error.hint) from None
+    return KIND.read(path, from_dict)
 
 
 def write_sheets(sheets: Sheets, folder: Path) -> Path:
     """Write below a folder of profiles, atomically and the same bytes for the same sheets."""
     path = folder / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(to_dict(sheets), separators=(",", ":")) + "\n")
+    KIND.write(path, to_dict(sheets))
     return path
 
 
@@ -245,8 +232,7 @@ def to_dict(sheets: Sheets) -> dict[str, Any]:
     errors = {
         place: {n: round(v, 4) for n, v in vars(e).items()} for place, e in sheets.errors.items()
     }
-    data = {"format": FORMAT, "version": VERSION, "errors": errors}
-    return {**data, "known": known, "shapes": shapes, "shared": shared}
+    return {"errors": errors, "known": known, "shapes": shapes, "shared": shared}
 
 
 _OPTIONAL = ("chip", "title", "kind", "cores", "gpu", "gflops", "memory_gbs", "old")
@@ -254,7 +240,7 @@ _SHARED = ("anchors", "ranges")
 
 
 def _shared_model(model: Predictor | UnmadeModel, shared: dict[str, Any]) -> dict[str, Any]:
-    data = predictor_to_dict(model if isinstance(model, Predictor) else model.make())
+    data = predictor_to_dict(made_model(model))
     for name in _SHARED:
         if name in data:
             same = [key for key, value in shared.items() if value == data[name]]
@@ -266,7 +252,7 @@ def _shared_model(model: Predictor | UnmadeModel, shared: dict[str, Any]) -> dic
 
 def from_dict(data: Mapping[str, Any]) -> Sheets:
     """Read and check plain data; raises `ProfileError` that names the field."""
-    plain_data.only(data, ("format", "version", "errors", "known", "shapes", "shared"))
+    plain_data.only(data, ("errors", "known", "shapes", "shared"))
     shared = plain_data.table(data.get("shared"), "shared", MAX_SHAPES)
     errors = {
         place: _error(values, f"errors.{place:.40}")

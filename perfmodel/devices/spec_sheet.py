@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perfmodel.cost_models.interval import COVERAGE, FitError, Interval
+from perfmodel.cost_models.interval import COVERAGE, NOVELTY_SLOPE, FitError, Interval
 from perfmodel.cost_models.sheet_model import Expected
 from perfmodel.devices.cpu_specs import CORES
 from perfmodel.devices.gpu_families import gpu_family
@@ -28,9 +28,6 @@ from perfmodel.devices.sheet_data import (
 )
 from perfmodel.devices.sheet_rows import SHARED_BY_ALL, target_class
 from perfmodel.target import Target
-
-NOVELTY_SLOPE = 0.5
-"""Widening of an interval, in log units, for a network all of whose time is of novelty 1."""
 
 EXPERIMENT = "phones' chips left out, spec sheet alone"
 NAMED = 3

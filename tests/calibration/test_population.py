@@ -75,7 +75,7 @@ def test_a_file_that_is_none_is_refused_with_its_name(tmp_path: Path, text: str)
 def test_a_file_beyond_the_size_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     path.write_text(json.dumps({"format": "x" * 8_000_001}))
-    with pytest.raises(ProfileError, match="larger"):
+    with pytest.raises(ProfileError, match="more than a population may have"):
         read_population(path)
 
 

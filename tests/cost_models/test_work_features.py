@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from perfmodel.cost_models.hierarchy import beyond_limits
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.cost_models.work_features import FEATURE_NAMES, LIMITS, feature_matrix
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.graph import GraphBuilder
@@ -30,7 +31,7 @@ def depthwise(kernel: int) -> KernelTable:
 
 def macs_per_ms(table: KernelTable, log_cost: np.ndarray | None = None) -> float:
     costs = tuple(np.zeros(FEATURES) if log_cost is None else log_cost)
-    return float(table["macs"].sum() / EfficiencyPredictor(log_cost=costs).latency_ms(table))
+    return float(table["macs"].sum() / network_ms(EfficiencyPredictor(log_cost=costs), table))
 
 
 @pytest.mark.parametrize(

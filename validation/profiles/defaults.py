@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 import perfmodel
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.kernels import fuse
@@ -76,16 +77,9 @@ def _by_tensorrt(target: TargetProfile) -> bool:
 
 def reference_ms(profile: DeviceProfile, target: TargetProfile) -> float:
     """Geometric mean of a target's times of `KNOWN_NETWORKS`."""
-    rules = fusion_rules(Resolved(profile, target))
-    return float(
-        np.exp(np.mean([np.log(_time_ms(target, _kernels(n, rules))) for n in KNOWN_NETWORKS]))
-    )
-
-
-def _time_ms(target: TargetProfile, kernels: KernelTable) -> float:
-    model = target.predictor
-    factor = float(np.exp(model.network_terms([kernels]).log_factor[0]))
-    return model.overhead_ms + factor * float(model.parts_ms(kernels).sum())
+    rules, model = fusion_rules(Resolved(profile, target)), target.predictor
+    times = [network_ms(model, _kernels(network, rules)) for network in KNOWN_NETWORKS]
+    return float(np.exp(np.mean(np.log(times))))
 
 
 @cache

@@ -21,7 +21,13 @@ from perfmodel.calibration.npu import (
     learn_npus,
     predictor_of,
 )
-from perfmodel.cost_models.interval import COVERAGE, Interval, fit_error, widths_by_group
+from perfmodel.cost_models.interval import (
+    COVERAGE,
+    NOVELTY_SLOPE,
+    Interval,
+    fit_error,
+    widths_by_group,
+)
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.target import Target
@@ -32,8 +38,6 @@ SOURCE = "Qualcomm AI Hub, quic/ai-hub-models v0.46.1, perf.yaml (BSD-3-Clause)"
 EXPERIMENT = "network family left out on every target"
 FRAMEWORKS = ("qnn", "tflite", "onnxruntime")
 PRECISIONS = ("fp16", "w8a8", "w8a16")
-NOVELTY_SLOPE = 0.5
-
 NAMES = {
     "samsung-galaxy-s25": ("Samsung Galaxy S25", "phone", "Snapdragon 8 Elite", 2025),
     "samsung-galaxy-s24": ("Samsung Galaxy S24", "phone", "Snapdragon 8 Gen 3", 2024),
