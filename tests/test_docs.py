@@ -1,130 +1,119 @@
-"""Every command and code block of the README and of docs/ runs.
+"""Every command and code block of the README and of docs/ runs, and every figure is of today.
 
-A block tagged bash, sh or python runs, and an untagged one that starts with a command
-(`perfmodel ...`, or lines after `$ `). Blocks of a page run in order in one folder that holds the
-examples. `<!-- not run: REASON -->` on the line before a block leaves it out; the README's main and
-tests commands are run where the package is checked.
+`python docs/generate.py` writes the figures again. `<!-- not run: REASON -->` on the line before a
+block leaves it out; the README's main and tests commands are run where the package is checked.
 """
 
 from __future__ import annotations
 
-import os
+import difflib
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ELSEWHERE = ("<!-- main -->", "<!-- tests -->")
-LANGUAGES = ("bash", "sh", "python")
+from docs.writer.blocks import blocks, exchanges
+from docs.writer.folder import BlockFailed, make_folder, words
+from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, printed_anew, rewritten
+
+LONG = {"add-a-device.md", "guo2018.md", "minimum-phone.md", "partition.md", "python-api.md"} | {
+    "what-if.md"
+}
+"""Pages whose commands take seconds: they run with the slow tests."""
 
 
-@dataclass(frozen=True)
-class Block:
-    """A runnable block: its place in the page, language and code."""
-
-    line: int
-    language: str
-    code: str
-
-
-def blocks(page: str) -> list[Block]:
-    """The blocks of a page that run."""
-    lines, found, before, i = page.splitlines(), [], "", 0
-    while i < len(lines):
-        if lines[i].startswith("```"):
-            end = next(j for j in range(i + 1, len(lines)) if lines[j].startswith("```"))
-            block = _block(i + 1, lines[i][3:].strip(), lines[i + 1 : end])
-            if block and not before.startswith("<!-- not run: ") and before not in ELSEWHERE:
-                found.append(block)
-            i, before = end, ""
-        elif lines[i].strip():
-            before = lines[i].strip()
-        i += 1
-    return found
-
-
-def _block(line: int, language: str, code: list[str]) -> Block | None:
-    if language in LANGUAGES:
-        return Block(line, language, "\n".join(code))
-    asked = [c[2:] for c in code if c.startswith("$ ")]
-    if not asked and code and code[0].startswith(("perfmodel ", "python -m perfmodel")):
-        asked = code
-    return Block(line, "bash", "\n".join(asked)) if asked and not language else None
-
-
-def read(page: Path) -> list[Block]:
-    """The blocks of a file; pages that are templates of others have none of their own."""
-    return [] if page.name.endswith(".in.md") else blocks(page.read_text(encoding="utf-8"))
-
-
-def test_blocks_are_found_and_left_out_by_the_rule() -> None:
-    page = "```bash\na\n```\n<!-- not run: slow -->\n```sh\nb\n```\n"
-    page += "```\n$ c\nd\n```\n```json\ne\n```\n"
-    assert [(b.line, b.language, b.code) for b in blocks(page)] == [
-        (1, "bash", "a"),
-        (8, "bash", "c"),
-    ]
-
-
-LONG = {"add-a-device.md", "minimum-phone.md", "partition.md", "python-api.md", "what-if.md"}
-"""Pages whose blocks take seconds each: they run with the slow tests."""
+def has_figures(page: Path) -> bool:
+    text = page.read_text(encoding="utf-8")
+    return bool(MARK.search(text) or blocks(text, ELSEWHERE))
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=[pytest.mark.slow] if p.name in LONG else []) for p in PAGES if read(p)],
-    ids=lambda p: p.name,
+    [
+        pytest.param(p, id=str(p.relative_to(ROOT)), marks=[pytest.mark.slow] * (p.name in LONG))
+        for p in all_pages()
+        if has_figures(p)
+    ],
 )
-def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, words in (("perfmodel", "-m perfmodel"), ("python", "")):
-        tool = tools / name
-        tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
-        tool.chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(":"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "OMP_NUM_THREADS": "1",
-    }
-    for command, code, where in _programs(page):
-        done = subprocess.run(
-            [*command, code],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, (
-            f"{where}:\n{code}\n{done.stdout[-800:]}\n{done.stderr[-2000:]}"
-        )
+def test_every_block_of_a_page_runs_and_every_figure_is_of_today(page: Path) -> None:
+    text, pictures = rewritten(page)
+    old = page.read_text(encoding="utf-8").splitlines()
+    changed = list(
+        difflib.unified_diff(old, text.splitlines(), "written", "today", lineterm="", n=0)
+    )
+    assert changed == [], "run python docs/generate.py " + page.stem
+    for path, svg in pictures.items():
+        drawn = (DOCS / path).read_text(encoding="utf-8").rstrip()
+        assert drawn == svg, f"{path}: run python docs/generate.py {page.stem}"
 
 
-def _programs(page: Path) -> list[tuple[list[str], str, str]]:
-    """(interpreter, code, place): the bash blocks of a page, then its Python blocks as one."""
-    found = read(page)
-    shell = ["bash", "-euo", "pipefail", "-c"]
-    programs = [
-        (shell, b.code, f"{page.name}:{b.line}") for b in found if b.language in ("bash", "sh")
+def test_blocks_are_found_and_left_out_by_the_rule() -> None:
+    page = "```bash\na\n```\n<!-- not run: slow -->\n```sh\nb\n```\n"
+    page += (
+        "```\n$ c\nd\n```\n```json\ne\n```\n```\nperfmodel f\n```\n<!-- here -->\n```bash\ng\n```\n"
+    )
+    assert [(b.line, b.language, b.code) for b in blocks(page, ("<!-- here -->",))] == [
+        (1, "bash", "a"),
+        (8, "console", "c"),
+        (15, "bash", "perfmodel f"),
     ]
-    python = [b.code for b in found if b.language == "python"]
-    if python:
-        programs.append(([sys.executable, "-c"], "\n".join(python), page.name))
-    return programs
+
+
+def test_what_follows_a_command_is_what_it_printed() -> None:
+    found = exchanges(("$ one", "1", "$ two", "$ three", "3", ""))
+    assert [(e.command, e.printed) for e in found] == [
+        ("one", ("1",)),
+        ("two", ()),
+        ("three", ("3", "")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments"),
+    [
+        ("perfmodel predict a --on 'b c/cpu'", ["predict", "a", "--on", "b c/cpu"]),
+        ("perfmodel whatif --set 'x=f(1; 2)'", ["whatif", "--set", "x=f(1; 2)"]),
+        ("perfmodel models > file", []),
+        ('perfmodel models --match "$NAME"', []),
+        ("echo perfmodel models", []),
+    ],
+)
+def test_plain_commands_are_told_from_those_for_a_shell(line: str, arguments: list[str]) -> None:
+    assert words(line) == arguments
+
+
+def test_old_output_is_replaced_whatever_its_length(tmp_path: Path) -> None:
+    page = "```console\n$ printf 'a\\nb\\nc\\n'\nold\n$ printf 'd\\ne\\n' | head -1\n```\nend\n"
+    page += "```console\n$ echo f\nold\nolder\n```\n"
+    new = (
+        "```console\n$ printf 'a\\nb\\nc\\n'\na\nb\nc\n$ printf 'd\\ne\\n' | head -1\nd\n```\nend\n"
+    )
+    new += "```console\n$ echo f\nf\n```\n"
+    folder = make_folder(tmp_path)
+    assert printed_anew(page, "page", folder) == new
+    assert printed_anew(new, "page", folder) == new
+
+
+def test_a_block_that_fails_is_told_with_its_place(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    for code in ("false", "perfmodel predict nobody --on snapdragon-888/cpu"):
+        with pytest.raises(BlockFailed, match="page:2"):
+            printed_anew(f"text\n```bash\n{code}\n```\n", "page", folder)
+    shown = printed_anew("```console\n$ perfmodel predict alexnet\n```\n", "page", folder)
+    assert "perfmodel: " in shown
+
+
+def test_every_mark_of_a_page_is_closed_and_filled_with_something() -> None:
+    for page in all_pages():
+        text = page.read_text(encoding="utf-8")
+        marks = MARK.findall(text)
+        assert len(marks) == text.count("<!-- =") == text.count("<!-- / -->"), page.name
+        assert all(value.strip() for _, _, value, _ in marks), page.name
 
 
 def test_links_between_pages_lead_somewhere() -> None:
     broken = []
-    for page in PAGES:
+    for page in all_pages():
         text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             if "://" not in target and not (page.parent / target).exists():

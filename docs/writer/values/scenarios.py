@@ -1,12 +1,12 @@
-"""Write docs/scenarios.md: the text in scenarios.in.md and every key of every scenario table."""
+"""The tables of docs/scenarios.md: every key of every scenario table, policies, links."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from pathlib import Path
 from typing import Any
 
+from docs.writer.page import Made, on_lines
 from perfmodel.sim.distributions import Distribution
 from perfmodel.sim.policy import POLICIES
 from perfmodel.sim.resolve import link_table
@@ -26,7 +26,6 @@ from perfmodel.sim.tables import (
     UnitSpec,
 )
 
-DOCS = Path(__file__).resolve().parent
 TABLES: tuple[tuple[str, type[SchemaTable]], ...] = (
     ("top of the file", Scenario),
     ("[device]", DeviceSpec),
@@ -111,18 +110,8 @@ def links() -> str:
     return head + "|---|---:|---:|---:|---|---|\n" + "\n".join(rows)
 
 
-def page() -> str:
-    """The text, filled in."""
-    text = (DOCS / "scenarios.in.md").read_text(encoding="utf-8")
+def make() -> Made:
+    """The values of the page."""
     sections = "\n\n".join(section(heading, table) for heading, table in TABLES)
-    text = text.replace("{{TABLES}}", sections).replace("{{LINKS}}", links())
-    return text.replace("{{POLICIES}}", policies())
-
-
-def main() -> None:
-    """Write the page."""
-    (DOCS / "scenarios.md").write_text(page(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    values = {"TABLES": sections, "LINKS": links(), "POLICIES": policies()}
+    return Made({name: on_lines(value) for name, value in values.items()}, {})

@@ -1,23 +1,20 @@
-"""Write docs/guo2018.md and its figures: run `python docs/generate_guo2018.py`."""
+"""The figures of docs/guo2018.md: two scenarios and a sweep, simulated."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from perfmodel.render.page import write_figure
+from docs.writer.folder import ROOT
+from docs.writer.page import Made, on_lines
 from perfmodel.render.svg import lines, stacked_bars
 from perfmodel.render.text import table
 from perfmodel.sim import simulate
 from perfmodel.units import format_ms
 
-ROOT = Path(__file__).resolve().parent.parent
-IMAGES = ROOT / "docs" / "img"
 THEN, TODAY = ROOT / "examples" / "guo2018.toml", ROOT / "examples" / "guo_today.toml"
 STEPS = ("load", "preprocess", "upload", "compute", "download")
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 MIDDLE = " 1080x1920"
-TEXT = ROOT / "docs" / "guo2018.in.md"
 THEN_TITLE = "then: phone or cloud, 1080x1920"
 TODAY_TITLE = "today: phone or cloud, 1080x1920"
 RATIO_TITLE = "How slow must the phone's CPU path be for 10x to 100x?"
@@ -76,7 +73,8 @@ def step_table(result: Any) -> str:
         cells = [format_ms(case.steps_ms[step]) if case.steps_ms[step] else "-" for step in STEPS]
         energy = "-" if case.energy_mj is None else f"{case.energy_mj['mean'] / 1e3:.3g} J"
         rows.append([case.group, case.name, *cells, format_ms(case.latency_ms["mean"]), energy])
-    return "```\n" + table(["picture", "where", *STEPS, "total", "energy"], rows) + "\n```"
+    text = table(["picture", "where", *STEPS, "total", "energy"], rows)
+    return on_lines("```\n" + text + "\n```")
 
 
 def ratio_table(found: Ratios) -> str:
@@ -141,27 +139,19 @@ def ncnn_wins(cases: dict[Any, Any]) -> int:
     )
 
 
-def main() -> None:
-    """Run the scenarios, draw, and fill in the text."""
+def make() -> Made:
+    """Run the scenarios; the values and drawings of the page."""
     then, today, rows = simulate(THEN), simulate(TODAY), ratios()
-    IMAGES.mkdir(exist_ok=True)
-    for name, title, svg in (
-        ("then", THEN_TITLE, breakdown(then, THEN_TITLE)),
-        ("today", TODAY_TITLE, breakdown(today, TODAY_TITLE)),
-        ("ratio", RATIO_TITLE, ratio_chart(rows)),
-    ):
-        write_figure(svg, title, IMAGES / f"guo2018_{name}.svg")
-    text = TEXT.read_text(encoding="utf-8")
-    filled = {
-        **findings(then, today),
-        "THEN_TABLE": step_table(then),
-        "TODAY_TABLE": step_table(today),
-        "RATIO_TABLE": ratio_table(rows),
-    }
-    for key, value in filled.items():
-        text = text.replace("{{" + key + "}}", value)
-    (ROOT / "docs" / "guo2018.md").write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    return Made(
+        {
+            **findings(then, today),
+            "THEN_TABLE": step_table(then),
+            "TODAY_TABLE": step_table(today),
+            "RATIO_TABLE": on_lines(ratio_table(rows)),
+        },
+        {
+            "img/guo2018_then.svg": breakdown(then, THEN_TITLE),
+            "img/guo2018_today.svg": breakdown(today, TODAY_TITLE),
+            "img/guo2018_ratio.svg": ratio_chart(rows),
+        },
+    )

@@ -1,0 +1,1 @@
+"""The pages of perfmodel, and what writes their figures."""

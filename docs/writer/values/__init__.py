@@ -1,0 +1,1 @@
+"""By page, what its marks hold: each module has `make() -> Made`."""
