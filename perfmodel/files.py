@@ -202,3 +202,14 @@ def content_digest(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             found.update(chunk)
     return found.hexdigest()
+
+
+def need_pyarrow(path: Path | None) -> None:
+    """Raise `PerfmodelError` for a Parquet file where the library that writes it is missing."""
+    from importlib.util import find_spec
+
+    if path is not None and path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise PerfmodelError(
+            f"{path}: writing Parquet needs pyarrow, which is not installed",
+            "pip install pyarrow, or name the file .csv",
+        )

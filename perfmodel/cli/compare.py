@@ -17,6 +17,7 @@ from perfmodel.cli.options import (
     Force,
     InputShapes,
     Json,
+    Output,
     Profiles,
     input_shapes,
     refuse_idle,
@@ -42,6 +43,7 @@ def command(
     relative: Annotated[bool, typer.Option(help="Times as fast as the first target.")] = False,
     suite: Annotated[str, typer.Option(help="ai-benchmark: its twelve tests.")] = "",
     plot: Annotated[Path | None, typer.Option(help="A heat map as .html or .svg.")] = None,
+    output: Output = None,
     force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
@@ -51,7 +53,7 @@ def command(
 
     Example: perfmodel compare mobilenet_v2 vgg16 --on snapdragon-888/cpu,gpu
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import answer, check_answer, check_outputs
     from perfmodel.explore.compare import compare
     from perfmodel.render.comparison import comparison_data, comparison_map, comparison_result
     from perfmodel.render.page import write_figure
@@ -59,10 +61,9 @@ def command(
     networks, targets = told_apart(models or [], on or [], profile or [])
     if suite:
         return _suite(context, suite, networks, targets, profile or [], as_json)
-    if plot is None:
-        refuse_idle(context, "without --plot", "force")
+    check_answer("compare", output, force=force, others=[plot])
     check_outputs(plot, suffixes=(".html", ".svg"), force=force)
-    answer = compare(
+    found = compare(
         networks,
         targets,
         batch_size=batch_size,
@@ -71,10 +72,10 @@ def command(
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
-    result = comparison_result(comparison_data(answer, relative=relative), plot=plot)
+    result = comparison_result(comparison_data(found, relative=relative), plot=plot)
     if plot is not None:
         write_figure(comparison_map(result.data), result.answer, plot)
-    show(result, as_json)
+    answer(result, "compare", output, as_json)
     return 0
 
 
@@ -109,7 +110,16 @@ def _suite(
         raise PerfmodelError(f"--suite {suite!r} is none of {', '.join(SUITES)}")
     if models:
         raise PerfmodelError(f"--suite brings its own networks: what is {models[0]!r}?")
-    idle = ("batch_size", "dim", "input_shape", "relative", "plot", "force", "allow_uncovered")
+    idle = (
+        "batch_size",
+        "dim",
+        "input_shape",
+        "relative",
+        "plot",
+        "output",
+        "force",
+        "allow_uncovered",
+    )
     refuse_idle(context, "with --suite", *idle)
     show(suite_result(suite_data(ai_benchmark(targets, profiles=profiles))), as_json)
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.cli.options import Json, Profiles
+from perfmodel.cli.options import Force, Json, Output, Profiles
 from perfmodel.errors import PerfmodelError
 
 
@@ -18,6 +18,8 @@ def command(
         str,
         typer.Option(help="A phone or chip of the market, or only targets that hold this text."),
     ] = "",
+    output: Output = None,
+    force: Force = False,
     profile: Profiles = None,
     as_json: Json = False,
 ) -> int:
@@ -28,7 +30,7 @@ def command(
 
     Example: perfmodel devices --match "Galaxy S23"
     """
-    from perfmodel.cli.output import show
+    from perfmodel.cli.output import answer, check_answer
     from perfmodel.devices.market_search import find
     from perfmodel.devices.profile import KINDS
     from perfmodel.devices.registry import list_targets, of_market
@@ -36,6 +38,7 @@ def command(
 
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
+    check_answer("devices", output, force=force)
     lines = [
         line
         for line in list_targets(profile or [])
@@ -44,5 +47,5 @@ def command(
     found = find(match) if match and kind in ("", "phone") else None
     if found:
         lines = of_market(found, profile or [], lines)
-    show(devices_result(lines, found), as_json)
+    answer(devices_result(lines, found), "devices", output, as_json)
     return 0

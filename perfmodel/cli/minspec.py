@@ -17,6 +17,7 @@ from perfmodel.cli.options import (
     MaxLatency,
     MaxMemory,
     Model,
+    Output,
     Percentile,
     Profiles,
     input_shapes,
@@ -48,9 +49,7 @@ def command(
     fleet: Annotated[
         Path | None, typer.Option(help="CSV of device,share: your users' phones.")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="What becomes of each phone, as .csv.")
-    ] = None,
+    output: Output = None,
     force: Force = False,
     dim: Dims = None,
     input_shape: InputShapes = None,
@@ -62,11 +61,9 @@ def command(
 
     Example: perfmodel minspec mobilenet_v2 --max-latency-ms 50
     """
-    from perfmodel.cli.output import check_outputs, show
-    from perfmodel.explore.market_fleet import ROWS_MARK, rows_text
+    from perfmodel.cli.output import answer, check_answer
     from perfmodel.explore.market_minspec import MARKETS, market_minspec
     from perfmodel.explore.minspec import MinSpec, minspec
-    from perfmodel.files import write_atomically
     from perfmodel.render.minspec import minspec_data, minspec_result
 
     if market not in MARKETS:
@@ -83,20 +80,13 @@ def command(
         "profiles": profile or [],
         "allow_uncovered": allow_uncovered,
     }
-    written: list[str] = []
-    answer: MinSpec
+    found: MinSpec
     if market == "known" or kind != "phone":
         refuse_idle(context, "with --market known", "since", "prices", "output", "force")
-        answer = minspec(model, max_latency_ms, kind=kind, **asked)
+        found = minspec(model, max_latency_ms, kind=kind, **asked)
     else:
-        if output is None:
-            refuse_idle(context, "without an output", "force")
-        check_outputs(output, suffixes=(".csv",), mark=ROWS_MARK, force=force)
+        check_answer("minspec", output, force=force)
         asked |= {"since": since, "prices": prices, "every_phone": output is not None}
         found = market_minspec(model, max_latency_ms, **asked)
-        if output is not None:
-            write_atomically(output, rows_text(found.rows))
-            written.append(str(output))
-        answer = found
-    show(minspec_result(minspec_data(answer), written=written), as_json)
-    return 0 if answer.minimum is not None else 1
+    answer(minspec_result(minspec_data(found)), "minspec", output, as_json)
+    return 0 if found.minimum is not None else 1

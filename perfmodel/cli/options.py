@@ -45,6 +45,14 @@ Percentile = Annotated[
 ]
 MaxMemory = Annotated[float | None, typer.Option(help="Weights and activations, in MB.")]
 MaxEnergy = Annotated[float | None, typer.Option(help="Energy of one inference, in mJ.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Also to a file, by its ending: rows .csv or .parquet, a page .html, all .json.",
+    ),
+]
 Force = Annotated[
     bool, typer.Option("--force", help="Write over files that this command did not make.")
 ]
@@ -156,14 +164,3 @@ def refuse_idle(context: typer.Context, why: str, *names: str) -> None:
             flag = flags[name]
             shown = flag if flag.startswith("-") else flag.upper()
             raise PerfmodelError(f"{shown} does nothing {why}", "leave it out")
-
-
-def needs_pyarrow(path: Path | None) -> None:
-    """Raise `PerfmodelError` for a Parquet file where the library that writes it is missing."""
-    from importlib.util import find_spec
-
-    if path is not None and path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise PerfmodelError(
-            f"{path}: writing Parquet needs pyarrow, which is not installed",
-            "pip install pyarrow, or name the file .csv",
-        )

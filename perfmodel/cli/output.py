@@ -5,18 +5,28 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import shutil
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perfmodel.cli import claims, command_line, notices
 from perfmodel.cli.streams import say
 from perfmodel.errors import OutputError, PerfmodelError
-from perfmodel.files import as_output_error, check_output, is_null_device, write_atomically
+from perfmodel.files import (
+    as_output_error,
+    check_output,
+    is_null_device,
+    need_pyarrow,
+    write_atomically,
+)
 from perfmodel.locks import claimed, is_claimed
 from perfmodel.render.page import PAGE_MARK
 from perfmodel.render.result import Result, as_page, as_text, plain
 from perfmodel.render.svg import SVG_MARK
+from perfmodel.render.table_file import SUFFIXES, TABLES, mark_of, table_mark, write_rows
 
 ANSWER_MARK = b'"reproduce": "perfmodel '
 """Stands in every answer that is saved as JSON."""
@@ -25,9 +35,63 @@ MARKS = {".html": PAGE_MARK, ".svg": SVG_MARK, ".json": ANSWER_MARK}
 """By the ending of an output: what stands in those that perfmodel made."""
 
 
+WHOLE = (".html", ".json")
+"""Endings of files that hold a whole answer."""
+
+WIDTH_OF_NO_TERMINAL = 100
+"""Columns of a table that goes to a file or another program."""
+
+
 def show(result: Result, as_json: bool) -> None:
-    """Print a result as text or as JSON."""
-    say(as_json_text(result.data) if as_json else as_text(result))
+    """Print a result as JSON, or as text that fits the terminal."""
+    say(as_json_text(result.data) if as_json else as_text(result, text_width()))
+
+
+def text_width() -> int:
+    """Columns that text may take: what COLUMNS says, else the terminal's, else a fixed number."""
+    known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    fallback = (WIDTH_OF_NO_TERMINAL, 24)
+    return shutil.get_terminal_size(fallback).columns if known else WIDTH_OF_NO_TERMINAL
+
+
+def answer(result: Result, command: str, output: Path | None, as_json: bool) -> None:
+    """Print a command's result, and write it to `output`, where one is named, by its ending."""
+    if output is not None:
+        write(result, command, output)
+        result = replace(result, closing=(*result.closing, f"wrote {output}"))
+    show(result, as_json)
+
+
+def write(result: Result, command: str, path: Path) -> None:
+    """Write a command's result by the path's ending: its rows, a page or all of it as JSON."""
+    if path.suffix in SUFFIXES:
+        write_rows(command, result.data, path)
+    elif path.suffix == ".html":
+        data = _with_command(plain(result.data))
+        made_by = data.get("reproduce", "") if isinstance(data, dict) else command_line.get()
+        write_atomically(path, as_page(result, made_by))
+    else:
+        write_atomically(path, as_json_text(result.data) + "\n")
+
+
+def check_answer(
+    command: str,
+    output: Path | None,
+    *,
+    force: bool,
+    others: Sequence[Path | None] = (),
+) -> None:
+    """Refuse an output of `answer` that could not or must not be written, before anything runs.
+
+    `others` are further outputs of the command: without any, `force` would do nothing.
+    """
+    if force and output is None and all(path is None for path in others):
+        raise PerfmodelError("--force does nothing without an output", "leave it out")
+    if output is None:
+        return
+    mark = table_mark(command, output.suffix) if command in TABLES else b""
+    check_outputs(output, suffixes=(*SUFFIXES, *WHOLE), mark=mark, force=force)
+    need_pyarrow(output)
 
 
 def as_json_text(data: Any) -> str:
@@ -43,13 +107,13 @@ def _with_command(data: Any) -> Any:
     return data | {"notices": list(notices.get())} if notices.get() else data
 
 
-def save(result: Result, path: Path) -> None:
-    """Write a result as a page (.html) or as JSON (.json)."""
-    if path.suffix == ".html":
-        data = _with_command(plain(result.data))
-        write_atomically(path, as_page(result, data.get("reproduce", "")))
-    else:
-        write_atomically(path, as_json_text(result.data) + "\n")
+def check_table(output: Path | None, columns: Sequence[str], *, force: bool) -> None:
+    """Refuse a file for rows with these columns as `check_answer` refuses an answer's."""
+    if output is not None:
+        suffixes = () if is_null_device(output) else SUFFIXES
+        mark = mark_of(columns, output.suffix)
+        check_outputs(output, suffixes=suffixes, mark=mark, force=force)
+        need_pyarrow(output)
 
 
 def check_outputs(

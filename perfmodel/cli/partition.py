@@ -17,10 +17,10 @@ from perfmodel.cli.options import (
     InputShapes,
     Json,
     Model,
+    Output,
     Profiles,
     Target,
     input_shapes,
-    refuse_idle,
     sizes,
 )
 from perfmodel.errors import PerfmodelError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 
 def command(
-    context: typer.Context,
     model: Model,
     on: Target,
     units: Annotated[
@@ -65,6 +64,7 @@ def command(
     plot: Annotated[
         Path | None, typer.Option(help="Latency over the cut point, in parts, as .html or .svg.")
     ] = None,
+    output: Output = None,
     force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
@@ -74,7 +74,7 @@ def command(
 
     Example: perfmodel partition vgg16 --on huawei-p40/gpu --units cpu -k 3
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import answer, check_answer, check_outputs
     from perfmodel.files import check_folder
     from perfmodel.formats.load import load
     from perfmodel.formats.tflite.file import TFLITE_MARK
@@ -82,8 +82,7 @@ def command(
     from perfmodel.render.page import write_figure
     from perfmodel.render.plan import plan_curve, plan_data, plan_result
 
-    if plot is None and emit is None:
-        refuse_idle(context, "without --plot or --emit", "force")
+    check_answer("partition", output, force=force, others=[plot, emit])
     check_outputs(plot, suffixes=(".html", ".svg"), force=force)
     if emit is not None:
         check_folder(emit)
@@ -114,7 +113,7 @@ def command(
     if plot is not None:
         curve = plan_curve(data)
         write_figure(curve.draw(), curve.title, plot)
-    show(plan_result(data, plot), as_json)
+    answer(plan_result(data, plot), "partition", output, as_json)
     return 0
 
 

@@ -16,6 +16,7 @@ from perfmodel.cli.options import (
     Force,
     InputShapes,
     Json,
+    Output,
     Profiles,
     Target,
     input_shapes,
@@ -43,15 +44,10 @@ def command(
     queries: Annotated[
         Path | None, typer.Option(help="CSV with columns model,target[,batch_size].")
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="Where the answers to --queries (CSV) or the kernels of --per-layer go (.csv, "
-            "or .json with the whole answer).",
-        ),
-    ] = None,
+    fps: Annotated[
+        bool, typer.Option("--fps", help="Frames per second too, one batch after the other.")
+    ] = False,
+    output: Output = None,
     export_model_explorer: Annotated[
         Path | None, typer.Option(help="Write per-layer latencies as Model Explorer node data.")
     ] = None,
@@ -63,32 +59,22 @@ def command(
 
     Example: perfmodel predict mobilenet_v2 --on snapdragon-855-plus/cpu
     """
-    from perfmodel.cli.output import check_outputs
+    from perfmodel.cli.output import check_answer, check_outputs, check_table
     from perfmodel.render.model_explorer import NODES_MARK
-    from perfmodel.render.prediction import LAYERS_MARK
 
     if queries is not None:
-        one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "input_shape")
+        one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "input_shape", "fps")
         written = "export_model_explorer"
         refuse_idle(context, "with --queries: each row says what it asks", *one, written)
-        from perfmodel.cli.queries import ANSWERS_MARK, answer_queries
+        from perfmodel.cli.queries import ANSWERS, COLUMNS, answer_queries
 
         if output is None:
             refuse_idle(context, "without an output", "force")
-        check_outputs(output, mark=ANSWERS_MARK, force=force)
+        check_table(output, (*COLUMNS, *ANSWERS), force=force)
         return answer_queries(queries, output, profile or [], allow_uncovered, as_json)
-    if not per_layer:
-        refuse_idle(context, "without --per-layer or --queries", "output")
-    if output is None and export_model_explorer is None:
-        refuse_idle(context, "without an output", "force")
-    check_outputs(
-        output,
-        suffixes=(".csv", ".json"),
-        mark=LAYERS_MARK if output is not None and output.suffix == ".csv" else b"",
-        force=force,
-    )
+    check_answer("predict", output, force=force, others=[export_model_explorer])
     check_outputs(export_model_explorer, mark=NODES_MARK, force=force)
-    answer = _predicted(
+    found = _predicted(
         model,
         on,
         kind=kind,
@@ -98,7 +84,7 @@ def command(
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
-    return _show(answer, per_layer, output, export_model_explorer, as_json)
+    return _show(found, per_layer, fps, output, export_model_explorer, as_json)
 
 
 def _predicted(
@@ -139,22 +125,24 @@ def _predicted(
 
 
 def _show(
-    answer: Prediction, per_layer: bool, output: Path | None, explorer: Path | None, as_json: bool
+    found: Prediction,
+    per_layer: bool,
+    fps: bool,
+    output: Path | None,
+    explorer: Path | None,
+    as_json: bool,
 ) -> int:
-    from perfmodel.cli.output import save, show
-    from perfmodel.files import write_atomically
+    """Print the answer and write its files: they hold every kernel."""
+    from perfmodel.cli.output import show, write
     from perfmodel.render.model_explorer import write_node_data
-    from perfmodel.render.prediction import layers_csv, prediction_data, prediction_result
+    from perfmodel.render.prediction import prediction_data, prediction_result
 
-    data = prediction_data(answer)
-    written = [str(path) for path in (output, explorer) if path is not None]
-    result = prediction_result(data, per_layer=per_layer, written=written)
-    if output is not None and output.suffix == ".csv":
-        write_atomically(output, layers_csv(data["kernels"]))
-    elif output is not None:
-        save(result, output)
+    data = prediction_data(found, fps=fps)
+    if output is not None:
+        write(prediction_result(data), "predict", output)
     if explorer is not None:
         # operators fused into one kernel share its time; the first of them carries it
-        write_node_data(explorer, {k.ops[0]: k.latency_ms for k in answer.kernels})
-    show(result, as_json)
+        write_node_data(explorer, {k.ops[0]: k.latency_ms for k in found.kernels})
+    written = [str(path) for path in (output, explorer) if path is not None]
+    show(prediction_result(data, per_layer=per_layer, written=written), as_json)
     return 0

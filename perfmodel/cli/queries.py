@@ -6,7 +6,7 @@ import csv
 import io
 import reprlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from perfmodel.cli.streams import say
 from perfmodel.errors import PerfmodelError, printable
 from perfmodel.files import read_text_file, write_atomically
 from perfmodel.prediction import Prediction, predict_many
+from perfmodel.render.table_file import write_table
 
 MAX_QUERIES = 1_000_000
 MAX_BYTES = 64_000_000
 MAX_BATCH = 65_536
 COLUMNS = ("model", "target", "batch_size")
 ANSWERS = ("latency_ms", "low_ms", "high_ms", "extrapolated", "error")
-ANSWERS_MARK = ",".join((*COLUMNS, *ANSWERS)).encode()
-"""How a file of answers begins."""
 
 
 def answer_queries(
@@ -40,37 +39,48 @@ def answer_queries(
         profiles=profiles,
         allow_uncovered=allow_uncovered,
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*COLUMNS, *ANSWERS))
-    # a file has the names as they are, a terminal what it can show of them
-    shown = printable if output is None else str
-    failed = 0
-    for row, answer in zip(rows, answers, strict=True):
-        failed += not isinstance(answer, Prediction) or bool(answer.unknown)
-        asked = (row["model"], row["target"], str(row["batch_size"] or ""))
-        writer.writerow(map(shown, (*asked, *_cells(answer))))
+    answered = [{**r, **_cells(answer)} for r, answer in zip(rows, answers, strict=True)]
+    failed = sum(bool(row["error"]) for row in answered)
     elapsed = time.perf_counter() - started
-    if output is not None:
-        write_atomically(output, text.getvalue())
+    if output is not None and output.suffix == ".parquet":
+        write_table((*COLUMNS, *ANSWERS), answered, output)
+    elif output is not None:
+        write_atomically(output, _as_csv(answered, str))
     if as_json:
         say(as_json_text({"queries": len(rows), "errors": failed, "elapsed_s": elapsed}))
     elif output is not None:
         counted = f"{len(rows)} queries, {failed} without an answer, {elapsed:.2f} s"
         say(f"{counted}; answers in {printable(str(output))}")
     else:
-        say(text.getvalue().removesuffix("\n"))
+        # a file has the names as they are, a terminal what it can show of them
+        say(_as_csv(answered, printable).removesuffix("\n"))
     return 0
 
 
-def _cells(answer: Prediction | Exception) -> tuple[str, ...]:
+def _cells(answer: Prediction | Exception) -> dict[str, Any]:
     """An answer's columns: times in ms, or why there are none."""
     if not isinstance(answer, Prediction):
-        return ("", "", "", "", str(answer))
+        return dict.fromkeys(ANSWERS) | {"error": str(answer)}
+    sure = {"extrapolated": answer.extrapolated, "error": answer.unknown}
     if answer.unknown:
-        return ("", "", "", str(answer.extrapolated).lower(), answer.unknown)
-    times = (f"{ms:.6g}" for ms in (answer.latency_ms, *answer.interval_ms))
-    return (*times, str(answer.extrapolated).lower(), "")
+        return dict.fromkeys(ANSWERS) | sure
+    low, high = answer.interval_ms
+    return {"latency_ms": answer.latency_ms, "low_ms": low, "high_ms": high, **sure}
+
+
+def _as_csv(rows: Sequence[Mapping[str, Any]], shown: Callable[[str], str]) -> str:
+    """Rows as CSV: times of six digits, an empty cell for what is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, *ANSWERS))
+    writer.writerows([shown(_written(row[c])) for c in (*COLUMNS, *ANSWERS)] for row in rows)
+    return text.getvalue()
+
+
+def _written(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "" if value is None else str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from perfmodel.cli.options import (
     MaxEnergy,
     MaxLatency,
     MaxMemory,
+    Output,
     Percentile,
     Profiles,
     refuse_idle,
@@ -38,6 +39,7 @@ def command(
     emit: Annotated[
         Path | None, typer.Option(help="Write the chosen network as .tflite into this folder.")
     ] = None,
+    output: Output = None,
     force: Force = False,
     allow_uncovered: AllowUncovered = False,
     profile: Profiles = None,
@@ -47,7 +49,7 @@ def command(
 
     Example: perfmodel select mobilenet_v2 --on snapdragon-888 --max-latency-ms 10
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import answer, check_answer, check_outputs
     from perfmodel.explore import select as selecting
     from perfmodel.files import check_folder
     from perfmodel.formats.tflite.file import TFLITE_MARK
@@ -55,11 +57,10 @@ def command(
 
     if fleet is None:
         refuse_idle(context, "without --fleet", "min_share")
-    if emit is None:
-        refuse_idle(context, "without --emit", "force")
-    else:
+    if emit is not None:
         check_folder(emit)
-    answer = selecting.select(
+    check_answer("select", output, force=force, others=[emit])
+    found = selecting.select(
         models or [],
         on=on,
         fleet=fleet,
@@ -73,8 +74,8 @@ def command(
         allow_uncovered=allow_uncovered,
     )
     written = None
-    if emit is not None and answer.chosen is not None:
-        check_outputs(selecting.emitted_path(answer, emit), mark=TFLITE_MARK, force=force)
-        written = str(selecting.emit(answer, emit))
-    show(selection_result(selection_data(answer, written)), as_json)
-    return 0 if answer.chosen is not None else 1
+    if emit is not None and found.chosen is not None:
+        check_outputs(selecting.emitted_path(found, emit), mark=TFLITE_MARK, force=force)
+        written = str(selecting.emit(found, emit))
+    answer(selection_result(selection_data(found, written)), "select", output, as_json)
+    return 0 if found.chosen is not None else 1

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from perfmodel.cli.options import Force, Json, needs_pyarrow, refuse_idle
+from perfmodel.cli.options import Force, Json, Output
 
 
 def command(
-    context: typer.Context,
     scenario: Annotated[Path, typer.Argument(help="A scenario file (TOML).")],
     replications: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Runs with other random numbers.")
@@ -25,6 +24,7 @@ def command(
     records: Annotated[
         Path | None, typer.Option(help="Write one row a request (.csv or .parquet).")
     ] = None,
+    output: Output = None,
     force: Force = False,
     workers: Annotated[int, typer.Option(min=1, max=256, help="Processes.")] = 1,
     as_json: Json = False,
@@ -33,19 +33,19 @@ def command(
 
     Example: perfmodel simulate examples/mm1.toml
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import answer, check_answer, check_outputs
+    from perfmodel.files import need_pyarrow
     from perfmodel.render.simulation import simulation_result
     from perfmodel.sim import Tracer, simulate
     from perfmodel.sim.records import RECORDS_MARKS, write_records
     from perfmodel.sim.tracing import TRACE_MARK
 
-    if trace is None and records is None:
-        refuse_idle(context, "without --trace or --records", "force")
+    check_answer("simulate", output, force=force, others=[trace, records])
     if records is not None:
         mark = RECORDS_MARKS.get(records.suffix, b"")
         check_outputs(records, suffixes=tuple(RECORDS_MARKS), mark=mark, force=force)
     check_outputs(trace, mark=TRACE_MARK, force=force)
-    needs_pyarrow(records)
+    need_pyarrow(records)
     tracer = Tracer() if trace is not None else None
     found = simulate(
         scenario,
@@ -63,5 +63,5 @@ def command(
         tracer.write(trace)
         more = f" ({tracer.left_out} slices left out)" if tracer.left_out else ""
         written.append(f"trace: {trace}{more}; open it at https://ui.perfetto.dev")
-    show(simulation_result(found.to_json(), written), as_json)
+    answer(simulation_result(found.to_json(), written), "simulate", output, as_json)
     return 0

@@ -21,6 +21,7 @@ from perfmodel.cli.options import (
     Journal,
     Json,
     OnlyModels,
+    Output,
     Serial,
     Trtexec,
     duration_s,
@@ -41,7 +42,7 @@ PREDICTIONS_MARK = b'{\n "predictions": ['
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked of an experiment; `output` ends in .html or .json, or is None."""
+    """What the user asked of an experiment; `output` is the answer's file, or None."""
 
     profile: Path | None
     output: Path | None
@@ -86,9 +87,7 @@ def command(
         Path | None,
         typer.Option(help="The profile that predicts (of this machine: perfmodel calibrate)."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Report (.html) or raw answer (.json).")
-    ] = None,
+    output: Output = None,
     budget: Annotated[str, typer.Option(help="Time to spend, for example 5min.")] = "5min",
     journal: Journal = None,
     force: Force = False,
@@ -110,7 +109,7 @@ def command(
 
     Example: perfmodel validate host --profile host.json -o report.html
     """
-    from perfmodel.cli.output import check_journal, check_outputs, save, show
+    from perfmodel.cli.output import answer, check_answer, check_journal
     from perfmodel.runners.device_options import DeviceOptions
 
     name, _, host = (experiment or RUNNERS.get(runner, runner)).partition(":")
@@ -123,7 +122,7 @@ def command(
     if experiment:
         refuse_idle(context, "where an experiment is named", "runner")
     refuse_idle(context, f"in validate {name}", *IDLE[name])
-    check_outputs(output, suffixes=(".html", ".json"), force=force)
+    check_answer("validate", output, force=force, others=[Path()])
     if journal is not None:
         check_journal(journal, force=force)
     asked = Request(
@@ -142,9 +141,7 @@ def command(
         ),
     )
     result = EXPERIMENTS[name](asked)
-    if output is not None:
-        save(result, output)
-    show(result, as_json)
+    answer(result, "validate", output, as_json)
     return 0
 
 

@@ -16,11 +16,11 @@ from perfmodel.cli.options import (
     Force,
     InputShapes,
     Json,
+    Output,
     Profiles,
     Seed,
     Target,
     input_shapes,
-    needs_pyarrow,
     refuse_idle,
     sizes,
 )
@@ -51,11 +51,10 @@ def command(
         int | None, typer.Option(min=1, max=256, help="Processes that simulate; else all cores.")
     ] = None,
     dask: Annotated[str, typer.Option(help="An existing Dask cluster, tcp://HOST:PORT.")] = "",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Rows as .csv or .parquet; a second run goes on."),
-    ] = None,
-    restart: Annotated[bool, typer.Option(help="Begin anew over another sweep's rows.")] = False,
+    output: Output = None,
+    restart: Annotated[
+        bool, typer.Option(help="Begin rows anew over another sweep's, instead of going on.")
+    ] = False,
     force: Force = False,
     dim: Dims = None,
     input_shape: InputShapes = None,
@@ -67,8 +66,10 @@ def command(
 
     Example: perfmodel whatif --model mobilenet_v2 --on snapdragon-888/cpu --set width=0.5,1.0
     """
-    from perfmodel.cli.output import check_outputs, show
+    from perfmodel.cli.output import answer, check_answer, check_outputs, show
     from perfmodel.explore.sweep import whatif
+    from perfmodel.explore.sweep_file import SUFFIXES
+    from perfmodel.files import need_pyarrow
     from perfmodel.render.sweep import sweep_data, sweep_result
 
     if scenario is None:
@@ -84,12 +85,17 @@ def command(
             refuse_idle(context, "without --sample: predictions are not random", "seed")
     if output is None:
         refuse_idle(context, "without --output", "restart", "force")
-    # whether what is there may be written over, a note beside it says: see SweepJournal
-    check_outputs(output, suffixes=(".csv", ".parquet"), force=True)
-    needs_pyarrow(output)
+    rows = output if output is not None and output.suffix in SUFFIXES else None
+    if rows is None:
+        refuse_idle(context, f"without rows that go on: {' or '.join(SUFFIXES)}", "restart")
+        check_answer("whatif", output, force=force)
+    else:
+        # whether what is there may be written over, a note beside it says: see SweepJournal
+        check_outputs(rows, force=True)
+        need_pyarrow(rows)
     meter = Meter()
     try:
-        answer = whatif(
+        found = whatif(
             scenario,
             model=model,
             target=on,
@@ -100,7 +106,7 @@ def command(
             metric=metric,
             workers=workers or os.cpu_count() or 1,
             dask=dask,
-            output=output,
+            output=rows,
             restart=restart,
             force=force,
             dims=sizes(dim),
@@ -110,13 +116,17 @@ def command(
             progress=meter,
         )
     except KeyboardInterrupt:
-        if output is not None:
-            kept = f"rows so far are in {printable(str(output))}"
+        if rows is not None:
+            kept = f"rows so far are in {printable(str(rows))}"
             print(f"\n{kept}: the same command goes on", file=sys.stderr)
         raise
     finally:
         meter.close()
-    show(sweep_result(sweep_data(answer)), as_json)
+    result = sweep_result(sweep_data(found))
+    if rows is None:
+        answer(result, "whatif", output, as_json)
+    else:
+        show(result, as_json)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +13,8 @@ from perfmodel.devices.market_profiles import chip_of_device
 from perfmodel.devices.market_search import Found, find
 from perfmodel.explore.fleet import FleetShare, read_fleet
 
-ROW_COLUMNS = ("device", "share", "verdict", "why", "phone", "chip", "chance")
 NAMED = 3
 """Phones that a row names."""
-ROWS_MARK = ",".join(ROW_COLUMNS).encode()
-"""How a file of a fleet's rows begins."""
 
 PASS, BORDER, FAIL, UNKNOWN = "pass", "border", "fail", "unknown"
 
@@ -114,12 +109,3 @@ def share_of_rows(name: Path | str, rows: Sequence[FleetRow]) -> FleetShare:
         unknown=unknown,
         expected=hoped / known if known else 0.0,
     )
-
-
-def rows_text(rows: Sequence[FleetRow]) -> str:
-    """The rows as a CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ROW_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([vars(row) for row in rows])
-    return text.getvalue()

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import OutputError, PerfmodelError
 from perfmodel.explore.sweep_identity import SweepIdentity
-from perfmodel.files import as_output_error, check_output, replaced, write_atomically
+from perfmodel.files import (
+    as_output_error,
+    check_output,
+    need_pyarrow,
+    replaced,
+    write_atomically,
+)
 from perfmodel.locks import claimed
 
 if TYPE_CHECKING:
@@ -37,8 +43,7 @@ class SweepJournal:
     ) -> None:
         if path.suffix not in SUFFIXES:
             raise PerfmodelError(f"{path}: results are written as .csv or .parquet", "rename it")
-        if path.suffix == ".parquet":
-            _need_pyarrow(path)
+        need_pyarrow(path)
         self.path = path
         self.rows_path = path if path.suffix == ".csv" else path.with_name(path.name + ".partial")
         self.note_path = path.with_name(path.name + ".sweep.json")
@@ -198,13 +203,3 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(list(rows)).sort_values(POINT, kind="stable").reset_index(drop=True)
-
-
-def _need_pyarrow(path: Path) -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("pyarrow") is None:
-        raise PerfmodelError(
-            f"{path}: writing Parquet needs pyarrow, which is not installed",
-            "pip install pyarrow, or name the file .csv",
-        )

@@ -41,7 +41,10 @@ def devices_result(lines: Sequence[TargetLine], found: Found | None = None) -> R
         facts=[
             fact for phone in (found.phones if found else ())[:PHONES] for fact in _phone(phone)
         ],
-        parts=(*map(_chip, found.chips if found else ()), ResultTable(headers=HEADERS, rows=rows)),
+        parts=(
+            *map(_chip, found.chips if found else ()),
+            ResultTable(headers=HEADERS, rows=rows, optional=("source", "cases")),
+        ),
     )
 
 

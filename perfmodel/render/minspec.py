@@ -210,4 +210,11 @@ def _phones(phones: Sequence[Data], title: str, rest: str) -> ResultTable:
         for p in phones
     ]
     named = f"{len(phones)} {title}"
-    return ResultTable(title=named, headers=HEADERS, rows=rows, text_rows=SHOWN, rest=rest)
+    return ResultTable(
+        title=named,
+        headers=HEADERS,
+        rows=rows,
+        text_rows=SHOWN,
+        rest=rest,
+        optional=("mJ", "MB", "median", "year"),
+    )

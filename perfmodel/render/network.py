@@ -122,7 +122,8 @@ def models_result(
     parts = []
     if rows:
         headers = ("name", "network", "family", "parameters", "asked for by seed")
-        parts.append(ResultTable(headers=headers, rows=rows))
+        optional = ("asked for by seed", "family")
+        parts.append(ResultTable(headers=headers, rows=rows, optional=optional))
     if packed:
         parts.append(_packed_one_by_one(packed) if match else _packed_by_family(packed))
     return Result(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
@@ -18,19 +16,25 @@ if TYPE_CHECKING:
 HEAVIEST = 10
 PLOTTED = 30
 HEADERS = ("kernel", "class", "MACs", "bytes", "ms", "share", "bound")
-LAYER_COLUMNS = ("name", "ops", "class", "macs", "bytes", "latency_ms", "bound")
-LAYERS_MARK = ",".join(LAYER_COLUMNS).encode()
-"""How a file of kernels begins."""
 
 
-def prediction_data(answer: Prediction) -> dict[str, Any]:
-    """The JSON contract of `predict --per-layer`."""
+def prediction_data(answer: Prediction, *, fps: bool = False) -> dict[str, Any]:
+    """The JSON contract of `predict --per-layer`; with `fps` frames per second too."""
     data: dict[str, Any] = plain(answer)
     data["kernels"] = [
         {("class" if k == "kernel_class" else k): v for k, v in row.items()}
         for row in data["kernels"]
     ]
+    if fps and not data["unknown"]:
+        low, high = data["interval_ms"]
+        data["frames_per_second"] = plain(_rate(data, data["latency_ms"]))
+        data["frames_per_second_interval"] = plain([_rate(data, high), _rate(data, low)])
     return data
+
+
+def _rate(data: Data, latency_ms: float) -> float:
+    """Frames per second where each batch begins when the last one is done."""
+    return 1000.0 * float(data["batch_size"]) / latency_ms
 
 
 def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[str] = ()) -> Result:
@@ -46,6 +50,7 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
         data=shown,
         facts=(
             *([data["settle"]] if data.get("settle") else []),
+            *_frames(data),
             _network(data),
             *_energy(data),
             *_sure(data),
@@ -77,6 +82,15 @@ def _network(data: Data) -> str:
         f"weights {format_bytes(data['weights_bytes'])}, "
         f"activations at peak {format_bytes(data['peak_activation_bytes'])}"
     )
+
+
+def _frames(data: Data) -> tuple[str, ...]:
+    """Frames per second, where they were asked for."""
+    if "frames_per_second" not in data:
+        return ()
+    low, high = data["frames_per_second_interval"]
+    rate = f"{data['frames_per_second']:.3g} frames per second ({low:.3g} to {high:.3g})"
+    return (f"{rate}, one {'after the other' if data['batch_size'] == 1 else 'batch at a time'}",)
 
 
 def _energy(data: Data) -> tuple[str, ...]:
@@ -166,13 +180,3 @@ def _table(
         page_rows=page_rows,
         rest="more kernels (--per-layer shows all)",
     )
-
-
-def layers_csv(kernels: Sequence[Mapping[str, Any]]) -> str:
-    """The kernels of a prediction as CSV, one a row; fused operators are joined by `+`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LAYER_COLUMNS)
-    for k in kernels:
-        writer.writerow("+".join(k[c]) if c == "ops" else k[c] for c in LAYER_COLUMNS)
-    return text.getvalue()

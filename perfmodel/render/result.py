@@ -30,7 +30,8 @@ class ResultTable:
 
     `bars` are shares (0 to 1), one a row, that text draws as a last column. At most `text_rows` are
     shown as text and `page_rows` on a page (0: not there at all, None: all); `rest` says what the
-    others are.
+    others are. `optional` are headers of columns that text leaves out where they do not fit, the
+    first of them first.
     """
 
     headers: Sequence[str]
@@ -40,6 +41,7 @@ class ResultTable:
     text_rows: int | None = None
     page_rows: int | None = None
     rest: str = "more rows"
+    optional: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +71,14 @@ class Result:
     closing: Sequence[str] = ()
 
 
-def as_text(result: Result) -> str:
-    """The result for a terminal: the answer is the first line."""
+def as_text(result: Result, width: int | None = None) -> str:
+    """The result for a terminal: the answer is the first line.
+
+    Tables fit `width` characters where that is given; sentences are left to the terminal.
+    """
     head = [printable(result.answer), *(f"  {printable(fact)}" for fact in result.facts)]
     head += [f"warning: {printable(text)}" for text in result.warnings]
-    tables = [_table_text(p) for p in result.parts if isinstance(p, ResultTable)]
+    tables = [_table_text(p, width) for p in result.parts if isinstance(p, ResultTable)]
     more = result.sources[SHOWN_SOURCES:]
     tail = [
         *(f"  assumed: {printable(text)}" for text in result.assumptions),
@@ -85,18 +90,19 @@ def as_text(result: Result) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _table_text(part: ResultTable) -> str:
+def _table_text(part: ResultTable, width: int | None) -> str:
     rows = part.rows if part.text_rows is None else part.rows[: part.text_rows]
     if not rows:
         return ""
-    headers = [*part.headers]
+    headers, optional = [*part.headers], [*part.optional]
     shown = [list(row) for row in rows]
     if part.bars:
         headers.append("")
+        optional.append("")
         for row, share in zip(shown, part.bars, strict=False):
             row.append(bar(share, BAR_WIDTH))
     lines = [printable(part.title)] if part.title else []
-    lines.append(table(headers, shown))
+    lines.append(table(headers, shown, width=width, optional=optional))
     if len(rows) < len(part.rows):
         lines.append(f"... and {len(part.rows) - len(rows)} {part.rest}")
     return "\n".join(lines)

@@ -110,5 +110,10 @@ def _table(candidates: Sequence[Data], title: str, text_rows: int) -> ResultTabl
         for c in candidates
     ]
     return ResultTable(
-        title=title, headers=HEADERS, rows=rows, text_rows=text_rows, rest="more (--json has all)"
+        title=title,
+        headers=HEADERS,
+        rows=rows,
+        text_rows=text_rows,
+        rest="more (--json has all)",
+        optional=("share", "mJ", "MB", "target"),
     )

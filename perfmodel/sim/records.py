@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.errors import ScenarioError
-from perfmodel.files import replaced
+from perfmodel.files import need_pyarrow, replaced
 from perfmodel.sim.request import QUEUE, STEPS
 
 if TYPE_CHECKING:
@@ -261,14 +261,9 @@ def write_records(frame: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in RECORDS_MARKS:
         raise ScenarioError(f"{path}: records are written as .csv or .parquet")
+    need_pyarrow(path)
     with replaced(path) as new:
         if path.suffix == ".csv":
             frame.to_csv(new, index=False, lineterminator="\n", errors="backslashreplace")
             return
-        try:
-            frame.to_parquet(new, index=False)
-        except ImportError:
-            raise ScenarioError(
-                f"{path}: writing Parquet needs pyarrow, which is not installed",
-                "pip install pyarrow, or name the file .csv",
-            ) from None
+        frame.to_parquet(new, index=False)

@@ -16,10 +16,10 @@ from perfmodel.cli import app, queries, validate
 from perfmodel.cli.app import INTERRUPTED, run
 from perfmodel.cli.calibrate import HARDWARE
 from perfmodel.cli.calibrate import IDLE as CALIBRATE_IDLE
-from perfmodel.cli.options import duration_s, files_in, needs_pyarrow, sizes
+from perfmodel.cli.options import duration_s, files_in, sizes
 from perfmodel.cli.whatif import Meter
 from perfmodel.errors import PerfmodelError
-from perfmodel.files import check_folder, check_output, write_atomically
+from perfmodel.files import check_folder, check_output, need_pyarrow, write_atomically
 from perfmodel.prediction import predict
 from perfmodel.render.result import Result
 
@@ -116,10 +116,10 @@ def test_a_folder_without_models_is_an_error(tmp_path: Path) -> None:
 
 def test_parquet_needs_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    needs_pyarrow(None)
-    needs_pyarrow(Path("a.csv"))
+    need_pyarrow(None)
+    need_pyarrow(Path("a.csv"))
     with pytest.raises(PerfmodelError, match="needs pyarrow"):
-        needs_pyarrow(Path("a.parquet"))
+        need_pyarrow(Path("a.parquet"))
 
 
 def test_targets_are_narrowed_by_kind_and_text(perform: Perform) -> None:

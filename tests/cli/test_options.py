@@ -85,7 +85,7 @@ PAIRS: dict[str, tuple[str, str]] = {
         "whatif --model odd.param --on snapdragon-888/cpu --set slowdown=1,2 --allow-uncovered",
     ),
     "predict --queries": ("predict", "predict --queries queries.csv"),
-    "predict --output": (f"{PREDICT} --per-layer", f"{PREDICT} --per-layer -o layers.csv"),
+    "predict --fps": (PREDICT, f"{PREDICT} --fps"),
     "predict --export-model-explorer": (PREDICT, f"{PREDICT} --export-model-explorer nodes.json"),
     "predict --profile": (
         "predict alexnet --on own/cpu",
@@ -161,7 +161,6 @@ PAIRS: dict[str, tuple[str, str]] = {
     "whatif --metric": (WHATIF, f"{WHATIF} --metric energy_mj"),
     "whatif --workers": (WHATIF, f"{WHATIF} --workers 2"),
     "whatif --dask": (WHATIF, f"{WHATIF} --dask tcp://127.0.0.1:1"),
-    "whatif --output": (WHATIF, f"{WHATIF} -o rows.csv"),
     "whatif --restart": (WHATIF, f"{WHATIF} --restart"),
     "whatif --profile": (
         "whatif --model alexnet --on own/cpu --set slowdown=1,2",
@@ -247,24 +246,30 @@ for _option, _value in (
     ("--market", "known"),
     ("--since", "2023"),
     ("--prices", "prices.csv"),
-    ("--output", "new.csv"),
 ):
     _base = "minspec alexnet --max-latency-ms 50"
     PAIRS[f"minspec {_option}"] = (_base, f"{_base} {_option} {_value}")
 
 for _command, _words in (
-    ("predict", f"{PREDICT} --export-model-explorer mine.txt"),
-    ("compare", "compare alexnet --on snapdragon-888/cpu --plot mine.svg"),
-    ("partition", f"{PARTITION} --plot mine.svg"),
-    ("simulate", "simulate queue.toml --trace mine.txt"),
-    ("whatif", f"{WHATIF} -o mine.csv"),
-    ("select", f"{SELECT} --emit mine"),
-    ("report", "report result.json -o mine.html"),
-    ("minspec", "minspec alexnet --max-latency-ms 50 -o mine.csv"),
-    ("calibrate", f"{TABLE} -o mine.txt"),
-    ("validate", "validate host -o mine.html"),
+    ("models", "models --match vgg"),
+    ("devices", "devices --match pixel-4/cpu"),
+    ("inspect", "inspect alexnet"),
+    ("predict", PREDICT),
+    ("compare", "compare alexnet --on snapdragon-888/cpu"),
+    ("partition", PARTITION),
+    ("simulate", "simulate queue.toml"),
+    ("whatif", WHATIF),
+    ("select", SELECT),
+    ("minspec", "minspec alexnet --max-latency-ms 50"),
 ):
-    PAIRS[f"{_command} --force"] = (_words, f"{_words} --force")
+    PAIRS[f"{_command} --output"] = (_words, f"{_words} -o new.csv")
+    PAIRS[f"{_command} --force"] = (f"{_words} -o mine.csv", f"{_words} -o mine.csv --force")
+for _words in (
+    "report result.json -o mine.html",
+    f"{TABLE} -o mine.txt",
+    "validate host -o mine.html",
+):
+    PAIRS[f"{_words.split()[0]} --force"] = (_words, f"{_words} --force")
 
 SAME_ANSWER = {"simulate --workers", "select --allow-uncovered"}
 """Options that may leave an answer as it is: processes change how it is reached (tests of their own
@@ -379,7 +384,10 @@ def test_several_are_given_by_comma_or_again(comma: str, repeated: str, perform:
     [
         ("predict --queries q.csv alexnet", "MODEL does nothing with --queries"),
         ("predict --queries q.csv --kind steady", "--kind does nothing with --queries"),
-        ("predict alexnet --on pixel-4/cpu -o x.csv", "--output does nothing without --per-layer"),
+        ("predict --queries q.csv --fps", "--fps does nothing with --queries"),
+        (f"{PREDICT} --force", "--force does nothing without an output"),
+        ("models --force", "--force does nothing without an output"),
+        (f"{WHATIF} -o x.html --restart", "--restart does nothing without rows that go on"),
         ("compare --suite ai-benchmark --on pixel-4 --relative", "--relative does nothing"),
         ("select alexnet --on pixel-4 --min-share 0.5", "--min-share does nothing"),
         ("whatif queue.toml --set seed=1,2 --profile a.json", "--profile does nothing"),

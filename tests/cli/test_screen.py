@@ -90,7 +90,8 @@ def test_nothing_steers_a_terminal(words: str, evil: Perform) -> None:
         assert not any(line.startswith("FAKE") for line in shown.split("\n"))
 
 
-def test_the_evil_names_are_shown(evil: Perform) -> None:
+def test_the_evil_names_are_shown(evil: Perform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
     escaped = "E\\x1b[31m\\x1b]0;t\\x07\\x9b1m\\x7f\\u202e\\u2066\\u200b\\r\\nFAKE\\u2028\\tX"
     for words in ("devices --profile evil.json --match pixel-4", "report result.json"):
         done = evil(*words.split())

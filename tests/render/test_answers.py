@@ -127,12 +127,6 @@ def test_time_by_kind_of_kernel_adds_up_longest_first() -> None:
     assert drawn.index("conv: 3.00 ms") < drawn.index("pool: 1.00 ms")
 
 
-def test_kernels_as_csv_join_their_operators() -> None:
-    assert prediction.layers_csv(PREDICTION["kernels"][:1]) == (
-        "name,ops,class,macs,bytes,latency_ms,bound\na,a+relu,conv,2000000,3000,1.0,memory\n"
-    )
-
-
 def cell(model: str, target: str, ms: float | None, **more: object) -> dict[str, Any]:
     return {
         "model": model,

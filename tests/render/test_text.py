@@ -89,3 +89,37 @@ def test_a_chance_is_never_certain(probability: float, says: str) -> None:
 def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert table(("h",), [(text,)]).splitlines()[2] == shown
+
+
+ROWS = [("network_of_a_long_name", "a text of some forty characters, or more", "1.5", "a note")]
+WIDE = ("network", "why", "ms", "note")
+
+
+@pytest.mark.parametrize(
+    ("width", "optional", "shown"),
+    [
+        (None, ("note",), "network_of_a_long_name  a text of some forty characters, or more  1.5"),
+        (77, ("note",), "network_of_a_long_name  a text of some forty characters, or more  1.5"),
+        (76, (), "network_of_a_long_name  a text of some forty characters, or mo…  1.5  a note"),
+        (58, ("note",), "network_of_a_long_name  a text of some forty charact…  1.5"),
+        (50, ("note", "ms"), "network_of_a_long_name  a text of some forty char…"),
+        (50, (), "network_of_a_long_…  a text of some …  1.5  a note"),
+        (20, (), "network_of_a_lo…  a text of some …  1.5  a note"),
+    ],
+)
+def test_a_table_loses_what_is_optional_then_the_ends_of_its_texts(
+    width: int | None, optional: tuple[str, ...], shown: str
+) -> None:
+    lines = table(WIDE, ROWS, width=width, optional=optional).splitlines()
+    assert lines[2].startswith(shown)
+    assert ("note" in lines[0]) == ("a note" in lines[2])
+    assert len(lines) == (3 if width in (None, 77) else 4)
+
+
+def test_a_narrow_table_says_what_is_missing() -> None:
+    lines = table(WIDE, ROWS, width=58, optional=("note",)).splitlines()
+    said = "(without note and with texts cut to fit 58 characters; --json has all)"
+    assert lines[3] == said
+    assert {len(line) for line in lines[1:3]} == {58}
+    bars = table(("a", ""), [("x" * 40, "#" * 20)], width=50, optional=("",)).splitlines()
+    assert bars == ["a", "-" * 40, "x" * 40]
