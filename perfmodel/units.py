@@ -25,6 +25,7 @@ _DURATION_S = {
     "min": 60.0,
     "h": 3600.0,
 }
+_COUNTS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|min|sec|s|m|h)\s*", re.ASCII)
 
 _BYTES = {
@@ -36,6 +37,7 @@ _BYTES = {
     "MiB": MIB,
     "GiB": GIB,
 }
+_SCALES = {**{u: s * MS_PER_S for u, s in _DURATION_S.items()}, **_BYTES, **_COUNTS}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|KB|kB|MB|GB|KiB|MiB|GiB)\s*", re.ASCII)
 
 
@@ -123,10 +125,18 @@ def format_count(count: float) -> str:
     """A count with a decimal prefix: `950`, `12.3 k`, `3.50 M`, `1.20 G`, `2.00 T`."""
     if not math.isfinite(count):
         return format_number(count)
-    for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for prefix, scale in reversed(_COUNTS.items()):
         if abs(count) >= scale * 0.9995:
             return f"{format_number(count / scale)} {prefix}"
     return f"{count:g}" if float(count).is_integer() else format_number(count)
+
+
+def scale_of(unit: str) -> float:
+    """What one of a unit or prefix counts, so that `format_*`'s words compare: ms, bytes, ones.
+
+    1 for a word that is none.
+    """
+    return _SCALES.get(unit, 1.0)
 
 
 def format_bytes(size_bytes: float, *, binary: bool = False) -> str:

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, bars, heat_map
+from perfmodel.render.result import (
+    STEADY,
+    Data,
+    Result,
+    ResultFigure,
+    ResultTable,
+    bar_figure,
+    plain,
+)
+from perfmodel.render.svg import Bar, heat_map
 from perfmodel.units import format_ms
 
 if TYPE_CHECKING:
@@ -171,7 +179,7 @@ def suite_result(data: Data) -> Result:
         data=data,
         parts=(
             *(_tests(data, device) for device in data["devices"]),
-            ResultFigure(title=speed, draw=lambda: bars(rates, "/s", "images per second")),
+            bar_figure(speed, lambda: rates, "/s", "images per second"),
             _rates(data, speed),
             _generations(data),
         ),

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perfmodel.errors import PartitionError
-from perfmodel.render.svg import CHARACTER, INK, PARTS, SECOND, WIDTH, axis, figure, legend, text
+from perfmodel.render.plots import LEFT, LEGEND_ROW, RIGHT, axis, legend
+from perfmodel.render.svg import INK, LINE, MUTED, PARTS, SECOND, across, figure, text
 from perfmodel.render.text import markup
 from perfmodel.units import format_ms
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, WIDTH - 12.0, 52.0, 330.0
+_TALL = 278.0
 _MOST_LABELS = 16
-
 
 _INSET = 0.1
 """Share of a bar's pitch that stays free on each side."""
@@ -42,53 +42,59 @@ def curve_svg(curve: Curve, title: str, measured_ms: Mapping[int, float] | None 
     usable = [t for t in total if t is not None]
     if not usable:
         raise PartitionError("no cut point has a finite latency", "add a unit that runs every op")
-    y, ticks = axis(0.0, max([*usable, *measured.values()]), _BOTTOM, _TOP, False)
-    pitch = (_RIGHT - _LEFT) / len(total)
+    body, top = _legend(curve, bool(measured))
+    top += LEGEND_ROW + 8
+    bottom = top + _TALL
+    y, ticks = axis(0.0, max([*usable, *measured.values()]), bottom, top, False)
+    pitch = (RIGHT - LEFT) / len(total)
     best = total.index(min(usable))
-    body = _legend(curve, bool(measured))
     for tick in (t for t in ticks if t >= 0):
-        body.append(f'<path d="M{_LEFT} {y(tick):.1f}L{_RIGHT} {y(tick):.1f}" stroke="#e4e7eb"/>')
-        body.append(text(_LEFT - 6, y(tick) + 4, f"{tick:g}", "end"))
+        body.append(
+            f'<line x1="{across(LEFT)}" y1="{y(tick):.1f}" x2="{across(RIGHT)}" '
+            f'y2="{y(tick):.1f}" stroke="{LINE}"/>'
+        )
+        body.append(text(across(LEFT - 1.5), y(tick) + 4, f"{tick:g}", "end"))
     for i, whole in enumerate(total):
         if whole is not None:
             body.append(_stack(curve, i, y, pitch, i == best))
     for i, value in sorted(measured.items()):
         body.append(
-            f'<circle cx="{_LEFT + (i + 0.5) * pitch:.1f}" cy="{y(value):.1f}" r="3" '
+            f'<circle cx="{across(LEFT + (i + 0.5) * pitch)}" cy="{y(value):.1f}" r="3" '
             f'fill="{SECOND}"><title>{markup(f"measured {format_ms(value)}")}</title></circle>'
         )
     body += _names(curve["after"], pitch, y(0.0) + 10)
-    body.append(text(8, _TOP - 8, "ms"))
-    body.append(text(_RIGHT, _TOP - 8, f"best: cut after {curve['after'][best]}", "end"))
-    return figure(body, WIDTH, _BOTTOM + 110, title)
+    body.append(text(0, top - 10, "ms", color=MUTED))
+    body.append(text("100%", top - 10, f"best: cut after {curve['after'][best][-30:]}", "end"))
+    return figure(body, bottom + 120, title)
 
 
 def _names(after: Sequence[str], pitch: float, top: float) -> list[str]:
     """The layers that are cut after, as many as there is room for."""
     every = max(1, -(-len(after) // _MOST_LABELS))
     return [
-        f'<text transform="translate({_LEFT + (i + 0.5) * pitch + 4:.1f} {top:.1f}) rotate(-60)" '
-        f'text-anchor="end" font-size="10">{markup(after[i][-22:])}</text>'
+        f'<svg x="{across(LEFT + (i + 0.5) * pitch)}" y="{top:.1f}" width="1" height="1" '
+        'overflow="visible"><text transform="translate(4 0) rotate(-60)" text-anchor="end" '
+        f'font-size="10">{markup(after[i][-20:])}</text></svg>'
         for i in range(0, len(after), every)
     ]
 
 
-def _legend(curve: Curve, measured: bool) -> list[str]:
+def _legend(curve: Curve, measured: bool) -> tuple[list[str], float]:
     words = (curve["first_target"], "moving", curve["second_target"])
     if words[0] == words[2]:
         words = ("first piece", "moving", "second piece")
-    body = legend(words, _LEFT, 8)
+    body, end = legend(words)
     if measured:
-        x = _LEFT + sum(34 + CHARACTER * len(word) for word in words)
-        body.append(f'<circle cx="{x + 5:.0f}" cy="14" r="4" fill="{SECOND}"/>')
-        body.append(text(x + 15, 18, "measured"))
-    return body
+        body.append(f'<circle cx="6" cy="{end + 6:.0f}" r="4" fill="{SECOND}"/>')
+        body.append(text(17, end + 11, "measured"))
+        end += LEGEND_ROW
+    return body, end
 
 
 def _stack(curve: Curve, i: int, y: Callable[[float], float], pitch: float, best: bool) -> str:
     """One bar: its parts from the bottom up, a tooltip, an outline around the best."""
     parts = (curve["first_ms"][i], curve["moving_ms"][i], curve["second_ms"][i])
-    x, width = _LEFT + (i + _INSET) * pitch, (1 - 2 * _INSET) * pitch
+    x, width = LEFT + (i + _INSET) * pitch, (1 - 2 * _INSET) * pitch
     at, drawn = y(0.0), []
     for part, color in zip(parts, PARTS, strict=False):
         tall = y(0.0) - y(part)
@@ -105,4 +111,6 @@ def _stack(curve: Curve, i: int, y: Callable[[float], float], pitch: float, best
 
 
 def _rectangle(x: float, y: float, width: float, height: float, paint: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" {paint}/>'
+    return (
+        f'<rect x="{across(x)}" y="{y:.1f}" width="{across(width)}" height="{height:.1f}" {paint}/>'
+    )

@@ -6,8 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, bars, lines
+from perfmodel.render.plots import lines
+from perfmodel.render.result import (
+    Data,
+    Result,
+    ResultFigure,
+    ResultTable,
+    bar_figure,
+    plain,
+)
+from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import chance, percent
 from perfmodel.units import format_ms
 
@@ -76,9 +84,12 @@ def minspec_result(data: Data, written: Sequence[str] = ()) -> Result:
         data=data,
         facts=_facts(data),
         parts=(
-            ResultFigure(
-                title=f"p{asked['percentile']:g} latency; the limit dashed",
-                draw=lambda: _latencies(data),
+            bar_figure(
+                f"p{asked['percentile']:g} latency; the limit dashed",
+                lambda: _latencies(data),
+                "ms",
+                "latency of each phone",
+                data["requirement"]["max_latency_ms"],
             ),
             _phones(data["passing"], "pass, slowest first", "faster ones (--json has all)"),
             _phones(data["failing"], "fail, nearest first", "more (--json has all)"),
@@ -140,16 +151,24 @@ def _curve(data: Data) -> tuple[ResultFigure, ...]:
     points = [(limit, 100 * share) for limit, share in data.get("curve", ()) if share > 0]
     if len(points) < 2:
         return ()
-    p = data["requirement"]["percentile"]
+    p, limit = data["requirement"]["percentile"], data["requirement"]["max_latency_ms"]
+
+    def drawn(log: bool) -> str:
+        return lines(
+            {f"phones whose p{p:g} latency keeps the limit": points},
+            "limit in ms; the one asked for dashed",
+            "% of phones",
+            f"share of phones that run {data['model']} within a limit",
+            log=(log, False),
+            limit=limit,
+        )
+
     return (
         ResultFigure(
             title="Share of phones against the limit",
-            draw=lambda: lines(
-                {f"phones whose p{p:g} latency keeps the limit": points},
-                "limit in ms",
-                "% of phones",
-                f"share of phones that run {data['model']} within a limit",
-            ),
+            draw=lambda: drawn(True),
+            other=lambda: drawn(False),
+            scale="linear scale",
         ),
     )
 
@@ -175,17 +194,20 @@ def _rows(data: Data) -> tuple[ResultTable, ...]:
     )
 
 
-def _latencies(data: Data) -> str:
+def _latencies(data: Data) -> list[Bar]:
     phones = sorted([*data["passing"], *data["failing"]], key=lambda p: p["latency_ms"])
     if len(phones) > DRAWN:  # those around the limit
         limit = data["requirement"]["max_latency_ms"]
         near = sorted(phones, key=lambda p: abs(math.log(p["latency_ms"] / limit)))[:DRAWN]
         phones = sorted(near, key=lambda p: p["latency_ms"])
-    rows = [
-        Bar(p["device"], p["latency_ms"], note=p["reason"] or f"passes, {p['target']}")
+    return [
+        Bar(
+            p.get("title") or p["device"],
+            p["latency_ms"],
+            note=p["reason"] or f"passes, {p['target']}",
+        )
         for p in phones
     ]
-    return bars(rows, "ms", "latency of each phone", data["requirement"]["max_latency_ms"])
 
 
 def _shares(share: Data) -> str:

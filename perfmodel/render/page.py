@@ -1,6 +1,7 @@
 """One self-contained HTML page: answer first, then plots, tables, assumptions, sources, command.
 
-No script, no font, no request: the page opens anywhere and stays readable on a phone.
+No font and no request: the page opens anywhere and stays readable on a phone, on dark screens and
+in print. It is complete without its small script (see `page_script`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
+from perfmodel.render.colors import color_rules
+from perfmodel.render.page_script import SCRIPT, SCRIPT_HASH
 from perfmodel.render.text import markup
+from perfmodel.units import scale_of
 
 MOST_ROWS = 400
 
@@ -27,24 +31,53 @@ class Section:
     html: str
 
 
-STYLE = """
-:root{color-scheme:light}
-body{font:16px/1.5 system-ui,sans-serif;color:#1f2933;background:#fff;margin:0 auto;
-max-width:60rem;padding:1rem}
-h1{font-size:1.1rem;color:#52606d;font-weight:600;margin:.5rem 0}
-h2{font-size:1.05rem;margin:2rem 0 .5rem}
-.answer{font-size:1.35rem;line-height:1.35;margin:.25rem 0 1rem}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:.85rem;min-width:100%}
-th,td{padding:.25rem .6rem;border-bottom:1px solid #e4e7eb;text-align:left;white-space:nowrap;
-vertical-align:top}
-td.words{white-space:normal;min-width:14rem}
-th{color:#52606d;font-weight:600}
-td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
-code,pre{font:.85rem ui-monospace,monospace;background:#f5f7fa;border-radius:4px}
-pre{padding:.75rem;overflow-x:auto}
-li{margin:.2rem 0;overflow-wrap:anywhere}
+SCOPE = ".perfmodel"
+"""The style sheet holds for elements within this class only, so that a notebook keeps its own."""
+
+STYLE = (
+    color_rules(SCOPE)
+    + """
+.perfmodel{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+body.perfmodel{margin:0 auto;max-width:60rem;padding:1rem}
+.perfmodel h1{font-size:1.1rem;color:var(--muted);font-weight:600;margin:.5rem 0}
+.perfmodel h2{font-size:1.05rem;margin:2rem 0 .5rem}
+.perfmodel .answer{font-size:1.35rem;line-height:1.35;margin:.25rem 0 1rem;overflow-wrap:anywhere}
+.perfmodel h1,.perfmodel h2{overflow-wrap:anywhere}
+.perfmodel .scroll{overflow-x:auto}
+.perfmodel svg{display:block}
+.perfmodel table{border-collapse:collapse;font-size:.85rem;min-width:100%}
+.perfmodel th,.perfmodel td{padding:.25rem .6rem;border-bottom:1px solid var(--line);
+text-align:left;white-space:nowrap;vertical-align:top;color:inherit;background:none}
+.perfmodel td.words{white-space:normal;min-width:14rem}
+.perfmodel th{color:var(--muted);font-weight:600}
+.perfmodel td.number,.perfmodel th.number{text-align:right;font-variant-numeric:tabular-nums}
+.perfmodel th button{all:unset;cursor:pointer}
+.perfmodel th button:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
+.perfmodel th[aria-sort=ascending] button::after{content:" \\25b2"}
+.perfmodel th[aria-sort=descending] button::after{content:" \\25bc"}
+.perfmodel code,.perfmodel pre{font:.85rem ui-monospace,monospace;background:var(--code);
+border-radius:4px;color:inherit}
+.perfmodel pre{padding:.75rem;overflow-x:auto}
+.perfmodel ul{padding-left:1.2rem}
+.perfmodel li{margin:.2rem 0;overflow-wrap:anywhere}
+.perfmodel .other,.perfmodel .scales:has(:checked)>.one{display:none}
+.perfmodel .scales:has(:checked)>.other{display:block}
+.perfmodel .scales label{display:inline-block;font-size:.85rem;color:var(--muted);padding:.3rem 0}
+.perfmodel .tip{position:fixed;max-width:20rem;padding:.2rem .5rem;border-radius:4px;
+font-size:.85rem;color:var(--page);background:var(--ink);pointer-events:none;z-index:1}
+@media print{.perfmodel .scales label{display:none}.perfmodel .scroll{overflow:visible}
+.perfmodel tr,.perfmodel svg{break-inside:avoid}}
 """
+)
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    f"form-action 'none'; script-src '{SCRIPT_HASH}'"
+)
+"""What a page may do: show itself and run its own script; nothing comes from or goes elsewhere."""
+
+MOST_OTHER = 60_000
+"""Letters of a figure that may stand on a page a second time, on another scale."""
 
 
 def document(
@@ -55,13 +88,27 @@ def document(
     command: str = "",
 ) -> str:
     """The page: the answer, what belongs to it, sections, the command that makes it again."""
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        f'<link rel="icon" href="data:,">{PAGE_MARK.decode()}',
-        f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>",
-        f'<h1>{markup(title)}</h1><p class="answer">{markup(_sentence(answer))}</p>',
-    ]
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        f'<link rel="icon" href="data:,">{PAGE_MARK.decode()}\n'
+        f"<title>{markup(title)}</title><style>{STYLE}</style></head>"
+        '<body class="perfmodel">\n'
+    )
+    body = content(title, answer, facts, sections, command)
+    return f"{head}{body}\n<script>{SCRIPT}</script></body></html>\n"
+
+
+def content(
+    title: str,
+    answer: str,
+    facts: Sequence[str] = (),
+    sections: Sequence[Section] = (),
+    command: str = "",
+) -> str:
+    """What a page shows, without the page around it; it looks right within `SCOPE` only."""
+    parts = [f'<h1>{markup(title)}</h1><p class="answer">{markup(_sentence(answer))}</p>']
     if facts:
         parts.append(bullets(facts))
     shown = [s for s in sections if s.html]
@@ -71,7 +118,20 @@ def document(
         f'<section><h2>{markup(s.title)}</h2><div class="scroll">{s.html}</div></section>'
         for s in shown
     ]
-    return "\n".join([*parts, "</body></html>\n"])
+    return "\n".join(parts)
+
+
+def on_two_scales(figure: str, other: str, scale: str) -> str:
+    """A figure and the same on another scale, with a switch; `scale` names the other one.
+
+    The figure alone where there is no other, or where a page would grow too large by it.
+    """
+    if not figure or not other or len(other) > MOST_OTHER:
+        return figure
+    return (
+        f'<div class="scales"><label><input type="checkbox"> {markup(scale)}</label>'
+        f'<div class="one">{figure}</div><div class="other">{other}</div></div>'
+    )
 
 
 def _sentence(words: str) -> str:
@@ -101,7 +161,10 @@ def html_table(
     head = "".join(f"<th{_class(k)}>{markup(h)}</th>" for h, k in zip(headers, kinds, strict=True))
     body = "".join(
         "<tr>"
-        + "".join(f"<td{_class(k)}>{markup(c)}</td>" for c, k in zip(row, kinds, strict=True))
+        + "".join(
+            f"<td{_class(k)}{_order(k, c)}>{markup(c)}</td>"
+            for c, k in zip(row, kinds, strict=True)
+        )
         + "</tr>"
         for row in shown
     )
@@ -114,6 +177,18 @@ def _kind(cells: Sequence[str]) -> str:
     if any(cells) and all(not c or c in "-–" or c.lstrip("+-")[:1].isdigit() for c in cells):
         return "number"
     return "words" if max(map(len, cells), default=0) > 48 else ""
+
+
+def _order(kind: str, cell: str) -> str:
+    """What a cell is sorted by, where its first digits alone would mislead: `2 MB` over `3 KB`."""
+    number, _, unit = cell.partition(" ")
+    factor = scale_of(unit.split(" ")[0]) if kind == "number" else 1.0
+    if factor == 1.0:
+        return ""
+    try:
+        return f' data-v="{float(number.replace(",", "")) * factor:.6g}"'
+    except ValueError:
+        return ""
 
 
 def _class(kind: str) -> str:

@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.render.cut_curve import curve_svg, totals
-from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, bars
+from perfmodel.render.result import (
+    STEADY,
+    Data,
+    Result,
+    ResultFigure,
+    ResultTable,
+    bar_figure,
+    plain,
+)
+from perfmodel.render.svg import Bar
 from perfmodel.units import format_bytes, format_ms
 
 if TYPE_CHECKING:
@@ -72,7 +80,7 @@ def plan_result(data: Data, plot: Path | None = None) -> Result:
         data=data,
         facts=(*settle, how, *energies, *map(str, data.get("notes", ()))),
         parts=(
-            ResultFigure(title="Where the time goes", draw=lambda: _plot(data)),
+            bar_figure("Where the time goes", lambda: _plot(data), "ms", "segments and boundaries"),
             _segments(data),
             _boundaries(data),
             *_curve(data),
@@ -82,13 +90,13 @@ def plan_result(data: Data, plot: Path | None = None) -> Result:
     )
 
 
-def _plot(data: Data) -> str:
+def _plot(data: Data) -> list[Bar]:
     rows = [
         Bar(f"{s['first_op']} to {s['last_op']}: {s['target']}", s["latency_ms"])
         for s in data["segments"]
     ]
     rows += [Bar(f"moving after {b['after_op']}", b["latency_ms"]) for b in data["boundaries"]]
-    return bars(rows, "ms", "segments and boundaries")
+    return rows
 
 
 def plan_curve(data: Data) -> ResultFigure:

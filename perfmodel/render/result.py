@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from perfmodel.errors import printable
-from perfmodel.render.page import Section, bullets, document, html_table
+from perfmodel.render.page import (
+    SCOPE,
+    STYLE,
+    Section,
+    bullets,
+    content,
+    document,
+    html_table,
+    on_two_scales,
+)
+from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import bar, table
 
 Data = Mapping[str, Any]
@@ -46,10 +56,26 @@ class ResultTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultFigure:
-    """A plot that stands on pages only; `draw` returns SVG, or nothing where there is none."""
+    """A plot that stands on pages only; `draw` returns SVG, or nothing where there is none.
+
+    `other` draws the same on the scale that `scale` names; a switch shows it instead.
+    """
 
     title: str
     draw: Callable[[], str]
+    other: Callable[[], str] | None = None
+    scale: str = "logarithmic scale"
+
+
+def bar_figure(
+    title: str, rows: Callable[[], Sequence[Bar]], unit: str, name: str, limit: float | None = None
+) -> ResultFigure:
+    """Bars of lengths that may be logarithms; `name` is what a screen reader calls them."""
+    return ResultFigure(
+        title=title,
+        draw=lambda: bars(rows(), unit, name, limit),
+        other=lambda: bars(rows(), unit, name, limit, log=True),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +139,17 @@ def as_page(result: Result, command: str = "") -> str:
 
     Data that were read from a file say by themselves which command made them.
     """
+    return document(result.title, result.answer, result.facts, *_sections(result, command))
+
+
+def as_fragment(result: Result, *, style: bool = True) -> str:
+    """The result as a part of somebody else's page: no script, its style for itself alone."""
+    sheet = f"<style>{STYLE}</style>" if style else ""
+    shown = content(result.title, result.answer, result.facts, *_sections(result, ""))
+    return f'<div class="{SCOPE[1:]}">{sheet}{shown}</div>'
+
+
+def _sections(result: Result, command: str) -> tuple[list[Section], str]:
     sections = [_section(part) for part in result.parts]
     lists = (
         ("Warnings", result.warnings),
@@ -123,12 +160,13 @@ def as_page(result: Result, command: str = "") -> str:
     sections += [Section(title, bullets(lines)) for title, lines in lists if lines]
     if isinstance(result.data, Mapping):
         command = command or str(result.data.get("reproduce", ""))
-    return document(result.title, result.answer, result.facts, sections, command)
+    return sections, command
 
 
 def _section(part: ResultTable | ResultFigure) -> Section:
     if isinstance(part, ResultFigure):
-        return Section(part.title, part.draw())
+        other = part.other() if part.other is not None else ""
+        return Section(part.title, on_two_scales(part.draw(), other, part.scale))
     return Section(part.title, html_table(part.headers, part.rows, part.page_rows))
 
 

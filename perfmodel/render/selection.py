@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.render.plots import Point, scatter
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Point, scatter
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfmodel.render.result import Data, Result, ResultFigure, ResultTable
-from perfmodel.render.svg import Bar, bars
+from perfmodel.render.result import Data, Result, ResultTable, bar_figure
+from perfmodel.render.svg import Bar
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
 
@@ -30,7 +30,9 @@ def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
         ),
         warnings=[f"{_label(c)}: {text}" for c in cases for text in c["warnings"]],
         parts=(
-            ResultFigure(title="95th percentile of latency", draw=lambda: _plot(cases)),
+            bar_figure(
+                "95th percentile of latency", lambda: _plot(cases), "ms", "p95 of each case"
+            ),
             *(_latencies(data, group) for group in groups),
             _steps(cases),
             _busy(cases),
@@ -106,14 +108,14 @@ def _label(case: Data) -> str:
     return ", ".join(part for part in (case["group"], _name(case)) if part)
 
 
-def _plot(cases: Sequence[Data]) -> str:
+def _plot(cases: Sequence[Data]) -> list[Bar]:
     rows = []
     for case in cases:
         latency = case["latency_ms"]
         low, high = case["intervals"].get("latency_p95_ms", (None, None))
         note = f"mean {latency['mean']:.4g}"
         rows.append(Bar(_label(case), latency["p95"], low, high, note))
-    return bars(rows, "ms", "p95 of each case")
+    return rows
 
 
 def _latencies(data: Data, group: str) -> ResultTable:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.render.plots import Point, scatter
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, Point, bars, scatter
+from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import percent
 from perfmodel.units import format_number
 

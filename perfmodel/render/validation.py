@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perfmodel.render.cut_curve import curve_svg
+from perfmodel.render.plots import Point, scatter
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Point, scatter
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
 
@@ -43,7 +43,9 @@ def validation_result(data: Data) -> Result:
         parts=(
             ResultFigure(
                 title="Predicted over measured (outside the interval marked)",
-                draw=lambda: _plot(cases),
+                draw=lambda: _plot(cases, True),
+                other=lambda: _plot(cases, False),
+                scale="linear scale",
             ),
             _groups(data),
             _worst(data, cases),
@@ -118,12 +120,12 @@ def _groups(data: Data) -> ResultTable:
     return ResultTable(title="Figures", headers=headers, rows=rows)
 
 
-def _plot(cases: Sequence[Data]) -> str:
+def _plot(cases: Sequence[Data], log: bool) -> str:
     points = [
         Point(c["measured_ms"], c["predicted_ms"], f"{c['model']} on {c['target']}", _outside(c))
         for c in cases
     ]
-    return scatter(points, "measured ms", "predicted ms", "cases", log=True, diagonal=True)
+    return scatter(points, "measured ms", "predicted ms", "cases", log=log, diagonal=True)
 
 
 def _outside(case: Data) -> bool:

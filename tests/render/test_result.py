@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import FrozenInstanceError, dataclass
 
 import pytest
 
-from perfmodel.render.page import check_figure_name, html_table, write_figure
-from perfmodel.render.result import Result, ResultFigure, ResultTable, as_page, as_text, plain
+from perfmodel.render.page import MOST_OTHER, STYLE, check_figure_name, html_table, write_figure
+from perfmodel.render.result import (
+    Result,
+    ResultFigure,
+    ResultTable,
+    as_fragment,
+    as_page,
+    as_text,
+    plain,
+)
 
 ROWS = [("a", 1), ("b", 2), ("c", 3)]
 
@@ -117,9 +127,58 @@ def test_the_answer_on_a_page_is_a_sentence(answer: str, sentence: str) -> None:
 
 def test_a_page_shows_names_and_obeys_none() -> None:
     page = as_page(result(title="<i>", answer="<script>\x1b", facts=("<b>",), closing=("<u>",)))
-    assert "<script>" not in page
+    assert page.count("<script>") == 1  # the page's own
     assert "&lt;script&gt;\\x1b" in page
     assert not {"<i>", "<b>", "<u>"} & set(re.findall(r"<\w+>", page))
+
+
+def test_a_page_may_run_its_own_script_and_nothing_else() -> None:
+    page = as_page(result())
+    [policy] = re.findall(r'http-equiv="Content-Security-Policy" content="(.*?)"', page)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    [script] = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert len(script) < 30_000
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+
+
+def test_a_part_of_another_page_has_its_style_and_no_script() -> None:
+    part = as_fragment(result())
+    assert part.startswith('<div class="perfmodel"><style>')
+    assert "<script" not in part
+    assert "Content-Security-Policy" not in part
+    assert '<p class="answer">The answer is 42.</p>' in part
+    assert "<style" not in as_fragment(result(), style=False)
+    # no rule reaches beyond the part
+    rules = re.sub(r"@media[^{]*\{", "", STYLE)
+    for selectors in re.findall(r"([^{}]+)\{[^}]*\}", rules):
+        assert all(".perfmodel" in one for one in selectors.split(",")), selectors
+
+
+def test_a_figure_on_two_scales_has_a_switch_where_there_is_room() -> None:
+    def drawn(other: str | None) -> str:
+        part = ResultFigure(
+            title="f", draw=lambda: "<svg>1</svg>", other=None if other is None else lambda: other
+        )
+        return as_page(result(parts=(part,)))
+
+    both = drawn("<svg>2</svg>")
+    assert '<input type="checkbox"> logarithmic scale</label>' in both
+    assert '<div class="one"><svg>1</svg></div><div class="other"><svg>2</svg></div>' in both
+    for one in (drawn(None), drawn(""), drawn("x" * (MOST_OTHER + 1))):
+        assert "<svg>1</svg>" in one
+        assert "checkbox" not in one
+    assert "checkbox" in drawn("x" * MOST_OTHER)
+
+
+def test_cells_with_units_are_sorted_by_what_they_count() -> None:
+    shown = html_table(("n",), [("2.00 MB",), ("3.00 KB",), ("950",), ("1.5 k *",), ("-",)])
+    assert re.findall(r'data-v="(.*?)"', shown) == ["2e+06", "3000", "1500"]
+    times = html_table(("t",), [("850 us",), ("12.3 ms",), ("25.0 s",), ("1,000 s",)])
+    assert re.findall(r'data-v="(.*?)"', times) == ["0.85", "25000", "1e+06"]
+    assert "data-v" not in html_table(("w",), [("2 MB of words",), ("other",)])
 
 
 def test_numbers_of_a_page_stand_to_the_right_and_long_words_wrap() -> None:

@@ -58,7 +58,7 @@ def test_names_are_escaped_and_nothing_is_loaded_from_outside() -> None:
             tags.append((tag, dict(attrs)))
 
     Reader().feed(page)
-    assert "script" not in {t for t, _ in tags}
+    assert [t for t, _ in tags].count("script") == 1  # the page's own
     assert not any("src" in a or a.get("href", "data:,") != "data:," for _, a in tags)
     assert sum(t == "circle" for t, _ in tags) == 3
     assert len(page) < 2_000_000

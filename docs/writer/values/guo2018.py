@@ -6,7 +6,7 @@ from typing import Any
 
 from docs.writer.folder import ROOT
 from docs.writer.page import Made, on_lines
-from perfmodel.render.svg import lines, stacked_bars
+from perfmodel.render.plots import lines, stacked_bars
 from perfmodel.render.text import table
 from perfmodel.sim import simulate
 from perfmodel.units import format_ms
