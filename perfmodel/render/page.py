@@ -63,7 +63,7 @@ border-radius:4px;color:inherit}
 .perfmodel .other,.perfmodel .scales:has(:checked)>.one{display:none}
 .perfmodel .scales:has(:checked)>.other{display:block}
 .perfmodel .scales label{display:inline-block;font-size:.85rem;color:var(--muted);padding:.3rem 0}
-.perfmodel .tip{position:fixed;max-width:20rem;padding:.2rem .5rem;border-radius:4px;
+.perfmodel.tip{position:fixed;max-width:20rem;padding:.2rem .5rem;border-radius:4px;
 font-size:.85rem;color:var(--page);background:var(--ink);pointer-events:none;z-index:1}
 @media print{.perfmodel .scales label{display:none}.perfmodel .scroll{overflow:visible}
 .perfmodel tr,.perfmodel svg{break-inside:avoid}}
@@ -96,18 +96,18 @@ def document(
         f"<title>{markup(title)}</title><style>{STYLE}</style></head>"
         '<body class="perfmodel">\n'
     )
-    body = content(title, answer, facts, sections, command)
-    return f"{head}{body}\n<script>{SCRIPT}</script></body></html>\n"
+    shown = body(title, answer, facts, sections, command)
+    return f"{head}{shown}\n<script>{SCRIPT}</script></body></html>\n"
 
 
-def content(
+def body(
     title: str,
     answer: str,
     facts: Sequence[str] = (),
     sections: Sequence[Section] = (),
     command: str = "",
 ) -> str:
-    """What a page shows, without the page around it; it looks right within `SCOPE` only."""
+    """What a page shows, to be put into any page: it looks right within `SCOPE` only."""
     parts = [f'<h1>{markup(title)}</h1><p class="answer">{markup(_sentence(answer))}</p>']
     if facts:
         parts.append(bullets(facts))

@@ -13,7 +13,6 @@ import hashlib
 SCRIPT = """
 (() => {
   "use strict";
-  const root = document.querySelector(".perfmodel");
   const shown = (cell) => cell.dataset.v ?? cell.textContent.trim();
   const number = (cell) => {
     const value = parseFloat(shown(cell).replace(/^[<>\\u2264\\u2265* ]+/, ""));
@@ -44,8 +43,9 @@ SCRIPT = """
     table.tBodies[0].append(...rows);
   }
 
-  for (const table of root.querySelectorAll("table")) {
-    if (!table.tHead || table.tBodies[0].rows.length < 2) continue;
+  function prepare(table) {
+    if (table.dataset.sorts || !table.tHead || table.tBodies[0].rows.length < 2) return;
+    table.dataset.sorts = "yes";
     [...table.tHead.rows[0].cells].forEach((heading, column) => {
       if (!heading.textContent) return;
       const button = document.createElement("button");
@@ -58,11 +58,15 @@ SCRIPT = """
       button.addEventListener("click", () => sort(table, column, heading));
     });
   }
+  const all = () => document.querySelectorAll(".perfmodel table").forEach(prepare);
+  all();
+  // an answer may come into a page later
+  new MutationObserver(all).observe(document.body, { childList: true, subtree: true });
 
   const tip = document.createElement("div");
-  tip.className = "tip";
+  tip.className = "perfmodel tip";
   tip.hidden = true;
-  root.append(tip);
+  document.body.append(tip);
   function told(mark) {
     // the browser's own tooltip would show the same a second time
     const title = mark.querySelector(":scope > title");
@@ -73,7 +77,7 @@ SCRIPT = """
     }
     return mark.dataset.tip;
   }
-  const marks = "svg g, svg rect, svg circle";
+  const marks = ".perfmodel svg g, .perfmodel svg rect, .perfmodel svg circle";
   document.addEventListener("pointermove", (event) => {
     let mark = event.target.closest ? event.target.closest(marks) : null;
     while (mark && !told(mark)) mark = mark.parentNode.closest(marks);

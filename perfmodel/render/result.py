@@ -18,8 +18,8 @@ from perfmodel.render.page import (
     SCOPE,
     STYLE,
     Section,
+    body,
     bullets,
-    content,
     document,
     html_table,
     on_two_scales,
@@ -145,7 +145,7 @@ def as_page(result: Result, command: str = "") -> str:
 def as_fragment(result: Result, *, style: bool = True) -> str:
     """The result as a part of somebody else's page: no script, its style for itself alone."""
     sheet = f"<style>{STYLE}</style>" if style else ""
-    shown = content(result.title, result.answer, result.facts, *_sections(result, ""))
+    shown = body(result.title, result.answer, result.facts, *_sections(result, ""))
     return f'<div class="{SCOPE[1:]}">{sheet}{shown}</div>'
 
 

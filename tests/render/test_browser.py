@@ -137,6 +137,22 @@ def test_a_table_sorts_by_keyboard_and_says_how(browser: Any, pages: dict[str, P
     page.close()
 
 
+def test_a_table_that_comes_later_sorts_too(browser: Any, pages: dict[str, Path]) -> None:
+    page, said = opened(browser, pages["predict"])
+    page.evaluate(
+        "() => { const made = document.createElement('section'); made.innerHTML ="
+        " '<table id=late><thead><tr><th class=number>n</th></tr></thead>"
+        "<tbody><tr><td>2</td></tr><tr><td>10</td></tr><tr><td>-</td></tr><tr><td>1</td></tr>"
+        "</tbody></table>'; document.body.append(made); }"
+    )
+    page.locator("#late button").click()
+    assert page.locator("#late td").all_inner_texts() == ["1", "2", "10", "-"]
+    page.locator("#late button").click()
+    assert page.locator("#late td").all_inner_texts() == ["10", "2", "1", "-"]
+    assert said == []
+    page.close()
+
+
 def test_a_mark_tells_its_value_under_the_pointer(browser: Any, pages: dict[str, Path]) -> None:
     page, said = opened(browser, pages["predict"])
     assert page.locator(".tip").is_hidden()
