@@ -7,23 +7,24 @@ function `command` of the module of its name, which is imported when the command
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from perfmodel.cli import claims, command_line, notices, streams
+from perfmodel.cli import claims, command_line, complete, notices, streams
 from perfmodel.errors import PerfmodelError, ProfileWarning, bounded, printable
 
 COMMANDS = (
     *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
-    *("minspec", "whatif", "select", "report", "validate"),
+    *("minspec", "whatif", "select", "report", "validate", "completion"),
 )
 """In the order of `--help`; each is a module of this package."""
 
@@ -96,8 +97,21 @@ def summary(name: str) -> str:
 app = typer.Typer(cls=Commands, name="perfmodel", no_args_is_help=True, **SETTINGS)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from perfmodel import __version__
+
+        streams.say(f"perfmodel {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def perfmodel() -> None:
+def perfmodel(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
     """How fast will this network run on that hardware, and what should I do about it?"""
 
 
@@ -108,6 +122,8 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     streams.prepare()
+    if complete.ASKED_BY in os.environ:
+        sys.exit(complete.main())
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(run(arguments))
 

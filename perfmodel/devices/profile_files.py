@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from perfmodel.devices.profile import DeviceProfile, read_profile
+if TYPE_CHECKING:
+    from perfmodel.devices.profile import DeviceProfile
 
 INDEX_NAME = "index.json"
 
@@ -32,4 +34,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=512)
 def _cached_profile(path: str, stamp: tuple[int, int]) -> DeviceProfile:
+    # the folder is asked for by many who read no profile, and need none of what profiles need
+    from perfmodel.devices.profile import read_profile
+
     return read_profile(Path(path))

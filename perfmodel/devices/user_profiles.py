@@ -10,9 +10,12 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from perfmodel.devices.profile import DeviceProfile
 from perfmodel.errors import ProfileError, ProfileWarning
+
+if TYPE_CHECKING:
+    from perfmodel.devices.profile import DeviceProfile
 
 
 def user_folder() -> Path | None:

@@ -117,6 +117,7 @@ RUNS: dict[str, tuple[str, set[str]]] = {
         {"answer", "chosen", "candidates", "budget", "front", "emitted"},
     ),
     "report": ("report result.json", {"output", "kind", "answer", "size_bytes"}),
+    "completion": ("completion bash", {"shell", "script", "written"}),
     "validate": (
         "validate host",
         {"experiment", "cases", "mape", "within_10", "within_20", "spearman", "coverage"}

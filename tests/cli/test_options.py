@@ -214,6 +214,8 @@ PAIRS: dict[str, tuple[str, str]] = {
         f"{TABLE} --like own",
         f"{TABLE} --like own --profile own.json",
     ),
+    "completion SHELL": ("completion bash", "completion zsh"),
+    "completion --install": ("completion fish", "completion fish --install"),
     "validate EXPERIMENT": ("validate host", "validate kinds"),
     "validate --runner": ("validate", "validate --runner adb"),
     "validate --profile": ("validate host", "validate host --profile own.json"),
