@@ -26,7 +26,7 @@ def flags_of(command: str) -> set[str]:
 
 
 FLAGS = {command: flags_of(command) for command in COMMANDS}
-ALL_FLAGS = set().union(*FLAGS.values())
+ALL_FLAGS = {"--version"}.union(*FLAGS.values())
 
 
 def words_of_errors(path: Path) -> list[str]:
