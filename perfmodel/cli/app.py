@@ -99,9 +99,9 @@ app = typer.Typer(cls=Commands, name="perfmodel", no_args_is_help=True, **SETTIN
 
 def _version(asked: bool) -> None:
     if asked:
-        from perfmodel import __version__
+        import perfmodel as package
 
-        streams.say(f"perfmodel {__version__}")
+        streams.say(f"perfmodel {package.__version__}")
         raise typer.Exit
 
 
