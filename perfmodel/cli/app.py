@@ -13,47 +13,17 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
 from typing import Annotated, Any, cast
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from perfmodel.cli import claims, command_line, complete, notices, streams
+from perfmodel.cli.commands import COMMANDS, SETTINGS, built, summary
 from perfmodel.errors import PerfmodelError, ProfileWarning, bounded, printable
-
-COMMANDS = (
-    *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
-    *("minspec", "whatif", "select", "report", "validate", "completion"),
-)
-"""In the order of `--help`; each is a module of this package."""
-
-SETTINGS: dict[str, Any] = {
-    "pretty_exceptions_enable": False,
-    "rich_markup_mode": None,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
 
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
 """Base class of all that typer finds wrong with a command line; it has no public name there."""
-
-
-class Command(TyperCommand):
-    """A command whose options of one value are given at most once (else the last would win)."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse; `BadParameter` for an option of one value that stands twice."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
-        single = [p for p in order if not getattr(p, "is_flag", False) and not _takes_several(p)]
-        for parameter in single:
-            if single.count(parameter) > 1:
-                flag = max(parameter.opts, key=len)
-                raise typer.BadParameter(f"{flag} is given twice", ctx=ctx)
-        return super().parse_args(ctx, args)
-
-
-def _takes_several(parameter: Any) -> bool:
-    return bool(getattr(parameter, "multiple", False)) or parameter.nargs != 1
 
 
 class Commands(TyperGroup):
@@ -79,19 +49,6 @@ class Commands(TyperGroup):
         """List the commands by the first sentence of each, without building them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary(name)) for name in COMMANDS])
-
-
-def built(name: str) -> Any:
-    """The command of a module of this package."""
-    alone = typer.Typer(add_completion=False, **SETTINGS)
-    alone.command(name, cls=Command)(import_module(f"perfmodel.cli.{name}").command)
-    return typer.main.get_command(alone)
-
-
-def summary(name: str) -> str:
-    """The first sentence of a command's help."""
-    words = str(import_module(f"perfmodel.cli.{name}").command.__doc__)
-    return words.split("\n\n")[0].removesuffix(".")
 
 
 app = typer.Typer(cls=Commands, name="perfmodel", no_args_is_help=True, **SETTINGS)

@@ -84,7 +84,7 @@ def parsed(line: str) -> Typed:
 
 def candidates(words: Sequence[str], typed: str) -> list[str]:
     """What `typed`, the word after `words`, may become; `words` are those after `perfmodel`."""
-    from perfmodel.cli.app import COMMANDS, built
+    from perfmodel.cli.commands import COMMANDS, built
 
     command = next((w for w in words if not w.startswith("-")), "")
     if command not in COMMANDS:

@@ -13,7 +13,7 @@ import pytest
 from cli_folder import ROOT, Perform
 
 from perfmodel.cli import complete
-from perfmodel.cli.app import COMMANDS, built
+from perfmodel.cli.commands import COMMANDS, built
 from perfmodel.cli.completion import SCRIPTS, is_installed
 from perfmodel.devices.market_search import find
 from perfmodel.devices.registry import ProfileFolder

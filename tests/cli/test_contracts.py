@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cli_folder import CASE, OUTPUTS, RUNS, Perform
 
-from perfmodel.cli.app import COMMANDS
+from perfmodel.cli.commands import COMMANDS
 
 INNER: dict[str, tuple[str, set[str]]] = {
     "partition": ("segments", {"first_op", "last_op", "target", "latency_ms", "weights_bytes"}),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cli_folder import ROOT, Perform
 
-from perfmodel.cli.app import COMMANDS, built, summary
+from perfmodel.cli.commands import COMMANDS, built, summary
 
 PACKAGE = ROOT / "perfmodel"
 OTHER_TOOLS = re.compile(r"^--(exportTimes|dumpProfile|graph|enable_op_profiling)")

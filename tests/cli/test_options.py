@@ -14,7 +14,8 @@ import pytest
 from cli_folder import ROOT, Done, Perform
 
 from perfmodel.cli import validate
-from perfmodel.cli.app import COMMANDS, UsageProblem, built, run
+from perfmodel.cli.app import UsageProblem, run
+from perfmodel.cli.commands import COMMANDS, built
 from perfmodel.errors import PerfmodelError
 from perfmodel.render.result import Result
 
