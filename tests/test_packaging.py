@@ -34,7 +34,7 @@ FLOORS = (
     {"explore"},
     {"experiments"},
     {"render"},
-    {"cli"},
+    {"cli", "ui"},
 )
 """From the ground up; a module imports its own floor and lower ones."""
 

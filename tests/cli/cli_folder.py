@@ -54,6 +54,9 @@ class Done:
 
 Perform = Callable[..., Done]
 
+SERVING = ("ui",)
+"""Commands that serve until Ctrl-C instead of answering: tests/ui holds what they do."""
+
 
 CASE = {
     "model": "one",

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from cli_folder import ROOT, Perform
+from cli_folder import ROOT, SERVING, Perform
 
 from perfmodel.cli.commands import COMMANDS, built, summary
 
@@ -151,7 +151,7 @@ def test_every_command_has_an_example_of_its_own() -> None:
     assert [example.split()[0] for example in examples()] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("example", examples())
+@pytest.mark.parametrize("example", [e for e in examples() if e not in SERVING])
 def test_the_example_of_help_runs(
     example: str, perform: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

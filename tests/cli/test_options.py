@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_folder import ROOT, Done, Perform
+from cli_folder import ROOT, SERVING, Done, Perform
 
 from perfmodel.cli import validate
 from perfmodel.cli.app import UsageProblem, run
@@ -282,7 +282,7 @@ hold that), and every network of the zoo, of which `select` takes variants, is c
 def options() -> list[str]:
     """Command and option or argument of all that the command line accepts."""
     found = []
-    for command in COMMANDS:
+    for command in [c for c in COMMANDS if c not in SERVING]:
         for parameter in built(command).params:
             name = max(parameter.opts, key=len)
             if parameter.param_type_name == "argument":
