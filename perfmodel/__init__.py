@@ -18,10 +18,12 @@ _API = {
     "calibrate_from_sheet": "perfmodel.calibration.from_table:calibrate_from_sheet",
     "compare": "perfmodel.explore.compare:compare",
     "gpu_profile": "perfmodel.calibration.learn_kernels:gpu_profile",
+    "inspect": "perfmodel.inspection:inspect",
     "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
     "learn_population": "perfmodel.calibration.learn:learn_population",
     "load": "perfmodel.formats.load:load",
     "minspec": "perfmodel.explore.minspec:minspec",
+    "models": "perfmodel.zoo.known_networks:models",
     "next_measurements": "perfmodel.calibration.suggest:next_measurements",
     "partition": "perfmodel.plans.plan:partition",
     "predict": "perfmodel.prediction:predict",
@@ -30,6 +32,7 @@ _API = {
     "report": "perfmodel.render.report:report",
     "select": "perfmodel.explore.select:select",
     "simulate": "perfmodel.sim:simulate",
+    "targets": "perfmodel.devices.known_targets:targets",
     "whatif": "perfmodel.explore.sweep:whatif",
 }
 """Public name -> module:function, imported on first use so that `import perfmodel` is quick."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.energy import Energy, energy_rate
@@ -64,7 +65,7 @@ class KernelPrediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
+class Prediction(Answer, command="predict"):
     """How long one inference of the whole batch takes on a target.
 
     `interval_ms` covers the true latency with probability `interval_coverage`; `extrapolated` is

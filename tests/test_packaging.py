@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "perfmodel"
 
 FLOORS = (
-    {"errors", "files", "locks", "processes", "units"},
+    {"answer", "errors", "files", "locks", "processes", "units"},
     {"graph"},
     {"zoo"},
     {"formats"},
@@ -25,6 +25,7 @@ FLOORS = (
     {"cost_models"},
     {"devices"},
     {"workload"},
+    {"inspection"},
     {"kernel_times"},
     {"prediction"},
     {"runners"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.calibration.adapt import Adaptation, Start, adapt
 from perfmodel.calibration.beside_sheet import named_chip, targets_beside
 from perfmodel.calibration.from_kernels import fit_kernels
@@ -51,7 +52,7 @@ Populations = Population | NpuPopulation | Sequence[Population | NpuPopulation] 
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Answer, command="calibrate"):
     """A device's new profile with what was borrowed, and the rows that were not used."""
 
     device: DeviceProfile

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.calibration.adapt import expected_covariance
 from perfmodel.calibration.measured import NetworkTables, rows_by_target, rules_of
 from perfmodel.calibration.measured_network import MeasuredNetwork
@@ -35,7 +36,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class NextMeasurements:
+class NextMeasurements(Answer, command="suggest"):
     """Networks worth measuring next on a target, and what is assumed before them."""
 
     target: str

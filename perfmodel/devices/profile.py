@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from perfmodel.answer import Answer
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kinds import UnmadeModel, made_model, predictor_to_dict, raw_model
 from perfmodel.cost_models.plain_file import read_json, write_json
@@ -80,7 +81,7 @@ class TargetProfile:
 
 
 @dataclass(frozen=True)
-class DeviceProfile:
+class DeviceProfile(Answer, command="devices"):
     """A device: facts about its hardware and its targets, the default one first.
 
     `found_as` says which phone or chip of the market was meant, where the name that was asked for

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from perfmodel.answer import Answer
 from perfmodel.errors import MeasurementError
 from perfmodel.experiments.scores import Case, scores
 from perfmodel.runners.cuda import tables
@@ -26,7 +27,7 @@ nearly all (docs/cudnn-study.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CudaValidation:
+class CudaValidation(Answer, command="validate"):
     """Predictions against measurements, and our runner against eager PyTorch.
 
     A case's model is a zoo spec with its batch, its target the mode, its group the target too:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.calibration.from_device import MEASURE, DeviceRequest, DeviceRows
 from perfmodel.calibration.measured import target_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
@@ -31,7 +32,7 @@ DELEGATES: Mapping[str, str] = {"cpu": "", "gpu": "gpu", "nnapi": "nnapi"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeviceValidation:
+class DeviceValidation(Answer, command="validate"):
     """Predictions against what a device took; `left_out` says why a network is not among them."""
 
     experiment: str

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.experiments.scores import Case, Scores, scores
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 
@@ -25,7 +26,7 @@ class KernelError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostValidation:
+class HostValidation(Answer, command="validate"):
     """Everything the comparison found; `repeat` is the median disagreement of second runs.
 
     `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
@@ -45,6 +46,10 @@ class HostValidation:
     spent_s: float
     drift: Mapping[str, float]
     scaling: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, with the keys of `validate --json`."""
+        return validation_to_dict(self)
 
 
 @dataclass(frozen=True)

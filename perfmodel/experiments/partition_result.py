@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.experiments.scores import Case, Scores, scores
 from perfmodel.plans.curve import CutCurve
 from perfmodel.plans.units import Transfer
@@ -35,7 +36,7 @@ class NetworkOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartitionValidation:
+class PartitionValidation(Answer, command="validate"):
     """Every plan predicted and measured; `source` says where the layer times came from."""
 
     cases: tuple[Case, ...]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeGuard
 
+from perfmodel.answer import Answer
 from perfmodel.devices.market import chip
 from perfmodel.devices.market_profiles import chip_of
 from perfmodel.devices.registry import (
@@ -77,7 +78,7 @@ class Generation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AiBenchmark:
+class AiBenchmark(Answer, command="suite"):
     """The tables of AI-Benchmark, predicted."""
 
     devices: tuple[str, ...]

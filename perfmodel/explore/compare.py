@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from perfmodel.answer import Answer
 from perfmodel.devices.market_search import looks_like_a_phone
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
@@ -38,7 +39,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Answer, command="compare"):
     """Latencies of networks on targets; `cells` by network, then by target.
 
     `targets` are full targets, but for one that means another precision for one network than for

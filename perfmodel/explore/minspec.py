@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfmodel.answer import Answer
 from perfmodel.devices.market import CLASSES
 from perfmodel.devices.market_profiles import chip_of, year_of
 from perfmodel.devices.registry import ProfileSource
@@ -59,7 +60,7 @@ class PhoneAnswer(Estimate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinSpec:
+class MinSpec(Answer, command="minspec"):
     """The minimum phone of a network under a requirement.
 
     `minimum` is the slowest phone that passes, `oldest` the oldest among those whose year is

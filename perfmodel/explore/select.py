@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfmodel import zoo
+from perfmodel.answer import Answer
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, UnknownModelError
 from perfmodel.explore.candidates import (
@@ -54,7 +55,7 @@ class Candidate(Estimate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class Selection(Answer, command="select"):
     """The chosen variant, or None; all candidates, the most accurate first.
 
     Candidates that are not `known` anywhere are never chosen and not on the `front`.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.answer import Answer
 from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import PerfmodelError, ScenarioError
 from perfmodel.explore.design import SweepDesign, make_design
@@ -43,7 +44,7 @@ Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhatIf:
+class WhatIf(Answer, command="whatif"):
     """The answer of a sweep.
 
     `frame` has a row a point: `point`, the varied paths, the figures, `problem` (why a point lacks

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
+from perfmodel.answer import Answer, shortened
 from perfmodel.errors import GraphError
 
 T = TypeVar("T")
@@ -101,7 +102,7 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Answer, command="inspect"):
     """A network: every tensor by name, operators in topological order, inputs and outputs.
 
     `source` is the file it came from or `zoo:NAME`; `format` is tflite, onnx, ncnn, caffe or zoo.
@@ -125,6 +126,10 @@ class Graph:
     def __post_init__(self) -> None:
         if not isinstance(self.tensors, MappingProxyType):
             object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{n} {'x'.join(map(str, self.tensors[n].shape))}" for n in self.inputs)
+        return shortened(f"<Graph {self.name}: {len(self.ops)} operators, inputs {sizes}>")
 
     def once(self, key: object, make: Callable[[], T]) -> T:
         """What `make` returns, made once per graph: what all frameworks and targets share."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from perfmodel.answer import Answer
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PartitionError
 from perfmodel.formats.sizes import InputShape
@@ -78,7 +79,7 @@ class Boundary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartitionResult:
+class PartitionResult(Answer, command="partition"):
     """A plan: segments in order, what crosses between them, and the time without cutting.
 
     `exact_over` says among which plans an optimal one is the best; `notes` name assumptions and

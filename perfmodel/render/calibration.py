@@ -65,6 +65,28 @@ def calibration_result(data: Data, *, named: bool) -> Result:
     )
 
 
+def calibrated_result(result: Calibration) -> Result:
+    """Describe a calibration that was kept in no file."""
+    targets = [plain(_target(t)) for t in result.targets]
+    left = [str(row) for row in result.unused]
+    name = result.device.device
+    headers = ("target", "networks", "kernels", "borrowed from", "median error")
+    rows = [
+        (
+            *(t["target"], t["networks"], t["kernels"], t["borrowed_from"] or "-"),
+            percent(t["error"]["median"], 1),
+        )
+        for t in targets
+    ]
+    return Result(
+        title=f"Calibration of {name}",
+        answer=f"{name}: {len(targets)} targets",
+        data={"device": name, "targets": targets, "left_out_rows": left},
+        parts=(ResultTable(headers=headers, rows=rows),),
+        warnings=_left_out(left),
+    )
+
+
 def _described(made: Data) -> list[str]:
     """A target's rows, what was borrowed and why, how good it is."""
     error, (low, high) = made["error"], made["interval_factor"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfmodel.devices.market_years import came_out
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.devices.registry import target_lines
 from perfmodel.render.result import Result, ResultTable, plain
 from perfmodel.render.text import percent
 
@@ -46,6 +48,13 @@ def devices_result(lines: Sequence[TargetLine], found: Found | None = None) -> R
             ResultTable(headers=HEADERS, rows=rows, optional=("source", "cases")),
         ),
     )
+
+
+def known_targets_result(known: Any) -> Result:
+    """Describe known targets, or those of one profile."""
+    if isinstance(known, DeviceProfile):
+        return devices_result(target_lines(known))
+    return devices_result(known.targets, known.found)
 
 
 def _phone(phone: Phone) -> list[str]:

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfmodel.answer import Answer, shortened
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import check_output, write_atomically
-from perfmodel.render import (
-    comparison,
-    minspec,
-    plan,
-    prediction,
-    selection,
-    simulation,
-    sweep,
-    validation,
-)
+from perfmodel.render.answers import DESCRIBED_BY, described
 from perfmodel.render.result import Data, Result, as_page, plain
 from perfmodel.render.result_file import kind_of, read_result
 from perfmodel.units import format_bytes
-
-DESCRIBED_BY: dict[str, Callable[[Data], Result]] = {
-    "predict": prediction.prediction_result,
-    "partition": plan.plan_result,
-    "compare": comparison.comparison_result,
-    "suite": comparison.suite_result,
-    "minspec": minspec.minspec_result,
-    "select": selection.selection_result,
-    "simulate": simulation.simulation_result,
-    "whatif": sweep.sweep_result,
-    "validate": validation.validation_result,
-}
 
 
 @dataclass(frozen=True)
@@ -43,6 +22,9 @@ class Report:
     kind: str
     answer: str
     size_bytes: int
+
+    def __repr__(self) -> str:
+        return shortened(f"<Report {self.output}: {self.size_bytes} bytes, {self.answer}>")
 
 
 def rendered(data: Data) -> tuple[Result, str]:
@@ -69,19 +51,26 @@ def page_of(result: Path) -> Path:
     return result.with_suffix(".html")
 
 
-def report(result: Path | str, output: Path | str | None = None) -> Report:
-    """Write the page of a result file (what a command printed with --json) as HTML.
+def report(result: Path | str | Answer, output: Path | str | None = None) -> Report:
+    """Write the page of an answer, or of a file with what a command printed by --json, as HTML.
 
-    `output` is by default the result's name with .html. Raises `PerfmodelError` for a file that is
-    no result.
+    `output` is by default the file's name with .html, and for an answer the name of its command.
+    Raises `PerfmodelError` for a file that is no result.
     """
-    source = Path(result)
-    place = Path(output) if output is not None else page_of(source)
-    check_output(place)
-    data = read_result(source)
-    made, text = rendered(data)
+    if isinstance(result, Answer):
+        place = Path(output) if output is not None else Path(f"{result.command}.html")
+        check_output(place)
+        made, kind = described(result), result.command
+        text = as_page(made)
+    else:
+        source = Path(result)
+        place = Path(output) if output is not None else page_of(source)
+        check_output(place)
+        data = read_result(source)
+        kind = kind_of(data)
+        made, text = rendered(data)
     write_atomically(place, text)
-    return Report(str(place), kind_of(data), made.answer, len(text.encode()))
+    return Report(str(place), kind, made.answer, len(text.encode()))
 
 
 def report_result(written: Report) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from perfmodel.answer import Answer
 from perfmodel.sim.case_result import CaseResult
 from perfmodel.sim.verdict import Verdict, verdict_of
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SimulationResult:
+class SimulationResult(Answer, command="simulate"):
     """The answers of a scenario's cases; attributes of the best case are at hand on the result."""
 
     scenario: str
