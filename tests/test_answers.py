@@ -231,7 +231,7 @@ def test_targets_are_those_of_the_command() -> None:
     assert {line.kind for line in known} == {"jetson"}
     assert len(known) == len(known.targets) > 5
     assert perfmodel.targets("Galaxy S23").found
-    with pytest.raises(PerfmodelError, match="kind 'tablet' is none of phone"):
+    with pytest.raises(PerfmodelError, match="--kind 'tablet' is none of phone"):
         perfmodel.targets(kind="tablet")
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from perfmodel.cli.options import Force, Json, Output, Profiles
-from perfmodel.errors import PerfmodelError
 
 
 def command(
@@ -31,21 +30,9 @@ def command(
     Example: perfmodel devices --match "Galaxy S23"
     """
     from perfmodel.cli.output import answer, check_answer
-    from perfmodel.devices.market_search import find
-    from perfmodel.devices.profile import KINDS
-    from perfmodel.devices.registry import list_targets, of_market
-    from perfmodel.render.devices import devices_result
+    from perfmodel.devices.known_targets import targets
+    from perfmodel.render.answers import described
 
-    if kind and kind not in KINDS:
-        raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
     check_answer("devices", output, force=force)
-    lines = [
-        line
-        for line in list_targets(profile or [])
-        if (not kind or line.kind == kind) and match.lower() in line.target
-    ]
-    found = find(match) if match and kind in ("", "phone") else None
-    if found:
-        lines = of_market(found, profile or [], lines)
-    answer(devices_result(lines, found), "devices", output, as_json)
+    answer(described(targets(match, kind=kind, profiles=profile or [])), "devices", output, as_json)
     return 0

@@ -29,10 +29,12 @@ def command(
     Example: perfmodel inspect squeezenet
     """
     from perfmodel.cli.output import answer, check_answer
-    from perfmodel.render.network import inspection_data, inspection_result
-    from perfmodel.workload import load_at_batch
+    from perfmodel.inspection import inspect
+    from perfmodel.render.answers import described
 
     check_answer("inspect", output, force=force)
-    graph = load_at_batch(model, batch_size, dims=sizes(dim), input_shape=input_shapes(input_shape))
-    answer(inspection_result(inspection_data(graph)), "inspect", output, as_json)
+    found = inspect(
+        model, batch_size=batch_size, dims=sizes(dim), input_shape=input_shapes(input_shape)
+    )
+    answer(described(found), "inspect", output, as_json)
     return 0

@@ -21,12 +21,10 @@ def command(
 
     Example: perfmodel models --match mobilenetv4
     """
-    from perfmodel import zoo
     from perfmodel.cli.output import answer, check_answer
-    from perfmodel.render.network import models_result
-    from perfmodel.zoo.pack import packed_networks
+    from perfmodel.render.answers import described
+    from perfmodel.zoo.known_networks import models
 
     check_answer("models", output, force=force)
-    found = models_result(zoo.entries(), tuple(packed_networks().values()), match)
-    answer(found, "models", output, as_json)
+    answer(described(models(match)), "models", output, as_json)
     return 0

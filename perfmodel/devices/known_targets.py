@@ -35,7 +35,7 @@ def targets(
     further profiles, as files or as made. Raises `PerfmodelError` for another kind.
     """
     if kind and kind not in KINDS:
-        raise PerfmodelError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+        raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
     lines = [
         line
         for line in list_targets(profiles)

@@ -112,12 +112,10 @@ def inspection_result(data: Data) -> Result:
 def models_result(
     entries: Sequence[ZooEntry], packed: Sequence[PackedNetwork] = (), match: str = ""
 ) -> Result:
-    """Describe the zoo and the pack; `match` is a part of the names that are wanted.
+    """Describe networks of the zoo and of the pack, each by itself where a `match` chose them.
 
     Data are the entries without the functions that build them, then the networks of the pack.
     """
-    entries = [e for e in entries if match.lower() in f"{e.name} {e.title}".lower()]
-    packed = [n for n in packed if match.lower() in n.name.lower()]
     rows = [(e.name, e.title, e.family, _defaults(e), " ".join(e.seeds) or "-") for e in entries]
     parts = []
     if rows:

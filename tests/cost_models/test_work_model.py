@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
 from perfmodel.cost_models.hierarchy import Level
 from perfmodel.cost_models.predictor import Predictor
@@ -133,6 +135,15 @@ def test_the_estimator_can_be_cloned_and_set() -> None:
     copy = clone(model).set_params(target_sd=0.5)
     assert (copy.noise_sd, copy.target_sd) == (0.2, 0.5)
     assert not hasattr(copy, "log_cost_")
+
+
+def test_the_estimator_is_searched_and_scored_in_a_pipeline() -> None:
+    rows, latencies = synthetic(targets=1, noise=0.05)
+    steps = make_pipeline(JointEfficiencyModel())
+    tried = {"jointefficiencymodel__max_iter": [1, 60]}
+    search = GridSearchCV(steps, tried, cv=2, scoring="r2").fit(rows, latencies)
+    assert search.best_params_ == {"jointefficiencymodel__max_iter": 60}
+    assert search.predict(rows[:3]) == pytest.approx(latencies[:3], rel=0.3)
 
 
 def test_bad_input_is_refused() -> None:
