@@ -17,6 +17,7 @@ from perfmodel.cost_models.likeness import (
     likeness,
 )
 from perfmodel.cost_models.network_correction import WIDTHS, NetworkCorrection, lawful
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import ProfileError
@@ -89,8 +90,8 @@ def test_the_factor_and_the_width_reach_the_predictor() -> None:
     )
     plain = EfficiencyPredictor(log_cost=(0.0,) * COUNT)
     made = EfficiencyPredictor(log_cost=(0.0,) * COUNT, correction=correction)
-    assert made.latency_ms(tables[0]) == pytest.approx(1.5 * plain.latency_ms(tables[0]))
-    assert made.latency_ms(tables[1]) == pytest.approx(plain.latency_ms(tables[1]), rel=1e-6)
+    assert network_ms(made, tables[0]) == pytest.approx(1.5 * network_ms(plain, tables[0]))
+    assert network_ms(made, tables[1]) == pytest.approx(network_ms(plain, tables[1]), rel=1e-6)
     assert made.network_terms(tables).extra_log == pytest.approx([0.0, 0.25], abs=1e-4)
     assert (plain.network_terms(tables).extra_log == 0).all()
 
