@@ -17,7 +17,8 @@ from docs.writer.folder import BlockFailed, make_folder, words
 from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, printed_anew, rewritten
 
 LONG = {"add-a-device.md", "guo2018.md", "minimum-phone.md", "partition.md", "python-api.md"} | {
-    "what-if.md"
+    "questions.md",
+    "what-if.md",
 }
 """Pages whose commands take seconds: they run with the slow tests."""
 
@@ -109,6 +110,19 @@ def test_every_mark_of_a_page_is_closed_and_filled_with_something() -> None:
         marks = MARK.findall(text)
         assert len(marks) == text.count("<!-- =") == text.count("<!-- / -->"), page.name
         assert all(value.strip() for _, _, value, _ in marks), page.name
+
+
+def test_ten_questions_of_each_of_seven_kinds_of_user_are_answered() -> None:
+    text = (DOCS / "questions.md").read_text(encoding="utf-8")
+    users = re.split(r"^## ", text, flags=re.M)[1:]
+    assert len(users) == 7
+    for user in users:
+        answers = re.split(r"^\*\*[^*]+\?\*\*$", user, flags=re.M)[1:]
+        assert len(answers) == 10
+        for answer in answers:
+            printed = [e.printed for b in blocks(answer) for e in exchanges(b.lines)]
+            assert all(any(line.strip() for line in lines) for lines in printed), answer
+            assert printed or "](" in answer, answer
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -1,5 +1,7 @@
 """A folder in which the blocks of a page run, one after another, as a reader would run them.
 
+Shown is what goes to stdout, and what goes to stderr where a command fails: progress is not.
+
 A line that is one plain command of perfmodel runs in this process, which spares the start of
 Python; all else runs in bash. Commands that a page shows may end in `| head -N`.
 """
@@ -69,12 +71,12 @@ class Folder:
         """Run commands of perfmodel in this process up to the first that fails."""
         from perfmodel.cli.app import run
 
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        answers, errors = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(answers), contextlib.redirect_stderr(errors):
             for line in lines:
                 if code := run(words(line)):
-                    return code, printed.getvalue()
-        return 0, printed.getvalue()
+                    return code, answers.getvalue() + errors.getvalue()
+        return 0, answers.getvalue()
 
     def _bash(self, code: str) -> tuple[int, str]:
         return self._process(["bash", "-euo", "pipefail", "-c", code])
@@ -84,9 +86,9 @@ class Folder:
 
     def _process(self, command: list[str]) -> tuple[int, str]:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+            command, capture_output=True, stdin=subprocess.DEVNULL, text=True, timeout=300
         )
-        return done.returncode, done.stdout
+        return done.returncode, done.stdout + (done.stderr if done.returncode else "")
 
     @contextlib.contextmanager
     def _inside(self) -> Iterator[None]:
