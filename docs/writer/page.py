@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from docs.writer.blocks import blocks
+from docs.writer.blocks import Block, blocks
 from docs.writer.folder import ROOT, Folder, make_folder
 
 DOCS = ROOT / "docs"
@@ -60,13 +60,20 @@ def rewritten(page: Path) -> tuple[str, Mapping[str, str]]:
 def printed_anew(text: str, name: str, folder: Folder) -> str:
     """A page's text with the outputs of its console blocks as they are today.
 
-    `name` is the page's, for the words of a failure.
+    `name` is the page's, for the words of a failure. Its Python blocks run last, as one program.
     """
     lines, grown = text.splitlines(), 0
-    for block in blocks(text, ELSEWHERE):
+    found = blocks(text, ELSEWHERE)
+    for block in found:
+        if block.language == "python":
+            continue
         now, start = folder.run(block, name), block.line + grown
         lines[start : start + len(block.lines)] = now
         grown += len(now) - len(block.lines)
+    together = [block for block in found if block.language == "python"]
+    if together:
+        lines_of_all = tuple(line for block in together for line in block.lines)
+        folder.run(Block(together[0].line, "python", lines_of_all), name)
     return "\n".join(lines) + "\n"
 
 
