@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import stat
 import tempfile
 import zlib
@@ -73,14 +74,48 @@ def _clear_unfinished(folder: Path) -> None:
 
     A process whose number another has by now keeps its file until a later run.
     """
-    prefix = _own_prefix()
+    for path in _left_behind(folder):
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def folder_prefix() -> str:
+    """How the names of this process's temporary folders begin; those of dead ones are removed.
+
+    A process that is killed leaves its folder, and nobody else would ever remove it.
+    """
+    for folder in left_folders():
+        shutil.rmtree(folder, ignore_errors=True)
+    return f"{_own_prefix().removeprefix('.')}{os.getpid()}-"
+
+
+def left_folders() -> list[Path]:
+    """Temporary folders of this user that processes of this machine left when they were killed."""
+    return [
+        path
+        for path in _left_behind(Path(tempfile.gettempdir()), _own_prefix().removeprefix("."))
+        if path.is_dir() and not path.is_symlink() and _is_mine(path)
+    ]
+
+
+def _is_mine(path: Path) -> bool:
+    try:
+        return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
+    except OSError:
+        return False  # removed meanwhile
+
+
+def _left_behind(folder: Path, prefix: str = "") -> list[Path]:
+    """What lies in a folder and is named after a process of this machine that has ended."""
+    prefix = prefix or _own_prefix()
+    found = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             number, dash, _ = entry.name.removeprefix(prefix).partition("-")
-            unfinished = entry.name.startswith(prefix) and dash and number.isdecimal()
-            if unfinished and not _is_running(int(number)):
-                with suppress(OSError):
-                    os.unlink(entry.path)
+            ours = entry.name.startswith(prefix) and dash and number.isdecimal()
+            if ours and not _is_running(int(number)):
+                found.append(Path(entry.path))
+    return found
 
 
 def _is_running(process: int) -> bool:

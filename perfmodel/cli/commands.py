@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 COMMANDS = (
     *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
-    *("minspec", "whatif", "select", "report", "validate", "completion", "ui"),
+    *("minspec", "whatif", "select", "report", "validate", "ui", "completion", "doctor"),
 )
 """In the order of `--help`; each is a module of this package."""
 

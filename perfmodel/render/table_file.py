@@ -76,6 +76,7 @@ TABLES: Mapping[str, TableColumns] = {
         *("share", "extrapolated", "reason", "accuracy_source"),
         **_INTERVAL,
     ),
+    "doctor": _of("checks", "topic", "name", "state", "found", "todo"),
     "validate": _of("cases", "model", "target", "predicted_ms", "low_ms", "high_ms", "measured_ms"),
 }
 """By command. A name's columns are a contract: what is added comes last."""

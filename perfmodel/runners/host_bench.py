@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from perfmodel.errors import RunnerError
+from perfmodel.files import folder_prefix
 from perfmodel.formats.tflite.cut import cut
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
@@ -98,7 +99,7 @@ class HostBench:
         self.worker = Worker()
         self.runner = self.worker.runner(self.framework.runner, seed=seed, profile=profile)
         self._plain = self.worker.runner(self.framework.runner, seed=seed, profile=False)
-        self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-")
+        self._folder = tempfile.TemporaryDirectory(prefix=folder_prefix())
         self.folder = Path(self._folder.name)
         self._references: dict[RunConfig, Reference] = {}
         self._of = 0

@@ -47,14 +47,14 @@ print(done)
 """
 
 
-def busy_scaling(processes: int, seconds: float = PROBE_S) -> float:
+def busy_scaling(processes: int, seconds: float = PROBE_S, probes: int = PROBES) -> float:
     """How many times one busy process's work several do at the same time: at best `processes`.
 
     Two threads of a core, or a host that shares its cores among machines, give little more than
-    one. Takes about `2 PROBES seconds`. Raises `RunnerError` where no process can be started.
+    one. Takes about `2 probes seconds`. Raises `RunnerError` where no process can be started.
     """
-    alone = max(_work(1, seconds) for _ in range(PROBES))
-    together = max(_work(processes, seconds) for _ in range(PROBES))
+    alone = max(_work(1, seconds) for _ in range(probes))
+    together = max(_work(processes, seconds) for _ in range(probes))
     return together / alone
 
 

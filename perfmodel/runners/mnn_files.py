@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from perfmodel.errors import RunnerError
-from perfmodel.files import replaced
+from perfmodel.files import folder_prefix, replaced
 from perfmodel.formats.onnx.writer import write_onnx
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.kernel import Kernel
@@ -47,7 +47,7 @@ def write_mnn(graph: Graph, path: Path, precision: str = "float32") -> None:
     Raises `RunnerError` where MNN is not installed or does not take the network.
     """
     options = ["--weightQuantBits", "8"] if precision == "weights8" else []
-    with tempfile.TemporaryDirectory(prefix="perfmodel-") as folder:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
         source = Path(folder) / "network.onnx"
         write_onnx(graph, source)
         with replaced(path) as made:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import RunnerError
+from perfmodel.files import folder_prefix
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts
 from perfmodel.runners.timed import TimedModel, random_values, times_of
@@ -73,7 +74,7 @@ class PreparedOnnx(TimedModel):
         self._session.run(None, self._inputs)
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
         # profiling costs up to a tenth of the time: nodes are timed in a session of their own
-        self._folder = tempfile.mkdtemp(prefix="perfmodel-")
+        self._folder = tempfile.mkdtemp(prefix=folder_prefix())
         prefix = str(Path(self._folder) / "profile")
         self._profiled = _session(library, job, prefix) if profile else None
 

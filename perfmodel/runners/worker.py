@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from perfmodel.errors import RunnerError, printable
+from perfmodel.files import folder_prefix
 from perfmodel.processes import signal_name
 from perfmodel.runners.litert_profiler import ProfilerError
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns, raw_from_dict
@@ -73,7 +74,7 @@ class Worker:
     def __init__(self, *, answer_s: float = ANSWER_S) -> None:
         self.answer_s = answer_s
         self.generation = 0
-        self._folder = tempfile.TemporaryDirectory(prefix="perfmodel-worker-")
+        self._folder = tempfile.TemporaryDirectory(prefix=folder_prefix())
         self._words = Path(self._folder.name) / "output.txt"
         self._process: subprocess.Popen[bytes] | None = None
         self._read = b""

@@ -121,6 +121,7 @@ RUNS: dict[str, tuple[str, set[str]]] = {
     ),
     "report": ("report result.json", {"output", "kind", "answer", "size_bytes"}),
     "completion": ("completion bash", {"shell", "script", "written"}),
+    "doctor": ("doctor", {"answer", "checks"}),
     "validate": (
         "validate host",
         {"experiment", "cases", "mape", "within_10", "within_20", "spearman", "coverage"}

@@ -13,6 +13,11 @@ from perfmodel.cli.app import run
 from perfmodel.render.validation import validation_result
 
 
+def no_program(arguments: list[str], **_: object) -> str:
+    """What adb and nvidia-smi print where nothing is attached."""
+    return ""
+
+
 @pytest.fixture
 def perform(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -20,6 +25,9 @@ def perform(
     """Run a command in a folder of its own that holds the examples."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    # what doctor looks at is not this machine, whose answers change and take their time
+    monkeypatch.setattr("perfmodel.runners.machine.busy_scaling", lambda *_, **__: 1.9)
+    monkeypatch.setattr("perfmodel.runners.remote.run_program", no_program)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "odd.param").write_text(UNCOVERED)
     (tmp_path / "open.param").write_text(OPEN_SIZE)

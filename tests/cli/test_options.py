@@ -264,6 +264,7 @@ for _command, _words in (
     ("whatif", WHATIF),
     ("select", SELECT),
     ("minspec", "minspec alexnet --max-latency-ms 50"),
+    ("doctor", "doctor"),
 ):
     PAIRS[f"{_command} --output"] = (_words, f"{_words} -o new.csv")
     PAIRS[f"{_command} --force"] = (f"{_words} -o mine.csv", f"{_words} -o mine.csv --force")

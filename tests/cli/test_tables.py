@@ -28,6 +28,7 @@ ASKED = {
     "minspec": "minspec alexnet --max-latency-ms 50 --fleet fleet.csv",
     "select": "select mobilenet_v1 --on snapdragon-888 --max-latency-ms 8",
     "validate": "validate host",
+    "doctor": "doctor",
 }
 """By command that shows a table: an invocation that answers at once."""
 
@@ -42,6 +43,7 @@ KEYS = {
     "minspec": ("verdict", "pass"),
     "select": ("model", "mobilenet_v1"),
     "validate": ("measured_ms", "10.0"),
+    "doctor": ("name", "perfmodel"),
 }
 """By command: a column, and what its first row has there."""
 
