@@ -30,6 +30,7 @@ from perfmodel.kernel_times import (
     slow_storage,
 )
 from perfmodel.kernels.precisions import stored_precision
+from perfmodel.kernels.titles import kernel_blocks, kernel_title
 from perfmodel.units import format_ms
 from perfmodel.workload import (
     BYTES_OF_PRECISION,
@@ -53,9 +54,15 @@ CHUNK = 16_384
 
 @dataclass(frozen=True, kw_only=True)
 class KernelPrediction:
-    """One kernel of a prediction; `bound` names the largest part of its time."""
+    """One kernel of a prediction; `bound` names the largest part of its time.
+
+    `title` says for people what it computes, `block` of which part of the network it is (see
+    `kernels.titles`; empty where no parts are plain).
+    """
 
     name: str
+    title: str
+    block: str
     ops: tuple[str, ...]
     kernel_class: str
     macs: int
@@ -177,6 +184,8 @@ class BatchPrediction:
         return tuple(
             KernelPrediction(
                 name=k.name,
+                title=kernel_title(k),
+                block=block,
                 ops=k.fused or (k.name,),
                 kernel_class=k.kernel_class,
                 macs=k.macs,
@@ -184,7 +193,13 @@ class BatchPrediction:
                 latency_ms=float(ms),
                 bound=PARTS[h],
             )
-            for k, ms, h in zip(work.kernels, self.kernel_ms[mine], heaviest, strict=True)
+            for k, ms, h, block in zip(
+                work.kernels,
+                self.kernel_ms[mine],
+                heaviest,
+                kernel_blocks(work.kernels),
+                strict=True,
+            )
         )
 
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.render.result import STEADY, Data, Result, ResultFigure, ResultTable, plain
-from perfmodel.render.svg import Bar, bars
+from perfmodel.kernels.titles import CLASS_TITLES
+from perfmodel.render.result import (
+    STEADY,
+    Data,
+    Result,
+    ResultFigure,
+    ResultTable,
+    bar_figure,
+    plain,
+)
+from perfmodel.render.svg import Bar
 from perfmodel.render.text import percent
 from perfmodel.units import format_bytes, format_count, format_ms
 
 if TYPE_CHECKING:
     from perfmodel.prediction import Prediction
 
-HEAVIEST = 10
+HEAVIEST = 5
 PLOTTED = 30
-HEADERS = ("kernel", "class", "MACs", "bytes", "ms", "share", "bound")
+NAMED = 32
+"""Letters of a layer's name that are shown: the last ones tell layers apart."""
+HEADERS = ("kernel", "layer", "class", "MACs", "bytes", "ms", "share", "bound")
+MAY_GO = ("class", "bound", "bytes", "layer")
+"""Columns of kernels that go first where a terminal is narrow."""
 
 
 def prediction_data(answer: Prediction, *, fps: bool = False) -> dict[str, Any]:
@@ -25,11 +38,31 @@ def prediction_data(answer: Prediction, *, fps: bool = False) -> dict[str, Any]:
         {("class" if k == "kernel_class" else k): v for k, v in row.items()}
         for row in data["kernels"]
     ]
+    data["by_class"] = _sums(data["kernels"], "class")
+    data["by_block"] = _sums(data["kernels"], "block")
     if fps and not data["unknown"]:
         low, high = data["interval_ms"]
         data["frames_per_second"] = plain(_rate(data, data["latency_ms"]))
         data["frames_per_second_interval"] = plain([_rate(data, high), _rate(data, low)])
     return data
+
+
+def _sums(kernels: Sequence[Data], part: str) -> list[dict[str, Any]]:
+    """Time of the kernels of each class or block: blocks in their order, longest classes first.
+
+    Nothing where a kernel's part is not known.
+    """
+    if not all(k.get(part) for k in kernels):
+        return []
+    total = sum(k["latency_ms"] for k in kernels) or 1.0
+    found: dict[str, list[float]] = {}
+    for k in kernels:
+        found.setdefault(k[part], []).append(k["latency_ms"])
+    rows = [
+        {part: name, "kernels": len(ms), **plain({"latency_ms": sum(ms), "share": sum(ms) / total})}
+        for name, ms in found.items()
+    ]
+    return rows if part == "block" else sorted(rows, key=lambda r: -r["latency_ms"])
 
 
 def _rate(data: Data, latency_ms: float) -> float:
@@ -42,7 +75,6 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
 
     `written` are files that hold its kernels.
     """
-    kernels = data.get("kernels", ())
     shown = data if per_layer else {k: v for k, v in data.items() if k != "kernels"}
     return Result(
         title=f"{data['model']} on {data['target']}",
@@ -55,7 +87,7 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
             *_energy(data),
             *_sure(data),
         ),
-        parts=_every_kernel(kernels) if per_layer else _heaviest(kernels),
+        parts=_parts(data, per_layer),
         assumptions=(STEADY, *data.get("notes", ())),
         sources=_provenance(data),
         closing=[f"wrote {path}" for path in written],
@@ -122,32 +154,79 @@ def _provenance(data: Data) -> tuple[str, ...]:
     return (f"calibrated on {origin['measurements']} measurements: {origin['source']}{build}",)
 
 
+def _parts(data: Data, per_layer: bool) -> tuple[ResultTable | ResultFigure, ...]:
+    kernels = data.get("kernels", ())
+    classes = data.get("by_class") or _sums(kernels, "class")
+    blocks = data.get("by_block") or _sums(kernels, "block")
+    every = _every_kernel(kernels) if per_layer else _heaviest(kernels)
+    return (
+        *_figures(classes, "class", "Time by class of kernel"),
+        _summed(classes, "class", "time by class of kernel"),
+        *_figures(blocks, "block", "Time by part of the network"),
+        _summed(blocks, "block", "time by part of the network", None if per_layer else 0),
+        *every,
+    )
+
+
+def _called(row: Data, part: str) -> str:
+    name = str(row[part])
+    return CLASS_TITLES.get(name, name) if part == "class" else name
+
+
+def _figures(sums: Sequence[Data], part: str, title: str) -> tuple[ResultFigure, ...]:
+    """Bars of the times, under a caption that names the longest."""
+    if not sums:
+        return ()
+    most = max(sums, key=lambda r: r["latency_ms"])
+    named = f"{title}; most of it: {_called(most, part)}, {percent(most['share'])}"
+    rows = [
+        Bar(
+            _called(r, part),
+            r["latency_ms"],
+            note=f"{percent(r['share'], 1)}, {r['kernels']} kernels",
+        )
+        for r in sums
+    ]
+    return (bar_figure(named, lambda: rows, "ms", f"by {part}"),)
+
+
+def _summed(
+    sums: Sequence[Data], part: str, title: str, text_rows: int | None = None
+) -> ResultTable:
+    longest = max((r["latency_ms"] for r in sums), default=0.0) or 1.0
+    rows = [
+        (_called(r, part), r["kernels"], f"{r['latency_ms']:.3f}", percent(r["share"], 1))
+        for r in sums
+    ]
+    return ResultTable(
+        headers=(part, "kernels", "ms", "share"),
+        rows=rows,
+        title=title,
+        bars=[r["latency_ms"] / longest for r in sums],
+        text_rows=text_rows,
+    )
+
+
 def _heaviest(kernels: Sequence[Data]) -> tuple[ResultTable | ResultFigure, ...]:
     heavy = sorted(kernels, key=lambda k: -k["latency_ms"])
-    return (_table(heavy, text_rows=HEAVIEST, page_rows=0),)
+    return (_table(heavy, title="the heaviest kernels", text_rows=HEAVIEST, page_rows=0),)
 
 
 def _every_kernel(kernels: Sequence[Data]) -> tuple[ResultTable | ResultFigure, ...]:
     if not kernels:
         return ()
     heavy = sorted(kernels, key=lambda k: -k["latency_ms"])[:PLOTTED]
-    classes: dict[str, float] = {}
-    for k in kernels:
-        classes[k["class"]] = classes.get(k["class"], 0.0) + k["latency_ms"]
-    ordered = sorted(classes.items(), key=lambda c: -c[1])
+    rows = [
+        Bar(_title(k), k["latency_ms"], note=f"{k['name']}, bound by {k['bound']}") for k in heavy
+    ]
     return (
-        ResultFigure(
-            title="Time by kind of kernel",
-            draw=lambda: bars([Bar(n, v) for n, v in ordered], "ms", "by class"),
-        ),
-        ResultFigure(
-            title="The heaviest kernels",
-            draw=lambda: bars(
-                [Bar(k["name"], k["latency_ms"], note=k["bound"]) for k in heavy], "ms", "kernels"
-            ),
-        ),
+        bar_figure("The heaviest kernels", lambda: rows, "ms", "kernels"),
         _table(kernels, title="Every kernel, in order"),
     )
+
+
+def _title(kernel: Data) -> str:
+    return str(kernel.get("title") or kernel["name"])
 
 
 def _table(
@@ -161,7 +240,8 @@ def _table(
     total = sum(k["latency_ms"] for k in kernels) or 1.0
     rows = [
         (
-            k["name"][:44],
+            _title(k),
+            k["name"][-NAMED:],
             k["class"],
             format_count(k["macs"]),
             format_bytes(k["bytes"]),
@@ -176,6 +256,7 @@ def _table(
         rows=rows,
         title=title,
         bars=[k["latency_ms"] / longest for k in kernels],
+        optional=MAY_GO,
         text_rows=text_rows,
         page_rows=page_rows,
         rest="more kernels (--per-layer shows all)",

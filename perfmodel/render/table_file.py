@@ -51,7 +51,10 @@ TABLES: Mapping[str, TableColumns] = {
         *("ops", "name", "op", "output_shapes", "macs", "params"),
         *("input_bytes", "weight_bytes", "output_bytes"),
     ),
-    "predict": _of("kernels", "name", "ops", "class", "macs", "bytes", "latency_ms", "bound"),
+    "predict": _of(
+        *("kernels", "name", "ops", "class", "macs", "bytes", "latency_ms", "bound"),
+        *("title", "block"),
+    ),
     "compare": _of(
         *("cells", "model", "target", "latency_ms", "low_ms", "high_ms", "ratio"),
         *("extrapolated", "problem", "precision_reason", "stands_for"),

@@ -68,7 +68,7 @@ def test_layers_are_written_as_csv_and_as_a_result(perform: Perform, tmp_path: P
     kernels = perform(*words, "--json").json["kernels"]
     assert "wrote layers.csv" in perform(*words, "-o", "layers.csv").out
     header, first, *rest = (tmp_path / "layers.csv").read_text().splitlines()
-    assert header == "name,ops,class,macs,bytes,latency_ms,bound"
+    assert header == "name,ops,class,macs,bytes,latency_ms,bound,title,block"
     assert len(rest) + 1 == len(kernels)
     assert first.split(",")[0] == kernels[0]["name"]
     assert float(first.split(",")[5]) == kernels[0]["latency_ms"]

@@ -71,17 +71,55 @@ PREDICTION: dict[str, Any] = {
 
 
 def test_a_prediction_says_time_interval_and_how_sure() -> None:
-    assert lines(prediction.prediction_result(PREDICTION, per_layer=False))[:9] == [
+    assert lines(prediction.prediction_result(PREDICTION, per_layer=False))[:15] == [
         "net takes 4.00 ms on phone/cpu (90 % interval 3.00 ms to 5.00 ms; steady, batch 2)",
         "  300 MMAC, 3.50 M parameters, weights 14.0 MB, activations at peak 6.60 MB",
         "  target's median error 5.5 % (left out, 20 cases)",
         "",
-        "kernel  class    MACs    bytes     ms   share  bound",
-        "------  -----  ------  -------  -----  ------  ------  --------------------",
-        "b       conv   2.00 M  3.00 KB  2.000  50.0 %  memory  ████████████████████",
-        "a       conv   2.00 M  3.00 KB  1.000  25.0 %  memory  ██████████",
-        "c       pool   2.00 M  3.00 KB  1.000  25.0 %  memory  ██████████",
+        "time by class of kernel",
+        "class    kernels     ms   share",
+        "-------  -------  -----  ------  --------------------",
+        "conv           2  3.000  75.0 %  ████████████████████",
+        "pooling        1  1.000  25.0 %  ███████",
+        "",
+        "the heaviest kernels",
+        "kernel  layer  class    MACs    bytes     ms   share  bound",
+        "------  -----  -----  ------  -------  -----  ------  ------  --------------------",
+        "b       b      conv   2.00 M  3.00 KB  2.000  50.0 %  memory  ████████████████████",
+        "a       a      conv   2.00 M  3.00 KB  1.000  25.0 %  memory  ██████████",
     ]
+
+
+def test_a_prediction_tells_the_time_of_each_part_of_the_network() -> None:
+    parts = [("56x56", 1.0), ("56x56", 2.0), ("head", 1.0)]
+    kernels = [
+        kernel(f"layer{i}", "conv1x1", ms) | {"title": f"1x1 conv {i}", "block": part}
+        for i, (part, ms) in enumerate(parts)
+    ]
+    made = prediction.prediction_result({**PREDICTION, "kernels": kernels})
+    assert tables(made)["time by part of the network"].rows == [
+        ("56x56", 2, "3.000", "75.0 %"),
+        ("head", 1, "1.000", "25.0 %"),
+    ]
+    drawn = figures(made)
+    assert "56x56: 3.00 ms" in drawn["Time by part of the network; most of it: 56x56, 75 %"]
+    assert (
+        "1x1 convolutions: 4.00 ms"
+        in drawn["Time by class of kernel; most of it: 1x1 convolutions, 100 %"]
+    )
+    assert "1x1 conv 1: 2.00 ms: layer1, bound by memory" in drawn["The heaviest kernels"]
+    assert tables(made)["Every kernel, in order"].rows[0][:3] == ("1x1 conv 0", "layer0", "conv1x1")
+    # the sums are of the answer itself, so a page of it without its kernels has them too
+    sums = {
+        "by_class": [{"class": "conv1x1", "kernels": 3, "latency_ms": 4.0, "share": 1.0}],
+        "by_block": [{"block": "all", "kernels": 3, "latency_ms": 4.0, "share": 1.0}],
+    }
+    bare = prediction.prediction_result({**PREDICTION, "kernels": [], **sums})
+    assert tables(bare)["time by part of the network"].rows == [("all", 3, "4.000", "100.0 %")]
+    short = prediction.prediction_result({**PREDICTION, "kernels": kernels}, per_layer=False)
+    assert "time by part of the network" not in lines(short)
+    unnamed = prediction.prediction_result(PREDICTION)
+    assert "time by part of the network" not in lines(unnamed)
 
 
 def test_a_prediction_names_what_spoils_it() -> None:
@@ -111,20 +149,22 @@ def test_an_interval_too_wide_is_no_answer() -> None:
 def test_few_kernels_are_shown_unless_all_are_asked_for() -> None:
     many = [kernel(f"k{i}", "conv", float(i + 1)) for i in range(12)]
     short = prediction.prediction_result({**PREDICTION, "kernels": many}, per_layer=False)
-    assert "... and 2 more kernels (--per-layer shows all)" in lines(short)
+    assert "... and 7 more kernels (--per-layer shows all)" in lines(short)
     assert "kernels" not in short.data
-    assert [row[0] for row in tables(short)[""].rows][:2] == ["k11", "k10"]
+    assert [row[0] for row in tables(short)["the heaviest kernels"].rows][:2] == ["k11", "k10"]
     whole = prediction.prediction_result({**PREDICTION, "kernels": many})
     assert [row[0] for row in tables(whole)["Every kernel, in order"].rows][:2] == ["k0", "k1"]
     assert "more kernels" not in as_text(whole)
     drawn = figures(whole)
-    assert "conv: 78.0 ms" in drawn["Time by kind of kernel"]
-    assert "k11: 12.0 ms: memory" in drawn["The heaviest kernels"]
+    assert "conv: 78.0 ms" in drawn["Time by class of kernel; most of it: conv, 100 %"]
+    assert "k11: 12.0 ms: k11, bound by memory" in drawn["The heaviest kernels"]
 
 
-def test_time_by_kind_of_kernel_adds_up_longest_first() -> None:
-    drawn = figures(prediction.prediction_result(PREDICTION))["Time by kind of kernel"]
-    assert drawn.index("conv: 3.00 ms") < drawn.index("pool: 1.00 ms")
+def test_time_by_class_of_kernel_adds_up_longest_first() -> None:
+    drawn = figures(prediction.prediction_result(PREDICTION))[
+        "Time by class of kernel; most of it: conv, 75 %"
+    ]
+    assert drawn.index("conv: 3.00 ms: 75.0 %, 2 kernels") < drawn.index("pooling: 1.00 ms")
 
 
 def cell(model: str, target: str, ms: float | None, **more: object) -> dict[str, Any]:
