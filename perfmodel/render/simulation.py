@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfmodel.render.result import Data, Result, ResultTable, bar_figure
-from perfmodel.render.svg import Bar
+from perfmodel.render.plots import lines
+from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, bar_figure
+from perfmodel.render.svg import PARTS, Bar
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
 
@@ -33,6 +34,7 @@ def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:
             bar_figure(
                 "95th percentile of latency", lambda: _plot(cases), "ms", "p95 of each case"
             ),
+            *_distributions(cases, groups),
             *(_latencies(data, group) for group in groups),
             _steps(cases),
             _busy(cases),
@@ -116,6 +118,38 @@ def _plot(cases: Sequence[Data]) -> list[Bar]:
         note = f"mean {latency['mean']:.4g}"
         rows.append(Bar(_label(case), latency["p95"], low, high, note))
     return rows
+
+
+def _distributions(cases: Sequence[Data], groups: Sequence[str]) -> list[ResultFigure]:
+    """By group, how many requests are answered within what time."""
+    return [
+        figure
+        for group in groups
+        if (figure := _distribution(group, [c for c in cases if c["group"] == group]))
+    ]
+
+
+def _distribution(group: str, cases: Sequence[Data]) -> ResultFigure | None:
+    curves = {
+        _name(c): [(ms, percent) for percent, ms in c.get("latency_curve", ())]
+        for c in cases[: len(PARTS)]
+    }
+    if not any(curves.values()):
+        return None
+    deadlines = {c.get("deadline_ms") for c in cases}
+    limit = deadlines.pop() if len(deadlines) == 1 else None
+    across = "latency in ms" + ("; the deadline dashed" if limit else "")
+    more = f" ({len(curves)} of {len(cases)} cases)" if len(cases) > len(curves) else ""
+
+    def drawn(log: bool) -> str:
+        name = "distribution of latencies"
+        return lines(curves, across, "% answered within", name, log=(log, False), limit=limit)
+
+    return ResultFigure(
+        title=f"{group + ': ' if group else ''}requests answered within a time{more}",
+        draw=lambda: drawn(False),
+        other=lambda: drawn(True),
+    )
 
 
 def _latencies(data: Data, group: str) -> ResultTable:

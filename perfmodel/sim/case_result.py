@@ -17,6 +17,8 @@ BATCHES = 20
 FEWEST_BLOCKS = 2 * BATCHES
 COVERAGE = 0.95
 MISSED = "deadline_miss_rate"
+CURVE_PERCENTS = (0, 1, 2, 5, *range(10, 91, 5), 92, 94, 95, 96, 97, 98, 99, 99.5, 99.9, 100)
+"""Percents of requests at which the distribution of latencies is told, dense where it has tails."""
 POOLED = "requests of all replications after the warm-up"
 
 
@@ -47,7 +49,8 @@ class CaseResult:
 
     Latency (mean, percentiles, largest), wait, steps and the share of deadlines missed are those
     of all requests after the warm-up, pooled over the replications; percentiles are off by
-    `percentile_error` at most (a share, zero where they are exact). `intervals` are 95 %
+    `percentile_error` at most (a share, zero where they are exact). `latency_curve` is the
+    distribution: (percent of requests, ms within which they are answered). `intervals` are 95 %
     confidence intervals over the replications. `by_replication` holds the same figures of each
     replication. Utilization, counts and energy are means over replications.
     """
@@ -57,6 +60,7 @@ class CaseResult:
     policy: str
     requests: int
     latency_ms: Mapping[str, float]
+    latency_curve: tuple[tuple[float, float], ...] = field(repr=False)
     percentile_error: float
     wait_ms: Mapping[str, float]
     deadline_ms: float | None
@@ -90,6 +94,7 @@ class CaseResult:
             "requests": self.requests,
             "latency_ms": dict(self.latency_ms),
             "latency_of": POOLED,
+            "latency_curve": [list(point) for point in self.latency_curve],
             "percentile_error": self.percentile_error,
             "wait_ms": dict(self.wait_ms),
             "deadline_ms": self.deadline_ms,
@@ -145,13 +150,17 @@ def mean_of(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: math.fsum(t.get(key, 0.0) for t in tables) / len(tables) for key in keys}
 
 
-def pooled_latency(statistics: Sequence[Statistics]) -> tuple[dict[str, float], float]:
-    """Return mean, percentiles and largest latency (ms) of all requests; the percentiles' error."""
+def pooled_latency(
+    statistics: Sequence[Statistics],
+) -> tuple[dict[str, float], tuple[tuple[float, float], ...], float]:
+    """Return mean, percentiles and largest latency (ms) of all requests; their distribution as
+    (percent, ms); the percentiles' error."""
     latencies = Quantiles.pooled([s.latencies for s in statistics])
     table = {"mean": _per_request(statistics, [s.latency_mean_ms for s in statistics])}
     table.update({f"p{percent}": latencies.percentile(percent) for percent in PERCENTILES})
     table["max"] = max(s.latency_max_ms for s in statistics)
-    return table, latencies.error
+    curve = tuple(zip(CURVE_PERCENTS, latencies.percentiles(CURVE_PERCENTS), strict=True))
+    return table, curve, latencies.error
 
 
 def pooled_steps(statistics: Sequence[Statistics]) -> dict[str, float]:

@@ -134,6 +134,14 @@ class Quantiles:
         ends = np.clip(LEAST_MS * BIN_RATIO ** (places + 0.5), self._least, self._largest)
         return float(ends[0] + (rank - below) * (ends[1] - ends[0]))
 
+    def percentiles(self, percents: Sequence[float]) -> list[float]:
+        """Return several percentiles (each 0 to 100) at the cost of about one."""
+        import numpy as np
+
+        if self._counts is None and self._number:
+            return [float(v) for v in np.percentile(np.concatenate(self._chunks), percents)]
+        return [self.percentile(percent) for percent in percents]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:

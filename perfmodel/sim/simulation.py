@@ -184,7 +184,7 @@ def no_cycle_collection() -> Iterator[None]:
 def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
     scenario = case.scenario
     statistics = [outcome.statistics for outcome in outcomes]
-    latency, percentile_error = pooled_latency(statistics)
+    latency, curve, percentile_error = pooled_latency(statistics)
     steps = pooled_steps(statistics)
     requests = sum(s.requests for s in statistics)
     deadlines = [task.deadline_ms for task in scenario.task]
@@ -200,6 +200,7 @@ def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
         policy=", ".join(dict.fromkeys(task.policy for task in scenario.task)),
         requests=requests,
         latency_ms=latency,
+        latency_curve=curve,
         percentile_error=percentile_error,
         wait_ms={"mean": steps[STEPS[QUEUE]]},
         deadline_ms=deadlines[0] if len(set(deadlines)) == 1 else None,

@@ -577,6 +577,26 @@ def test_cases_of_a_scenario_are_compared_and_the_first_line_is_the_verdict() ->
     assert "b: 20.0 ms (9.00 to 11.0): mean 10" in figures(made)["95th percentile of latency"]
 
 
+def test_a_simulation_shows_how_many_requests_are_answered_within_a_time() -> None:
+    curve = [[0, 2.0], [50, 5.0], [100, 20.0]]
+    cases = [scenario_case("a", 10.0, latency_curve=curve, deadline_ms=8.0)]
+    made = simulation.simulation_result(simulated(*cases))
+    [part] = [p for p in made.parts if p.title == "requests answered within a time"]
+    assert isinstance(part, ResultFigure)
+    assert "a: 5.00, 50.0" in part.draw()
+    assert "the deadline dashed" in part.draw()
+    assert part.draw().count("stroke-dasharray") == 1
+    assert part.other is not None
+    assert part.other() != part.draw()
+    many = [scenario_case(f"c{i}", 10.0, group="g", latency_curve=curve) for i in range(10)]
+    titles = [p.title for p in simulation.simulation_result(simulated(*many)).parts]
+    assert "g: requests answered within a time (8 of 10 cases)" in titles
+    assert not any(
+        "requests" in p.title
+        for p in simulation.simulation_result(simulated(scenario_case("a", 10.0))).parts
+    )
+
+
 def test_groups_are_counted_in_the_first_line() -> None:
     data = simulated(
         scenario_case("a", 10.0, group="small"),

@@ -51,17 +51,29 @@ def test_a_record_has_a_column_for_every_entry() -> None:
 def test_percentiles_are_those_of_all_requests_and_not_means_of_percentiles() -> None:
     """Replications of one request each: every percentile of one of them is that request."""
     parts = [statistics_of([latency]) for latency in (1.0, 2.0, 3.0, 4.0, 100.0)]
-    table, error = pooled_latency(parts)
+    table, curve, error = pooled_latency(parts)
     # linear between the five: the median is the third, p95 is 0.8 of the way from 4 to 100
     assert table == pytest.approx(
         {"mean": 22.0, "p50": 3.0, "p95": 4 + 0.8 * 96, "p99": 4 + 0.96 * 96, "max": 100.0}
     )
     assert error == 0.0
+    shown = dict(curve)
+    assert (shown[0], shown[50], shown[95], shown[100]) == pytest.approx((1.0, 3.0, 80.8, 100.0))
+    assert list(shown) == sorted(shown)
+
+
+def test_several_percentiles_are_those_asked_for_one_by_one() -> None:
+    values = np.random.default_rng(0).exponential(10, 1000)
+    for exact_up_to in (10, 10_000):
+        held = Quantiles(exact_up_to)
+        held.add(values)
+        percents = (0, 12.5, 50, 99.9, 100)
+        assert held.percentiles(percents) == [held.percentile(p) for p in percents]
 
 
 def test_every_request_weighs_the_same_whatever_its_replication() -> None:
     parts = [statistics_of([10.0]), statistics_of([20.0, 20.0, 20.0], deadline=15.0)]
-    table, _ = pooled_latency(parts)
+    table, _, _ = pooled_latency(parts)
     assert table["mean"] == pytest.approx((10 + 3 * 20) / 4)
     assert pooled_steps(parts)["queue"] == pytest.approx(1.75)
     assert figures_by_replication(parts)["deadline_miss_rate"] == (0.0, 1.0)
@@ -70,7 +82,7 @@ def test_every_request_weighs_the_same_whatever_its_replication() -> None:
 def test_the_first_answers_of_each_replication_are_left_out() -> None:
     parts = [statistics_of([500.0, 1.0, 3.0], warmup=1), statistics_of([700.0, 5.0], warmup=1)]
     assert [part.requests for part in parts] == [2, 1]
-    table, _ = pooled_latency(parts)
+    table, _, _ = pooled_latency(parts)
     assert (table["mean"], table["p50"], table["max"]) == (3.0, 3.0, 5.0)
 
 
@@ -84,7 +96,7 @@ def test_the_interval_about_a_figure_by_hand() -> None:
 def test_intervals_are_centred_at_the_figures_that_are_printed() -> None:
     rng = np.random.default_rng(0)
     parts = [statistics_of(rng.exponential(10, 30).tolist()) for _ in range(20)]
-    table, _ = pooled_latency(parts)
+    table, _, _ = pooled_latency(parts)
     whole = {f"latency_{key}_ms": value for key, value in table.items()}
     found = intervals_of(whole, parts)
     assert set(found) == {"latency_mean_ms", *(f"latency_p{p}_ms" for p in (50, 95, 99))}

@@ -23,6 +23,7 @@ def case(name: str, p95: Sequence[float], missed: Sequence[float] | None = None)
         policy="device",
         requests=100,
         latency_ms={"mean": 1.0, "p50": 1.0, "p95": float(np.mean(p95)), "p99": 1.0, "max": 1.0},
+        latency_curve=(),
         percentile_error=0.0,
         wait_ms={"mean": 0.0},
         deadline_ms=None,
