@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.special import stdtrit
 
+from perfmodel.calibration.overhead import Overhead, overhead, stretched
 from perfmodel.cost_models.efficiencies import Shrinkage
 from perfmodel.cost_models.interval import (
     COVERAGE,
@@ -53,11 +54,6 @@ about 50 us on one core. Depthwise ones, which are slower by MAC, count from a t
 OWN_SPEEDS = Shrinkage(target_term=1.0, target_family=0.6, target_cell=0.5, strength=4000.0)
 """A host measures hundreds of networks a target, enough for speeds of its own: little is borrowed
 from the other targets (kernel_model's own settings are for phones with tens of kernels)."""
-WHOLE_LIMIT = 0.5
-"""Kernel times come from a profiled run and are scaled so that they add up to the timed one. By
-more than this share they are not: then one of the two runs was disturbed."""
-
-
 SHORT_MS = 0.1
 """Networks below this are off by microseconds rather than by per cent, because starts of kernels
 are much of their time: they widen the interval of short times only, by `Interval.short_ms`."""
@@ -80,14 +76,6 @@ class LeftOut:
     def take(self, chosen: np.ndarray) -> LeftOut:
         """The networks of a mask."""
         return LeftOut(self.whole_ms[chosen], self.log_ratio[chosen])
-
-
-@dataclass(frozen=True)
-class Overhead:
-    """Whole inference = `fixed_ms` + `ratio` x the sum of its kernels as profiled."""
-
-    fixed_ms: float
-    ratio: float
 
 
 @dataclass(frozen=True)
@@ -180,46 +168,6 @@ def _block(size: np.ndarray, macs: np.ndarray, latency_us: np.ndarray, chosen: n
         log = per_mac - waste(wide, block)
         spread.append(float(np.median(np.abs(log - np.median(log)))))
     return BLOCKS[int(np.argmin(spread))]
-
-
-def overhead(samples: Sequence[Sample]) -> Overhead:
-    """Fixed cost and ratio of whole inferences to their kernels, least squares of relative errors.
-
-    The middle of the samples counts: those that miss by more than three median deviations are left
-    out of a second fit. What an inference costs beside its kernels is no more than the whole
-    inference of the quickest network, or of any layer timed alone.
-    """
-    networks = [s for s in samples if s.operators]
-    if not networks:
-        # kernels timed alone hold their own overhead
-        return Overhead(0.0, 1.0)
-    whole = np.array([s.whole_ms for s in networks])
-    total = np.array([s.kernel_us.sum() / 1e3 for s in networks])
-    kept = np.ones(len(whole), dtype=bool)
-    for _ in range(2):
-        design = np.column_stack([1 / whole, total / whole])[kept]
-        fixed, ratio = np.linalg.lstsq(design, np.ones(kept.sum()), rcond=None)[0]
-        if fixed < 0 or len(networks) < MIN_NETWORKS:
-            fixed, ratio = 0.0, float(np.median(whole / total))
-        off = np.abs((fixed + ratio * total) / whole - 1)
-        kept = off <= max(3 * float(np.median(off)), 0.01)
-    most = min(s.whole_ms for s in samples)
-    if fixed > most:
-        fixed, ratio = most, float(np.median((whole - most) / total))
-    return Overhead(float(fixed), float(ratio))
-
-
-def stretched(sample: Sample, cost: Overhead) -> np.ndarray:
-    """Kernel times that add up to the whole inference, shape (kernels,), in us.
-
-    The profiled run is another run than the timed one; within limits the whole is right.
-    """
-    if not sample.operators:
-        return sample.kernel_us
-    scale = (sample.whole_ms - cost.fixed_ms) * 1e3 / sample.kernel_us.sum()
-    nearest = np.clip(scale / cost.ratio, 1 - WHOLE_LIMIT, 1 + WHOLE_LIMIT)
-    times: np.ndarray = sample.kernel_us * nearest * cost.ratio
-    return times
 
 
 def concatenated(tables: Sequence[KernelTable]) -> KernelTable:

@@ -16,10 +16,10 @@ from perfmodel.calibration.host_fit import (
     fit_targets,
     least_width,
     near_bytes_of,
-    overhead,
     predicted_ms,
     traits_of,
 )
+from perfmodel.calibration.overhead import Overhead, overhead, stretched
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import work_of
 from perfmodel.devices.facts import traits_from_dict
@@ -95,8 +95,33 @@ def test_the_weights_that_stay_near_the_core_are_found_from_times() -> None:
 def test_an_inference_costs_no_more_beside_its_kernels_than_a_whole_lone_layer() -> None:
     found = samples(30)
     lone = replace(found[0], operators=0, whole_ms=0.02)
-    assert overhead([*found, lone]).fixed_ms == 0.02
-    assert overhead([*found, replace(lone, whole_ms=5.0)]) == overhead(found)
+    assert 0.01 < overhead([*found, lone]).fixed_ms <= 0.02
+    slow = replace(lone, whole_ms=5.0)
+    assert overhead([*found, slow]).fixed_ms == pytest.approx(overhead(found).fixed_ms, rel=1e-3)
+
+
+def test_what_listing_an_operator_costs_is_told_from_networks_of_many_and_few() -> None:
+    dear = [replace(s, kernel_us=s.kernel_us + 3.0) for s in samples(30)]
+    cost = overhead(dear)
+    assert cost.listing_us == pytest.approx(3.0, rel=0.05)
+    assert (cost.fixed_ms, cost.ratio) == (pytest.approx(0.1, rel=0.05), pytest.approx(1.05, 0.01))
+    for one, plain in zip(dear[:3], samples(3), strict=True):
+        assert stretched(one, cost) == pytest.approx(1.05 * plain.kernel_us, rel=0.05)
+
+
+def test_one_odd_network_moves_no_overhead() -> None:
+    odd = replace(samples(1)[0], whole_ms=40.0)
+    assert overhead([*samples(30)[1:], odd]).fixed_ms == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_disturbed_whole_stretches_kernels_within_limits_only() -> None:
+    one = samples(1)[0]
+    cost = Overhead(0.1, 1.05)
+    slow = replace(one, whole_ms=10 * one.whole_ms)
+    assert stretched(slow, cost) == pytest.approx(1.5 * 1.05 * one.kernel_us)
+    hardly = replace(one, whole_ms=0.11)
+    assert stretched(hardly, cost) == pytest.approx(0.5 * 1.05 * one.kernel_us)
+    assert (stretched(replace(one, operators=0), cost) == one.kernel_us).all()
 
 
 def test_a_planted_machine_is_recovered_out_of_sample() -> None:
