@@ -16,7 +16,8 @@ from docs.writer.blocks import blocks, exchanges
 from docs.writer.folder import BlockFailed, make_folder, words
 from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, printed_anew, rewritten
 
-LONG = {"add-a-device.md", "guo2018.md", "minimum-phone.md", "partition.md", "python-api.md"} | {
+LONG = {"add-a-device.md", "calibrate.md", "guo2018.md", "minimum-phone.md", "partition.md"} | {
+    "python-api.md",
     "questions.md",
     "what-if.md",
 }

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from docs.writer import stand_ins
 from docs.writer.blocks import Block, blocks
 from docs.writer.folder import ROOT, Folder, make_folder
 
@@ -49,6 +50,8 @@ def rewritten(page: Path) -> tuple[str, Mapping[str, str]]:
     text = MARK.sub(lambda found: found[1] + made.values[found[2]] + found[4], text)
     with TemporaryDirectory() as scratch:
         folder = make_folder(Path(scratch))
+        if stand_ins.MARK in text:
+            stand_ins.furnish(folder.path)
         text = printed_anew(text, page.name, folder)
         drawn = {shown: folder.path / Path(shown).name for shown in PICTURE.findall(text)}
         pictures = {

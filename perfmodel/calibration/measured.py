@@ -188,6 +188,7 @@ def rows_by_target(
             continue
         processor = "" if target.unit == "cpu" else short_processor(str(row["processor"]))
         found.setdefault((target, processor), []).append(row)
+    _join_unnamed(found)
     _leave_out_strays(found, asked)
     made = [_target_rows(*key, rows, asked) for key, rows in found.items() if rows]
     groups = [group for group in made if group.measured or group.kernels]
@@ -219,6 +220,15 @@ def _network(row: Row) -> tuple[str, int]:
 
 def _is_network(row: Row) -> bool:
     return bool(row["latency_ms"] == row["latency_ms"])
+
+
+def _join_unnamed(found: dict[tuple[Target, str], list[Row]]) -> None:
+    """Rows that name no processor are of the only one that others of their target name: trtexec's
+    log names the GPU, the file of its runs does not."""
+    for target in {target for target, _ in found}:
+        named = [name for other, name in found if other == target and name]
+        if len(named) == 1 and (target, "") in found:
+            found[target, named[0]] += found.pop((target, ""))
 
 
 def _leave_out_strays(found: dict[tuple[Target, str], list[Row]], asked: _Asked) -> None:

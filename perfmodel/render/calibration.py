@@ -186,10 +186,12 @@ def device_calibration_result(made: DeviceCalibration, path: Path, *, named: boo
     }
     result = calibration_result(data, named=named)
     ended = "" if measured.finished else "; the budget ended first: the same command goes on"
+    # a delegate or precision has a journal and a folder of its own
+    raw = ", ".join(sorted({str(f.parent) for f in measured.files})) or str(made.journal)
     return replace(
         result,
         warnings=(*result.warnings, *measured.warnings, *measured.failures),
-        closing=(f"raw values: {made.journal}{ended}", *result.closing),
+        closing=(f"raw values: {raw}{ended}", *result.closing),
     )
 
 

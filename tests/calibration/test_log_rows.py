@@ -341,3 +341,18 @@ def test_a_kernel_that_ran_elsewhere_than_its_network_is_left_out(write: Write) 
     reasons = [r.reason for r in unused]
     assert reasons == ["left out: a kernel on dev/cpu/onnxruntime/fp32/t4, the network is on "
                        "dev/gpu/onnxruntime/fp32"]  # fmt: skip
+
+
+def test_rows_that_name_no_processor_are_of_the_only_one_that_is_named(write: Write) -> None:
+    head = "unit,framework,precision,model,latency_ms,processor\n"
+    known = ("resnet18,9.0,Orin", "googlenet,11.0,NVIDIA Orin", "alexnet,6.0,", "vgg16,40.0,")
+    text = head + "".join(f"gpu,tensorrt,fp16,{r}\n" for r in known)
+    ((one,), unused) = rows(write("a.csv", text))
+    assert (one.processor, len(one.measured), unused) == ("Orin", 4, [])
+    # of two, nobody says which
+    groups, _ = rows(write("b.csv", text.replace("11.0,NVIDIA Orin", "11.0,Other")))
+    assert sorted((g.processor, len(g.measured)) for g in groups) == [
+        ("", 2),
+        ("Orin", 1),
+        ("Other", 1),
+    ]

@@ -1,14 +1,15 @@
 """A stand-in for `adb` that replays transcripts of our own in the real formats.
 
 The scenario is the word in FAKE_ADB_SCENARIO; FAKE_ADB_MEAN_US gives mean times by a part of the
-file's name, as JSON, where they are not those of the transcript. Every call is appended to
-FAKE_ADB_CALLS.
+file's name, as JSON, where they are not those of the transcript (LiteRT 2's tool then has all its
+times longer or shorter in proportion). Every call is appended to FAKE_ADB_CALLS.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 SUMMARY = """STARTUP: Loaded model {graph}
@@ -69,6 +70,8 @@ for subgraph 0.
 """
 """What LiteRT 2's tool prints: written for these tests after litert/tools/benchmark_litert_model.h
 (Apache-2.0, google-ai-edge/LiteRT), which gives the lines, and TFLite's benchmark_model.cc."""
+LITERT2_US = 11918.4
+"""The average of that transcript."""
 DEVICES = {
     "none": "",
     "two": "R58M123\tdevice\nemulator-5554\tdevice\n",
@@ -113,13 +116,27 @@ def shell(scenario: str, command: str) -> tuple[str, int]:
         unknown = [w for w in command.split() if w.startswith(("--use_nnapi", "--enable_op_prof"))]
         ignored = f"WARN: Unconsumed cmdline flags: {' '.join(unknown)}\n" if unknown else ""
         placed = ON_GPU if "--use_gpu" in command else ON_CPU
-        return LITERT2.format(graph=graph, ignored=ignored, placed=placed), 0
+        text = LITERT2.format(graph=graph, ignored=ignored, placed=placed)
+        return of_duration(text, mean_us(graph) or LITERT2_US), 0
     head = f"Graph: [{graph}]\n#threads used for CPU inference: [{threads}]\n"
     summary = SUMMARY.format(graph=graph)
-    for name, mean_us in json.loads(os.environ.get("FAKE_ADB_MEAN_US", "{}")).items():
-        if name in graph:
-            summary = summary.replace("Inference (avg): 57010.4", f"Inference (avg): {mean_us}")
+    if asked := mean_us(graph):
+        summary = summary.replace("Inference (avg): 57010.4", f"Inference (avg): {asked}")
     return head + (GPU if "--use_gpu" in command else "") + summary, 0
+
+
+def mean_us(graph: str) -> float | None:
+    """The time that is asked for the file, if one is."""
+    asked = json.loads(os.environ.get("FAKE_ADB_MEAN_US", "{}"))
+    return next((float(us) for name, us in asked.items() if name in graph), None)
+
+
+def of_duration(text: str, average_us: float) -> str:
+    """LiteRT 2's transcript with its times in proportion to an average."""
+    factor = average_us / LITERT2_US
+    whole = r"\b(first|curr|min|max|avg|std|p5|median|p95)=([\d.]+)"
+    text = re.sub(whole, lambda m: f"{m[1]}={round(float(m[2]) * factor)}", text)
+    return re.sub(r"([\d.]+) ms", lambda m: f"{float(m[1]) * factor:.2f} ms", text)
 
 
 def main() -> int:

@@ -1,9 +1,15 @@
-"""A stand-in for `ssh` and `scp` to a Jetson, with transcripts of our own in trtexec's formats."""
+"""A stand-in for `ssh` and `scp` to a Jetson, with transcripts of our own in trtexec's formats.
+
+The scenario is the word in FAKE_SSH_SCENARIO; FAKE_SSH_MEAN_MS gives times by a part of the file's
+name, as JSON, where they are not those of the transcript: in fp32, and half of them in fp16. Every
+call is appended to FAKE_SSH_CALLS.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 LOG = """&&&& RUNNING TensorRT.trtexec [TensorRT v100300] [b26] # {command}
@@ -87,11 +93,14 @@ def answer(scenario: str, command: str) -> tuple[str, int]:
             return "[E] ModelImporter.cpp: no importer for NonZero\n&&&& FAILED trtexec\n", 1
         model = next(w for w in command.split() if w.startswith("--onnx=")).partition("=")[2]
         precision = "FP32+FP16" if "--fp16" in command else "FP32"
-        return LOG.format(command=command, model=model, precision=precision), 0
+        factor = slower(model, "--fp16" in command)
+        text = LOG.format(command=command, model=model, precision=precision)
+        return re.sub(r"([\d.]+) ms", lambda m: f"{float(m[1]) * factor:.4g} ms", text), 0
     if command.startswith("cat ") and "profile.json" in command:
         return json.dumps(PROFILE), 0
     if command.startswith("cat ") and "times.json" in command:
-        return json.dumps(TIMES), 0
+        factor = slower(command, "fp16" in command)
+        return json.dumps([{k: v * factor for k, v in run.items()} for run in TIMES]), 0
     if command.startswith("nvpmodel"):
         return "NV Power Mode: MAXN\n0\n", 0
     if "device-tree" in command:
@@ -99,11 +108,22 @@ def answer(scenario: str, command: str) -> tuple[str, int]:
     return "", 0
 
 
+def slower(name: str, half: bool) -> float:
+    """How many times its transcript's time a network takes."""
+    asked = json.loads(os.environ.get("FAKE_SSH_MEAN_MS", "{}"))
+    found = next((float(ms) for model, ms in asked.items() if model in name), None)
+    return 1.0 if found is None else found / TIMES[0]["computeMs"] / (2 if half else 1)
+
+
 def main() -> int:
     """Log the call and answer it; scp has no command word."""
     with open(os.environ["FAKE_SSH_CALLS"], "a", encoding="utf-8") as file:
         file.write("\x1f".join(sys.argv[1:]) + "\n")
-    text, code = answer(os.environ.get("FAKE_SSH_SCENARIO", ""), sys.argv[-1])
+    options = 0
+    while sys.argv[1 + options : 2 + options] == ["-o"]:
+        options += 2
+    command = " ".join(sys.argv[2 + options :])
+    text, code = answer(os.environ.get("FAKE_SSH_SCENARIO", ""), command)
     sys.stdout.write(text)
     return code
 
