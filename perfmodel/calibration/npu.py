@@ -116,7 +116,7 @@ def npu_precision(precision: str) -> str:
     return "w8a8" if precision in ("int8", "uint8") else "fp16"
 
 
-def learn_npus(
+def population_of(
     names: Sequence[str], places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray
 ) -> NpuPopulation:
     """The population of measured targets; `log_ms` (targets, networks) is NaN where not measured.
@@ -152,7 +152,9 @@ def npu_costs(
     target, network = np.nonzero(np.isfinite(log_ms))
     pairs = zip(target.tolist(), network.tolist(), strict=True)
     rows = np.array([work[places[t].precision][n] for t, n in pairs])
-    seen = NpuTimes(target=target, work=rows, latency_ms=np.exp(log_ms[target, network]))
+    seen = NpuTimes(
+        target=target, network=network, work=rows, latency_ms=np.exp(log_ms[target, network])
+    )
     return fit_npu_costs(places, seen).log_cost
 
 
@@ -175,14 +177,19 @@ def shared_misfits(places: Sequence[NpuPlace], misfit: np.ndarray) -> np.ndarray
 
 
 def family_left_out(
-    places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray
+    places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray, folds: int = 0
 ) -> np.ndarray:
-    """log(measured / predicted) with a network's family left out on every target; NaN elsewhere."""
+    """log(measured / predicted) with a network's family left out on every target; NaN elsewhere.
+
+    Families are left out one at a time, or `folds` parts of them where it is above 0.
+    """
     work = {p: networks.work(p) for p in PRECISIONS}
-    families = np.array(networks.families, dtype=object)
+    kinds = sorted(set(networks.families))
+    part = {family: i % (folds or len(kinds)) for i, family in enumerate(kinds)}
+    parts = np.array([part[family] for family in networks.families])
     out = np.full(log_ms.shape, np.nan)
-    for family in sorted(set(networks.families)):
-        held = families == family
+    for number in sorted(set(part.values())):
+        held = parts == number
         seen = np.where(held[None, :], np.nan, log_ms)
         predicted = modelled_log_ms(places, work, npu_costs(places, work, seen))
         asked = np.isfinite(log_ms) & held[None, :]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels
+from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
 from perfmodel.cost_models.npu_predictor import COST_NAMES
 from perfmodel.cost_models.npu_terms import NPU_GROUPS
 
-GENERAL_SD = 0.6
+GENERAL_SD = 0.4
 """Log spread of what a term costs on NPUs in general, around the equivalents of `npu_terms`."""
 
 PRECISION_SD, RUNTIME_SD = 0.2, 0.1
@@ -29,9 +29,13 @@ CHIP_SD, CHIP_GROUP_SD = 0.15, 0.3
 TARGET_SD = 0.08
 """Log spread of what is left for a target: a chip with a runtime and a precision."""
 
+NETWORK_SD = {"fp16": 0.12, "w8a8": 0.12, "w8a16": 0.4}
+"""Log spread of a network around its costs, the same on all targets of a precision: all of its
+measurements together count so much. Of 0.12, 0.25 and 0.4 the best for families left out of AI Hub
+(aihub.csv.gz); in w8a16 what a compiler does with a network differs most."""
+
 NOISE_SD = 0.06
-"""Log spread of a measurement around the model. It is wider than repeated jobs (0.3 %), as what the
-model leaves out differs from network to network."""
+"""Log spread of a measurement around its target's costs and its network's misfit."""
 
 HUBER_LIMIT, MOST_STEPS = 1.5, 300
 
@@ -47,12 +51,13 @@ class NpuPlace:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NpuTimes:
-    """Measured milliseconds: of which target (index of a place) and the network's work.
+    """Measured milliseconds: of which target (index of a place) and network, and its work.
 
     `work` has shape (rows, len(COST_NAMES)).
     """
 
     target: np.ndarray
+    network: np.ndarray
     work: np.ndarray
     latency_ms: np.ndarray
 
@@ -75,41 +80,69 @@ def group_loadings() -> np.ndarray:
 def fit_npu_costs(places: Sequence[NpuPlace], seen: NpuTimes) -> NpuCosts:
     """Log costs of every place; each has a scale of its own that is not shrunk.
 
-    A place without a measurement gets what its chip, runtime and precision share with others.
+    What a network takes beyond its work it takes on every chip, so that its measurements with a
+    precision count as one where costs in general are learned; what tells chips apart is learned
+    from how the same networks differ between them. A place without a measurement gets what its
+    chip, runtime and precision share with others.
     """
-    one = np.eye(len(COST_NAMES))
-    count = len(places)
     chips, runtimes, precisions = (
         np.unique([getattr(p, name) for p in places], return_inverse=True)[1]
         for name in ("chip", "runtime", "precision")
     )
+    one, count = np.eye(len(COST_NAMES)), len(places)
     free = Level(index=np.arange(count), loadings=np.ones((len(one), 1)), sd=float("inf"))
-    everyone = np.zeros(count, dtype=np.int64)
-    levels = [
-        free,
-        Level(index=everyone, loadings=one * GENERAL_SD),
-        Level(index=chips, loadings=np.hstack([one * CHIP_SD, group_loadings() * CHIP_GROUP_SD])),
-    ]
+    shared = [free, Level(index=np.zeros(count, dtype=np.int64), loadings=one * GENERAL_SD)]
     for index, spread in ((precisions, PRECISION_SD), (runtimes, RUNTIME_SD)):
         if index.max() > 0:
-            levels.append(Level(index=index, loadings=one * spread))
-    levels.append(Level(index=np.arange(count), loadings=one * TARGET_SD))
+            shared.append(Level(index=index, loadings=one * spread))
+    by_chip = np.hstack([one * CHIP_SD, group_loadings() * CHIP_GROUP_SD])
+    own = [
+        free,
+        Level(index=chips, loadings=by_chip),
+        Level(index=np.arange(count), loadings=one * TARGET_SD),
+    ]
     log_ms = np.log(seen.latency_ms)
+    _, label, runs = np.unique(
+        seen.network * count + precisions[seen.target], return_inverse=True, return_counts=True
+    )
+    spread = np.array([NETWORK_SD[p.precision] for p in places])[seen.target]
+    general = _fitted(seen, log_ms, shared, _scales(seen, log_ms, count), spread, 1 / runs[label])
+    rest = log_ms - np.log((seen.work * np.exp(general.log_cost[seen.target])).sum(axis=1))
+    misfit = np.array([np.median(rest[label == i]) for i in range(len(runs))])
+    alike = np.full(len(log_ms), NOISE_SD)
+    departed = _fitted(
+        seen, log_ms - misfit[label], own, general.log_cost, alike, np.ones(len(log_ms))
+    )
+    return NpuCosts(log_cost=departed.log_cost, general=GENERAL_SD * general.vectors[1][0])
+
+
+def _scales(seen: NpuTimes, log_ms: np.ndarray, count: int) -> np.ndarray:
+    """Log cost of a unit of any work at each place, shape (count, 1)."""
     ratio = log_ms - np.log(seen.work.sum(axis=1))
     start = np.full(count, np.median(ratio))
     for place in np.unique(seen.target):
         start[place] = np.median(ratio[seen.target == place])
-    fitted = fit_levels(
+    return start[:, None]
+
+
+def _fitted(
+    seen: NpuTimes,
+    log_ms: np.ndarray,
+    levels: Sequence[Level],
+    start: np.ndarray,
+    noise: np.ndarray,
+    weight: np.ndarray,
+) -> Fitted:
+    return fit_levels(
         Observations(
             place=seen.target,
             terms=seen.work,
             log_time=log_ms,
-            noise=np.full(len(log_ms), NOISE_SD),
-            weight=np.ones(len(log_ms)),
+            noise=noise,
+            weight=weight,
         ),
         levels,
-        start=start[:, None],
+        start=start,
         huber_limit=HUBER_LIMIT,
         max_iter=MOST_STEPS,
     )
-    return NpuCosts(log_cost=fitted.log_cost, general=GENERAL_SD * fitted.vectors[1][0])

@@ -10,8 +10,8 @@ from perfmodel.calibration.npu import (
     NpuNetworks,
     adapt_npu,
     family_left_out,
-    learn_npus,
     npu_precision,
+    population_of,
     predictor_of,
     shared_misfits,
 )
@@ -51,7 +51,7 @@ def log_ms(networks):
 
 
 def population(places, networks, log_ms):
-    return learn_npus([p.chip for p in places], places, networks, log_ms)
+    return population_of([p.chip for p in places], places, networks, log_ms)
 
 
 def test_one_measurement_sets_the_speed_of_a_chip_of_a_known_design(places, networks, log_ms):

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from perfmodel.calibration.npu import NpuNetworks
-from perfmodel.cost_models.npu_model import NpuPlace
-from perfmodel.formats.load import load
-from perfmodel.kernels import fuse
-from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.device_names import device_slug
+from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
 
 FOLDER = Path(__file__).resolve().parents[1] / "aihub"
-RULES = "qnn"
+SOURCE = "Qualcomm AI Hub, quic/ai-hub-models v0.46.1, perf.yaml (BSD-3-Clause)"
 
 RUNTIMES = {
     "qnn_dlc": "qnn",
@@ -104,19 +99,7 @@ def network_name(line: NetworkLine) -> str:
     return str(FOLDER / line.network) if inside else line.network
 
 
-@lru_cache(maxsize=1)
-def networks() -> NpuNetworks:
-    """The networks of networks.csv, fused as QNN fuses them."""
-    lines = network_lines()
-    tables = [KernelTable.from_kernels(fuse(load(network_name(n)), RULES)) for n in lines]
-    return NpuNetworks(
-        names=tuple(f"{n.model}+{n.component}" if n.component else n.model for n in lines),
-        families=tuple(n.family for n in lines),
-        tables=tuple(tables),
-    )
-
-
-def aihub_rows(data: Path, file: str = "aihub.csv.gz") -> list[AiHubRow]:
+def aihub_rows(data: Path, file: str) -> list[AiHubRow]:
     """Rows of the NPU whose network is known; the fastest of a target's jobs of one network."""
     import pandas
 
@@ -175,19 +158,62 @@ def version_of(tools: str, framework: str) -> str:
     return found[1] if found else ""
 
 
-def targets_of(rows: list[AiHubRow]) -> tuple[list[Target], list[NpuPlace], np.ndarray]:
-    """Targets with enough networks, what they share, and log ms (targets, networks)."""
-    count: dict[Target, int] = {}
-    for row in rows:
-        count[row.target] = count.get(row.target, 0) + 1
-    targets = sorted((t for t, n in count.items() if n >= FEWEST_NETWORKS), key=str)
-    place = {t: i for i, t in enumerate(targets)}
-    log_ms = np.full((len(targets), len(network_lines())), np.nan)
-    for row in rows:
-        if row.target in place:
-            log_ms[place[row.target], row.network] = np.log(row.latency_ms)
-    places = [
-        NpuPlace(chip=SAME_CHIP.get(t.device, t.device), runtime=t.framework, precision=t.precision)
-        for t in targets
-    ]
-    return targets, places, log_ms
+NEWEST, EARLIER = "aihub.csv.gz", "aihub_history.csv.gz"
+
+ONLY_EARLIER = (
+    *("samsung-galaxy-s23", "snapdragon-8-elite-qrd", "snapdragon-7-gen-5-qrd"),
+    *("sa8255", "sa8650"),
+)
+"""Devices that only earlier releases ran: each has the newest version it was measured with."""
+
+
+@lru_cache(maxsize=2)
+def campaign_rows(data: Path) -> tuple[AiHubRow, ...]:
+    """The newest release, and from earlier ones the devices that it does not have.
+
+    Targets with fewer than `FEWEST_NETWORKS` known networks are left out.
+    """
+    rows = aihub_rows(data, NEWEST)
+    rows += newest_versions(aihub_rows(data, EARLIER), rows)
+    count = Counter(row.target for row in rows)
+    return tuple(row for row in rows if count[row.target] >= FEWEST_NETWORKS)
+
+
+def newest_versions(history: Sequence[AiHubRow], known: Sequence[AiHubRow]) -> list[AiHubRow]:
+    """Rows of devices that are not `known`, of the newest stated version of each runtime."""
+    have = {r.target.device for r in known}
+    rows = [r for r in history if r.target.device in ONLY_EARLIER and r.target.device not in have]
+    rows = [r for r in rows if r.target.version]
+    newest: dict[Target, tuple[int, ...]] = {}
+    for r in rows:
+        bare = replace(r.target, version="")
+        newest[bare] = max(newest.get(bare, ()), _number(r.target.version))
+    return [r for r in rows if _number(r.target.version) == newest[replace(r.target, version="")]]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def table_of(rows: Sequence[AiHubRow]) -> MeasurementTable:
+    """The rows as a measurement table; a network is the name or file that `load` takes."""
+    names = [network_name(line) for line in network_lines()]
+    targets = [row.target for row in rows]
+    columns: dict[str, object] = {
+        "device": [t.device for t in targets],
+        "unit": "npu",
+        "framework": [t.framework for t in targets],
+        "build": [row.tools for row in rows],
+        "precision": [t.precision for t in targets],
+        "source": SOURCE,
+        "model": [names[row.network] for row in rows],
+        "batch": 1,
+        "kind": "steady",
+        "latency_ms": [row.latency_ms for row in rows],
+    }
+    return MeasurementTable(make_frame(columns, NEWEST, range(2, len(rows) + 2)))
+
+
+def families() -> dict[str, str]:
+    """What each network is left out with, by the name that `load` takes."""
+    return {network_name(line): line.family for line in network_lines()}

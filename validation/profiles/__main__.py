@@ -31,7 +31,7 @@ from perfmodel.measurements.device_names import device_called
 from validation.profiles.common import BuiltTarget, DeviceInfo
 from validation.profiles.defaults import ordered
 from validation.profiles.ncnn import ncnn_populations
-from validation.profiles.npu import campaign
+from validation.profiles.npu import npu_population
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
@@ -80,7 +80,7 @@ def write_populations(data: Path, folder: Path) -> int:
         for name, population in builder(data).items():
             write_population(population, folder / FOLDER / f"{name}.json")
             written += 1
-    write_npus(campaign(data).learned(), folder / FOLDER)
+    write_npus(npu_population(data), folder / FOLDER)
     written += 1
     for networks in ncnn_populations(data):
         network_populations.write_population(networks, folder / FOLDER)

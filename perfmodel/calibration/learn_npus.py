@@ -1,0 +1,157 @@
+"""NPU targets from the measurements of many of them: their profiles and what they have in common.
+
+What ships of NPUs is made by `learn_npus`, as is what the accuracy studies judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from perfmodel.calibration.learn import MIN_NETWORKS, family_of_model
+from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
+from perfmodel.calibration.npu import (
+    KNOWN_LOG,
+    PRECISIONS,
+    NpuNetworks,
+    NpuPopulation,
+    family_left_out,
+    npu_precision,
+    population_of,
+    predictor_of,
+)
+from perfmodel.calibration.npu_target import is_npu
+from perfmodel.cost_models.interval import (
+    COVERAGE,
+    NOVELTY_SLOPE,
+    Interval,
+    fit_error,
+    widths_by_group,
+)
+from perfmodel.cost_models.npu_model import NpuPlace
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.errors import MeasurementError
+from perfmodel.measurements.table import MeasurementTable
+from perfmodel.target import QUANTISED
+
+EXPERIMENT = "network family left out on every target"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearnedNpus:
+    """The measured NPUs as devices, and as a base for new ones (`calibrate(population=...)`)."""
+
+    profiles: tuple[DeviceProfile, ...]
+    population: NpuPopulation
+
+
+def learn_npus(
+    table: MeasurementTable,
+    *,
+    chips: Mapping[str, str] | None = None,
+    families: Mapping[str, str] | None = None,
+    networks: NetworkTables | None = None,
+    folds: int = 0,
+) -> LearnedNpus:
+    """The NPUs of a table: every device's targets, and what they teach of others.
+
+    `chips` names the chip of a device, so that devices of one chip share its strengths (default:
+    each is its own); `families` what a network is left out with (default: its zoo family, else its
+    file). Intervals come of families left out, one at a time, or in `folds` parts. `networks` keeps
+    what was read and fused for another call. Rows that cannot be used are left out. Raises
+    `MeasurementError` where no NPU has `MIN_NETWORKS` networks.
+    """
+    groups, _ = rows_by_target(table, skip_bad=True, networks=networks, pick="median")
+    kept = [g for g in groups if is_npu(g) and len(g.measured) >= MIN_NETWORKS]
+    kept.sort(key=lambda g: g.name)
+    if not kept:
+        raise MeasurementError(
+            f"no NPU target has {MIN_NETWORKS} networks", "give rows of unit npu of known networks"
+        )
+    known = _networks_of(kept, families or {})
+    log_ms = np.full((len(kept), len(known.names)), np.nan)
+    for i, group in enumerate(kept):
+        for measured in group.measured:
+            log_ms[i, known.names.index(measured.name)] = np.log(measured.latency_ms)
+    places = [_place(g, chips or {}) for g in kept]
+    left = family_left_out(places, known, log_ms, folds)
+    population = replace(
+        population_of([str(g.target) for g in kept], places, known, log_ms),
+        strange_width=_strange_widths(places, left),
+    )
+    rows, _ = np.nonzero(np.isfinite(left))
+    widths = widths_by_group(left[np.isfinite(left)], rows, len(kept))
+    targets = [
+        _profile(group, population, i, left[i][np.isfinite(left[i])], float(widths[i]))
+        for i, group in enumerate(kept)
+    ]
+    return LearnedNpus(profiles=_devices(targets), population=population)
+
+
+def _networks_of(groups: Sequence[TargetRows], families: Mapping[str, str]) -> NpuNetworks:
+    tables = {m.name: m.kernels for g in groups for m in g.measured if m.batch == 1}
+    names = tuple(sorted(tables))
+    return NpuNetworks(
+        names=names,
+        families=tuple(families.get(n) or family_of_model(n) for n in names),
+        tables=tuple(tables[n] for n in names),
+    )
+
+
+def _place(group: TargetRows, chips: Mapping[str, str]) -> NpuPlace:
+    target = group.target
+    return NpuPlace(
+        chip=chips.get(target.device, target.device),
+        runtime=target.framework,
+        precision=npu_precision(target.precision),
+    )
+
+
+def _strange_widths(places: Sequence[NpuPlace], left: np.ndarray) -> dict[str, float]:
+    """Half width of the interval of a strange network on a new target, by precision."""
+    known = [p for p in PRECISIONS if any(place.precision == p for place in places)]
+    by_precision = np.array([known.index(p.precision) for p in places])
+    rows, _ = np.nonzero(np.isfinite(left))
+    widths = widths_by_group(left[np.isfinite(left)], by_precision[rows], len(known))
+    return {p: round(float(w), 4) for p, w in zip(known, widths, strict=True)}
+
+
+def _profile(
+    group: TargetRows, population: NpuPopulation, i: int, left: np.ndarray, width: float
+) -> TargetProfile:
+    predictor = predictor_of(
+        population, population.places[i].precision, population.log_cost[i], population.log_ms[i]
+    )
+    correction = replace(predictor.correction, strange_log=max(width - KNOWN_LOG, 0.0))
+    least = min(width, KNOWN_LOG)
+    return TargetProfile(
+        group.target,
+        group.latency_kind,
+        replace(predictor, correction=correction),
+        Interval(COVERAGE, least, least, NOVELTY_SLOPE),
+        fit_error(EXPERIMENT, left),
+        Provenance(
+            group.source,
+            len(left),
+            build=group.build[:200],
+            note="networks it was measured with get their own misfit",
+        ),
+    )
+
+
+def _devices(targets: Sequence[TargetProfile]) -> tuple[DeviceProfile, ...]:
+    """The targets by device, floats first."""
+    by_device: dict[str, list[TargetProfile]] = {}
+    for made in targets:
+        by_device.setdefault(made.target.device, []).append(made)
+    return tuple(
+        DeviceProfile(
+            name, name, "board", tuple(sorted(its, key=lambda t: t.target.precision in QUANTISED))
+        )
+        for name, its in by_device.items()
+    )
+
+
+__all__ = ["LearnedNpus", "learn_npus"]

@@ -1,0 +1,295 @@
+"""NPUs of phones and boards: networks and chips that were not measured, integers or floats.
+
+The rows are Qualcomm AI Hub's. A family of networks is left out on every target, a chip in every
+form that it has (`SAME_CHIP`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import perfmodel
+from perfmodel.calibration.measured import NetworkTables
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.errors import PerfmodelError
+from perfmodel.target import Target
+from validation.accuracy.common import Result, score
+from validation.data.aihub import (
+    SAME_CHIP,
+    AiHubRow,
+    campaign_rows,
+    families,
+    network_lines,
+    network_name,
+    table_of,
+)
+
+PRECISIONS = ("fp16", "w8a8", "w8a16")
+MEASURED = (1, 10)
+LEAST_LEFT = 5
+FOLDS = 3
+"""Parts of the families that intervals come of, within what is left."""
+
+CLEAR = 0.15
+"""Two targets whose measured times differ by more are a pair that has an answer."""
+
+TABLES = NetworkTables()
+"""Networks read and fused, kept for all calls."""
+
+SIZED_ON = "samsung-galaxy-s24/npu"
+
+REASONS = {
+    "pspnet": "a ResNet of dilated convolutions: other networks of the table have a few of them",
+    "video_mae": "attention over 1,568 tokens: its scores do not fit the memory on the chip",
+    "ddrnet23_slim": "in w8a8 it runs twenty times slower than in float: a path of the compiler",
+    "unet_segmentation": "repeated jobs on one board differ 4 to 20 times: states of power, paths",
+    "resnet_2plus1d": "convolutions over time; some releases run them hundreds of times slower",
+    "resnet_3d": "convolutions over time; some releases run them hundreds of times slower",
+    "sa8775p": "one job in six of this board ran four times slower, in another state of power",
+    "vit": "w8a16 and w8a8 files hold operators that the compiler runs badly",
+    "qcs8450": "its memory on the chip is smaller than that of the others, which say little of it",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network on a target that did not know it: milliseconds."""
+
+    target: Target
+    network: int
+    measured: float
+    predicted: float
+    interval: tuple[float, float]
+    simple: float
+
+    @property
+    def name(self) -> str:
+        """The target and the network."""
+        line = network_lines()[self.network]
+        part = f"+{line.component}" if line.component else ""
+        return f"{self.target} {line.model}{part}"
+
+
+def bare(row: AiHubRow) -> Target:
+    """The target as a measurement table names it, which has no versions."""
+    t = row.target
+    return Target(t.device, t.unit, t.framework, t.precision)
+
+
+def answers(rows: Sequence[AiHubRow], profiles: Sequence[DeviceProfile]) -> list[Any]:
+    """Predictions of the networks of rows on their targets; raises the first error."""
+    names = [network_name(line) for line in network_lines()]
+    queries = [(names[row.network], str(bare(row)), 1) for row in rows]
+    found = list(perfmodel.predict_many(queries, profiles=profiles))
+    for answer, query in zip(found, queries, strict=True):
+        if isinstance(answer, Exception):
+            raise PerfmodelError(f"{query[0]} on {query[1]}: {answer}") from answer
+    return found
+
+
+def learned(rows: Sequence[AiHubRow]) -> Any:
+    """What the function that makes what ships learns of rows."""
+    return perfmodel.learn_npus(
+        table_of(rows), chips=SAME_CHIP, families=families(), networks=TABLES, folds=FOLDS
+    )
+
+
+@lru_cache(maxsize=2)
+def unseen_cases(data: Path) -> tuple[Case, ...]:
+    """Every row, its network's family left out on every target."""
+    rows, lines, found = campaign_rows(data), network_lines(), []
+    for family in sorted({line.family for line in lines}):
+        held = [r for r in rows if lines[r.network].family == family]
+        kept = [r for r in rows if lines[r.network].family != family]
+        if not held:
+            continue
+        said = answers(held, learned(kept).profiles)
+        for row, answer, simple in zip(held, said, least_squares(kept, held), strict=True):
+            found.append(
+                Case(
+                    target=row.target,
+                    network=row.network,
+                    measured=row.latency_ms,
+                    predicted=answer.latency_ms,
+                    interval=answer.interval_ms,
+                    simple=simple,
+                )
+            )
+    return tuple(found)
+
+
+@lru_cache(maxsize=200)
+def four_numbers(name: str) -> tuple[float, ...]:
+    """MACs, elements of all outputs, weights and 1 of a network."""
+    graph = perfmodel.load(name)
+    elements = sum(t.elements for op in graph.ops for t in graph.outputs_of(op))
+    # what a prediction says of the network's size is the same on every target
+    size = perfmodel.predict(graph, SIZED_ON)
+    return float(size.macs), float(elements), float(size.params), 1.0
+
+
+def least_squares(kept: Sequence[AiHubRow], held: Sequence[AiHubRow]) -> list[float]:
+    """Baseline, ms: MACs, elements, weights and a constant by non-negative least squares of
+    relative errors, target by target."""
+    from scipy.optimize import nnls
+
+    names = [network_name(line) for line in network_lines()]
+    costs = {}
+    for target in {row.target for row in held}:
+        own = [row for row in kept if row.target == target]
+        amounts = np.array([four_numbers(names[row.network]) for row in own])
+        scaled = amounts / np.array([row.latency_ms for row in own])[:, None]
+        size = scaled.max(axis=0)
+        costs[target] = nnls(scaled / size, np.ones(len(own)))[0] / size
+    return [max(float(np.dot(four_numbers(names[r.network]), costs[r.target])), 1e-3) for r in held]
+
+
+def unseen_network(data: Path, seed: int) -> list[Result]:
+    """A network whose family nobody measured, on known targets, by precision."""
+    return [
+        score(
+            "NPU, unseen network family",
+            f"AI Hub {precision}",
+            np.array([c.predicted for c in cases]),
+            np.array([c.measured for c in cases]),
+            [c.name for c in cases],
+            seed,
+            groups=[str(c.target) for c in cases],
+            intervals=np.array([c.interval for c in cases]),
+            baselines={"four numbers": np.array([c.simple for c in cases])},
+            reasons=REASONS,
+        )
+        for precision in PRECISIONS
+        if (cases := [c for c in unseen_cases(data) if c.target.precision == precision])
+    ]
+
+
+def integers_or_floats(data: Path, seed: int) -> list[Result]:
+    """Which of two precisions is faster, the family left out: error of the predicted ratio.
+
+    Only pairs whose measured times differ by more than `CLEAR`; `within_20` and the others are of
+    the ratio, the share of right answers stands in the kind.
+    """
+    places: dict[tuple[str, str, int], list[Case]] = {}
+    for case in unseen_cases(data):
+        key = (case.target.device, case.target.framework, case.network)
+        places.setdefault(key, []).append(case)
+    pairs = [
+        (a, b)
+        for cases in places.values()
+        for a, b in combinations(cases, 2)
+        if abs(np.log(a.measured / b.measured)) > np.log1p(CLEAR)
+    ]
+    said = np.array([a.predicted / b.predicted for a, b in pairs])
+    true = np.array([a.measured / b.measured for a, b in pairs])
+    right = 100 * np.mean((said > 1) == (true > 1))
+    kind = f"ratio of two precisions; {right:.1f} % right which is faster"
+    names = [f"{a.name} against {b.target.precision}" for a, b in pairs]
+    return [score("NPU, int8 or float", kind, said, true, names, seed, reasons=REASONS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipCase:
+    """A network on a chip that was left out: ms predicted, measured and by the nearest chip."""
+
+    name: str
+    target: str
+    predicted: float
+    measured: float
+    nearest: float
+
+
+def new_chip(data: Path, seed: int) -> list[Result]:
+    """A chip left out in every form, from 1 and from 10 networks measured on it."""
+    results = []
+    by_count: dict[int, list[ChipCase]] = {count: [] for count in MEASURED}
+    rows = campaign_rows(data)
+    rng = np.random.default_rng(seed)
+    for chip in sorted({r.chip for r in rows}):
+        others = [r for r in rows if r.chip != chip]
+        population = learned(others).population
+        for target in sorted({r.target for r in rows if r.chip == chip}, key=str):
+            own = [r for r in rows if r.target == target]
+            order = [own[i] for i in rng.permutation(len(own))]
+            for count in MEASURED:
+                if len(order) >= count + LEAST_LEFT:
+                    by_count[count] += _chip_cases(order[:count], order[count:], others, population)
+    for count, cases in by_count.items():
+        results.append(
+            score(
+                "NPU, new chip",
+                f"from {count} network{'s' if count > 1 else ''}",
+                np.array([c.predicted for c in cases]),
+                np.array([c.measured for c in cases]),
+                [c.name for c in cases],
+                seed,
+                groups=[c.target for c in cases],
+                baselines={"nearest scaled": np.array([c.nearest for c in cases])},
+                reasons=REASONS,
+            )
+        )
+    return results
+
+
+def _chip_cases(
+    told: Sequence[AiHubRow],
+    asked: Sequence[AiHubRow],
+    others: Sequence[AiHubRow],
+    population: Any,
+) -> list[ChipCase]:
+    """Cases of one target: calibrated with `told`, asked for the networks of `asked`."""
+    device = told[0].target.device
+    profile = perfmodel.calibrate(
+        table_of(told), device=device, population=population, trusted=True, pick="median"
+    )
+    near = _nearest_scaled(told, asked, others)
+    lines = network_lines()
+    return [
+        ChipCase(
+            name=f"{row.target} {lines[row.network].model}",
+            target=str(row.target),
+            predicted=answer.latency_ms,
+            measured=row.latency_ms,
+            nearest=scaled,
+        )
+        for row, answer, scaled in zip(asked, answers(asked, [profile]), near, strict=True)
+    ]
+
+
+def _nearest_scaled(
+    told: Sequence[AiHubRow], asked: Sequence[AiHubRow], others: Sequence[AiHubRow]
+) -> list[float]:
+    """Baseline: times on the target of the same runtime and precision whose ratios are the most
+    even (or nearest to 1), scaled; NaN for a network that it did not run."""
+    mine = told[0].target
+    known: dict[Target, dict[int, float]] = {}
+    for row in others:
+        t = row.target
+        if (t.framework, t.precision) == (mine.framework, mine.precision):
+            known.setdefault(t, {})[row.network] = row.latency_ms
+    best: tuple[float, dict[int, float], float] | None = None
+    for times in known.values():
+        gaps = [np.log(r.latency_ms / times[r.network]) for r in told if r.network in times]
+        if not gaps:
+            continue
+        offset = float(np.median(gaps))
+        uneven = float(np.mean(np.abs(np.array(gaps) - offset))) if len(told) > 1 else abs(offset)
+        if best is None or uneven < best[0]:
+            best = (uneven, times, float(np.exp(offset)))
+    if best is None:
+        return [float("nan")] * len(asked)
+    return [best[1].get(r.network, float("nan")) * best[2] for r in asked]
+
+
+EXPERIMENTS = {
+    "npu-networks": unseen_network,
+    "npu-precisions": integers_or_floats,
+    "npu-new-chip": new_chip,
+}
