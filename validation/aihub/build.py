@@ -1,4 +1,4 @@
-"""Write the structures of AI Hub's networks: `python -m validation.aihub.build` (extra `torch`).
+"""Write the structures of AI Hub's and Rockchip's networks: `python -m validation.aihub.build` (extra `torch`).
 
 Networks that the pack holds at the size AI Hub runs them are taken from there (networks.csv says
 which); those of this package are written here after their papers, with random weights that are
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from perfmodel.formats.pytorch.export import graph_of_module
 from perfmodel.formats.pytorch.libraries import graph_of_name
 from perfmodel.formats.structure import write_structure
 from perfmodel.graph.ir import Graph
+from validation.data.yolo11 import yolo11
 
 FOLDER = Path(__file__).parent / "structures"
 Shape = tuple[tuple[int, ...], str]
@@ -85,6 +87,11 @@ def networks() -> dict[str, Callable[[], Graph]]:
         "xlsr": (enhance.Xlsr, _image(128, 128)),
         "yolov8_det": (lambda: yolo.Yolov8(1 / 3, 0.25, 1024), _image(640, 640)),
         "yolov8_seg": (lambda: yolo.Yolov8(1 / 3, 0.25, 1024, masks=True), _image(640, 640)),
+        "yolov8s": (lambda: yolo.Yolov8(1 / 3, 0.5, 1024), _image(640, 640)),
+        "yolov8m": (lambda: yolo.Yolov8(2 / 3, 0.75, 768), _image(640, 640)),
+        "yolov5n": (lambda: yolo.Yolov5(1 / 3, 0.25), _image(640, 640)),
+        "yolov5s": (lambda: yolo.Yolov5(1 / 3, 0.5), _image(640, 640)),
+        "yolox_m": (lambda: yolo.Yolox(2 / 3, 0.75), _image(640, 640)),
         "fastsam_s": (lambda: yolo.Yolov8(1 / 3, 0.5, 1024, 1, True), _image(640, 640)),
         "fastsam_x": (lambda: yolo.Yolov8(1.0, 1.25, 512, 1, True), _image(640, 640)),
         "yolov5": (lambda: yolo.Yolov5(2 / 3, 0.75), _image(640, 640)),
@@ -133,6 +140,7 @@ def networks() -> dict[str, Callable[[], Graph]]:
     }
     made = {name: _module(make, inputs, name) for name, (make, inputs) in modules.items()}
     return made | {
+        **{name: partial(yolo11, name) for name in ("yolo11n", "yolo11s", "yolo11m")},
         "inception_v3": _library("torchvision", "inception_v3", 224),
         "nasnet": _library("timm", "nasnetalarge", 224),
     }
