@@ -172,9 +172,12 @@ def test_costs_that_made_the_times_are_found_again():
     rows = np.tile(work, (2, 1))
     target = np.repeat([0, 1], 60)
     ms = rows @ np.exp(true) * np.array([1.0, 3.0])[target]
-    found = fit_npu_costs(places, NpuTimes(target=target, work=rows, latency_ms=ms)).log_cost
+    network = np.tile(np.arange(60), 2)
+    seen = NpuTimes(target=target, network=network, work=rows, latency_ms=ms)
+    found = fit_npu_costs(places, seen).log_cost
     said = np.exp(found)[target]
-    assert np.abs(np.log((said * rows).sum(axis=1) / ms)).max() < 0.02
+    # 60 networks say less than 30 costs need to be free of what they are shrunk to
+    assert np.abs(np.log((said * rows).sum(axis=1) / ms)).max() < 0.07
     assert np.median(found[1] - found[0]) == pytest.approx(np.log(3), abs=0.02)
 
 

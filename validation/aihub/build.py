@@ -1,5 +1,6 @@
-"""Write the structures of AI Hub's and Rockchip's networks: `python -m validation.aihub.build` (extra `torch`).
+"""Write the structures of measured networks: `python -m validation.aihub.build` (extra `torch`).
 
+They are those of AI Hub and those of Rockchip's model zoo.
 Networks that the pack holds at the size AI Hub runs them are taken from there (networks.csv says
 which); those of this package are written here after their papers, with random weights that are
 never allocated, and those of the pack's libraries at another size are exported at that size.

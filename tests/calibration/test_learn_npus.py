@@ -1,0 +1,140 @@
+"""NPUs learned from a table: made-up chips whose truth is known, asked as users ask."""
+
+import numpy as np
+import pytest
+
+import perfmodel
+from perfmodel import zoo
+from perfmodel.calibration import learn_npus
+from perfmodel.calibration.measured import NetworkTables
+from perfmodel.calibration.npu import NpuNetworks, family_left_out
+from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
+from perfmodel.cost_models.npu_predictor import COST_NAMES, network_work
+from perfmodel.errors import MeasurementError
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+from perfmodel.measurements.table import MeasurementTable, make_frame
+
+NAMES = ("mobilenet_v2", "squeezenet_1_1", "resnet18", "resnet34", "alexnet")
+SPEED = {"chip-a": 1.0, "chip-b": 2.0, "chip-c": 3.0}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {n: KernelTable.from_kernels(fuse(zoo.build(n), "qnn")) for n in NAMES}
+
+
+def table(tables, precisions=("fp16", "w8a8"), **columns):
+    costs = np.random.default_rng(3).normal(0, 0.2, len(COST_NAMES))
+    rows = [
+        (
+            device,
+            precision,
+            name,
+            speed * float(network_work(tables[name], precision) @ np.exp(costs)),
+        )
+        for device, speed in SPEED.items()
+        for precision in precisions
+        for name in NAMES
+    ]
+    device, precision, model, ms = zip(*rows, strict=True)
+    made = {
+        "device": device,
+        "unit": "npu",
+        "framework": "qnn",
+        "precision": precision,
+        "model": model,
+        "batch": 1,
+        "latency_ms": ms,
+    }
+    return MeasurementTable(make_frame(made | columns, "npus.csv", range(len(rows))))
+
+
+def test_learned_npus_are_devices_that_answer_and_a_base_for_new_ones(tables):
+    rows, cache = table(tables), NetworkTables()
+    learned = perfmodel.learn_npus(rows, networks=cache, folds=2)
+    assert [p.device for p in learned.profiles] == list(SPEED)
+    assert [t.target.precision for t in learned.profiles[0].targets] == ["fp16", "w8a8"]
+    measured = rows.where(device="chip-b", precision="w8a8", model="resnet18")
+    (ms,) = measured.column("latency_ms")
+    said = perfmodel.predict("resnet18", "chip-b/npu/qnn/w8a8", profiles=learned.profiles)
+    assert said.latency_ms == pytest.approx(ms, rel=0.05)
+    one = rows.where(device="chip-c", precision="w8a8", model="resnet18")
+    twice = MeasurementTable(one.frame.assign(latency_ms=one.frame["latency_ms"] * 2))
+    made = perfmodel.calibrate(twice, device="new", population=learned.population, trusted=True)
+    asked = perfmodel.predict("mobilenet_v2", "new/npu", profiles=[made]).latency_ms
+    (three,) = rows.where(device="chip-c", precision="w8a8", model="mobilenet_v2").column(
+        "latency_ms"
+    )
+    assert asked == pytest.approx(2 * three, rel=0.1)
+
+
+def test_a_family_is_named_or_that_of_the_zoo(tables, monkeypatch):
+    seen = []
+    inner = learn_npus.family_left_out
+
+    def noted(places, networks, log_ms, folds):
+        seen.append(dict(zip(networks.names, networks.families, strict=True)))
+        return inner(places, networks, log_ms, folds)
+
+    monkeypatch.setattr(learn_npus, "family_left_out", noted)
+    rows = table(tables, precisions=("fp16",))
+    perfmodel.learn_npus(rows, families={"alexnet": "mine"}, folds=2)
+    assert seen[0]["alexnet"] == "mine"
+    assert seen[0]["resnet18"] == seen[0]["resnet34"] == zoo.entry("resnet18").family
+
+
+def test_devices_of_one_chip_share_it(tables):
+    chips = {"chip-a": "one", "chip-b": "one"}
+    rows = table(tables, precisions=("fp16",))
+    places = perfmodel.learn_npus(rows, chips=chips, folds=2).population.places
+    assert [p.chip for p in places] == ["one", "one", "chip-c"]
+
+
+def test_what_is_no_npu_teaches_nothing(tables):
+    with pytest.raises(MeasurementError, match="no NPU target has 3 networks"):
+        perfmodel.learn_npus(table(tables, unit="gpu"))
+
+
+def test_families_are_left_out_in_as_many_parts_as_asked(tables, monkeypatch):
+    from perfmodel.calibration import npu
+
+    seen = []
+    inner = npu.npu_costs
+
+    def counted(places, work, log_ms):
+        seen.append(int(np.isfinite(log_ms).sum()))
+        return inner(places, work, log_ms)
+
+    monkeypatch.setattr(npu, "npu_costs", counted)
+    networks = NpuNetworks(names=NAMES, families=NAMES, tables=tuple(tables.values()))
+    places = [NpuPlace(chip="a", runtime="qnn", precision="fp16")]
+    log_ms = np.log(networks.work("fp16").sum(axis=1))[None, :]
+    left = family_left_out(places, networks, log_ms, folds=2)
+    assert seen == [2, 3]
+    assert np.isfinite(left).all()
+    seen.clear()
+    family_left_out(places, networks, log_ms)
+    assert seen == [4] * 5
+
+
+def test_measurements_of_a_network_on_many_chips_count_as_one_in_general():
+    """Two networks of different work at four times and once their work: what a term costs in
+    general is no surer of twenty chips than of two."""
+    work = np.zeros((2, len(COST_NAMES)))
+    work[0, :2], work[1, 2:4] = 1.0, 1.0
+
+    def general(chips):
+        network = np.tile([0, 1], chips)
+        seen = NpuTimes(
+            target=np.repeat(np.arange(chips), 2),
+            network=network,
+            work=work[network],
+            latency_ms=np.where(network == 0, 8.0, 2.0),
+        )
+        places = [NpuPlace(chip=f"c{i}", runtime="qnn", precision="fp16") for i in range(chips)]
+        cost = fit_npu_costs(places, seen).general
+        return cost[0] - cost[2]
+
+    assert general(20) == pytest.approx(general(2), rel=0.02)
+    assert general(2) > 0.5
