@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.errors import ProfileError
@@ -29,7 +29,9 @@ class UnmadeModel(Protocol):
 
 def made_model(model: Predictor | UnmadeModel) -> Predictor:
     """The cost model itself, made where it is not yet; raises `ProfileError`."""
-    return model if isinstance(model, Predictor) else model.make()
+    # what is made has no `make`; to ask for a whole protocol would take longer than a prediction
+    make: Callable[[], Predictor] | None = getattr(model, "make", None)
+    return cast(Predictor, model) if make is None else make()
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,12 @@ class SheetModel:
 
         Levels that `apart_from` names do not count for whom a target leans on.
         """
-        by_level = {level: self._shared(level, rows) for level in self.levels}
-        shared = np.sum(list(by_level.values()), axis=0)
+        shared, alike = (np.zeros((len(rows), len(self.known))) for _ in range(2))
+        for level in self.levels:
+            at_level = self._shared(level, rows)
+            shared += at_level
+            if level not in apart_from:
+                alike += at_level
         design = self._design(rows)
         across = (design * self._spread**2) @ self._known_design.T + shared
         own = ((design * self._spread) ** 2).sum(axis=1)
@@ -93,7 +97,6 @@ class SheetModel:
         share = np.maximum(np.exp(mean) / total, LEAST_SHARE)
         sd = np.sqrt(np.maximum(own, 0.0) + noise**2) * share
         levels = {level: sd for level, sd in self.levels.items() if level not in apart_from}
-        alike = np.sum([by_level[level] for level in levels], axis=0)
         theirs = np.sum(
             [(sd * self._labels[level][2]) ** 2 for level, sd in levels.items()], axis=0
         )
@@ -149,7 +152,9 @@ class SheetModel:
     @cached_property
     def _covariance(self) -> np.ndarray:
         """Of the known targets' speeds, without noise."""
-        shared = np.sum([self._shared(level, self._sheets) for level in self.levels], axis=0)
+        shared = np.zeros((len(self.known), len(self.known)))
+        for level in self.levels:
+            shared += self._shared(level, self._sheets)
         linear = (self._known_design * self._spread**2) @ self._known_design.T
         covariance: np.ndarray = linear + shared
         return covariance

@@ -222,10 +222,12 @@ class _Pruner:
 
 def _depth(roots: np.ndarray, left: np.ndarray, right: np.ndarray) -> int:
     """Levels below the deepest root."""
-    level, depth = np.unique(roots), 0
+    level, depth = roots, 0
     while len(level):
         inner = level[left[level] != level]
-        level = np.unique(np.concatenate([left[inner], right[inner]]))
+        level = np.concatenate([left[inner], right[inner]])
+        if len(level) > len(left):  # nodes that a damaged file reaches by several ways
+            level = np.unique(level)
         depth += bool(len(level))
         if depth > MAX_DEPTH:
             raise ProfileError(f"trees: deeper than {MAX_DEPTH}")

@@ -252,7 +252,7 @@ def _chip(row: Mapping[str, str]) -> Chip:
 
 
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(";") if part)
+    return tuple(filter(None, text.split(";")))
 
 
 def _whole(text: str) -> int | None:

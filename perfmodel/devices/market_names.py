@@ -29,8 +29,14 @@ def latin(text: str) -> str:
     return folded.replace("+", "plus ")
 
 
+_PLAIN = {code: None for code in range(128) if not chr(code).isalnum()} | {ord("+"): "plus"}
+"""What becomes of ASCII's signs in a plain name."""
+
+
 def plain(text: str) -> str:
     """Letters and digits in lower case, "+" spelled out: "Galaxy S23+" is galaxys23plus."""
+    if text.isascii():
+        return text.lower().translate(_PLAIN)
     folded = unicodedata.normalize("NFKC", text).lower().replace("+", "plus")
     return "".join(c for c in folded if c.isalnum())
 

@@ -82,6 +82,7 @@ class Found:
         )
 
 
+@lru_cache(maxsize=256)
 def find(text: str) -> Found:
     """The phones, or the chip, that a text names; nothing where it names none."""
     if len(text) > LONGEST_NAME:

@@ -209,7 +209,6 @@ def _answer(
     fits = [p for p in mine if not lacks_memory(p, on.least_memory_mb)]
     measured = on.resolved.target.provenance.measurements > 0
     prices = [cost for p in fits if (cost := priced.get(p)) is not None]
-    newest = sorted(fits or mine, key=lambda p: (-(came_out(p) or 0), p.title))
     return ChipAnswer(
         **vars(on.best),
         device=chip.slug,
@@ -224,10 +223,23 @@ def _answer(
         verdict=_verdict(asked, on),
         phones=len(mine),
         short=len(mine) - len(fits),
-        examples=tuple(dict.fromkeys(p.title for p in newest))[:EXAMPLES],
+        examples=_newest(fits or mine),
         basis=f"measured as {target.device}" if measured else on.resolved.target.provenance.source,
         price=min(prices, default=None),
     )
+
+
+def _newest(mine: Sequence[Phone]) -> tuple[str, ...]:
+    """Titles of a few phones, from new to old, those of a year by their letters."""
+    by_year: dict[int, list[Phone]] = {}
+    for phone in mine:
+        by_year.setdefault(came_out(phone) or 0, []).append(phone)
+    titles: dict[str, None] = {}
+    for year in sorted(by_year, reverse=True):
+        titles |= dict.fromkeys(sorted(phone.title for phone in by_year[year]))
+        if len(titles) >= EXAMPLES:
+            break
+    return tuple(titles)[:EXAMPLES]
 
 
 def _verdict(asked: Requirement, on: OnChip) -> str:
