@@ -39,11 +39,17 @@ def figures() -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for name, command, count, words in ASKED:
             path = chain(Path(folder), count)
-            arguments = [sys.executable, "-c", PROGRAM, command, str(path), *words]
-            done = subprocess.run(arguments, check=True, capture_output=True, text=True)
-            seconds, memory_mb = json.loads(done.stderr.splitlines()[-1])
+            seconds, memory_mb = spent(command, str(path), *words)
             yield Figure("limits", name, seconds, "s")
             yield Figure("limits", f"{name}, memory", memory_mb, "MB")
+
+
+def spent(*words: str) -> tuple[float, float]:
+    """Seconds (without starting Python) and most memory in MB of a command of its own process."""
+    arguments = [sys.executable, "-c", PROGRAM, *words]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    seconds, memory_mb = json.loads(done.stderr.splitlines()[-1])
+    return seconds, memory_mb
 
 
 def chain(folder: Path, count: int) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.figures import Figure, best_s, process_s
+from benchmarks.large_speed import spent
 from perfmodel.devices.profile import read_profile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.formats.load import load
@@ -19,6 +20,7 @@ from perfmodel.prediction import (
 from perfmodel.workload import fusion_rules, workload
 
 TARGET = "snapdragon-855-plus/cpu"
+SHEET_TARGET = "iPhone 15/cpu"
 KERNEL_TARGET = "huawei-p40/gpu/mnn"
 CLI = ("-m", "perfmodel")
 WIDTHS, SIZES = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4), (128, 160, 192, 224)
@@ -38,6 +40,12 @@ def command_line() -> Iterator[Figure]:
     yield Figure("command line", "perfmodel --help", seconds, "s")
     seconds = process_s(*CLI, "predict", "mobilenet_v2", "--on", TARGET)
     yield Figure("command line", "perfmodel predict mobilenet_v2", seconds, "s")
+    seconds = process_s(*CLI, "predict", "mobilenet_v2", "--on", SHEET_TARGET)
+    yield Figure("command line", "predict on a phone by its spec sheet", seconds, "s")
+    found = [spent("minspec", "mobilenet_v2", "--max-latency-ms", "50") for _ in range(5)]
+    name = "minspec over the market"
+    yield Figure("command line", name, min(seconds for seconds, _ in found), "s")
+    yield Figure("command line", f"{name}, memory", max(memory for _, memory in found), "MB")
     seconds = process_s("-c", "import perfmodel")
     yield Figure("command line", "import perfmodel", seconds, "s")
 
@@ -47,6 +55,8 @@ def one_network() -> Iterator[Figure]:
     graph = load("mobilenet_v2")
     milliseconds = 1e3 * best_s(lambda: predict(graph, TARGET), 30)
     yield Figure("profile", "warm predict, 65 kernels", milliseconds, "ms")
+    milliseconds = 1e3 * best_s(lambda: predict(graph, SHEET_TARGET), 30)
+    yield Figure("profile", "warm predict by a spec sheet", milliseconds, "ms")
     milliseconds = 1e3 * best_s(lambda: predict(graph, KERNEL_TARGET), 30)
     yield Figure("profile", "warm predict by a model of kernels", milliseconds, "ms")
     paths = list(ProfileFolder().paths().values())

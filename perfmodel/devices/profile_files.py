@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 INDEX_NAME = "index.json"
 
 
+@lru_cache(maxsize=1)
 def builtin_folder() -> Path:
     """The folder of profiles that ships with perfmodel, installed or in a checkout."""
     package = Path(__file__).resolve().parent.parent
@@ -21,10 +22,11 @@ def builtin_folder() -> Path:
 
 def read_once(path: Path) -> DeviceProfile:
     """The profile in a file, read anew where the file has changed; raises `ProfileError`."""
-    return _cached_profile(str(path), _stamp(path))
+    return _cached_profile(str(path), stamp_of(path))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What changes with a file: when it was written, and its bytes; zeros where there is none."""
     try:
         status = path.stat()
     except OSError:

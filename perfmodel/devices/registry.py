@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from perfmodel.devices.market_profiles import (
@@ -18,7 +18,7 @@ from perfmodel.devices.market_profiles import (
 )
 from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_in_market
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
-from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_once
+from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_once, stamp_of
 from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
@@ -318,13 +318,19 @@ def index_text(profiles: Sequence[DeviceProfile]) -> str:
     return f"[\n{rows}\n]\n"
 
 
+@lru_cache(maxsize=2)
+def _indexed(path: str, stamp: tuple[int, int]) -> Mapping[str, Sequence[TargetLine]]:
+    """What an index says of each device."""
+    found: dict[str, list[TargetLine]] = {}
+    for row in json.loads(Path(path).read_text(encoding="utf-8")):
+        found.setdefault(row["device"], []).append(TargetLine(**row))
+    return found
+
+
 def list_targets(extra: Sequence[ProfileSource] = ()) -> tuple[TargetLine, ...]:
     """Every target known, by device name; built-in ones come from the index."""
     index = builtin_folder() / INDEX_NAME
-    indexed: dict[str, list[TargetLine]] = {}
-    if index.is_file():
-        for row in json.loads(index.read_text(encoding="utf-8")):
-            indexed.setdefault(row["device"], []).append(TargetLine(**row))
+    indexed = _indexed(str(index), stamp_of(index)) if index.is_file() else {}
     lines: list[TargetLine] = []
     folder = ProfileFolder(tuple(extra))
     paths = folder.paths()
