@@ -88,5 +88,7 @@ def test_words_of_other_scripts_become_latin() -> None:
     assert plain(latin("갤럭시 S23 울트라")) == "galaxys23ultra"
     assert plain(latin("红米 Note 12")) == "redminote12"
     assert plain("Galaxy S23+") == "galaxys23plus"
+    assert plain("Moto_G (2nd) 5G/4G+\t") == "motog2nd5g4gplus"
+    assert plain("Mi 9\N{NO-BREAK SPACE}SE\N{FULLWIDTH PLUS SIGN}") == "mi9seplus"
     assert same_maker("Redmi", "XIAOMI")
     assert not same_maker("Redmi", "samsung")

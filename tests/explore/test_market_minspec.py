@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from perfmodel.devices.market import Phone, chips, phones
 from perfmodel.devices.market_search import find
 from perfmodel.devices.market_years import came_out
 from perfmodel.errors import PerfmodelError
-from perfmodel.explore.market_minspec import MarketMinSpec, market_minspec
+from perfmodel.explore.market_minspec import MarketMinSpec, _newest, market_minspec
 from perfmodel.explore.memory_gate import MIB, RUNTIME_MB, free_mb, lacks_memory
 
 SINCE = 2023
@@ -128,3 +129,13 @@ def test_a_year_that_no_source_says_is_that_of_chip_and_android() -> None:
     assert came_out(galaxy) == 2023
     assert chips()["snapdragon-888"].year == 2020
     assert came_out(phone(4000)) == 2020
+
+
+def test_examples_are_the_newest_phones_none_named_twice() -> None:
+    made = [
+        replace(phone(4096), model=model, year=year)
+        for model, year in (("b", 2020), ("a", 2020), ("c", 2019), ("b", 2021), ("z", 2018))
+    ]
+    assert _newest(made) == ("x b", "x a", "x c")
+    assert _newest(made[:1] * 2) == ("x b",)
+    assert _newest([]) == ()
