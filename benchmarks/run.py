@@ -88,6 +88,13 @@ def limits() -> Iterator[Figure]:
     yield from large_speed.figures()
 
 
+def local_page() -> Iterator[Figure]:
+    """The page of `perfmodel ui`."""
+    from benchmarks import ui_speed
+
+    yield from ui_speed.figures()
+
+
 ROOMS: dict[str, Callable[[], Iterator[Figure]]] = {
     "graph": reading,
     "limits": limits,
@@ -95,6 +102,7 @@ ROOMS: dict[str, Callable[[], Iterator[Figure]]] = {
     "partition": partition,
     "sim": simulation,
     "whatif": questions,
+    "ui": local_page,
 }
 
 

@@ -9,6 +9,7 @@ from perfmodel.devices.market_names import latin, plain
 from perfmodel.devices.market_search import CARRIERS, find, nearest_in_market
 from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder
 from perfmodel.errors import nearest_names
+from perfmodel.measurements.device_names import slug
 from perfmodel.target import LONGEST_NAME
 
 SHOWN = 12
@@ -27,16 +28,26 @@ def devices_like(text: str, count: int = SHOWN) -> list[str]:
     """
     if len(text) > LONGEST_NAME:
         return []
-    exact = list(find(text).choices()) if text.strip() else []
-    began = _best(text, _devices(), count)
-    found = dict.fromkeys([*exact, *(name for title in began for name in _by_chip(title))])
+    exact = find(text).choices() if text.strip() else ()
+    began = [*(e for e in exact if e in _titles()), *_best(text, _devices(), count)]
+    found = dict.fromkeys(name for title in began for name in _by_chip(title))
     return list(found)[:count] or nearest_in_market(text, count)
 
 
 def _by_chip(title: str) -> tuple[str, ...]:
-    """A phone's name, with each of its chips where it has several."""
-    choices = find(title).choices() if title in _titles() else ()
-    return choices if len(choices) > 1 else (title,)
+    """A phone's name, with each of its chips where it has several.
+
+    A name that is a profile's means what was measured on that phone alone; without its maker it
+    means the phone with all that is known of its chip.
+    """
+    model = _titles().get(title)
+    if model is None:
+        return (title,)
+    choices = find(title).choices()
+    if len(choices) > 1:
+        return choices
+    profile = slug(title) in _profiles() and find(model).phones == find(title).phones
+    return (model,) if profile else (title,)
 
 
 def _best(text: str, names: tuple[str, ...], count: int) -> list[str]:
@@ -67,13 +78,18 @@ def _networks() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _devices() -> tuple[str, ...]:
-    profiles = sorted(p.stem for p in builtin_folder().glob("*.json") if p.name != INDEX_NAME)
-    return (*profiles, *_titles(), *(c.name for c in chips().values()))
+def _profiles() -> tuple[str, ...]:
+    files = builtin_folder().glob("*.json")
+    return tuple(sorted(path.stem for path in files if path.name != INDEX_NAME))
 
 
 @lru_cache(maxsize=1)
-def _titles() -> dict[str, None]:
-    """Names of the market's phones, without carriers' own names for them."""
+def _devices() -> tuple[str, ...]:
+    return (*_titles(), *_profiles(), *(c.name for c in chips().values()))
+
+
+@lru_cache(maxsize=1)
+def _titles() -> dict[str, str]:
+    """The market's phones by name, without carriers' own names for them; the model of each."""
     rows = (line.split("\t", 2)[:2] for line in phone_lines())
-    return dict.fromkeys(phone_title(b, m) for b, m in rows if b.lower() not in CARRIERS)
+    return {phone_title(b, m): m for b, m in rows if b.lower() not in CARRIERS}

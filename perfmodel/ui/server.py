@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -29,17 +30,23 @@ class Page:
 
     def __init__(self) -> None:
         self.uploads = Uploads()
-        self.workers: Workers | None = None
+        self._workers: Workers | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Start the workers; end them, and remove the files, when the server ends."""
-        self.workers = Workers()
+        """End the workers, and remove the files, when the server ends."""
         try:
             yield
         finally:
-            self.workers.stop()
+            if self._workers is not None:
+                self._workers.stop()
             self.uploads.close()
+
+    async def workers(self) -> Workers:
+        """The workers, started when they are asked for first."""
+        if self._workers is None:
+            self._workers = Workers()
+        return self._workers
 
     async def index(self, _: Request) -> Response:
         """The page."""
@@ -50,8 +57,9 @@ class Page:
         return Response(style(), media_type="text/css")
 
     async def script(self, _: Request) -> Response:
-        """Its script."""
-        return Response(script(), media_type="text/javascript")
+        """Its script, the last that a browser asks for: what follows does not delay the page."""
+        started = BackgroundTask(self.workers)
+        return Response(script(), media_type="text/javascript", background=started)
 
     async def suggest(self, request: Request) -> Response:
         """Names that a text may become."""
@@ -89,7 +97,7 @@ class Page:
             )
         except PerfmodelError as error:
             return _refused(error)
-        if "error" in found:
+        if "page" not in found:
             return JSONResponse(found, status_code=400)
         words = re.sub(r"[^\w.-]+", "-", found["title"]).strip("-")[:80] or "report"
         name = f"attachment; filename*=UTF-8''{quote(words)}.html"
@@ -98,8 +106,9 @@ class Page:
     async def _asked(self, request: Request, part: int | None) -> dict[str, Any]:
         fields = {k: request.query_params.getlist(k) for k in request.query_params}
         folder = self.uploads.folder(request.query_params.get("drop", ""))
-        assert self.workers is not None, "requests come after the start only"
-        return await self.workers.ask({"fields": fields, "folder": str(folder), "part": part})
+        workers = await self.workers()
+        asked = {"fields": fields, "folder": str(folder), "part": part}
+        return await workers.ask(asked, request.is_disconnected)
 
 
 def _length(request: Request) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import traceback
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from multiprocessing import get_context
 from typing import Any
 
@@ -19,6 +19,13 @@ LONGEST_S = 120.0
 """Seconds for an answer, as the slowest network of the pack over the market takes 15."""
 
 Answer = dict[str, Any]
+
+Gone = Callable[[], Awaitable[bool]]
+"""Whether nobody waits for an answer any more: a slider that moves asks and leaves."""
+
+
+async def _stays() -> bool:
+    return False
 
 
 def serve(link: Any) -> None:
@@ -80,9 +87,12 @@ class Workers:
         for worker in self._all:
             self._free.put_nowait(worker)
 
-    async def ask(self, request: Mapping[str, Any]) -> Answer:
-        """The answer of a free worker."""
+    async def ask(self, request: Mapping[str, Any], gone: Gone = _stays) -> Answer:
+        """The answer of a free worker; nothing where the browser is `gone` before one is free."""
         worker = await self._free.get()
+        if await gone():
+            self._free.put_nowait(worker)
+            return {}
         task = asyncio.create_task(asyncio.to_thread(worker.ask, request))
         # a browser that goes away does not make a busy worker free
         task.add_done_callback(lambda _: self._free.put_nowait(worker))

@@ -14,7 +14,7 @@ from perfmodel.ui.jobs import done
 class HereAtOnce:
     """Answers in this process: what a worker does, without the start of one."""
 
-    async def ask(self, request: Any) -> dict[str, Any]:
+    async def ask(self, request: Any, gone: Any = None) -> dict[str, Any]:
         return done(request)
 
     def stop(self) -> None:

@@ -243,7 +243,8 @@ def test_names_are_offered_while_typing(client: Client) -> None:
 
     assert names("model", "mobilenet_v2")[0] == "mobilenet_v2"
     assert "timm:resnet50" in names("model", "resnet50")
-    assert "Samsung Galaxy S23" in names("on", "galaxy s23")
+    # the name that means the phone with all that is known of its chip
+    assert names("on", "galaxy s23")[0] == "Galaxy S23"
     assert {"Samsung Galaxy S22 (Exynos 2200)", "Samsung Galaxy S22 (Snapdragon 8 Gen 1)"} <= set(
         names("on", "galaxy s22")
     )
@@ -266,3 +267,47 @@ def test_a_taken_port_is_told_in_words() -> None:
 def test_no_static_file_is_left_out_of_the_package() -> None:
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert '"ui/static/*"' in text
+
+
+def test_a_question_whose_browser_left_takes_no_worker() -> None:
+    pytest.importorskip("uvicorn")
+    import asyncio
+
+    from perfmodel.ui.workers import Workers
+
+    async def left() -> bool:
+        return True
+
+    async def both() -> tuple[dict[str, object], int]:
+        workers = Workers(0)
+        workers._free.put_nowait(None)  # type: ignore[arg-type]
+        told = await workers.ask({}, left)
+        return told, workers._free.qsize()
+
+    assert asyncio.run(both()) == ({}, 1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_too_long_or_dies_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from perfmodel.ui import workers
+
+    fields = {"view": ["time"], "model": ["alexnet"], "on": ["pixel-7/cpu"]}
+    request = {"fields": fields, "folder": str(tmp_path)}
+    worker = workers.Worker()
+    try:
+        assert "html" in worker.ask(request)
+        first = worker._process.pid
+        monkeypatch.setattr(workers, "LONGEST_S", 0.0)
+        assert "more than 0 s" in worker.ask(request)["error"]
+        monkeypatch.undo()
+        assert worker._process.pid != first
+        assert "html" in worker.ask(request)
+        worker._process.kill()
+        worker._process.join()
+        assert "ended the process" in worker.ask(request)["error"]
+        assert "html" in worker.ask(request)
+    finally:
+        worker.stop()
+    assert not worker._process.is_alive()

@@ -42,8 +42,11 @@ function query() {
 
 function soon(delay = 250) { clearTimeout(waiting); waiting = setTimeout(answer, delay); }
 
-async function answer() {
+function show() {
   for (const e of document.querySelectorAll("[data-for]")) e.hidden = !visible(e);
+}
+
+async function answer() {
   problem(null);
   const asked = query(), answers = byId("answers"), status = byId("status");
   const missing = !asked.has("model") ? "Choose a network."
@@ -101,7 +104,8 @@ function combobox(input, of, chosen) {
     list.hidden = !names.length;
     input.setAttribute("aria-expanded", String(!list.hidden));
   };
-  input.addEventListener("input", () => offer().catch(problem));
+  // names for what stood there before are none to choose from
+  input.addEventListener("input", () => { close(); offer().catch(problem); });
   input.addEventListener("blur", () => { ++last; close(); });
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" && list.hidden) offer().catch(problem);
@@ -184,7 +188,10 @@ limit.addEventListener("input", () => { place(); share(); });
 place();
 
 // ------------------------------------------------------------------ the rest
-form.addEventListener("change", (event) => { if (event.target.type !== "file") soon(); });
+form.addEventListener("change", (event) => {
+  show();
+  if (event.target.type !== "file") soon();
+});
 form.addEventListener("submit", (event) => { event.preventDefault(); soon(0); });
 byId("answers").addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
@@ -198,4 +205,5 @@ byId("answers").addEventListener("click", async (event) => {
     byId("status").textContent = "Selected: copy it with the keyboard.";
   }
 });
+show();
 answer();
