@@ -8,18 +8,29 @@ deep and hardly limited; where a card was never seen (`spec_model`), they correc
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from perfmodel.cost_models.efficiencies import Shrinkage
-from perfmodel.cost_models.kernel_model import KernelModel
+
+if TYPE_CHECKING:
+    from perfmodel.cost_models.kernel_model import KernelModel
+
+
+def _model(shrinkage: Shrinkage | None = None, **settings: Any) -> KernelModel:
+    # scikit-learn takes a second to import: who only reads what was learnt does not wait for it
+    from perfmodel.cost_models.kernel_model import KernelModel
+
+    return KernelModel(shrinkage or Shrinkage(), **settings)
 
 
 def phone_model(seed: int = 0) -> KernelModel:
     """The model of one framework on one unit of all phones."""
-    return KernelModel(Shrinkage(), weight_power=0.5, trees=100, random_state=seed)
+    return _model(Shrinkage(), weight_power=0.5, trees=100, random_state=seed)
 
 
 def gpu_model(seed: int = 0) -> KernelModel:
     """The model of known GPUs: each has its own trees."""
-    return KernelModel(
+    return _model(
         Shrinkage(strength=2000),
         weight_power=0.0,
         trees=250,
@@ -35,7 +46,7 @@ def gpu_model(seed: int = 0) -> KernelModel:
 
 def spec_model(seed: int = 0) -> KernelModel:
     """The model of a GPU from its data sheet alone."""
-    return KernelModel(
+    return _model(
         Shrinkage(strength=2000),
         spec_only=True,
         weight_power=0.0,
@@ -51,7 +62,7 @@ def spec_model(seed: int = 0) -> KernelModel:
 
 def library_model(seed: int = 0) -> KernelModel:
     """The model of library calls on many cards and precisions, few rows each."""
-    return KernelModel(
+    return _model(
         Shrinkage(strength=500),
         weight_power=0.0,
         trees=300,
@@ -66,4 +77,4 @@ def library_model(seed: int = 0) -> KernelModel:
 
 def small_model(seed: int = 0) -> KernelModel:
     """The model of a target with some tens of kernels: physics, and trees of a few leaves."""
-    return KernelModel(trees=60, leaves=4, min_rows=8, weight_power=0.5, random_state=seed)
+    return _model(trees=60, leaves=4, min_rows=8, weight_power=0.5, random_state=seed)

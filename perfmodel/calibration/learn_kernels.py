@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from perfmodel.calibration.kernel_settings import (
 )
 from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
@@ -40,6 +39,9 @@ from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import PRECISIONS, Target
+
+if TYPE_CHECKING:
+    from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 
 KIND = FileKind(
     what="a population of kernels",
@@ -151,6 +153,8 @@ def learn_kernels(
         shown = ", ".join(sorted(f"{f} on {u}" for f, u in kinds))
         raise MeasurementError(f"one framework on one unit at a time, the table has {shown}")
     place = {target: i for i, target in enumerate(listed)}
+    from perfmodel.cost_models.kernel_model import KernelRows
+
     kernels = KernelRows(
         table=kernel_columns(rows),
         target=np.array([place[t] for t in targets]),

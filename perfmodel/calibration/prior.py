@@ -14,11 +14,11 @@ import numpy as np
 from perfmodel.calibration.adapt import Start
 from perfmodel.calibration.device_kinds import of_class, same_class, shipped_kinds
 from perfmodel.calibration.population import Population, precision_class, shipped_population
+from perfmodel.cost_models.departures import loadings
 from perfmodel.cost_models.interval import MEDIAN_SD, NORMAL_90
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import WorkCosts
 from perfmodel.cost_models.work_features import FEATURE_NAMES
-from perfmodel.cost_models.work_model import loadings
 from perfmodel.devices.profile import TargetProfile, read_profile
 from perfmodel.devices.registry import INDEX_NAME, ProfileFolder, ProfileSource, builtin_folder
 from perfmodel.errors import ProfileError, TargetError

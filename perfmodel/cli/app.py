@@ -113,7 +113,7 @@ def _answered(arguments: list[str], as_json: bool) -> int:
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else ""
         return _report("usage", str(cast(Any, error).format_message()), hint, as_json)
-    except BrokenPipeError:
+    except (streams.ReaderGone, BrokenPipeError):
         # the reader of our output (head, less) went away: that is no error of ours
         streams.give_up(sys.stdout)
         return 0

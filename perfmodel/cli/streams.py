@@ -72,12 +72,16 @@ def give_up(stream: IO[Any] | None) -> None:
         os.close(null)
 
 
+class ReaderGone(Exception):
+    """Whoever read our output went away. Not an `OSError`: typer would end with code 1 for that."""
+
+
 class StdoutError(OutputError):
     """An answer that could not be printed, since stdout is full or no place to write to."""
 
 
 def say(text: str) -> None:
-    """Print a text and see it through; raises `StdoutError`, or BrokenPipeError for a reader gone.
+    """Print a text and see it through; raises `StdoutError`, or `ReaderGone`.
 
     A reader that went away (`head`, `less`) has what it wanted, and is no error of ours.
     """
@@ -96,6 +100,6 @@ def _as_stdout_error() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise
+        raise ReaderGone from None
     except OSError as error:
         raise StdoutError(f"stdout: cannot be written: {error.strerror or error}") from None

@@ -18,8 +18,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
 
+from perfmodel.cost_models.departures import loadings
 from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
-from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES, LIMITS
+from perfmodel.cost_models.work_features import FEATURE_NAMES, LIMITS
 from perfmodel.errors import MeasurementError
 
 CODES = ("target", "hardware", "precision")
@@ -33,20 +34,6 @@ class NetworkTimes:
     target: np.ndarray
     network: np.ndarray
     log_ms: np.ndarray
-
-
-def loadings(own_sd: float, shared_sd: float) -> np.ndarray:
-    """Prior spread of departures, shape (features, size): own of each feature, shared by a group.
-
-    A device with twice the arithmetic units is faster in all matrix products at once: the groups
-    of `FEATURE_GROUPS` move together by `shared_sd`.
-    """
-    columns = [np.eye(len(FEATURE_NAMES)) * own_sd]
-    if shared_sd > 0:
-        for group in sorted(set(FEATURE_GROUPS) - {""}):
-            member = np.array([g == group for g in FEATURE_GROUPS], dtype=float)
-            columns.append(member[:, None] * shared_sd)
-    return np.hstack(columns)
 
 
 def fit_costs(

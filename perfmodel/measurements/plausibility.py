@@ -157,11 +157,13 @@ def _unit_slip(log_ratio: float, unit: str, other: str) -> str:
 
 def _kernel_outliers(frame: pd.DataFrame) -> Iterator[Fault]:
     import numpy as np
-    from scipy.ndimage import median_filter
 
     rows = np.flatnonzero(frame["latency_us"].notna())
     if len(rows) < FEWEST_ROWS:
         return
+    # not before there are kernels to look at: it takes longer to import than a small table takes
+    from scipy.ndimage import median_filter
+
     work = kernel_work(frame.iloc[rows])
     rows, work = rows[~np.isnan(work)], work[~np.isnan(work)]
     log_us = np.log10(frame["latency_us"].to_numpy()[rows])

@@ -208,15 +208,25 @@ def test_help_imports_nothing_that_only_answers_need() -> None:
 
 @pytest.mark.parametrize(
     ("command", "absent"),
-    [("predict", "perfmodel.sim"), ("models", "perfmodel.prediction"), ("simulate", "sklearn")],
+    [
+        ("predict", "perfmodel.sim"),
+        ("models", "perfmodel.prediction"),
+        ("simulate", "sklearn"),
+        ("calibrate", "sklearn"),
+        ("calibrate", "scipy.ndimage"),
+    ],
 )
-def test_a_command_imports_only_what_it_runs(command: str, absent: str) -> None:
+def test_a_command_imports_only_what_it_runs(command: str, absent: str, tmp_path: Path) -> None:
     import subprocess
     import sys
 
     words = {
         "predict": ["predict", "alexnet", "--on", "snapdragon-888/cpu"],
         "models": ["models"],
+        "calibrate": [
+            *("calibrate", "--device", "a", "-o", str(tmp_path / "a.json")),
+            *("--from", str(ROOT / "examples" / "ten_rows.csv")),
+        ],
         "simulate": ["simulate", str(ROOT / "examples" / "camera_30fps.toml"), "--replications=1"],
     }[command]
     code = (

@@ -306,6 +306,22 @@ def test_a_real_stdout_that_takes_nothing_is_one_line(
     assert b"Exception" not in done.stderr
 
 
+def test_a_reader_that_goes_away_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "perfmodel", "devices", "--match", "pixel-4/cpu"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_closed_stderr_costs_nothing(tmp_path: Path) -> None:
     done = shell(f"{SMALL} 2>&-", tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
