@@ -7,12 +7,13 @@ block leaves it out; the README's main and tests commands are run where the pack
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from docs.writer.blocks import blocks, exchanges
+from docs.writer.blocks import Block, blocks, exchanges
 from docs.writer.folder import BlockFailed, make_folder, words
 from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, printed_anew, rewritten
 
@@ -21,7 +22,11 @@ LONG = {"add-a-device.md", "calibrate.md", "guo2018.md", "minimum-phone.md", "pa
     "questions.md",
     "what-if.md",
 }
-"""Pages whose commands take seconds: they run with the slow tests."""
+"""Pages whose commands take seconds: they, tutorials and Korean pages run with the slow tests."""
+
+
+def is_long(page: Path) -> bool:
+    return page.name in LONG or page.parent not in (ROOT, DOCS)
 
 
 def has_figures(page: Path) -> bool:
@@ -32,7 +37,7 @@ def has_figures(page: Path) -> bool:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(p, id=str(p.relative_to(ROOT)), marks=[pytest.mark.slow] * (p.name in LONG))
+        pytest.param(p, id=str(p.relative_to(ROOT)), marks=[pytest.mark.slow] * is_long(p))
         for p in all_pages()
         if has_figures(p)
     ],
@@ -47,6 +52,17 @@ def test_every_block_of_a_page_runs_and_every_figure_is_of_today(page: Path) -> 
     for path, svg in pictures.items():
         drawn = (DOCS / path).read_text(encoding="utf-8").rstrip()
         assert drawn == svg, f"{path}: run python docs/generate.py {page.stem}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", sorted(DOCS.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
+def test_a_notebook_runs_and_holds_no_outputs_of_old(notebook: Path, tmp_path: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(cell["outputs"] == [] for cell in code)
+    lines = tuple(line for cell in code for line in "".join(cell["source"]).splitlines())
+    make_folder(tmp_path).run(Block(1, "python", lines), notebook.name)
 
 
 def test_blocks_are_found_and_left_out_by_the_rule() -> None:

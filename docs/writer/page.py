@@ -19,7 +19,7 @@ from docs.writer.folder import ROOT, Folder, make_folder
 
 DOCS = ROOT / "docs"
 MARK = re.compile(r"(<!-- =(\w+) -->)(.*?)(<!-- / -->)", re.DOTALL)
-PICTURE = re.compile(r"!\[[^\]]*\]\((img/[\w.-]+\.svg)\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\((?:\.\./)?(img/[\w.-]+\.svg)\)")
 ELSEWHERE = ("<!-- main -->", "<!-- tests -->")
 """Before the README's two commands, which run where the package is checked."""
 
@@ -83,7 +83,7 @@ def printed_anew(text: str, name: str, folder: Folder) -> str:
 def make(page: Path) -> Made:
     """What the page's module makes; nothing where it has none."""
     module = page.stem.replace("-", "_")
-    if not (DOCS / "writer" / "values" / f"{module}.py").exists():
+    if page.parent != DOCS or not (DOCS / "writer" / "values" / f"{module}.py").exists():
         return Made({}, {})
     made: Made = import_module(f"docs.writer.values.{module}").make()
     return made
