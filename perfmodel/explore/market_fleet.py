@@ -33,7 +33,8 @@ NO_TARGET = Verdict(UNKNOWN, "its chip's spec sheet tells too little")
 @dataclass(frozen=True, kw_only=True)
 class FleetRow:
     """A row of a fleet: what it was found as, what becomes of it and why; `share` is of 1, `chance`
-    that of one of its phones to pass."""
+    that of one of its phones to pass. `price` is the least of its phones, where prices are given.
+    """
 
     device: str
     share: float
@@ -42,10 +43,14 @@ class FleetRow:
     phone: str = ""
     chip: str = ""
     chance: float = 0.0
+    price: float | None = None
 
 
 def fleet_rows(
-    path: Path, of_phone: Callable[[Phone], Verdict], of_chip: Mapping[str, Verdict]
+    path: Path,
+    of_phone: Callable[[Phone], Verdict],
+    of_chip: Mapping[str, Verdict],
+    priced: Mapping[Phone, float],
 ) -> tuple[FleetRow, ...]:
     """Every device of a fleet, in order; a name that the market does not know is unknown.
 
@@ -53,7 +58,8 @@ def fleet_rows(
     unknown where they differ.
     """
     return tuple(
-        _row(device, share, of_phone, of_chip) for device, share in read_fleet(path).shares.items()
+        _row(device, share, of_phone, of_chip, priced)
+        for device, share in read_fleet(path).shares.items()
     )
 
 
@@ -62,6 +68,7 @@ def _row(
     share: float,
     of_phone: Callable[[Phone], Verdict],
     of_chip: Mapping[str, Verdict],
+    priced: Mapping[Phone, float],
 ) -> FleetRow:
     found = find(device)
     if not found:
@@ -71,7 +78,8 @@ def _row(
         return FleetRow(device=device, share=share, verdict=UNKNOWN, why="no phone of this name")
     verdicts = _verdicts(found, of_phone, of_chip)
     different = {v.verdict for v in verdicts}
-    verdict, why = verdicts[0].verdict, verdicts[0].why
+    least = min(verdicts, key=lambda v: v.chance)
+    verdict, why = least.verdict, least.why
     if len(different) > 1:
         named = zip(found.choices(), verdicts, strict=False)
         said = "; ".join(f"{name}: {v.verdict}" for name, v in named)
@@ -84,6 +92,7 @@ def _row(
         phone=", ".join(dict.fromkeys(p.title for p in found.phones[:NAMED])),
         chip=", ".join(c.name for c in found.chips),
         chance=math.fsum(v.chance for v in verdicts) / len(verdicts),
+        price=min((priced[p] for p in found.phones if p in priced), default=None),
     )
 
 

@@ -33,6 +33,7 @@ from perfmodel.explore.prices import PRICED_BY, read_prices
 from perfmodel.formats.load import with_sizes
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
+from perfmodel.units import format_ms
 
 MARKETS = ("play", "known")
 """Phones that count: all of the market, or those with a profile of measurements."""
@@ -103,7 +104,9 @@ class _Market:
 def of_chip(answer: ChipAnswer) -> Verdict:
     """What becomes of a phone with a chip, where its memory is enough."""
     cannot = answer.reason and not answer.reason.startswith("latency")
-    return Verdict(answer.verdict, answer.reason, 0.0 if cannot else answer.chance)
+    kept = f"{format_ms(answer.latency_ms)} on its {answer.unit} in {answer.precision}"
+    why = kept if answer.verdict == PASS else answer.reason
+    return Verdict(answer.verdict, why, 0.0 if cannot else answer.chance)
 
 
 def market_minspec(
@@ -158,10 +161,10 @@ def market_minspec(
         asked,
     )
     market = _market(asked, asked_for, found, priced)
-    rows = _phone_rows(market) if every_phone else ()
+    rows = _phone_rows(market, priced) if every_phone else ()
     if fleet is not None:
         of_chips = {slug: of_chip(a) for slug, a in market.answers.items()}
-        rows = fleet_rows(Path(fleet), market.verdict, of_chips)
+        rows = fleet_rows(Path(fleet), market.verdict, of_chips, priced)
     answer = _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
     joined = {name for same in folder.by_chip.values() for name in same}
     apart = [name for name in folder.named() if name not in joined]
@@ -169,7 +172,7 @@ def market_minspec(
     return replace(answer, assumptions=(*answer.assumptions, *left)) if apart else answer
 
 
-def _phone_rows(market: _Market) -> tuple[FleetRow, ...]:
+def _phone_rows(market: _Market, priced: Mapping[Phone, float]) -> tuple[FleetRow, ...]:
     """What becomes of every phone, each an equal share."""
     known = chips()
     return tuple(
@@ -181,6 +184,7 @@ def _phone_rows(market: _Market) -> tuple[FleetRow, ...]:
             phone=", ".join(phone.devices or phone.codes[:1]),
             chip=known[phone.chip].name if phone.chip else "",
             chance=verdict.chance,
+            price=priced.get(phone),
         )
         for phone, verdict in zip(market.phones, market.verdicts, strict=True)
     )

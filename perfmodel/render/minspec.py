@@ -26,6 +26,7 @@ SHOWN = 8
 BORDER_NAMED = 4
 PAGE_ROWS = 500
 DRAWN = 60
+VERDICTS = ("pass", "border", "fail", "unknown")
 HEADERS = ("device", "year", "class", "best target", "ms", "median", "chance", "MB", "mJ", "")
 
 
@@ -174,23 +175,53 @@ def _curve(data: Data) -> tuple[ResultFigure, ...]:
 
 
 def _rows(data: Data) -> tuple[ResultTable, ...]:
-    """A fleet's rows."""
-    rows = data.get("rows", ())
+    """A fleet's rows: how much has which verdict, what becomes of each, and who is not known."""
+    rows = sorted(data.get("rows", ()), key=lambda r: -r["share"])
     if not rows:
         return ()
-    cells = [
-        (r["device"], percent(r["share"], 1), r["verdict"], r["phone"], r["chip"], r["why"])
-        for r in sorted(rows, key=lambda r: -r["share"])
-    ]
-    return (
-        ResultTable(
-            title="What becomes of each",
-            headers=("device", "share", "verdict", "phone", "chip", "why"),
-            rows=cells,
+    priced = any(r.get("price") is not None for r in rows)
+    headers = ("device", "share", "verdict", *(("price",) if priced else ()), "phone", "chip")
+    unknown = [r for r in rows if r["verdict"] == "unknown"]
+
+    def table(title: str, some: Sequence[Data]) -> ResultTable:
+        return ResultTable(
+            title=title,
+            headers=(*headers, "why"),
+            rows=[_fleet_row(r, priced) for r in some],
+            optional=("chip", "phone"),
             text_rows=SHOWN,
             page_rows=PAGE_ROWS,
             rest="more (-o FILE.csv has all)",
-        ),
+        )
+
+    return (
+        _verdicts(rows),
+        table("What becomes of each", rows),
+        table(f"{len(unknown)} of them are not known", unknown if len(rows) > SHOWN else ()),
+    )
+
+
+def _fleet_row(row: Data, priced: bool) -> tuple[object, ...]:
+    price = row.get("price")
+    return (
+        *(row["device"], percent(row["share"], 1), row["verdict"]),
+        *(("-" if price is None else f"{price:g}",) if priced else ()),
+        *(row["phone"], row["chip"], row["why"]),
+    )
+
+
+def _verdicts(rows: Sequence[Data]) -> ResultTable:
+    """Shares by verdict; they add up to all."""
+    found = [
+        (verdict, len(some), math.fsum(r["share"] for r in some))
+        for verdict in VERDICTS
+        if (some := [r for r in rows if r["verdict"] == verdict])
+    ]
+    found.append(("all", len(rows), math.fsum(r["share"] for r in rows)))
+    return ResultTable(
+        title="Shares by verdict (border: neither passes nor fails for sure)",
+        headers=("verdict", "rows", "share"),
+        rows=[(verdict, count, percent(share, 1)) for verdict, count, share in found],
     )
 
 

@@ -72,7 +72,7 @@ TABLES: Mapping[str, TableColumns] = {
         wait_ms="wait_ms.mean",
         energy_mj="energy_mj.mean",
     ),
-    "minspec": _of("rows", "device", "share", "verdict", "why", "phone", "chip", "chance"),
+    "minspec": _of("rows", "device", "share", "verdict", "why", "phone", "chip", "chance", "price"),
     "select": _of(
         *("candidates", "model", "target", "precision", "metric", "accuracy"),
         *("latency_ms", "median_ms", "low_ms", "high_ms", "chance", "memory_mb", "energy_mj"),

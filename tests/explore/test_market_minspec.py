@@ -13,6 +13,7 @@ from perfmodel.devices.market_years import came_out
 from perfmodel.errors import PerfmodelError
 from perfmodel.explore.market_minspec import MarketMinSpec, _newest, market_minspec
 from perfmodel.explore.memory_gate import MIB, RUNTIME_MB, free_mb, lacks_memory
+from perfmodel.units import format_ms
 
 SINCE = 2023
 
@@ -96,12 +97,18 @@ def test_a_fleets_rows_are_told_apart_and_add_up(tmp_path: Path) -> None:
     fleet.write_text(
         "device,share\nGalaxy S23,40\nSM-A525F,10\nHelio G99,20\nGalaxy S22,5\nno such phone,25\n"
     )
-    found = market_minspec("mobilenet_v3_small", 10.0, since=2023, fleet=fleet)
+    prices = tmp_path / "prices.csv"
+    prices.write_text("device,price\nGalaxy S23,799\n")
+    found = market_minspec("mobilenet_v3_small", 10.0, since=2023, fleet=fleet, prices=prices)
     rows = {r.device: r for r in found.rows}
+    quick = next(p for p in found.passing if p.title == "Snapdragon 8 Gen 2 for Galaxy")
     assert list(rows) == ["Galaxy S23", "SM-A525F", "Helio G99", "Galaxy S22", "no such phone"]
     assert rows["no such phone"].verdict == "unknown"
     assert rows["Galaxy S23"].verdict == "pass"
     assert rows["Galaxy S23"].chip == "Snapdragon 8 Gen 2 for Galaxy"
+    assert rows["Galaxy S23"].why.startswith(f"{format_ms(quick.latency_ms)} on its {quick.unit}")
+    assert all(r.why for r in found.rows)
+    assert {r.device: r.price for r in found.rows if r.price is not None} == {"Galaxy S23": 799}
     assert rows["Galaxy S22"].chip == "Snapdragon 8 Gen 1, Exynos 2200"
     share = found.fleet
     assert share.passing + share.failing + share.unknown == pytest.approx(1.0)

@@ -342,6 +342,38 @@ def test_the_figure_of_phones_has_the_limit_and_goes_up() -> None:
     assert "not known: 20.0 %" in shares
 
 
+def fleet_row(device: str, share: float, verdict: str, **more: object) -> dict[str, Any]:
+    row = {"device": device, "share": share, "verdict": verdict, "why": f"why {device}"}
+    return {**row, "phone": "P", "chip": "C", "chance": 0.5, "price": None, **more}
+
+
+def test_a_fleets_shares_add_up_and_its_unknown_rows_are_listed() -> None:
+    rows = [fleet_row(f"d{i}", 0.1, "pass") for i in range(7)]
+    rows += [fleet_row("b", 0.2, "border"), fleet_row("u", 0.06, "unknown")]
+    rows += [fleet_row("v", 0.04, "unknown", chip="", phone="")]
+    made = minspec.minspec_result(phones(rows=rows))
+    shown = tables(made)
+    sums = shown["Shares by verdict (border: neither passes nor fails for sure)"]
+    assert sums.rows == [
+        ("pass", 7, "70.0 %"),
+        ("border", 1, "20.0 %"),
+        ("unknown", 2, "10.0 %"),
+        ("all", 10, "100.0 %"),
+    ]
+    each = shown["What becomes of each"]
+    assert each.headers == ("device", "share", "verdict", "phone", "chip", "why")
+    assert each.rows[0] == ("b", "20.0 %", "border", "P", "C", "why b")
+    assert len(each.rows) == 10
+    # the table of all shows eight as text, so those that are not known have one of their own
+    assert [r[0] for r in shown["2 of them are not known"].rows] == ["u", "v"]
+    few = tables(minspec.minspec_result(phones(rows=rows[-3:])))
+    assert few["2 of them are not known"].rows == []
+    priced = [*rows, fleet_row("p", 0.0, "fail", price=99.5)]
+    costs = tables(minspec.minspec_result(phones(rows=priced)))["What becomes of each"]
+    assert costs.headers[3] == "price"
+    assert [r[3] for r in costs.rows if r[0] in ("p", "b")] == ["-", "99.5"]
+
+
 def variant(model: str, accuracy: float, ms: float, reason: str = "") -> dict[str, Any]:
     return {
         "model": model,
