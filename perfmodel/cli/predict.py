@@ -51,6 +51,9 @@ def command(
     export_model_explorer: Annotated[
         Path | None, typer.Option(help="Write per-layer latencies as Model Explorer node data.")
     ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write the kernels in order as a Perfetto trace.")
+    ] = None,
     force: Force = False,
     profile: Profiles = None,
     as_json: Json = False,
@@ -60,20 +63,24 @@ def command(
     Example: perfmodel predict mobilenet_v2 --on snapdragon-855-plus/cpu
     """
     from perfmodel.cli.output import check_answer, check_outputs, check_table
-    from perfmodel.render.model_explorer import NODES_MARK
+    from perfmodel.render.model_explorer import NODES_MARK, write_node_data
 
     if queries is not None:
         one = ("model", "on", "batch_size", "kind", "per_layer", "dim", "input_shape", "fps")
-        written = "export_model_explorer"
-        refuse_idle(context, "with --queries: each row says what it asks", *one, written)
+        written = ("export_model_explorer", "trace")
+        refuse_idle(context, "with --queries: each row says what it asks", *one, *written)
         from perfmodel.cli.queries import ANSWERS, COLUMNS, answer_queries
 
         if output is None:
             refuse_idle(context, "without an output", "force")
         check_table(output, (*COLUMNS, *ANSWERS), force=force)
         return answer_queries(queries, output, profile or [], allow_uncovered, as_json)
-    check_answer("predict", output, force=force, others=[export_model_explorer])
+    check_answer("predict", output, force=force, others=[export_model_explorer, trace])
     check_outputs(export_model_explorer, mark=NODES_MARK, force=force)
+    if trace is not None:
+        from perfmodel.sim.tracing import TRACE_MARK
+
+        check_outputs(trace, mark=TRACE_MARK, force=force)
     found = _predicted(
         model,
         on,
@@ -84,7 +91,23 @@ def command(
         profiles=profile or [],
         allow_uncovered=allow_uncovered,
     )
-    return _show(found, per_layer, fps, output, export_model_explorer, as_json)
+    if export_model_explorer is not None:
+        # operators fused into one kernel share its time; the first of them carries it
+        write_node_data(export_model_explorer, {k.ops[0]: k.latency_ms for k in found.kernels})
+    if trace is not None:
+        _write_trace(found, trace)
+    others = [str(path) for path in (export_model_explorer, trace) if path is not None]
+    return _show(found, per_layer, fps, output, others, as_json)
+
+
+def _write_trace(found: Prediction, path: Path) -> None:
+    """The kernels in their order, each named for people and by its layer."""
+    from perfmodel.sim.tracing import write_kernel_trace
+
+    named = [(f"{k.title} ({k.name})", k.latency_ms) for k in found.kernels]
+    if found.overhead_ms > 0:
+        named.append(("overhead of the whole network", found.overhead_ms))
+    write_kernel_trace(path, found.target, named)
 
 
 def _predicted(
@@ -129,20 +152,16 @@ def _show(
     per_layer: bool,
     fps: bool,
     output: Path | None,
-    explorer: Path | None,
+    others: Sequence[str],
     as_json: bool,
 ) -> int:
-    """Print the answer and write its files: they hold every kernel."""
+    """Print the answer and write its file, which holds every kernel; `others` are written."""
     from perfmodel.cli.output import show, write
-    from perfmodel.render.model_explorer import write_node_data
     from perfmodel.render.prediction import prediction_data, prediction_result
 
     data = prediction_data(found, fps=fps)
     if output is not None:
         write(prediction_result(data), "predict", output)
-    if explorer is not None:
-        # operators fused into one kernel share its time; the first of them carries it
-        write_node_data(explorer, {k.ops[0]: k.latency_ms for k in found.kernels})
-    written = [str(path) for path in (output, explorer) if path is not None]
+    written = [*([str(output)] if output is not None else []), *others]
     show(prediction_result(data, per_layer=per_layer, written=written), as_json)
     return 0

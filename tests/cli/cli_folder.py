@@ -133,6 +133,7 @@ RUNS: dict[str, tuple[str, set[str]]] = {
 OUTPUTS = {
     "predict --queries": "predict --queries queries.csv -o",
     "predict --per-layer": "predict alexnet --on snapdragon-888/cpu --per-layer -o",
+    "predict trace": "predict alexnet --on snapdragon-888/cpu --trace",
     "predict explorer": "predict alexnet --on snapdragon-888/cpu --export-model-explorer",
     "compare": "compare alexnet --on snapdragon-888/cpu --plot",
     "calibrate": "calibrate --from examples/ten_rows.csv --device my-phone -o",

@@ -78,6 +78,27 @@ def test_layers_are_written_as_csv_and_as_a_result(perform: Perform, tmp_path: P
     assert "Every kernel, in order" in (tmp_path / "layers.html").read_text()
 
 
+def test_a_trace_has_every_kernel_one_after_the_other(perform: Perform, tmp_path: Path) -> None:
+    words = [*shlex.split(RUNS["predict"][0]), "--per-layer"]
+    answer = perform(*words, "--json").json
+    assert "wrote trace.json" in perform(*words, "--trace", "trace.json").out
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    slices = [e for e in events if e["ph"] == "X"]
+    kernels = answer["kernels"]
+    assert slices[0]["name"] == f"{kernels[0]['title']} ({kernels[0]['name']})"
+    for slice_, kernel in zip(slices, kernels, strict=False):
+        assert slice_["dur"] == pytest.approx(1000 * kernel["latency_ms"], rel=1e-6)
+    ends = [e["ts"] + e["dur"] for e in slices]
+    assert [e["ts"] for e in slices[1:]] == pytest.approx(ends[:-1])
+    assert ends[-1] == pytest.approx(1000 * answer["latency_ms"], rel=1e-6)
+    tracks = {e["args"]["name"] for e in events if e["ph"] == "M"}
+    assert answer["target"] in tracks
+    # it is known again, and somebody else's file is not written over
+    assert perform(*words, "--trace", "trace.json").code == 0
+    (tmp_path / "other.json").write_text("{}")
+    assert perform(*words, "--trace", "other.json").code == 2
+
+
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("place", ["under a file", "long name", "no permission"])
 def test_an_output_that_cannot_be_written_is_refused_before_work(

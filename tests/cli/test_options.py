@@ -87,6 +87,7 @@ PAIRS: dict[str, tuple[str, str]] = {
     ),
     "predict --queries": ("predict", "predict --queries queries.csv"),
     "predict --fps": (PREDICT, f"{PREDICT} --fps"),
+    "predict --trace": (PREDICT, f"{PREDICT} --trace trace.json"),
     "predict --export-model-explorer": (PREDICT, f"{PREDICT} --export-model-explorer nodes.json"),
     "predict --profile": (
         "predict alexnet --on own/cpu",
