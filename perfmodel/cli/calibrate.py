@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from perfmodel.cli.calibrate_request import Request, check, profile_path
 from perfmodel.cli.options import (
     OF_ADB,
     OF_SSH,
@@ -31,7 +31,6 @@ from perfmodel.errors import MeasurementError, PerfmodelError
 if TYPE_CHECKING:
     from perfmodel.measurements.table import BadRow, MeasurementTable
     from perfmodel.render.result import Result
-    from perfmodel.runners.device_options import DeviceOptions
 
 HARDWARE = ("host", "adb", "ssh", "cuda")
 """What `--from` may name beside files."""
@@ -57,34 +56,6 @@ IDLE = {
     "FILE": (*OF_MEASURING, "seed", "files", *OF_ADB, *OF_SSH),
 }
 """What `--from` names and the options that do nothing with it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the user asked; `sources` are files, or one piece of hardware.
-
-    `stated` are columns of a measurement table that the files leave open.
-    """
-
-    sources: tuple[str, ...]
-    device: str
-    kind: str
-    like: str
-    stated: Mapping[str, str | float]
-    skip_bad: bool
-    pick: str
-    dry_run: bool
-    chip: str
-    output: Path | None
-    budget: str
-    journal: Path | None
-    force: bool
-    seed: int
-    models: tuple[str, ...]
-    files: Path | None
-    options: DeviceOptions
-    profiles: tuple[Path, ...]
-    as_json: bool
 
 
 def command(
@@ -284,8 +255,8 @@ def _of_tables(asked: Request) -> Result:
     )
     from perfmodel.runners.progress import StatusLine
 
-    path = _profile_path(asked)
-    _check(asked, path)
+    path = profile_path(asked)
+    check(asked, path)
     with StatusLine(quiet=asked.as_json) as doing:
         table, bad = _read(asked, asked.device, doing)
         taken: dict[str, Any] = {
@@ -337,7 +308,7 @@ def _of_host(asked: Request) -> Result:
     framework = str(stated.get("framework", DEFAULT))
     path = asked.output or own_profile(framework, device)
     book = asked.journal or path.with_suffix(".journal.jsonl")
-    _check(asked, path, book)
+    check(asked, path, book)
     done = calibrate_host(
         duration_s(asked.budget),
         book,
@@ -361,9 +332,9 @@ def _of_device(source: str, asked: Request) -> Result:
     from perfmodel.render.calibration import device_calibration_result
     from perfmodel.runners.journal import raw_folder
 
-    path = _profile_path(asked)
+    path = profile_path(asked)
     book = asked.journal or Path(f"{asked.device}.journal.jsonl")
-    _check(asked, path, book)
+    check(asked, path, book)
     check_folder(raw_folder(book))
     pattern = "*.onnx" if source.startswith("ssh") else "*.tflite"
     request = DeviceRequest(
@@ -379,33 +350,6 @@ def _of_device(source: str, asked: Request) -> Result:
     )
     write_profile(made.calibration.device, path)
     return device_calibration_result(made, path, named=asked.output is not None)
-
-
-def _profile_path(asked: Request) -> Path:
-    """Where a device's profile goes; `PerfmodelError` without a name for the device."""
-    from perfmodel.devices.user_profiles import user_folder
-
-    if not asked.device:
-        raise PerfmodelError("calibrate needs --device NAME", "such as --device my-phone")
-    if asked.output is not None:
-        return asked.output
-    folder = user_folder()
-    if folder is None:
-        raise PerfmodelError(
-            "there is no home folder to keep the profile in",
-            "name a file with -o, or a folder in PERFMODEL_PROFILES",
-        )
-    return folder / f"{asked.device}.json"
-
-
-def _check(asked: Request, profile: Path, *journals: Path) -> None:
-    """Refuse outputs that could not or must not be written, before anything is measured."""
-    from perfmodel.cli.output import check_journal, check_outputs
-    from perfmodel.devices.profile import PROFILE_MARK
-
-    check_outputs(profile, mark=PROFILE_MARK, force=asked.force)
-    for journal in journals:
-        check_journal(journal, force=asked.force)
 
 
 def _suggestions(count: int, target: str, asked: Request) -> Result:
