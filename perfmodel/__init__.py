@@ -34,6 +34,7 @@ _API = {
     "select": "perfmodel.explore.select:select",
     "simulate": "perfmodel.sim:simulate",
     "targets": "perfmodel.devices.known_targets:targets",
+    "validate": "perfmodel.experiments.validate:validate",
     "whatif": "perfmodel.explore.sweep:whatif",
 }
 """Public name -> module:function, imported on first use so that `import perfmodel` is quick."""

@@ -249,3 +249,20 @@ def test_an_inspection_has_the_figures_of_its_rows() -> None:
     # torchvision's, one bias for two numbers of a norm in each of 17,056 channels, a 1001st class
     assert (answer.params, answer.uncovered_ops) == (3_504_872 - 17_056 + 1281, ())
     assert perfmodel.inspect("mobilenet_v2", batch_size=2).macs == 2 * answer.macs
+
+
+@pytest.mark.parametrize("experiment", ["kinds", "ssh", "adb:x", "host:x", "partition:x", ""])
+def test_a_validation_that_no_function_runs_names_those_there_are(
+    experiment: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PerfmodelError, match="no experiment") as refused:
+        perfmodel.validate(experiment, journal=tmp_path / "j.jsonl")
+    assert "host, partition, adb, ssh:HOST" in (refused.value.hint or "")
+
+
+def test_a_validation_needs_a_profile(tmp_path: Path) -> None:
+    with pytest.raises(PerfmodelError, match="profile of the device"):
+        perfmodel.validate("adb", journal=tmp_path / "j.jsonl")
+    with pytest.raises(PerfmodelError, match="no profile of this machine") as refused:
+        perfmodel.validate("host", journal=tmp_path / "j.jsonl", profile=tmp_path / "none.json")
+    assert "perfmodel calibrate --from host --budget" in (refused.value.hint or "")

@@ -145,50 +145,39 @@ def command(
     return 0
 
 
-def _own_profile(asked: Request) -> Path:
-    from perfmodel.runners.host_frameworks import DEFAULT, host_framework, own_profile
-
-    by = host_framework(asked.framework or DEFAULT)
-    path = asked.profile or own_profile(by.name)
-    if not path.is_file():
-        named = "" if by.name == DEFAULT else f"--framework {by.name} "
-        raise RunnerError(
-            f"{path}: no profile of this machine",
-            f"make one first: perfmodel calibrate --from host {named}--budget 3min -o {path}",
-        )
-    return path
-
-
 def _host(asked: Request) -> Result:
     """The zoo and real files on this machine's CPU."""
-    from perfmodel.experiments.host import validate_host
-    from perfmodel.experiments.host_result import validation_to_dict
-    from perfmodel.render.validation import validation_result
+    from perfmodel.experiments.validate import host_profile, validate
+    from perfmodel.render.answers import described
     from perfmodel.runners.host_frameworks import DEFAULT, host_framework
 
     by = host_framework(asked.framework or DEFAULT)
-    profile = _own_profile(asked)
+    profile = host_profile(asked.profile, by.name)
     journal, predictions = asked.kept("validate_host")
-    done = validate_host(
-        profile,
-        journal,
+    done = validate(
+        "host",
+        profile=profile,
+        journal=journal,
         budget_s=asked.budget_s,
-        models=asked.models or None,
+        models=asked.models,
         files=files_in(asked.files, f"*{by.suffix}"),
         predictions=predictions,
         retry=asked.retry,
         framework=by.name,
     )
-    return validation_result(validation_to_dict(done))
+    return described(done)
 
 
 def _kinds(asked: Request) -> Result:
     """First, steady, sustained and in-app latency of a few networks."""
     from perfmodel.experiments.latency_kinds import measure_kinds
+    from perfmodel.experiments.validate import host_profile
     from perfmodel.render.validation import kinds_result
 
     models = asked.models or ("mobilenet_v2",)
-    return kinds_result(measure_kinds(_own_profile(asked), asked.budget_s, models))
+    return kinds_result(
+        measure_kinds(host_profile(asked.profile, asked.framework), asked.budget_s, models)
+    )
 
 
 def _partition(asked: Request) -> Result:
@@ -196,20 +185,19 @@ def _partition(asked: Request) -> Result:
 
     Without a profile, operators are timed first.
     """
-    from perfmodel.experiments.partition import NETWORKS, run_partition
-    from perfmodel.render.validation import validation_result
-    from perfmodel.runners.host_frameworks import own_profile
+    from perfmodel.experiments.validate import validate
+    from perfmodel.render.answers import described
 
     journal, predictions = asked.kept("validate_partition")
-    own = own_profile()
-    done = run_partition(
-        journal,
-        profile=asked.profile or (own if own.is_file() else None),
-        models=asked.models or NETWORKS,
+    done = validate(
+        "partition",
+        profile=asked.profile,
+        journal=journal,
+        models=asked.models,
         budget_s=asked.budget_s,
         predictions=predictions,
     )
-    return validation_result(done.to_json())
+    return described(done)
 
 
 def _cuda(asked: Request) -> Result:
@@ -254,27 +242,23 @@ def _ssh(asked: Request) -> Result:
 
 
 def _on_device(asked: Request, source: str, pattern: str) -> Result:
-    from perfmodel.calibration.from_device import DeviceRequest
-    from perfmodel.experiments.devices import validate_device
-    from perfmodel.render.validation import validation_result
+    from perfmodel.experiments.validate import validate
+    from perfmodel.render.answers import described
 
     if asked.profile is None:
         raise PerfmodelError("name the profile of the device", "add --profile FILE")
     journal, predictions = asked.kept(f"validate_{source.partition(':')[0]}")
-    request = DeviceRequest(
-        device="",
+    done = validate(
+        source,
+        profile=asked.profile,
         journal=journal,
         budget_s=asked.budget_s,
-        models=(*asked.models, *map(str, files_in(asked.files, pattern))),
+        models=asked.models,
+        files=files_in(asked.files, pattern),
         options=asked.options,
-    )
-    done = validate_device(
-        source,
-        request,
-        profile=asked.profile,
         predictions=predictions,
     )
-    return validation_result(done.to_json())
+    return described(done)
 
 
 EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
