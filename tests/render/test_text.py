@@ -102,6 +102,8 @@ WIDE = ("network", "why", "ms", "note")
         (77, ("note",), "network_of_a_long_name  a text of some forty characters, or more  1.5"),
         (76, (), "network_of_a_long_name  a text of some forty characters, or mo…  1.5  a note"),
         (58, ("note",), "network_of_a_long_name  a text of some forty charact…  1.5"),
+        (65, ("note",), "network_of_a_long_name  a text of some forty charac…  1.5  a note"),
+        (64, ("note",), "network_of_a_long_name  a text of some forty characters, o…  1.5"),
         (50, ("note", "ms"), "network_of_a_long_name  a text of some forty char…"),
         (50, (), "network_of_a_long_…  a text of some …  1.5  a note"),
         (20, (), "network_of_a_lo…  a text of some …  1.5  a note"),
