@@ -284,6 +284,10 @@ def test_stacked_bars_add_up_and_each_panel_has_its_scale() -> None:
 def test_a_legend_too_long_for_a_phone_stands_in_lines() -> None:
     _, end = plots.legend(["a", "b"])
     assert end == 22.0
+    # seven words of sixteen letters together: 7 * 34 + 16 * 7 pixels are the width of a phone
+    fits = ["xxxx", *["xx"] * 6]
+    assert plots.legend(fits)[1] == 22.0
+    assert plots.legend(["xxxxx", *["xx"] * 6])[1] == 4 + 7 * 18
     long = ["x" * 30, "y" * 60]
     many, end = plots.legend(long)
     assert end == 4 + 2 * 18
