@@ -34,7 +34,14 @@ def best_of_each(compared: Result, device: str) -> Result:
         headers=("unit", *ARITHMETIC),
         rows=rows,
     )
-    return replace(compared, title=f"{device} side by side", parts=(table, *compared.parts))
+    first, *reasons = compared.facts
+    return replace(
+        compared,
+        title=f"{device} side by side",
+        facts=(first,),
+        parts=(table, *compared.parts),
+        assumptions=(*compared.assumptions, *reasons),  # a line for each target: below the figures
+    )
 
 
 def _shown(cell: Mapping[str, Any] | None) -> str:

@@ -311,3 +311,37 @@ def test_a_worker_that_takes_too_long_or_dies_is_replaced(
     finally:
         worker.stop()
     assert not worker._process.is_alive()
+
+
+def test_the_fastest_of_each_unit_stands_in_its_cell() -> None:
+    from perfmodel.render.comparison import comparison_result
+    from perfmodel.render.result import ResultTable
+    from perfmodel.ui.side_by_side import best_of_each
+
+    def cell(target: str, latency_ms: float | None) -> dict[str, object]:
+        return {
+            "model": "one",
+            "target": target,
+            "latency_ms": latency_ms,
+            "interval_ms": [1.0, 9.0],
+            "ratio": 1.0,
+            "extrapolated": target.endswith("mnn/fp32"),
+            "stands_for": "a reason",
+        }
+
+    cells = [
+        cell("a/npu/qnn/w8a8", 2.0),
+        cell("a/cpu/ncnn/fp32", 5.0),
+        cell("a/cpu/mnn/fp32", 4.0),
+        cell("a/cpu/mnn/fp16", None),
+    ]
+    data = {"models": ["one"], "targets": [c["target"] for c in cells], "cells": cells}
+    shown = best_of_each(comparison_result(data), "a")
+    first = shown.parts[0]
+    assert isinstance(first, ResultTable)
+    assert list(map(tuple, first.rows)) == [
+        ("CPU", "4.00 ms (1.00 ms to 9.00 ms; mnn/fp32, extrapolated)", "-"),
+        ("NPU", "-", "2.00 ms (1.00 ms to 9.00 ms; qnn/w8a8)"),
+    ]
+    assert len(shown.facts) == 1
+    assert sum("a reason" in text for text in shown.assumptions) == 4
