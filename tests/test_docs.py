@@ -15,7 +15,7 @@ import pytest
 
 from docs.writer.blocks import Block, blocks, exchanges
 from docs.writer.folder import BlockFailed, make_folder, words
-from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, printed_anew, rewritten
+from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, make, printed_anew, rewritten
 
 LONG = {"add-a-device.md", "calibrate.md", "guo2018.md", "minimum-phone.md", "partition.md"} | {
     "python-api.md",
@@ -78,9 +78,9 @@ def test_blocks_are_found_and_left_out_by_the_rule() -> None:
 
 
 def test_what_follows_a_command_is_what_it_printed() -> None:
-    found = exchanges(("$ one", "1", "$ two", "$ three", "3", ""))
+    found = exchanges(("$ one", "$HOME", "$ two", "$ three", "3", ""))
     assert [(e.command, e.printed) for e in found] == [
-        ("one", ("1",)),
+        ("one", ("$HOME",)),
         ("two", ()),
         ("three", ("3", "")),
     ]
@@ -110,6 +110,22 @@ def test_old_output_is_replaced_whatever_its_length(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     assert printed_anew(page, "page", folder) == new
     assert printed_anew(new, "page", folder) == new
+
+
+def test_what_a_command_says_beside_its_answer_is_not_shown(tmp_path: Path) -> None:
+    page = "```console\n$ echo progress >&2; echo answer\n```\n"
+    shown = printed_anew(page, "page", make_folder(tmp_path)).splitlines()
+    assert shown[2:] == ["answer", "```"]
+
+
+def test_python_blocks_of_a_page_share_their_names(tmp_path: Path) -> None:
+    page = "```python\na = 1\n```\nthen\n```python\nprint(a)\n```\n"
+    assert printed_anew(page, "page", make_folder(tmp_path)) == page
+
+
+def test_a_page_of_another_language_draws_nothing_of_its_own() -> None:
+    made = make(DOCS / "ko" / "minimum-phone.md")
+    assert (made.values, made.pictures) == ({}, {})
 
 
 def test_a_block_that_fails_is_told_with_its_place(tmp_path: Path) -> None:
