@@ -117,6 +117,8 @@ def test_one_odd_network_moves_no_overhead() -> None:
 def test_a_disturbed_whole_stretches_kernels_within_limits_only() -> None:
     one = samples(1)[0]
     cost = Overhead(0.1, 1.05)
+    near = replace(one, whole_ms=1.1 * one.whole_ms)
+    assert 0.1 + stretched(near, cost).sum() / 1e3 == pytest.approx(near.whole_ms)
     slow = replace(one, whole_ms=10 * one.whole_ms)
     assert stretched(slow, cost) == pytest.approx(1.5 * 1.05 * one.kernel_us)
     hardly = replace(one, whole_ms=0.11)
