@@ -78,7 +78,7 @@ def test_a_folder_of_files_is_measured(phone: Perform, tmp_path: Path) -> None:
     done = phone(*ASKED, "--files", "models", "-o", "p.json")
     assert done.code == 0, done.err
     assert "my-phone: 1 targets, profile in p.json" in done.out
-    assert "raw values: my-phone.journal.raw" in done.out
+    assert "raw values: my-phone.journal.raw\n" in done.out
     assert list((tmp_path / "my-phone.journal.raw").glob("*.log"))
     assert "--profile p.json" in done.out
 
