@@ -240,6 +240,8 @@ def test_models_can_all_be_loaded_by_their_names() -> None:
     assert "mobilenet_v2" in known
     assert len(known) == len(known.names) == len(list(known))
     assert perfmodel.load(known.names[-1]).ops
+    assert "torchvision:mobilenet_v2" in known
+    assert all("mobilenet_v2" in name.lower() for name in known.names)
 
 
 def test_an_inspection_has_the_figures_of_its_rows() -> None:

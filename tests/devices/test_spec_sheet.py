@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -224,3 +225,9 @@ def test_the_file_is_read_as_it_was_written() -> None:
 def test_a_damaged_file_is_refused(name: str, value: object) -> None:
     with pytest.raises(ProfileError, match=name):
         from_dict({**to_dict(shipped_sheets()), name: value})
+
+
+def test_an_interval_by_a_sheet_widens_by_half_a_log_unit_for_kernels_e_times_too_large() -> None:
+    interval = profile_of_chip(chips()["snapdragon-888"]).targets[0].interval
+    (low, high), (lower, higher) = interval.around(10.0), interval.around(10.0, novelty=1.0)
+    assert (low / lower, higher / high) == pytest.approx((math.exp(0.5), math.exp(0.5)))
