@@ -239,3 +239,9 @@ def test_a_wheel_predicts_from_another_folder(tmp_path: Path) -> None:
         check=True,
     )
     assert out.stdout.startswith("mobilenet_v2 takes ")
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their base names: a second one stops the whole run."""
+    names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(n for n in set(names) if names.count(n) > 1) == []
