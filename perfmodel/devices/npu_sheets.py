@@ -13,9 +13,11 @@ from dataclasses import replace
 from perfmodel.devices.market import Chip
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.devices.profile_files import builtin_folder, read_once
+from perfmodel.measurements.device_names import slug
 
 FILE = "populations/npu-hexagon-v{generation}.json"
-"""Below the folder of profiles that ship."""
+CHIP_FILE = "populations/npu-{chip}.json"
+"""Below the folder of profiles that ship: of a generation, and of a chip by its slug."""
 
 GRADES = ("top",)
 """Grades of chips that the measured ones stand for: smaller chips have fewer units."""
@@ -32,10 +34,12 @@ def npu_targets(chip: Chip, device: str) -> tuple[TargetProfile, ...]:
 
     Raises `ProfileError` for a damaged file.
     """
-    generation = generation_of(chip)
-    path = builtin_folder() / FILE.format(generation=generation)
-    if generation is None or chip.grade not in GRADES or not path.is_file():
-        return ()
+    path = builtin_folder() / CHIP_FILE.format(chip=slug(chip.name))
+    if not path.is_file():
+        generation = generation_of(chip)
+        path = builtin_folder() / FILE.format(generation=generation)
+        if generation is None or chip.grade not in GRADES or not path.is_file():
+            return ()
     return tuple(
         replace(t, target=replace(t.target, device=device)) for t in read_once(path).targets
     )

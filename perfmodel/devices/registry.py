@@ -134,7 +134,7 @@ class ProfileFolder:
             path, why = self._found(slug(name))  # a profile's name with spaces: "pixel 2"
         if path is not None:
             return _read(path)
-        if (other := device_called(name)) != name:
+        if (other := device_called(slug(name))) != slug(name):
             return self.device(other)
         found = find(name)
         if found and not why:

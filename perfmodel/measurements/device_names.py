@@ -9,6 +9,13 @@ from __future__ import annotations
 import re
 
 _ALIASES = {
+    # as their maker writes the boards; the table of ncnn joins the words
+    "orange-pi-5": "orangepi-5",
+    "orange-pi-5-plus": "orangepi-5-plus",
+    "orange-pi-4-lts": "orangepi-4-lts",
+    "orange-pi-cm4": "orangepi-cm4",
+    "orange-pi-zero-2": "orangepi-zero-2",
+    "rk3588s": "rk3588",
     # layers_phones.csv.gz and networks_phones.csv write underscores; the rule does the rest.
     "jetson-agx-xavier-32gb": "jetson-agx-xavier",
     # The same cards under several names (DeepBench, cnn-benchmarks, convnet-benchmarks).

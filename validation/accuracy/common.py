@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import MeasurementError
+import perfmodel
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.errors import MeasurementError, PerfmodelError
 from perfmodel.experiments.scores import Case, case_text, median_error, scores_of, worst_first
 
 
@@ -97,6 +99,17 @@ def score(
         },
         worst=tuple(case_text(case, reasons) for case in worst_first(cases, worst)),
     )
+
+
+def answered(
+    queries: Sequence[tuple[str, str, int]], profiles: Sequence[DeviceProfile]
+) -> list[Any]:
+    """Predictions of (network, target, batch size); raises the first error."""
+    answers = list(perfmodel.predict_many(queries, profiles=profiles))
+    for answer, query in zip(answers, queries, strict=True):
+        if isinstance(answer, Exception):
+            raise PerfmodelError(f"{query[0]} on {query[1]}: {answer}") from answer
+    return answers
 
 
 def _percent(value: float | None) -> str:

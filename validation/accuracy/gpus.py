@@ -16,9 +16,8 @@ import numpy as np
 import perfmodel
 from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.errors import PerfmodelError
 from perfmodel.measurements.device_names import device_slug
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import Result, answered, score
 from validation.accuracy.transformers import passes, read_networks, spec
 from validation.data.kernel_rows import KernelTimes, read_eager_gpus
 
@@ -195,11 +194,7 @@ def predicted(
 ) -> list[Any]:
     """Predictions of (network, device, batch size) in eager PyTorch; raises the first error."""
     queries = [(network, f"{device}/gpu/pytorch/fp32", batch) for network, device, batch in asked]
-    answers = list(perfmodel.predict_many(queries, profiles=profiles))
-    for answer, query in zip(answers, queries, strict=True):
-        if isinstance(answer, Exception):
-            raise PerfmodelError(f"{query[0]} on {query[1]}: {answer}") from answer
-    return answers
+    return answered(queries, profiles)
 
 
 def flops_baseline(

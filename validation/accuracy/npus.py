@@ -1,7 +1,7 @@
 """NPUs of phones and boards: networks and chips that were not measured, integers or floats.
 
-The rows are Qualcomm AI Hub's. A family of networks is left out on every target, a chip in every
-form that it has (`SAME_CHIP`).
+The rows are Qualcomm AI Hub's, and those of Rockchip's model zoo. A family of networks is left out
+on every target, a chip in every form that it has (`SAME_CHIP`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import numpy as np
 import perfmodel
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.errors import PerfmodelError
 from perfmodel.target import Target
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import Result, answered, score
 from validation.data.aihub import (
     SAME_CHIP,
     AiHubRow,
@@ -30,6 +29,10 @@ from validation.data.aihub import (
     network_name,
     table_of,
 )
+from validation.data.rockchip import CHIPS, newest_rows
+from validation.data.rockchip import families as rockchip_families
+from validation.data.rockchip import network_name as rockchip_network
+from validation.data.rockchip import table_of as rockchip_table
 
 PRECISIONS = ("fp16", "w8a8", "w8a16")
 MEASURED = (1, 10)
@@ -54,6 +57,7 @@ REASONS = {
     "resnet_3d": "convolutions over time; some releases run them hundreds of times slower",
     "sa8775p": "one job in six of this board ran four times slower, in another state of power",
     "vit": "w8a16 and w8a8 files hold operators that the compiler runs badly",
+    "rknn": "yolo networks alone say little of narrow or depthwise layers on this vendor's chips",
     "qcs8450": "its memory on the chip is smaller than that of the others, which say little of it",
 }
 
@@ -86,12 +90,7 @@ def bare(row: AiHubRow) -> Target:
 def answers(rows: Sequence[AiHubRow], profiles: Sequence[DeviceProfile]) -> list[Any]:
     """Predictions of the networks of rows on their targets; raises the first error."""
     names = [network_name(line) for line in network_lines()]
-    queries = [(names[row.network], str(bare(row)), 1) for row in rows]
-    found = list(perfmodel.predict_many(queries, profiles=profiles))
-    for answer, query in zip(found, queries, strict=True):
-        if isinstance(answer, Exception):
-            raise PerfmodelError(f"{query[0]} on {query[1]}: {answer}") from answer
-    return found
+    return answered([(names[row.network], str(bare(row)), 1) for row in rows], profiles)
 
 
 def learned(rows: Sequence[AiHubRow]) -> Any:
@@ -127,27 +126,30 @@ def unseen_cases(data: Path) -> tuple[Case, ...]:
 
 @lru_cache(maxsize=200)
 def four_numbers(name: str) -> tuple[float, ...]:
-    """MACs, elements of all outputs, weights and 1 of a network."""
-    graph = perfmodel.load(name)
-    elements = sum(t.elements for op in graph.ops for t in graph.outputs_of(op))
-    # what a prediction says of the network's size is the same on every target
-    size = perfmodel.predict(graph, SIZED_ON)
-    return float(size.macs), float(elements), float(size.params), 1.0
+    """MACs, bytes that kernels move beside weights, weights and 1 of a network."""
+    size = perfmodel.predict(perfmodel.load(name), SIZED_ON)
+    moved = sum(kernel.bytes for kernel in size.kernels) - 2 * size.params
+    return float(size.macs), max(float(moved), 0.0), float(size.params), 1.0
+
+
+def fitted_numbers(names: Sequence[str], latency_ms: np.ndarray) -> np.ndarray:
+    """What each of the four numbers costs, by non-negative least squares of relative errors."""
+    from scipy.optimize import nnls
+
+    scaled = np.array([four_numbers(name) for name in names]) / latency_ms[:, None]
+    size = scaled.max(axis=0)
+    costs: np.ndarray = nnls(scaled / size, np.ones(len(names)))[0] / size
+    return costs
 
 
 def least_squares(kept: Sequence[AiHubRow], held: Sequence[AiHubRow]) -> list[float]:
-    """Baseline, ms: MACs, elements, weights and a constant by non-negative least squares of
-    relative errors, target by target."""
-    from scipy.optimize import nnls
-
+    """Baseline, ms: the four numbers' costs target by target."""
     names = [network_name(line) for line in network_lines()]
     costs = {}
     for target in {row.target for row in held}:
         own = [row for row in kept if row.target == target]
-        amounts = np.array([four_numbers(names[row.network]) for row in own])
-        scaled = amounts / np.array([row.latency_ms for row in own])[:, None]
-        size = scaled.max(axis=0)
-        costs[target] = nnls(scaled / size, np.ones(len(own)))[0] / size
+        times = np.array([row.latency_ms for row in own])
+        costs[target] = fitted_numbers([names[row.network] for row in own], times)
     return [max(float(np.dot(four_numbers(names[r.network]), costs[r.target])), 1e-3) for r in held]
 
 
@@ -288,8 +290,50 @@ def _nearest_scaled(
     return [best[1].get(r.network, float("nan")) * best[2] for r in asked]
 
 
+def rockchip(data: Path, seed: int) -> list[Result]:
+    """Networks of Rockchip's model zoo on its chips, the family left out on every chip."""
+    rows, names = newest_rows(data), rockchip_families()
+    said, seen, simple, cases, groups, bounds = [], [], [], [], [], []
+    for family in sorted(set(names.values())):
+        held = [r for r in rows if names[rockchip_network(r["model"])] == family]
+        kept = [r for r in rows if names[rockchip_network(r["model"])] != family]
+        made = perfmodel.learn_npus(
+            rockchip_table(kept), families=names, networks=TABLES, folds=FOLDS
+        )
+        asked = [
+            (rockchip_network(r["model"]), f"{CHIPS[r['soc']]}/npu/rknn/int8", 1) for r in held
+        ]
+        for row, query, answer in zip(held, asked, answered(asked, made.profiles), strict=True):
+            own = [r for r in kept if r["soc"] == row["soc"]]
+            costs = fitted_numbers(
+                [rockchip_network(r["model"]) for r in own],
+                np.array([float(r["latency_ms"]) for r in own]),
+            )
+            simple.append(max(float(np.dot(four_numbers(query[0]), costs)), 1e-3))
+            said.append(answer.latency_ms)
+            bounds.append(answer.interval_ms)
+            seen.append(float(row["latency_ms"]))
+            cases.append(f"{query[1]} {row['model']}")
+            groups.append(query[1])
+    return [
+        score(
+            "NPU, unseen network family",
+            "Rockchip int8",
+            np.array(said),
+            np.array(seen),
+            cases,
+            seed,
+            groups=groups,
+            intervals=np.array(bounds),
+            baselines={"four numbers": np.array(simple)},
+            reasons=REASONS,
+        )
+    ]
+
+
 EXPERIMENTS = {
     "npu-networks": unseen_network,
     "npu-precisions": integers_or_floats,
     "npu-new-chip": new_chip,
+    "npu-rockchip": rockchip,
 }

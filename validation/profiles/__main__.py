@@ -23,6 +23,7 @@ from perfmodel.calibration.learn_kernels import write_population
 from perfmodel.calibration.npu_population import write_npus
 from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
+from perfmodel.devices.npu_sheets import CHIP_FILE
 from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
 from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
 from perfmodel.errors import PerfmodelError, ProfileError
@@ -32,6 +33,7 @@ from validation.profiles.common import BuiltTarget, DeviceInfo
 from validation.profiles.defaults import ordered
 from validation.profiles.ncnn import ncnn_populations
 from validation.profiles.npu import npu_population
+from validation.profiles.rockchip import market_npus
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
@@ -44,6 +46,7 @@ BUILDERS = (
     "validation.profiles.datasheets:build_datasheets",
     "validation.profiles.partition:build_partition",
     "validation.profiles.jetson:build_jetson",
+    "validation.profiles.rockchip:build_rockchip",
 )
 """module:function, in the order in which a device's targets rank."""
 
@@ -82,6 +85,9 @@ def write_populations(data: Path, folder: Path) -> int:
             written += 1
     write_npus(npu_population(data), folder / FOLDER)
     written += 1
+    for chip, profile in market_npus(data).items():
+        write_profile(profile, folder / CHIP_FILE.format(chip=chip))
+        written += 1
     for networks in ncnn_populations(data):
         network_populations.write_population(networks, folder / FOLDER)
         written += 1
