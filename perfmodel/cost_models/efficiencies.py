@@ -146,6 +146,34 @@ class Efficiencies:
         )
 
 
+def no_slower(
+    fitted: Efficiencies, narrow: int, wide: int, allowed_log: np.ndarray
+) -> Efficiencies:
+    """The efficiencies with log costs of one target at most those of another plus `allowed_log`.
+
+    `allowed_log` has shape (J,). Costs by term, by family and by cell are each cut where they are
+    higher; what the other target says of them is left alone.
+    """
+    family_of_cell = fitted.family_of_cell
+
+    def of_each(target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Effects of a target summed down to the term, the family and the cell."""
+        term = fitted.scale[target] + fitted.target_term[target]
+        family = term + fitted.target_family[target]
+        return term, family, family[family_of_cell] + fitted.target_cell[target]
+
+    pairs = zip(of_each(narrow), of_each(wide), strict=True)
+    term, family, cell = (np.minimum(mine, other + allowed_log) for mine, other in pairs)
+    target_term, target_family = fitted.target_term.copy(), fitted.target_family.copy()
+    target_cell = fitted.target_cell.copy()
+    target_term[narrow] = term - fitted.scale[narrow]
+    target_family[narrow] = family - term
+    target_cell[narrow] = cell - family[family_of_cell]
+    return replace(
+        fitted, target_term=target_term, target_family=target_family, target_cell=target_cell
+    )
+
+
 def unmeasured_population(
     cells: tuple[str, ...],
     families: tuple[str, ...],

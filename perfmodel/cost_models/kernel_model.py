@@ -20,6 +20,7 @@ from perfmodel.cost_models.efficiencies import (
     Shrinkage,
     TimedKernels,
     fit_efficiencies,
+    no_slower,
 )
 from perfmodel.cost_models.hierarchy import balanced_weights, log_times
 from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits, predictor_of
@@ -31,6 +32,7 @@ from perfmodel.cost_models.kernel_predictor import (
     ranges_of,
 )
 from perfmodel.cost_models.kernel_terms import (
+    BY_BYTES,
     GROUPS,
     LAUNCH,
     REFERENCE_LAUNCH_US,
@@ -181,6 +183,8 @@ class KernelModel(RegressorMixin, BaseEstimator):
         )
         targets = 1 if self.spec_only else len(X.targets)
         self.efficiencies_ = fit_efficiencies(seen, self.cells_, targets, self.shrinkage)
+        if not self.spec_only:
+            self.efficiencies_ = _half_no_slower(self.efficiencies_, X.targets)
         spent = np.exp(self.efficiencies_.theta())[fitted, cell] * work.terms
         self._fit_ranges(rows, work)
         self._fit_forests(rows, work, spent, log_us, raw)
@@ -202,7 +206,10 @@ class KernelModel(RegressorMixin, BaseEstimator):
         """What the trees see of each target, shape (targets, columns)."""
         columns = [np.array([t.traits for t in targets], dtype=float).reshape(len(targets), -1)]
         if self.describe and not self.spec_only:
-            columns.append(efficiencies.descriptor())
+            fitted = efficiencies.descriptor()
+            for half, single in _halves(targets).items():
+                fitted[half] = fitted[single]
+            columns.append(fitted)
         return np.column_stack(columns) if columns else np.zeros((len(targets), 0))
 
     def _fit_forests(
@@ -298,6 +305,29 @@ class KernelModel(RegressorMixin, BaseEstimator):
             ranges=self.ranges_,
             limit=self.limit,
         )
+
+
+def _halves(targets: Sequence[TargetTraits]) -> dict[int, int]:
+    """Targets that store half as much for the same units, each with its target in fp32.
+
+    Tables of kernels call them CARD/fp16 and CARD/fp32; tensor cores (fp16_tc) are other units.
+    """
+    place = {t.name: i for i, t in enumerate(targets)}
+    stems = {name.removesuffix("/fp16"): i for name, i in place.items() if name.endswith("/fp16")}
+    return {i: place[f"{card}/fp32"] for card, i in stems.items() if f"{card}/fp32" in place}
+
+
+def _half_no_slower(fitted: Efficiencies, targets: Sequence[TargetTraits]) -> Efficiencies:
+    """Half precision costs a card no more than single precision does where the same units run both.
+
+    Where measured kernels say otherwise (the Tesla P100's 5x5 convolutions take three times as
+    long) that is left to the trees, which know the shape: the rest of their class is not slow.
+    """
+    for half, single in _halves(targets).items():
+        known = np.array(targets[single].known_log) - np.array(targets[half].known_log)
+        more = np.log(targets[single].machine.element_bytes / targets[half].machine.element_bytes)
+        fitted = no_slower(fitted, half, single, known + more * BY_BYTES)
+    return fitted
 
 
 def _typical_wait(rows: KernelRows) -> np.ndarray:

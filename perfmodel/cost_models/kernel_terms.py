@@ -21,6 +21,9 @@ TERMS = ("compute", "memory", "weights", "transform", "launch")
 
 LAUNCH = TERMS.index("launch")
 
+BY_BYTES = np.array([0.0, 1.0, 1.0, 1.0, 0.0])
+"""Terms that count bytes."""
+
 TERM_PARTS = ("compute", "memory", "memory", "memory", "overhead")
 """Part of the time (`predictor.PARTS`) that each term stands for."""
 

@@ -6,7 +6,7 @@ the chip itself, and for the targets that nobody measured by its chip's spec she
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 
 from perfmodel.devices.facts import Traits
@@ -15,6 +15,10 @@ from perfmodel.devices.market_names import plain
 from perfmodel.devices.market_search import Found, find
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.measurements.device_names import slug
+
+FEWEST = 3
+"""Measurements from which on a measured target answers before one of the spec sheet: fewer tell a
+scale and no more (as for the default of a profile, validation/profiles/defaults.py)."""
 
 BINS = ("-for-galaxy",)
 """Ends of slugs of chips that are a faster bin of the chip without it, by up to 5 % of clock."""
@@ -64,7 +68,8 @@ def market_profile(
 
     `measured` are the profiles of its chip, the nearest to it first, `spec` the one of the chip's
     spec sheet. Of two targets that are alike the first counts, so that the spec sheet stands in
-    for what nobody measured. Targets keep the names of the devices they were measured on.
+    for what nobody measured. Targets keep the names of the devices they were measured on. Those
+    that hardly anybody measured come last, and another phone's CPU with one thread.
     """
     made = found.chips[0]
     years = [p.year for p in found.phones if p.year is not None]
@@ -76,14 +81,24 @@ def market_profile(
             kind = (key.unit, key.framework, key.precision, key.threads, key.cluster)
             targets.setdefault((*kind, t.latency_kind), t)
     name = found.phones[0].title if found.phones else ""
+    own = {p.device for p in measured if is_named_for(p.device, found.phones)}
+    listed = sorted(targets.values(), key=lambda t: _hardly_chosen(t, own))
     return DeviceProfile(
         device=made.slug,
         title=f"{name} ({made.name})" if name else made.name,
         kind="phone",
-        targets=tuple(targets.values()),
+        targets=tuple(listed),
         soc=made.name,
         year=min(years) if years else made.year,
         hardware=everyone[0].hardware if everyone else {},
         traits=everyone[0].traits if everyone else Traits(),
         found_as=f"{name} has the chip {made.name}" if name else made.name,
     )
+
+
+def _hardly_chosen(target: TargetProfile, own: Container[str]) -> tuple[bool, bool]:
+    """Whether few measurements speak for a target; whether it leaves all cores but one idle, on
+    another device than the phone's `own`."""
+    few = 0 < target.provenance.measurements < FEWEST
+    idle = target.target.unit == "cpu" and target.target.threads == 1
+    return few, idle and target.target.device not in own

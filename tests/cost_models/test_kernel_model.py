@@ -11,10 +11,11 @@ import pytest
 from sklearn.base import clone
 
 from perfmodel.calibration.kernel_settings import phone_model, small_model
+from perfmodel.cost_models.efficiencies import Efficiencies, no_slower
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.cost_models.kernel_terms import Machine, combine, work_of
+from perfmodel.cost_models.kernel_terms import BY_BYTES, Machine, combine, family_of, work_of
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, gpu_family
 from perfmodel.errors import MeasurementError, ProfileError
@@ -71,6 +72,50 @@ def _true_us(table: KernelTable, macs_per_us: float, launch_us: float = 20.0) ->
     """A machine that computes at one speed and moves 4 bytes an element at 8 GB/s."""
     moved = 4 * (table["input_elements"] + table["output_elements"] + table["weight_elements"])
     return table["macs"] / macs_per_us + moved / 8e3 + launch_us
+
+
+def test_half_precision_on_the_same_units_costs_no_more() -> None:
+    """One class was measured slower in fp16: other classes and other cards learn nothing of it."""
+    table = _join(_convs(60), _convs(30, 5, seed=1))
+    both = _join(table, table)
+    single, half = _true_us(table, 1e4), _true_us(table, 1e4)
+    half[60:] *= 3.0
+    sheets = [TargetTraits("c/fp32"), TargetTraits("c/fp16", Machine(precision="fp16"))]
+
+    def fit(names: tuple[str, str]) -> np.ndarray:
+        traits = tuple(replace(t, name=n) for t, n in zip(sheets, names, strict=True))
+        target = np.repeat([0, 1], len(table))
+        rows = KernelRows(table=both, target=target, targets=traits)
+        model = small_model().fit(rows, np.concatenate([single, half]))
+        return model.efficiencies_.theta()
+
+    wide, narrow = fit(("c/fp32", "c/fp16"))
+    allowed = np.log(2) * BY_BYTES
+    assert (narrow <= wide + allowed + 1e-9).all()
+    wide, narrow = fit(("c/fp32", "c/fp16_tc"))
+    assert (narrow > wide + allowed + 0.1).any()
+
+
+def test_only_what_costs_more_than_allowed_is_cut() -> None:
+    shape = {"term": 5, "family": (1, 5), "cell": (2, 5)}
+    own = {"target_term": (2, 5), "target_family": (2, 1, 5), "target_cell": (2, 2, 5)}
+    rng = np.random.default_rng(0)
+    made = Efficiencies(
+        cells=("conv1x1", "conv3x3"),
+        families=(family_of("conv1x1"),),
+        scale=np.array([0.3, -0.2]),
+        **{name: rng.normal(size=s) for name, s in {**shape, **own}.items()},
+    )
+    allowed = np.linspace(-1, 1, 5)
+    cut = no_slower(made, 1, 0, allowed)
+    before, after = made.theta(), cut.theta()
+    assert after[0] == pytest.approx(before[0])
+    assert after[1] == pytest.approx(np.minimum(before[1], before[0] + allowed))
+    known = np.minimum(made.of_family(1), made.of_family(0) + allowed)
+    assert cut.of_family(1) == pytest.approx(known)
+    assert cut.of_target(1) == pytest.approx(
+        np.minimum(made.of_target(1), made.of_target(0) + allowed)
+    )
 
 
 def test_winograd_products_of_a_14_by_14_layer() -> None:

@@ -285,3 +285,17 @@ def test_a_star_is_every_unit_or_framework_of_a_phone(own_folder: Path) -> None:
         folder.resolve("pixel-4/*")
     with pytest.raises(TargetError, match="has no target"):
         folder.expand("pixel-4/dla/*")
+
+
+def test_a_chip_answers_by_all_its_cores_and_by_what_more_than_one_network_tells() -> None:
+    """Snapdragon 865 was answered by one thread of a phone, 8 Elite Gen 5 by one network's time."""
+    folder = ProfileFolder()
+    cpu = folder.resolve("Snapdragon 865/cpu").target
+    assert cpu.target.threads > 1
+    for name in ("Snapdragon 865", "Snapdragon 8 Elite Gen 5"):
+        first, *_ = folder.device(name).targets
+        assert first.provenance.measurements not in (1, 2)
+    # what was measured is still there, behind
+    few = [t.provenance.measurements for t in folder.device("Snapdragon 8 Elite Gen 5").targets]
+    assert 1 in few
+    assert min(few[: few.index(1)]) == 0

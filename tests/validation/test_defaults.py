@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from perfmodel.cost_models.interval import FitError, Interval
+from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.roofline import RooflinePredictor
+from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.measurements.device_names import device_called
@@ -51,6 +55,16 @@ def test_a_phone_answers_by_its_fastest_measured_unit() -> None:
     assert first("phone", cpu, made("npu/qnn/int8", FAST)) == "cpu/tflite/fp32"
 
 
+def test_a_unit_that_knows_other_networks_alone_does_not_lead() -> None:
+    """Its interval is narrow for what it ran, and wide for the networks that people know."""
+    cpu, gpu = made("cpu/tflite/fp32", SLOW), made("gpu/tflite/fp16", FAST)
+    correction = NetworkCorrection(anchors=np.zeros((1, len(FEATURE_NAMES))), misfits=np.zeros(1))
+    model = EfficiencyPredictor(log_cost=(-9.0,) * len(FEATURE_NAMES), correction=correction)
+    assert first("phone", cpu, replace(gpu, model=model)) == "gpu/tflite/fp16"
+    strange = replace(model, correction=replace(correction, strange_log=1.0))
+    assert first("phone", cpu, replace(gpu, model=strange)) == "cpu/tflite/fp32"
+
+
 def test_a_server_answers_by_what_was_measured() -> None:
     sheet, known = made("gpu/cudnn/fp32", FAST, 0), made("gpu/pytorch/fp16", SLOW)
     assert first("server", sheet, known) == "gpu/pytorch/fp16"
@@ -59,6 +73,7 @@ def test_a_server_answers_by_what_was_measured() -> None:
 def test_a_jetson_answers_by_tensorrt_in_half_precision() -> None:
     fast = made("gpu/ncnn/float", FAST)
     assert first("jetson", fast, made("gpu/tensorrt/fp16", SLOW)) == "gpu/tensorrt/fp16"
+    assert first("jetson", fast, made("gpu/tensorrt/fp16", SLOW, width=2.0)) == "gpu/tensorrt/fp16"
     assert first("jetson", fast, made("gpu/tensorrt/fp32", SLOW)) == "gpu/ncnn/float"
     assert first("jetson", fast, made("gpu/tensorrt/fp16", SLOW, 0)) == "gpu/ncnn/float"
 
@@ -77,6 +92,7 @@ def test_no_shipped_device_leads_with_a_data_sheet_where_it_was_measured() -> No
         ("nvidia-geforce-rtx-3090", "rtx-3090"),
         ("p40", "huawei-p40"),
         ("raspberry-pi-4", "raspberry-pi-4b"),
+        ("Raspberry Pi 4", "raspberry-pi-4b"),
         ("tesla-v100-pcie-32gb", "tesla-v100"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 import perfmodel
 from perfmodel.cost_models.interval import FitError, Interval
+from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, work_matrix
 from perfmodel.devices.profile import Provenance, TargetProfile
@@ -36,8 +37,9 @@ from validation.data.published_sources import (
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.data.yolo11 import yolo11
 from validation.profiles.common import BuiltTarget, DeviceInfo
+from validation.profiles.known_networks import KNOWN_LOG, known_networks, split_interval
 from validation.profiles.published import errors_for, fitted
-from validation.profiles.sheet_twins import sheet_twins
+from validation.profiles.sheet_twins import in_integers, sheet_twins
 
 
 def test_builds_that_are_other_kernels_share_a_base() -> None:
@@ -145,6 +147,77 @@ def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
     first = np.arange(61) < 30
     assert errors_for(errors, first).tolist() == [0.1] * 30
     assert len(errors_for(errors, np.arange(61) < 29)) == 60
+
+
+def test_a_board_timed_in_half_precision_runs_integers_as_others_do() -> None:
+    def timed(device: str, precision: str, log_cost: float) -> BuiltTarget:
+        correction = NetworkCorrection(
+            anchors=np.zeros((1, len(FEATURE_NAMES))), misfits=np.zeros(1), strange_log=0.3
+        )
+        profile = TargetProfile(
+            Target(device, "gpu", "tensorrt", precision),
+            "steady",
+            EfficiencyPredictor(log_cost=(log_cost,) * len(FEATURE_NAMES), correction=correction),
+            Interval(0.9, 0.1, 0.2),
+            FitError("e", 9, 0.1),
+            Provenance("s", 29),
+        )
+        return BuiltTarget(DeviceInfo(device, "X", "jetson"), profile)
+
+    half = timed("jetson-agx-xavier", "fp16", 2.0)
+    both = [timed("a", "fp16", 1.0), timed("a", "int8", 0.5), timed("b", "int8", 9.0)]
+    (made,) = in_integers([half, *both], 2.0)
+    assert str(made.profile.target) == "jetson-agx-xavier/gpu/tensorrt/int8"
+    model = made.profile.predictor
+    assert isinstance(model, EfficiencyPredictor)
+    assert model.precision == "int8"
+    assert model.log_cost == pytest.approx((1.5,) * len(FEATURE_NAMES))
+    # nothing was measured in int8: what a strange network needs, widened, is needed by all
+    assert model.correction.strange_log == 0.0
+    interval = made.profile.interval
+    assert (interval.low_log, interval.high_log) == pytest.approx((0.8, 1.0))
+    assert "what int8 saves on a" in made.profile.provenance.source
+    # the other board of its kind is slower by the data sheets, and no wider again
+    nx = [t for t in sheet_twins([half, *both], 2.0) if t.profile.target.device != half.info.device]
+    assert {str(t.profile.target) for t in nx} == {
+        "jetson-xavier-nx/gpu/tensorrt/fp16",
+        "jetson-xavier-nx/gpu/tensorrt/int8",
+    }
+    assert [t.profile.interval.low_log for t in nx] == pytest.approx([0.8, 0.8])
+
+
+def test_a_measured_network_is_known_on_its_target() -> None:
+    """Two networks whose times the costs miss by 20 % either way, one of them at two batches."""
+    names = ("mobilenet_v1", "resnet18", "vgg11")
+    tables = [KernelTable.from_kernels(fuse(perfmodel.load(n), "tensorrt")) for n in names]
+    work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
+    target = Target("board", "gpu", "tensorrt", "fp16")
+    cost = np.zeros(work.shape[1])
+    ms = work[[0, 1, 1]] @ np.exp(cost)
+    taken = ms * np.array([1.2, 0.8, 0.7])
+    rows = tuple(PooledRow(target, "m", "m", 1, t, False, "s", "") for t in taken)
+    pool = Pool("cuda", rows, tuple(tables), work, np.array([0, 1, 1]))
+    known = known_networks(pool, np.arange(3), np.log(ms))
+    assert known.misfit == pytest.approx([np.log(1.2), (np.log(0.8) + np.log(0.7)) / 2])
+    correction = known.correction(cost, 0.5)
+    factor, recognised = correction.of_described(pool.described(np.arange(2)))
+    assert factor == pytest.approx(known.misfit, abs=0.01)
+    assert recognised == pytest.approx([1.0, 1.0], abs=0.01)
+    assert correction.terms([tables[2]]).extra_log == pytest.approx(0.5, abs=0.05)
+    assert known.left(cost) == pytest.approx([0.0, 0.0], abs=0.01)
+
+
+def test_an_interval_is_split_into_what_every_network_needs_and_what_a_strange_one_adds() -> None:
+    known, strange = split_interval(Interval(0.9, 0.5, 1.1), np.array([0.3, 0.3]))
+    assert known.low_log + known.high_log == pytest.approx(0.6)
+    assert 2 * strange + 0.6 == pytest.approx(1.6)
+    assert known.high_log > known.low_log > 0
+    # what two sources differ by is the least; a narrow interval adds nothing
+    known, strange = split_interval(Interval(0.9, 0.05, 0.05), np.zeros(2))
+    assert (known.low_log, known.high_log) == pytest.approx((KNOWN_LOG, KNOWN_LOG), abs=1e-4)
+    assert strange == 0.0
+    known, _ = split_interval(Interval(0.9, 0.5, 0.1), np.array([0.3]))
+    assert known.low_log > known.high_log > 0
 
 
 def test_a_board_of_demos_alone_is_its_measured_twin_by_the_data_sheets() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel import zoo
+from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.errors import PerfmodelError
 from perfmodel.formats.ncnn.reader import read_ncnn
@@ -144,6 +145,10 @@ class Pool:
     def bounds(self) -> np.ndarray:
         """Rows whose latency is only known not to be exceeded."""
         return np.array([r.at_most for r in self.rows])
+
+    def described(self, rows: np.ndarray) -> np.ndarray:
+        """What the networks of some rows are like (`likeness.described`)."""
+        return descriptions([self.tables[n] for n in self.network[rows].tolist()])
 
     def inputs(self) -> np.ndarray:
         """Input of the joint model: target, hardware with framework, framework with precision."""

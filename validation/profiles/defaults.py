@@ -3,7 +3,8 @@
 A target that is measured comes before one from a data sheet, one that is known within a factor of
 ten before one that is not, a float one before an integer one (a quantised network looks for the
 first integer one). Of those the fastest on two networks that most people know leads, with the
-others of its unit behind it; on a Jetson it is the GPU by TensorRT in half precision.
+others of its unit behind it. A Jetson's owner takes its GPU by TensorRT in half precision, however
+little is known of it, if only it is measured.
 """
 
 from __future__ import annotations
@@ -43,8 +44,7 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
         return tuple(sorted(profile.targets, key=lambda t: rank[id(t)][:2]))
     if profile.kind == "jetson":
         rank = {
-            id(t): (*rank[id(t)][:2], not _by_tensorrt(t), *rank[id(t)][2:])
-            for t in profile.targets
+            id(t): (rank[id(t)][0], not _by_tensorrt(t), *rank[id(t)][1:]) for t in profile.targets
         }
     time = {id(t): reference_ms(profile, t) for t in profile.targets}
     unit = {id(t): (*rank[id(t)], t.target.unit) for t in profile.targets}
@@ -60,14 +60,21 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
 
 def _rank(profile: DeviceProfile, target: TargetProfile) -> tuple[bool, ...]:
     """Not measured; not known; never first; few measurements; integers."""
-    interval = target.interval
     return (
         target.provenance.measurements == 0,
-        bool(np.exp(interval.low_log + interval.high_log) > MOST_UNSURE),
+        _unsure(profile, target) > MOST_UNSURE,
         target.target.unit in NEVER_FIRST,
         target.provenance.measurements < FEWEST,
         target.target.precision in QUANTISED,
     )
+
+
+def _unsure(profile: DeviceProfile, target: TargetProfile) -> float:
+    """High over low end of a target's interval of `KNOWN_NETWORKS`, their geometric mean."""
+    rules = fusion_rules(Resolved(profile, target))
+    kernels = [_kernels(n, rules) for n in KNOWN_NETWORKS]
+    extra = float(np.mean(target.predictor.network_terms(kernels).extra_log))
+    return float(np.exp(target.interval.low_log + target.interval.high_log + 2 * extra))
 
 
 def _by_tensorrt(target: TargetProfile) -> bool:

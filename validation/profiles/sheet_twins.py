@@ -1,8 +1,9 @@
-"""Boards of which only camera demos were timed: a measured board of the same chip, by data sheets.
+"""Boards and precisions that nobody timed by TensorRT: by measured ones of the same kind.
 
-A kernel takes as much longer as the sheet's arithmetic (for work that is arithmetic) or its memory
-(for the rest) is slower. The measured board's errors stand for it, widened as for a target that
-nothing was left out of (`published.UNTESTED_FACTOR`).
+A board of the same kind of chip takes as much longer for a kernel as the sheet's arithmetic (for
+work that is arithmetic) or its memory (for the rest) is slower. A board that was timed in half
+precision alone takes in integers what boards save that were timed in both. The measured target's
+errors stand for it, widened as for one that nothing was left out of (`published.UNTESTED_FACTOR`).
 """
 
 from __future__ import annotations
@@ -17,27 +18,65 @@ from perfmodel.cost_models.work_features import FEATURE_PARTS
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.gpu_specs import GpuSpec
 from perfmodel.devices.profile import Provenance, TargetProfile
+from perfmodel.target import Target
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
-TWINS = {"jetson-xavier-nx": ("jetson-agx-xavier", "NVIDIA Jetson Xavier NX", "jetson")}
-"""Board by board: the measured one with the same kind of chip, title and kind."""
+TWINS = {
+    "jetson-xavier-nx": ("jetson-agx-xavier", "NVIDIA Jetson Xavier NX"),
+    "jetson-orin-nano": ("jetson-orin-nano-super", "NVIDIA Jetson Orin Nano"),
+    "jetson-orin-nx": ("jetson-orin-nano-super", "NVIDIA Jetson Orin NX"),
+}
+"""Board by board: the measured one with the same kind of chip, and the title."""
+
+IN_INTEGERS = "jetson-agx-xavier"
+"""The board whose tensor cores run integers too and that was timed in half precision alone."""
 
 FRAMEWORK = "tensorrt"
 
 
 def sheet_twins(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarget]:
-    """A target of each board for each whole-network target of its measured twin."""
-    sheets, made = sheets_by_device(), []
-    for device, (measured, title, kind) in TWINS.items():
-        for other in built:
+    """Integers on the board that lacks them, then a target of each board for each of its twin."""
+    known = [t for t in built if t.profile.target.framework == FRAMEWORK]
+    sheets, made = sheets_by_device(), in_integers(known, widened)
+    integers = {t.profile.target: t for t in made}
+    for device, (measured, title) in TWINS.items():
+        for other in (*known, *integers.values()):
             target, model = other.profile.target, other.profile.predictor
-            alike = (target.device, target.framework) == (measured, FRAMEWORK)
-            if alike and isinstance(model, EfficiencyPredictor):
+            if target.device == measured and isinstance(model, EfficiencyPredictor):
                 slower = _slower(sheets[measured], sheets[device], target.precision)
-                costs = tuple(float(c) for c in np.array(model.log_cost) + slower)
-                profile = _of_sheet(other.profile, device, replace(model, log_cost=costs), widened)
-                made.append(BuiltTarget(DeviceInfo(device, title, kind), profile, other.rank))
+                named = replace(target, device=device)
+                # integers were widened when they were made
+                wide = 1.0 if target in integers else widened
+                words = f"data sheets of {device} and {measured}, which was measured"
+                profile = _of_kin(other.profile, named, model, slower, wide, words)
+                made.append(BuiltTarget(DeviceInfo(device, title, "jetson"), profile, other.rank))
     return made
+
+
+def in_integers(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarget]:
+    """int8 on `IN_INTEGERS` by what it saves on devices that were timed in int8 and fp16."""
+    costs = {
+        (t.profile.target.device, t.profile.target.precision): np.array(model.log_cost)
+        for t in built
+        if isinstance(model := t.profile.predictor, EfficiencyPredictor)
+    }
+    both = sorted(d for d, precision in costs if precision == "int8" and (d, "fp16") in costs)
+    found = []
+    for other in built:
+        target, model = other.profile.target, other.profile.predictor
+        if (target.device, target.precision) != (IN_INTEGERS, "fp16") or not both:
+            continue
+        assert isinstance(model, EfficiencyPredictor)
+        saved = np.mean([costs[d, "int8"] - costs[d, "fp16"] for d in both], axis=0)
+        words = (
+            f"half precision there, which was measured, and what int8 saves on {', '.join(both)}"
+        )
+        named = replace(target, precision="int8")
+        profile = _of_kin(
+            other.profile, named, replace(model, precision="int8"), saved, widened, words
+        )
+        found.append(BuiltTarget(other.info, profile, other.rank))
+    return found
 
 
 def _slower(known: GpuSpec, asked: GpuSpec, precision: str) -> np.ndarray:
@@ -50,22 +89,32 @@ def _slower(known: GpuSpec, asked: GpuSpec, precision: str) -> np.ndarray:
     return np.array([by_part[part] for part in FEATURE_PARTS])
 
 
-def _of_sheet(
-    known: TargetProfile, device: str, model: EfficiencyPredictor, widened: float
+def _of_kin(
+    known: TargetProfile,
+    target: Target,
+    model: EfficiencyPredictor,
+    more_log: np.ndarray,
+    widened: float,
+    words: str,
 ) -> TargetProfile:
+    """A target whose costs are those of a measured one and `more_log`; it knows no network."""
+    costs = tuple(float(c) for c in np.array(model.log_cost) + more_log)
+    strange = model.correction.strange_log
+    correction = replace(model.correction, strange_log=0.0)
     interval = known.interval
     return replace(
         known,
-        target=replace(known.target, device=device),
-        model=model,
+        target=target,
+        model=replace(model, log_cost=costs, correction=correction),
         interval=replace(
-            interval, low_log=widened * interval.low_log, high_log=widened * interval.high_log
+            interval,
+            low_log=round(widened * (interval.low_log + strange), 4),
+            high_log=round(widened * (interval.high_log + strange), 4),
         ),
         error=replace(known.error, cases=0),
         provenance=Provenance(
-            f"data sheets of {device} and {known.target.device}, which was measured: "
-            f"{known.provenance.source}"[:1900],
+            f"{words}: {known.provenance.source}"[:1900],
             0,
-            note="only frame rates of camera demos are published of this board",
+            note="nobody publishes steady times of it",
         ),
     )
