@@ -13,6 +13,7 @@ from perfmodel.errors import MeasurementError, PerfmodelError
 from validation.accuracy import __main__ as program
 from validation.accuracy import readme
 from validation.accuracy.common import Result, score, table, worst_cases
+from validation.accuracy.reasons import explained
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -260,3 +261,17 @@ def test_a_host_validation_is_read_by_group() -> None:
     assert (steady.within_5, steady.within_10, steady.within_20) == (0.3, 0.4, 0.5)
     assert steady.spearman == 0.7
     assert first.coverage is None
+
+
+def test_a_worst_case_gets_the_reason_that_is_known_of_it_once() -> None:
+    case = "vgg16 on xeon-phi-3120a cpu 56 threads: 9 ms predicted, 3 ms measured (+200 %)"
+    told = explained("ncnn, new device from 1 networks (random), cpu float", case)
+    assert told.startswith(f"{case}; 57 in-order cores")
+    assert explained("ncnn, new device from 1 networks", told) == told
+    assert explained("phones, new phone, mnn cpu", case) == case
+    # the name decides, not what follows it
+    assert explained("ncnn, ", f"vgg16 on x: {case}") == f"vgg16 on x: {case}"
+    training = (
+        "unseen GPU from its data sheet, whole networks, transformers, training (forward x 3)"
+    )
+    assert explained(training, "x: 1 ms").endswith("three forward passes")

@@ -16,6 +16,7 @@ from typing import Any
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
 from validation.accuracy.common import Result
+from validation.accuracy.reasons import explained
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "validation" / "results" / "accuracy.json"
@@ -212,7 +213,12 @@ def short_table(results: Sequence[Result], lines: Sequence[Line] = LINES) -> str
 def page(results: Sequence[Result]) -> str:
     """docs/accuracy.md: every result, then the worst cases with what is known of the reasons."""
     rows = [[cell(result) for cell in COLUMNS.values()] for result in results]
-    worst = [f"- {r.experiment}, {r.target_kind}: {case}\n" for r in results for case in r.worst]
+    worst = [
+        f"- {place}: {explained(place, case)}\n"
+        for r in results
+        for place in (f"{r.experiment}, {r.target_kind}",)
+        for case in r.worst
+    ]
     return (
         INTRODUCTION
         + markdown(list(COLUMNS), rows)

@@ -38,17 +38,15 @@ def sheet_twins(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarge
     """Integers on the board that lacks them, then a target of each board for each of its twin."""
     known = [t for t in built if t.profile.target.framework == FRAMEWORK]
     sheets, made = sheets_by_device(), in_integers(known, widened)
-    integers = {t.profile.target: t for t in made}
+    known = [*known, *made]
     for device, (measured, title) in TWINS.items():
-        for other in (*known, *integers.values()):
+        for other in known:
             target, model = other.profile.target, other.profile.predictor
             if target.device == measured and isinstance(model, EfficiencyPredictor):
                 slower = _slower(sheets[measured], sheets[device], target.precision)
                 named = replace(target, device=device)
-                # integers were widened when they were made
-                wide = 1.0 if target in integers else widened
                 words = f"data sheets of {device} and {measured}, which was measured"
-                profile = _of_kin(other.profile, named, model, slower, wide, words)
+                profile = _of_kin(other.profile, named, model, slower, widened, words)
                 made.append(BuiltTarget(DeviceInfo(device, title, "jetson"), profile, other.rank))
     return made
 
@@ -100,6 +98,8 @@ def _of_kin(
     """A target whose costs are those of a measured one and `more_log`; it knows no network."""
     costs = tuple(float(c) for c in np.array(model.log_cost) + more_log)
     strange = model.correction.strange_log
+    # of what nothing was left out the interval is that wide already
+    wide = widened if known.error.cases else 1.0
     correction = replace(model.correction, strange_log=0.0)
     interval = known.interval
     return replace(
@@ -108,8 +108,8 @@ def _of_kin(
         model=replace(model, log_cost=costs, correction=correction),
         interval=replace(
             interval,
-            low_log=round(widened * (interval.low_log + strange), 4),
-            high_log=round(widened * (interval.high_log + strange), 4),
+            low_log=round(wide * (interval.low_log + strange), 4),
+            high_log=round(wide * (interval.high_log + strange), 4),
         ),
         error=replace(known.error, cases=0),
         provenance=Provenance(
