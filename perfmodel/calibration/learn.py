@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perfmodel.calibration.adapt import adapt
+from perfmodel.calibration.from_spec import sheets_of, shipped_facts, start_from_sheet
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population, precision_class
 from perfmodel.cost_models.interval import conformal_quantile
 from perfmodel.cost_models.likeness import SAME_NETWORK, descriptions, distances
 from perfmodel.cost_models.work_predictor import size_ranges, work_matrix
+from perfmodel.devices.sheet_data import MeasuredSheet
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.table import MeasurementTable
@@ -273,16 +275,25 @@ def _width_factors(population: Population, campaign: Campaign, seed: int) -> dic
     """How many expected standard deviations hold 90 %, by number of measurements.
 
     Targets are left out with their device and adapted from a few of their networks by what the
-    other devices teach; the rest of their networks tell by how much they miss.
+    other devices teach; the rest of their networks tell by how much they miss. Without a
+    measurement they start as a user's target does, from their spec sheets, where any is known.
     """
     rng = np.random.default_rng(seed)
     devices = np.array(_devices(population))
     picked = rng.permutation(len(population.names))[:MOST_JUDGED]
     known = _known_tables(population, campaign)
+    # nobody says of a device that is not measured which version would run on it
+    sheets = [s and replace(s, old=False) for s in sheets_of(population, shipped_facts())]
     factors = {}
     for count in COUNTS:
+        with_sheet = [t for t in picked if sheets[t] is not None]
+        asked = with_sheet if with_sheet and not count else picked
         misses = [
-            miss for t in picked for miss in _misses(population, devices, int(t), known, rng, count)
+            miss
+            for t in asked
+            for miss in _misses(
+                population, devices, int(t), known, rng, count, None if count else sheets[t]
+            )
         ]
         if misses:
             factors[count] = conformal_quantile(np.array(misses))
@@ -301,6 +312,7 @@ def _misses(
     tables: Sequence[KernelTable],
     rng: np.random.Generator,
     count: int,
+    sheet: MeasuredSheet | None,
 ) -> list[float]:
     """|log error| in expected standard deviations of the networks that were not drawn."""
     order = rng.permutation(np.flatnonzero(population.measured[target]))
@@ -308,7 +320,8 @@ def _misses(
         return []
     own = population.log_ms[target]
     drawn = [MeasuredNetwork("", tables[n], float(np.exp(own[n]))) for n in order[:count]]
-    adapted = adapt(drawn, population.without(devices == devices[target]))
+    others = population.without(devices == devices[target])
+    adapted = adapt(drawn, others, None if sheet is None else start_from_sheet(sheet, others))
     rest = order[count:]
     known = (
         np.log(population.work[rest] @ np.exp(adapted.log_cost)) + adapted.correction.misfits[rest]

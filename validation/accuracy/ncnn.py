@@ -17,6 +17,7 @@ import numpy as np
 
 import perfmodel
 from perfmodel.devices.profile import DeviceProfile
+from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 from validation.accuracy.common import Result, score
@@ -115,6 +116,12 @@ def cores_of_devices() -> dict[str, str]:
     """Cores of each CPU device: from the title in the source, completed by vendors' sheets."""
     with CORES.open(newline="") as file:
         return {row["device"]: row["cores"] for row in csv.DictReader(file)}
+
+
+def kinds_of_devices(data: Path) -> dict[str, str]:
+    """Phone, board, laptop, desktop or server: what the table says of each device."""
+    with (data / "ncnn_e2e.csv").open(newline="") as file:
+        return {device_slug(row["device"]): row["kind"] for row in csv.DictReader(file)}
 
 
 def learn(rows: Campaign, mask: np.ndarray, seed: int) -> Any:
@@ -285,7 +292,7 @@ def from_sheet_alone(data: Path, seed: int) -> list[Result]:
     """A CPU target of an unseen device by its cores, clocks and threads only."""
     rows, populations = campaign(data, "cpu"), _populations(data, "cpu", seed)
     folds, times, cores = device_folds(rows, seed), rows.latency_ms(), cores_of_devices()
-    asked = Asked(rows)
+    asked, kinds = Asked(rows), kinds_of_devices(data)
     for t in range(len(rows.targets)):
         first = rows.first(t)
         sheet = cores.get(str(first["device"]), "")
@@ -297,6 +304,7 @@ def from_sheet_alone(data: Path, seed: int) -> list[Result]:
             threads=int(first["threads"]),
             cluster=str(first["affinity"]),
             population=populations[folds[t]],
+            kind=kinds[str(first["device"])],
         )
         asked.ask(t, sorted(m for target, m in times if target == t))
     return [asked.result("ncnn, new device from its spec sheet", "cpu float", seed, {})]
