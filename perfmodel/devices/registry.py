@@ -86,7 +86,7 @@ class ProfileFolder:
 
     def file_of(self, name: str) -> Path | None:
         """The file that answers for a device, of those in the folders; None where there is none."""
-        return self._found(name)[0] or self._found(device_called(name))[0]
+        return self._found(name)[0] or self._found(device_called(slug(name)))[0]
 
     def _found(self, name: str) -> tuple[Path | None, str]:
         """The file of a device and, where the user's was left out, why."""
