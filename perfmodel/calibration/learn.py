@@ -284,6 +284,8 @@ def _width_factors(population: Population, campaign: Campaign, seed: int) -> dic
     known = _known_tables(population, campaign)
     # nobody says of a device that is not measured which version would run on it
     sheets = [s and replace(s, old=False) for s in sheets_of(population, shipped_facts())]
+    if len({d for d, s in zip(devices, sheets, strict=True) if s is not None}) < 2:
+        sheets = [None] * len(sheets)  # one left out would leave none to start from
     factors = {}
     for count in COUNTS:
         with_sheet = [t for t in picked if sheets[t] is not None]
