@@ -52,13 +52,12 @@ REASONS = {
     "pspnet": "a ResNet of dilated convolutions: other networks of the table have a few of them",
     "video_mae": "attention over 1,568 tokens: its scores do not fit the memory on the chip",
     "ddrnet23_slim": "in w8a8 it runs twenty times slower than in float: a path of the compiler",
-    "unet_segmentation": "repeated jobs on one board differ 4 to 20 times: states of power, paths",
+    "unet_segmentation": "in w8a8 chips of like speed differ 4 to 20 times on it, nobody says why",
     "resnet_2plus1d": "convolutions over time; some releases run them hundreds of times slower",
     "resnet_3d": "convolutions over time; some releases run them hundreds of times slower",
     "sa8775p": "one job in six of this board ran four times slower, in another state of power",
     "vit": "w8a16 and w8a8 files hold operators that the compiler runs badly",
     "rknn": "yolo networks alone say little of narrow or depthwise layers on this vendor's chips",
-    "qcs8450": "its memory on the chip is smaller than that of the others, which say little of it",
 }
 
 
