@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from perfmodel.calibration import learn
 from perfmodel.calibration.adapt import adapt
 from perfmodel.calibration.learn import family_of_model, kin_spread, learn_population
 from perfmodel.calibration.measured import NetworkTables
@@ -64,6 +66,33 @@ def test_cores_are_those_of_each_device(tmp_path: Path) -> None:
         cores={"board-1": "4xCortex-A53@1.4"},
     )
     assert known.cores == ("", "4xCortex-A53@1.4", "", "", "", "")
+
+
+def test_without_a_measurement_intervals_are_judged_from_spec_sheets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Targets that started from their sheets had 59 % of measurements in their 90 % intervals."""
+    rows, asked, misses = table(tmp_path / "t.csv", 6, 0.05), [], learn._misses
+
+    def recorded(*given: Any) -> list[float]:
+        _, devices, target, _, _, count, sheet = given
+        asked.append((str(devices[target]), count, sheet is not None))
+        return misses(*given)
+
+    def judged(cores: dict[str, str]) -> tuple[float, set[tuple[str, bool]], bool]:
+        asked.clear()
+        known = learn_population(rows, framework="ncnn", unit="cpu", networks=TABLES, cores=cores)
+        first = {(device, sheet) for device, count, sheet in asked if not count}
+        return known.width_factors[0], first, any(s for _, count, s in asked if count)
+
+    monkeypatch.setattr(learn, "_misses", recorded)
+    sheets = {"board-1": "4xCortex-A53@1.4", "board-2": "4xCortex-A72@1.5"}
+    alone, first, _ = judged({"board-1": sheets["board-1"]})
+    assert first == {(f"board-{i}", False) for i in range(6)}
+    both, first, measured = judged(sheets)
+    assert first == {("board-1", True), ("board-2", True)}
+    assert not measured
+    assert both != alone
 
 
 def test_too_few_targets_teach_nothing(tmp_path: Path) -> None:

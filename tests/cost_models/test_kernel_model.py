@@ -15,7 +15,14 @@ from perfmodel.cost_models.efficiencies import Efficiencies, no_slower
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.cost_models.kernel_terms import BY_BYTES, Machine, combine, family_of, work_of
+from perfmodel.cost_models.kernel_terms import (
+    BY_BYTES,
+    TERMS,
+    Machine,
+    combine,
+    family_of,
+    work_of,
+)
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.gpu_specs import GPU_SPECS, GpuSpec, gpu_family
 from perfmodel.errors import MeasurementError, ProfileError
@@ -82,11 +89,16 @@ def test_half_precision_on_the_same_units_costs_no_more() -> None:
     half[60:] *= 3.0
     sheets = [TargetTraits("c/fp32"), TargetTraits("c/fp16", Machine(precision="fp16"))]
 
+    assert BY_BYTES.tolist() == [float(t not in ("compute", "launch")) for t in TERMS]
+
     def fit(names: tuple[str, str]) -> np.ndarray:
         traits = tuple(replace(t, name=n) for t, n in zip(sheets, names, strict=True))
         target = np.repeat([0, 1], len(table))
         rows = KernelRows(table=both, target=target, targets=traits)
         model = small_model().fit(rows, np.concatenate([single, half]))
+        seen = model._describe(model.efficiencies_, traits)
+        # the trees take both for one card: what they learned of one corrects the other
+        assert (seen[0] == seen[1]).all() == names[1].endswith("/fp16")
         return model.efficiencies_.theta()
 
     wide, narrow = fit(("c/fp32", "c/fp16"))
