@@ -138,3 +138,33 @@ def test_measurements_of_a_network_on_many_chips_count_as_one_in_general():
 
     assert general(20) == pytest.approx(general(2), rel=0.02)
     assert general(2) > 0.5
+
+
+def test_what_a_network_takes_beyond_its_work_on_all_chips_is_no_strength_of_a_chip():
+    rng = np.random.default_rng(1)
+    work, count = rng.lognormal(0, 1, (12, len(COST_NAMES))), 12
+    beyond = np.where(np.arange(count) % 3 == 0, 3.0, 1.0)
+    ms = np.concatenate([work.sum(axis=1) * beyond * speed for speed in (1.0, 2.0)])
+    seen = NpuTimes(
+        target=np.repeat([0, 1], count),
+        network=np.tile(np.arange(count), 2),
+        work=np.tile(work, (2, 1)),
+        latency_ms=ms,
+    )
+    places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "ab"]
+    found = fit_npu_costs(places, seen)
+    for cost in found.log_cost:
+        assert np.ptp(cost - found.general) < 0.02
+
+
+@pytest.mark.parametrize(("missed", "known", "more"), [(0.1, 0.1, 0.0), (0.4, 0.15, 0.25)])
+def test_a_strange_network_is_as_unsure_as_families_left_out_and_a_known_one_less(
+    tables, monkeypatch, missed, known, more
+):
+    monkeypatch.setattr(
+        learn_npus, "widths_by_group", lambda left, group, groups: np.full(groups, missed)
+    )
+    rows = table(tables, precisions=("fp16",))
+    (made, *_) = perfmodel.learn_npus(rows, folds=2).profiles[0].targets
+    assert made.interval.low_log == made.interval.high_log == pytest.approx(known)
+    assert made.predictor.correction.strange_log == pytest.approx(more)
