@@ -307,7 +307,7 @@ def test_the_minimum_phone_in_words() -> None:
         "its cpu in fp32, 25 % to spare; 2 of 4 devices pass",
         "  chance that it keeps the limit: 97 %",
         "  oldest that passes: old (2015, class unknown)",
-        "  of the fleet f (a made-up example) 50.0 % pass, 30.0 % fail, 20.0 % are not known",
+        '  fleet "f" (a made-up example): 50.0 % pass, 30.0 % fail, 20.0 % are not known',
         "  minimum by class: top: slow",
     ]
     assert {"2 pass, slowest first", "1 fail, nearest first", "1 not known"} <= set(shown)
