@@ -54,6 +54,8 @@ def comparison_sentence(data: Data) -> str:
     took = format_ms(quick["latency_ms"])
     if len(data["targets"]) == 1:
         return f"{quick['model']} is the fastest on {quick['target']}: {took}"
+    if len(data["models"]) == 1 and len(known) == 1:
+        return f"of these only {quick['target']} has a known time for {quick['model']}: {took}"
     if len(data["models"]) == 1:
         slow = max(known, key=lambda c: c["latency_ms"])
         times = slow["latency_ms"] / quick["latency_ms"]

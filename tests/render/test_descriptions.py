@@ -203,6 +203,10 @@ def comparison_of(*rows: list[dict[str, Any]], **more: object) -> dict[str, Any]
             "u is the fastest for m: 2.00 ms, 2 times as fast as t",
         ),
         (
+            comparison_of([cell("m", "t", None), cell("m", "u", 2.0)]),
+            "of these only u has a known time for m: 2.00 ms",
+        ),
+        (
             comparison_of(
                 [cell("m", "t", 4.0), cell("m", "u", 2.0)],
                 [cell("n", "t", 4.0), cell("n", "u", None)],
