@@ -116,7 +116,7 @@ def _facts(data: Data) -> list[str]:
         facts += _market_facts(data)
     example = " (a made-up example)" if share["example"] else ""
     facts.append(
-        f"fleet \"{share['fleet']}\"{example}: {percent(share['passing'], 1)} pass, "
+        f'fleet "{share["fleet"]}"{example}: {percent(share["passing"], 1)} pass, '
         f"{percent(share['failing'], 1)} fail, {percent(share['unknown'], 1)} are not known"
     )
     if data["by_class"]:

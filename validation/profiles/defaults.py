@@ -41,7 +41,8 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
     """The targets of a profile, the default first; those alike keep their order."""
     rank = {id(t): _rank(profile, t) for t in profile.targets}
     if profile.kind not in OWN_CHOICE:
-        return tuple(sorted(profile.targets, key=lambda t: rank[id(t)][:2]))
+        first = {id(t): (not _answers(profile, t), *rank[id(t)][:2]) for t in profile.targets}
+        return tuple(sorted(profile.targets, key=lambda t: first[id(t)]))
     if profile.kind == "jetson":
         rank = {
             id(t): (rank[id(t)][0], not _by_tensorrt(t), *rank[id(t)][1:]) for t in profile.targets
@@ -75,6 +76,15 @@ def _unsure(profile: DeviceProfile, target: TargetProfile) -> float:
     kernels = [_kernels(n, rules) for n in KNOWN_NETWORKS]
     extra = float(np.mean(target.predictor.network_terms(kernels).extra_log))
     return float(np.exp(target.interval.low_log + target.interval.high_log + 2 * extra))
+
+
+def _answers(profile: DeviceProfile, target: TargetProfile) -> bool:
+    """Whether one input of any of `KNOWN_NETWORKS` has an answer.
+
+    Cards that were measured with hundreds of inputs at once may know nothing of a single one.
+    """
+    name, source = str(target.target), (profile,)
+    return not all(perfmodel.predict(n, name, profiles=source).unknown for n in KNOWN_NETWORKS)
 
 
 def _by_tensorrt(target: TargetProfile) -> bool:
