@@ -231,8 +231,8 @@ def how_to_settle(target: str) -> str:
     """What would make a latency known on a target."""
     return (
         f"measure it, or networks like it: `perfmodel calibrate --suggest 3 --on {target}` names "
-        "three, `perfmodel calibrate --from FILE` reads their times; `perfmodel compare NETWORK --on "
-        f"'{target.split('/')[0]}/*/*/*'` asks the device's other targets"
+        "three, `perfmodel calibrate --from FILE` reads their times; `perfmodel compare "
+        f"NETWORK --on '{target.split('/')[0]}/*/*/*'` asks the device's other targets"
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from perfmodel.errors import PerfmodelError
+from perfmodel.files import folder_prefix
 from perfmodel.formats.load import READERS
 from perfmodel.units import format_bytes
 
@@ -32,7 +33,7 @@ class Uploads:
     """The drops of all pages of one server, each in a folder under an unguessable name."""
 
     def __init__(self) -> None:
-        self._home = tempfile.TemporaryDirectory(prefix="perfmodel-ui-")
+        self._home = tempfile.TemporaryDirectory(prefix=folder_prefix())
         self._drops: dict[str, Path] = {}
         self._nothing = Path(self._home.name) / "nothing"
         self._nothing.mkdir(mode=0o700)
