@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -116,6 +117,11 @@ def npu_precision(precision: str) -> str:
     return "w8a8" if precision in ("int8", "uint8") else "fp16"
 
 
+def without_folder(network: str) -> str:
+    """A network's name, of a file without its folder: where files lie is known on one machine."""
+    return Path(network).name if Path(network).is_file() else network
+
+
 def population_of(
     names: Sequence[str], places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray
 ) -> NpuPopulation:
@@ -133,7 +139,7 @@ def population_of(
     return NpuPopulation(
         names=tuple(names),
         places=tuple(places),
-        networks=networks.names,
+        networks=tuple(without_folder(n) for n in networks.names),
         anchors=descriptions(networks.tables),
         described_by=np.array([work_matrix(t, "fp32").sum(axis=0) for t in networks.tables]),
         work=work,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.calibration.npu import without_folder
 from perfmodel.calibration.npu_sheet import GENERATIONS, npu_of_generation
 from perfmodel.errors import PerfmodelError
 from validation.accuracy.common import Result, score, table, worst_cases
@@ -29,7 +30,7 @@ def from_sheet(data: Path, seed: int) -> list[Result]:
         for row in (r for r in rows if r.chip == chip):
             target = row.target
             made = npu_of_generation(others, generation, target.precision, target.framework)
-            name = network_name(lines[row.network])
+            name = without_folder(network_name(lines[row.network]))
             if made is None or name not in others.networks:
                 continue
             predicted.append(float(np.exp(made.log_ms[others.networks.index(name)])))
