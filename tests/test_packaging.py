@@ -245,3 +245,10 @@ def test_no_two_test_files_have_one_name() -> None:
     """pytest imports them by their base names: a second one stops the whole run."""
     names = [p.name for p in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(n for n in set(names) if names.count(n) > 1) == []
+
+
+def test_no_shipped_file_names_a_folder_of_a_machine() -> None:
+    shipped = [*ROOT.glob("hw_profiles/**/*.json"), *ROOT.glob("validation/results/*.json")]
+    assert shipped
+    named = re.compile(r'"/(?:tmp|home|root|work|Users|mnt)/')
+    assert [str(p) for p in shipped if named.search(p.read_text(encoding="utf-8"))] == []
