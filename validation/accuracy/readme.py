@@ -20,7 +20,7 @@ from validation.accuracy.reasons import explained
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "validation" / "results" / "accuracy.json"
-HOST_RESULTS = ROOT / "validation" / "results" / "host" / "validation.json"
+HOST_FOLDER = ROOT / "validation" / "results" / "host"
 README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "accuracy.md"
 START, END = "<!-- accuracy -->\n", "<!-- /accuracy -->"
@@ -156,13 +156,16 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def host_results(validation: dict[str, Any]) -> list[Result]:
-    """The groups of a host validation in the form of the other experiments' results."""
+def host_results(validation: dict[str, Any], mark: str = "") -> list[Result]:
+    """The groups of a host validation in the form of the other experiments' results.
+
+    `mark` is what stands after the experiment's name.
+    """
     cpu = validation["machine"]["facts"]["cpu"]
     return [
         Result(
-            experiment=f"{HOST} on {cpu}, predicted first",
-            target_kind=name.replace("host/cpu/tflite/", ""),
+            experiment=f"{HOST} on {cpu}, predicted first{mark}",
+            target_kind=name.replace("host/cpu/", "").replace("tflite/", ""),
             cases=group["cases"],
             seed=0,
             median_error=group["median"],
@@ -241,7 +244,14 @@ def committed() -> list[Result]:
         mark = "" if data["made"][name]["code"] else EARLIER
         made = [Result.from_dict(result) for result in results]
         found += [replace(r, experiment=r.experiment + mark) for r in made]
-    return found + host_results(json.loads(HOST_RESULTS.read_text(encoding="utf-8")))
+    found += host_results(_host("tflite_validation.json"))
+    found += host_results(_host("ncnn_validation.json"))
+    found += host_results(_host("onnxruntime_validation.json"), EARLIER)
+    return found + host_results(_host("validation.json"), EARLIER)
+
+
+def _host(name: str) -> dict[str, Any]:
+    return dict(json.loads((HOST_FOLDER / name).read_text(encoding="utf-8")))
 
 
 def main() -> int:
