@@ -197,6 +197,7 @@ DRAWN = [name for name in ROWS if name not in ("models", "devices", "suggest")]
 @pytest.mark.ci
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_plot_draws_columns_that_are_there(name: str) -> None:
+    pytest.importorskip("altair")
     chart = made(name).plot().to_dict()
     rows = next(iter(chart["datasets"].values()))
     for channel, drawn in chart["encoding"].items():
@@ -208,6 +209,7 @@ def test_a_plot_draws_columns_that_are_there(name: str) -> None:
 @pytest.mark.ci
 @pytest.mark.parametrize("name", ["models", "devices"])
 def test_what_has_no_figures_has_no_plot(name: str) -> None:
+    pytest.importorskip("altair")
     with pytest.raises(PerfmodelError, match="nothing to draw"):
         made(name).plot()
 

@@ -81,6 +81,7 @@ CLOCK_USERS = {
     "tests/kills.py": "chooses moments to kill at, and waits for processes to end",
     "tests/runners/test_worker.py": "waits for a process to end",
     "tests/sim/test_wire.py": "a byte may not come early",
+    "tests/ui/test_browser.py": "waits for a process to end",
 }
 """Files of tests that read a clock, and what for: none asserts that something is fast."""
 

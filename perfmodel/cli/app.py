@@ -51,7 +51,9 @@ class Commands(TyperGroup):
             formatter.write_dl([(name, summary(name)) for name in COMMANDS])
 
 
-app = typer.Typer(cls=Commands, name="perfmodel", no_args_is_help=True, **SETTINGS)
+app = typer.Typer(
+    cls=Commands, name="perfmodel", no_args_is_help=True, add_completion=False, **SETTINGS
+)
 
 
 def _version(asked: bool) -> None:

@@ -20,6 +20,9 @@ from validation.profiles.defaults import in_order
 
 FAST, SLOW = 1e12, 1e11
 
+BATCHES_ALONE = ("rtx-4090", "rtx-5090")
+"""Cards that were measured with hundreds of inputs at once: what they know says nothing of one."""
+
 
 def made(
     name: str, flops_per_s: float, measurements: int = 20, width: float = 0.3
@@ -82,7 +85,8 @@ def test_no_shipped_device_leads_with_a_data_sheet_where_it_was_measured() -> No
     for name in ProfileFolder().paths():
         targets = ProfileFolder().device(name).targets
         if any(t.provenance.measurements for t in targets):
-            assert targets[0].provenance.measurements, name
+            alone = name in BATCHES_ALONE
+            assert (targets[0].provenance.measurements == 0) == alone, name
 
 
 @pytest.mark.parametrize(
