@@ -186,7 +186,8 @@ def heat_map(
         return ""
     low, high = math.log(min(known)), math.log(max(known))
     cell = 58.0
-    left = 12 + CHARACTER * min(44, max(len(r) for r in rows))
+    # names of targets hold more wide letters than words do
+    left = 12 + 1.15 * CHARACTER * min(44, max(len(r) for r in rows))
     top = 14 + CHARACTER * 0.75 * min(30, max(len(c) for c in columns))
     body = []
     for j, name in enumerate(columns):

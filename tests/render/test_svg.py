@@ -157,7 +157,7 @@ def test_a_heat_map_is_logarithmic_and_dark_is_most() -> None:
     assert "–" in words(shown)
     inks = [e.attrib["fill"] for e in all_of(shown, "text") if e.text in ("1.00", "10.0", "100")]
     assert inks == ["#000000", "#000000", "#fefefe"]
-    left, top = 12 + 7.0, 14 + 7.0 * 0.75
+    left, top = 12 + 8.05, 14 + 7.0 * 0.75
     corners = [(number(r, "x"), number(r, "y")) for r in all_of(shown, "rect")]
     for corner, (column, row) in zip(corners, [(0, 0), (1, 0), (1, 1)], strict=True):
         assert corner == pytest.approx((left + 58 * column, top + 24 * row), abs=0.06)
@@ -172,14 +172,14 @@ def test_a_heat_map_is_logarithmic_and_dark_is_most() -> None:
     assert heads["c"] == pytest.approx((left + 29, top - 6), abs=0.06)
     assert heads["d"] == pytest.approx((left + 58 + 29, top - 6), abs=0.06)
     assert size(shown) == (round(left + 58 * 2 + top), round(top + 48 + 8))
-    assert ElementTree.fromstring(shown).attrib["viewBox"] == "0 0 154 75"
+    assert ElementTree.fromstring(shown).attrib["viewBox"] == "0 0 155 75"
     assert svg.heat_map(["r"], ["c"], [[None]], "ms", "t") == ""
 
 
 def test_a_wide_heat_map_grows_and_cuts_long_names() -> None:
     columns, row = [f"{i:02}" + "x" * 40 for i in range(8)], "y" * 50
     shown = svg.heat_map([row], columns, [[1.0, 2.0] * 4], "ms", "t")
-    left, top = 12 + 7.0 * 44, 14 + 7.0 * 0.75 * 30
+    left, top = 12 + 8.05 * 44, 14 + 7.0 * 0.75 * 30
     assert size(shown) == (round(left + 58 * 8 + top), round(top + 24 + 8))
     assert "y" * 43 + "…" in words(shown)
     assert "00" + "x" * 27 + "…" in words(shown)
