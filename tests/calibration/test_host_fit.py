@@ -126,6 +126,7 @@ def test_a_disturbed_whole_stretches_kernels_within_limits_only() -> None:
     assert (stretched(replace(one, operators=0), cost) == one.kernel_us).all()
 
 
+@pytest.mark.slow
 def test_a_planted_machine_is_recovered_out_of_sample() -> None:
     (fitted,) = fit_targets(samples(40))
     # whole networks that no fit saw, on a machine without noise

@@ -25,6 +25,7 @@ def test_predictions_equal_those_of_scikit_learn_to_the_last_bit() -> None:
     assert np.array_equal(forest_of(model).predict(x), model.predict(x))
 
 
+@pytest.mark.slow
 def test_a_specialised_forest_answers_like_the_full_one_at_the_known_value() -> None:
     model, x = _fitted()
     full = forest_of(model)
@@ -35,6 +36,7 @@ def test_a_specialised_forest_answers_like_the_full_one_at_the_known_value() -> 
     np.testing.assert_allclose(pruned.predict(x), full.predict(x), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_plain_data_and_back_is_the_same_forest() -> None:
     model, x = _fitted()
     data = json.loads(json.dumps(forest_of(model).to_dict()))

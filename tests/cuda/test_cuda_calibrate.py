@@ -18,6 +18,7 @@ from perfmodel.runners.device_options import DeviceOptions
 from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_gpu_becomes_a_profile_that_predicts(
     paper_gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,7 @@ from perfmodel.runners.cuda.timing import Timing, layers_that_add_up
 from tests.cuda.cuda_on_cpu import TINY, FakeGpu, needs_compiler
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_campaign_writes_tables_that_the_measurement_reader_takes(
     paper_gpu: FakeGpu, tmp_path: Path

@@ -46,6 +46,7 @@ def as_array(value: object) -> np.ndarray | None:
     return np.asarray(value) if isinstance(value, np.ndarray | np.generic) else None
 
 
+@pytest.mark.slow
 def test_what_is_computed_equals_what_onnx_states() -> None:
     """Every single-operator test of the onnx package whose inputs are all numbers."""
     compared: set[str] = set()
