@@ -242,8 +242,9 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
         i.number("novelty_slope", 1.0, low=0),
         i.number("short_ms", 0.0, low=0),
     )
-    if interval.coverage >= 1 or interval.low_log > 20 or interval.high_log > 20:
-        raise c.fail("interval", "coverage must be below 1 and bounds below 20")
+    widest = max(interval.low_log, interval.high_log, interval.novelty_slope)
+    if interval.coverage >= 1 or widest > 20 or interval.short_ms > 1e6:
+        raise c.fail("interval", "coverage must be below 1, bounds below 20, short_ms below 1e6")
     error = FitError(
         e.text("experiment"),
         e.whole("cases"),

@@ -28,14 +28,17 @@ HOST = "127.0.0.1"
 class Page:
     """What the routes share: the files that were dropped and the workers that answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, started: Callable[[], object]) -> None:
         self.uploads = Uploads()
+        self._started = started
         self._workers: Workers | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """End the workers, and remove the files, when the server ends."""
         try:
+            # the server takes Ctrl-C by now, and its socket listens
+            self._started()
             yield
         finally:
             if self._workers is not None:
@@ -120,9 +123,9 @@ def _refused(error: PerfmodelError, status: int = 400) -> Response:
     return JSONResponse({"error": error.message, "hint": error.hint}, status_code=status)
 
 
-def application() -> Starlette:
-    """The routes; `Guard` says who may ask."""
-    shown = Page()
+def application(started: Callable[[], object] = lambda: None) -> Starlette:
+    """The routes; `Guard` says who may ask. `started` is called when the server serves."""
+    shown = Page(started)
     routes = [
         Route("/", shown.index),
         Route("/style.css", shown.style),
@@ -157,9 +160,9 @@ def serve(port: int, ready: Callable[[str], object]) -> None:
     Raises `PerfmodelError` where the port is taken.
     """
     with listening(port) as opened:
-        guard = Guard(application(), opened.getsockname()[1])
+        served = application(lambda: ready(guard.address()))
+        guard = Guard(served, opened.getsockname()[1])
         settings = uvicorn.Config(
             guard, log_level="error", access_log=False, server_header=False, ws="none"
         )
-        ready(guard.address())
         uvicorn.Server(settings).run(sockets=[opened])

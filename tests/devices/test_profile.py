@@ -84,6 +84,17 @@ def test_the_same_target_twice_is_refused() -> None:
         profile_from_dict(data)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("low_log", 21), ("high_log", 21), ("novelty_slope", 21), ("short_ms", 2e6), ("coverage", 1)],
+)
+def test_an_interval_that_would_overflow_is_refused(field: str, value: float) -> None:
+    data = shipped()
+    data["targets"][0]["interval"][field] = value
+    with pytest.raises(ProfileError, match="interval"):
+        profile_from_dict(data)
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_are_none_are_refused(tmp_path: Path, word: str) -> None:
     text = json.dumps(shipped()).replace('"coverage": 0.9', f'"coverage": {word}')
