@@ -56,13 +56,16 @@ def write_mnn(graph: Graph, path: Path, precision: str = "float32") -> None:
 
 def convert(source: Path, made: Path, *options: str) -> None:
     """Convert an .onnx file, in a process of its own; `RunnerError` has its words."""
-    command = ["-f", "ONNX", "--modelFile", str(source), "--MNNModel", str(made)]
+    files = ["--modelFile", str(source.resolve()), "--MNNModel", str(made.resolve())]
+    command = ["-f", "ONNX", *files]
     paths = os.pathsep.join(p or os.getcwd() for p in sys.path)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _PROGRAM, *command, "--bizCode", "perfmodel", *options],
             capture_output=True,
             timeout=CONVERTED_S,
+            # it leaves a file of weights where it runs
+            cwd=source.parent,
             env={**os.environ, "PYTHONPATH": paths},
             check=False,
         )

@@ -48,11 +48,17 @@ def test_a_converter_that_fails_is_told_in_its_own_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "_tools.py").write_text(
-        "import sys\ndef mnnconvert(words):\n    print('cannot take', words[4])\n    sys.exit(3)\n"
+        "import sys\ndef mnnconvert(words):\n    open('left', 'w').close()\n"
+        "    print('cannot take', words[4])\n    sys.exit(3)\n"
     )
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(RunnerError, match=r"converter failed: cannot take .*a\.onnx"):
         convert(tmp_path / "a.onnx", tmp_path / "a.mnn")
+    # what it leaves lies beside the source, not where the user is
+    assert list((tmp_path / "here").iterdir()) == []
+    assert (tmp_path / "left").exists()
 
 
 @pytest.mark.ci

@@ -246,6 +246,8 @@ def committed() -> list[Result]:
         found += [replace(r, experiment=r.experiment + mark) for r in made]
     found += host_results(_host("tflite_validation.json"))
     found += host_results(_host("ncnn_validation.json"))
+    found += host_results(_host("mnn_validation.json"))
+    found += host_results(_host("pytorch_validation.json"))
     found += host_results(_host("onnxruntime_validation.json"), EARLIER)
     return found + host_results(_host("validation.json"), EARLIER)
 
