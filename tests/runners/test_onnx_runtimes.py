@@ -100,6 +100,10 @@ def test_every_runtime_gives_the_numbers_of_onnx_runtime(
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4 * np.abs(theirs).max())
 
 
+IN_PLACE = {"openvino": ("shuffle",)}
+"""Reshapes of which OpenVINO says in one run that they were executed and in another that not."""
+
+
 @pytest.mark.ci
 @pytest.mark.parametrize("name", ["onnxruntime", *OTHERS])
 def test_every_kernel_finds_its_time_in_a_runtimes_list(name: str, tmp_path: Path) -> None:
@@ -114,7 +118,8 @@ def test_every_kernel_finds_its_time_in_a_runtimes_list(name: str, tmp_path: Pat
     kernels = by.fused(graph)
     at = owners(graph, kernels)
     found = {owner_of(key.partition(" ")[2], at) for key in first.per_op_us}
-    assert [k.name for i, k in enumerate(kernels) if i not in found] == RENAMED.get(name, [])
+    untimed = [k.name for i, k in enumerate(kernels) if i not in found]
+    assert [k for k in untimed if k not in IN_PLACE.get(name, ())] == RENAMED.get(name, [])
     times = by.kernel_us(graph, "fp32", dict.fromkeys(first.per_op_us, (1.0,)))
     assert times.sum() == len(first.per_op_us)
 
