@@ -20,7 +20,8 @@ from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import WorkCosts
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.devices.profile import TargetProfile, read_profile
-from perfmodel.devices.registry import INDEX_NAME, ProfileFolder, ProfileSource, builtin_folder
+from perfmodel.devices.profile_files import builtin_folder, device_files
+from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import ProfileError, TargetError
 from perfmodel.target import Target
 
@@ -117,9 +118,8 @@ def _known(profiles: Sequence[TargetProfile]) -> list[Known]:
 def shipped_targets() -> tuple[Known, ...]:
     """Every target of the profiles that ship with costs by kind of work."""
     found: list[Known] = []
-    for path in sorted(builtin_folder().glob("*.json")):
-        if path.name != INDEX_NAME:
-            found += _known(read_profile(path).targets)
+    for path in device_files(builtin_folder()):
+        found += _known(read_profile(path).targets)
     return tuple(found)
 
 

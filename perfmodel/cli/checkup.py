@@ -144,10 +144,10 @@ def _package(name: str, why: str) -> Check:
 
 def _shipped_profiles() -> Iterator[Check]:
     from perfmodel.devices.profile import PROFILE_MARK
-    from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder
+    from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, device_files
 
     folder = builtin_folder()
-    files = [path for path in sorted(folder.glob("*.json")) if path.name != INDEX_NAME]
+    files = device_files(folder)
     damaged = []
     for path in files:
         with open(path, "rb") as file:

@@ -10,14 +10,14 @@ def command(output: Output = None, force: Force = False, as_json: Json = False) 
 
     Example: perfmodel doctor
     """
-    from perfmodel.cli.checkup import MISSING, checks
+    from perfmodel.cli.checkup import MISSING, WRONG, checks
     from perfmodel.cli.output import answer, check_answer
     from perfmodel.render.result import Result, ResultTable, plain
 
     check_answer("doctor", output, force=force)
     found = checks()
     rows = [(c.topic, c.name, c.state, c.found, c.todo) for c in found]
-    wrong = [c for c in found if c.state not in ("here", MISSING)]
+    wrong = [c for c in found if c.state == WRONG]
     missing = sum(c.state == MISSING for c in found)
     said = f"{len(found) - missing - len(wrong)} of {len(found)} things are here"
     result = Result(

@@ -20,6 +20,11 @@ def builtin_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "hw_profiles"
 
 
+def device_files(folder: Path) -> list[Path]:
+    """The files of a folder that ships, one a device, by name: all but the index."""
+    return sorted(path for path in folder.glob("*.json") if path.name != INDEX_NAME)
+
+
 def read_once(path: Path) -> DeviceProfile:
     """The profile in a file, read anew where the file has changed; raises `ProfileError`."""
     return _cached_profile(str(path), stamp_of(path))

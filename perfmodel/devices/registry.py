@@ -18,7 +18,13 @@ from perfmodel.devices.market_profiles import (
 )
 from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_in_market
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
-from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, read_once, stamp_of
+from perfmodel.devices.profile_files import (
+    INDEX_NAME,
+    builtin_folder,
+    device_files,
+    read_once,
+    stamp_of,
+)
 from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
@@ -71,7 +77,7 @@ class ProfileFolder:
 
     def paths(self) -> dict[str, Path]:
         """File of each device's profile in the folders; the user's wins where it can be used."""
-        shipped = {p.stem: p for p in builtin_folder().glob("*.json") if p.name != INDEX_NAME}
+        shipped = {path.stem: path for path in device_files(builtin_folder())}
         own = {path.stem: path for path in self._own}
         return dict(sorted({**shipped, **own}.items()))
 

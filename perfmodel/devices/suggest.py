@@ -7,7 +7,7 @@ from functools import lru_cache
 from perfmodel.devices.market import chips, phone_lines, phone_title
 from perfmodel.devices.market_names import latin, plain
 from perfmodel.devices.market_search import CARRIERS, find, nearest_in_market
-from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder
+from perfmodel.devices.profile_files import builtin_folder, device_files
 from perfmodel.errors import nearest_names
 from perfmodel.measurements.device_names import slug
 from perfmodel.target import LONGEST_NAME
@@ -79,8 +79,7 @@ def _networks() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _profiles() -> tuple[str, ...]:
-    files = builtin_folder().glob("*.json")
-    return tuple(sorted(path.stem for path in files if path.name != INDEX_NAME))
+    return tuple(path.stem for path in device_files(builtin_folder()))
 
 
 @lru_cache(maxsize=1)

@@ -39,6 +39,14 @@ HOST = "validate host"
 EARLIER = " (earlier code)"
 """Mark of results whose file does not say which code made them: they are to be made again."""
 
+HOST_FILES = {
+    **dict.fromkeys((f"{f}_validation.json" for f in ("tflite", "ncnn", "mnn", "pytorch")), ""),
+    "onnxruntime_validation.json": EARLIER,
+    "validation.json": EARLIER,
+}
+"""Validations of this machine in the order in which they are told, and their mark. The last holds
+all four kinds of TFLite's targets."""
+
 LINES = (
     Line(
         "A network never seen, on a known phone's or board's CPU (ncnn)",
@@ -244,16 +252,9 @@ def committed() -> list[Result]:
         mark = "" if data["made"][name]["code"] else EARLIER
         made = [Result.from_dict(result) for result in results]
         found += [replace(r, experiment=r.experiment + mark) for r in made]
-    found += host_results(_host("tflite_validation.json"))
-    found += host_results(_host("ncnn_validation.json"))
-    found += host_results(_host("mnn_validation.json"))
-    found += host_results(_host("pytorch_validation.json"))
-    found += host_results(_host("onnxruntime_validation.json"), EARLIER)
-    return found + host_results(_host("validation.json"), EARLIER)
-
-
-def _host(name: str) -> dict[str, Any]:
-    return dict(json.loads((HOST_FOLDER / name).read_text(encoding="utf-8")))
+    for name, mark in HOST_FILES.items():
+        found += host_results(json.loads((HOST_FOLDER / name).read_text(encoding="utf-8")), mark)
+    return found
 
 
 def main() -> int:

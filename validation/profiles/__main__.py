@@ -25,7 +25,8 @@ from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
 from perfmodel.devices.npu_sheets import CHIP_FILE
 from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
-from perfmodel.devices.registry import INDEX_NAME, builtin_folder, index_text
+from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, device_files
+from perfmodel.devices.registry import index_text
 from perfmodel.errors import PerfmodelError, ProfileError
 from perfmodel.files import write_atomically
 from perfmodel.measurements.device_names import device_called
@@ -181,12 +182,11 @@ def read_part(folder: Path) -> list[BuiltTarget]:
     """What a builder made earlier, in its order; raises `ProfileError` where nothing was kept."""
     if not folder.is_dir():
         raise ProfileError(f"{folder}: nothing was kept", "run once without --only")
-    names = sorted(p for p in folder.glob("*.json") if p.name != INDEX_NAME)
     return [
         BuiltTarget(
             DeviceInfo(p.device, p.title, p.kind, p.soc, p.year, p.hardware), target, (place,)
         )
-        for p in map(read_profile, names)
+        for p in map(read_profile, device_files(folder))
         for place, target in enumerate(p.targets)
     ]
 

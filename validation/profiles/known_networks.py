@@ -25,7 +25,7 @@ KNOWN_LOG = NORMAL_90 * BETWEEN_SOURCES
 
 
 @dataclass(frozen=True, eq=False)
-class KnownNetworks:
+class NetworkMisfits:
     """Networks of a target: how each is described, its work, and log(measured / by costs)."""
 
     described: np.ndarray
@@ -46,7 +46,7 @@ class KnownNetworks:
         return self.misfit - factor
 
 
-def known_networks(pool: Pool, rows: np.ndarray, log_ms: np.ndarray) -> KnownNetworks:
+def known_networks(pool: Pool, rows: np.ndarray, log_ms: np.ndarray) -> NetworkMisfits:
     """The networks of some rows of one target (indices), `log_ms` being the rows' times by costs.
 
     One network at several sizes or batches, or from several sources, is one: the median counts.
@@ -56,7 +56,7 @@ def known_networks(pool: Pool, rows: np.ndarray, log_ms: np.ndarray) -> KnownNet
     first = (distances(described, described) < SAME_NETWORK).argmax(axis=1)
     kept = np.unique(first)
     median = np.array([np.median(misfit[first == k]) for k in kept])
-    return KnownNetworks(described[kept], pool.work[pool.network[rows[kept]]], median)
+    return NetworkMisfits(described[kept], pool.work[pool.network[rows[kept]]], median)
 
 
 def split_interval(whole: Interval, left: np.ndarray) -> tuple[Interval, float]:

@@ -32,7 +32,7 @@ from validation.data.published_networks import (
 from validation.data.published_sources import FILES
 from validation.data.soc_facts import SocFacts, facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
-from validation.profiles.known_networks import KnownNetworks, known_networks, split_interval
+from validation.profiles.known_networks import NetworkMisfits, known_networks, split_interval
 from validation.profiles.sheet_twins import sheet_twins
 
 EXPERIMENT = "network family left out on every target"
@@ -135,7 +135,7 @@ def left_out_log_ratio(pool: Pool) -> np.ndarray:
 
 def known_on(
     pool: Pool, model: JointEfficiencyModel, rows: np.ndarray
-) -> tuple[KnownNetworks, np.ndarray]:
+) -> tuple[NetworkMisfits, np.ndarray]:
     """The networks of some rows (indices) of one target, and the target's log costs."""
     log_cost = model.log_cost_[int(np.searchsorted(model.targets_, pool.target[rows[0]]))]
     return known_networks(pool, rows, np.log(model.predict(pool.inputs()[rows]))), log_cost

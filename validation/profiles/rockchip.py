@@ -20,7 +20,7 @@ NOTE = "one core of the NPU at its highest clock, without work before and after"
 
 
 @dataclass(frozen=True)
-class Chip:
+class NpuChip:
     """A chip: its title, year, and boards of it that have profiles.
 
     `on_market` are the chips that the market's sheets know, which answer for the rest of them: it
@@ -34,21 +34,21 @@ class Chip:
 
 
 CHIPS = {
-    "rk3588": Chip(
+    "rk3588": NpuChip(
         *("Rockchip RK3588", 2022),
         boards=("rk3588", "rk3588-b", "orangepi-5", "orangepi-5-plus", "station-m3-rk3588s"),
         on_market=("rk3588",),
     ),
-    "rk3576": Chip("Rockchip RK3576", 2024),
-    "rk3568": Chip(
+    "rk3576": NpuChip("Rockchip RK3576", 2024),
+    "rk3568": NpuChip(
         *("Rockchip RK3566 / RK3568", 2021),
         boards=("rock3a-rk3568", "station-m2-rk3566", "station-p2-rk3568"),
         on_market=("rk3566", "rk3568"),
     ),
-    "rk3562": Chip("Rockchip RK3562", 2023, on_market=("rk3562",)),
-    "rv1126": Chip("Rockchip RV1126", 2020),
-    "rv1109": Chip("Rockchip RV1109", 2020),
-    "rk1808": Chip("Rockchip RK1808", 2019),
+    "rk3562": NpuChip("Rockchip RK3562", 2023, on_market=("rk3562",)),
+    "rv1126": NpuChip("Rockchip RV1126", 2020),
+    "rv1109": NpuChip("Rockchip RV1109", 2020),
+    "rk1808": NpuChip("Rockchip RK1808", 2019),
 }
 """By slug."""
 
@@ -81,7 +81,7 @@ def market_npus(data: Path) -> dict[str, DeviceProfile]:
     }
 
 
-def _built(profile: TargetProfile, device: str, chip: Chip) -> BuiltTarget:
+def _built(profile: TargetProfile, device: str, chip: NpuChip) -> BuiltTarget:
     note = NOTE if device == profile.target.device else f"{NOTE}; times of the chip ({chip.title})"
     named = replace(
         profile,

@@ -40,9 +40,9 @@ def sheet_twins(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarge
     sheets, made = sheets_by_device(), in_integers(known, widened)
     known = [*known, *made]
     for device, (measured, title) in TWINS.items():
-        for other in known:
-            target, model = other.profile.target, other.profile.predictor
-            if target.device == measured and isinstance(model, EfficiencyPredictor):
+        for other, model in _by_costs(known):
+            target = other.profile.target
+            if target.device == measured:
                 slower = _slower(sheets[measured], sheets[device], target.precision)
                 named = replace(target, device=device)
                 words = f"data sheets of {device} and {measured}, which was measured"
@@ -53,18 +53,17 @@ def sheet_twins(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarge
 
 def in_integers(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarget]:
     """int8 on `IN_INTEGERS` by what it saves on devices that were timed in int8 and fp16."""
+    by_costs = _by_costs(built)
     costs = {
         (t.profile.target.device, t.profile.target.precision): np.array(model.log_cost)
-        for t in built
-        if isinstance(model := t.profile.predictor, EfficiencyPredictor)
+        for t, model in by_costs
     }
     both = sorted(d for d, precision in costs if precision == "int8" and (d, "fp16") in costs)
     found = []
-    for other in built:
-        target, model = other.profile.target, other.profile.predictor
+    for other, model in by_costs:
+        target = other.profile.target
         if (target.device, target.precision) != (IN_INTEGERS, "fp16") or not both:
             continue
-        assert isinstance(model, EfficiencyPredictor)
         saved = np.mean([costs[d, "int8"] - costs[d, "fp16"] for d in both], axis=0)
         words = (
             f"half precision there, which was measured, and what int8 saves on {', '.join(both)}"
@@ -75,6 +74,12 @@ def in_integers(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarge
         )
         found.append(BuiltTarget(other.info, profile, other.rank))
     return found
+
+
+def _by_costs(built: Sequence[BuiltTarget]) -> list[tuple[BuiltTarget, EfficiencyPredictor]]:
+    """The targets that are predicted by costs for each kind of work, and their models."""
+    models = ((t, t.profile.predictor) for t in built)
+    return [(t, model) for t, model in models if isinstance(model, EfficiencyPredictor)]
 
 
 def _slower(known: GpuSpec, asked: GpuSpec, precision: str) -> np.ndarray:
