@@ -316,9 +316,12 @@ def trusted(
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Median along the first axis where each row counts by its weight."""
+    """Median along the first axis where each row, or each value, counts by its weight."""
     order = np.argsort(values, axis=0, kind="stable")
-    share = np.cumsum(weights[order], axis=0)
+    if weights.ndim < values.ndim:
+        share = np.cumsum(weights[order], axis=0)
+    else:
+        share = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
     place = np.argmax(share >= 0.5 * share[-1], axis=0)
     picked = np.take_along_axis(order, place[None], axis=0)
     found: np.ndarray = np.take_along_axis(values, picked, axis=0)[0]

@@ -64,7 +64,9 @@ def learn_npus(
     `MeasurementError` where no NPU has `MIN_NETWORKS` networks.
     """
     groups, _ = rows_by_target(table, skip_bad=True, networks=networks, pick="median")
-    kept = [g for g in groups if is_npu(g) and len(g.measured) >= MIN_NETWORKS]
+    kept = [
+        g for g in groups if is_npu(g) and sum(m.batch == 1 for m in g.measured) >= MIN_NETWORKS
+    ]
     kept.sort(key=lambda g: g.name)
     if not kept:
         raise MeasurementError(
@@ -74,7 +76,8 @@ def learn_npus(
     log_ms = np.full((len(kept), len(known.names)), np.nan)
     for i, group in enumerate(kept):
         for measured in group.measured:
-            log_ms[i, known.names.index(measured.name)] = np.log(measured.latency_ms)
+            if measured.batch == 1:
+                log_ms[i, known.names.index(measured.name)] = np.log(measured.latency_ms)
     places = [_place(g, chips or {}) for g in kept]
     left = family_left_out(places, known, log_ms, folds)
     population = replace(

@@ -1,8 +1,7 @@
-"""NPU targets: what measured ones teach, and a new one from a few networks.
+"""Measured NPU targets and what they have in common: costs, misfits of networks, predictors.
 
-A population holds every measured NPU target with its costs and its times of the same networks. A
-new target is a mixture of the known ones of its precision, each scaled to the measurements and
-weighed by how evenly it then explains them: chips of one family differ little but in speed.
+A population holds every measured NPU target with its costs and its times of the same networks, as a
+base for new ones (`npu_adapt`).
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from perfmodel.calibration.measured_network import MeasuredNetwork
-from perfmodel.cost_models.hierarchy import log_times
-from perfmodel.cost_models.likeness import SAME_NETWORK, descriptions, distances, interpolation
+from perfmodel.cost_models.likeness import SAME_NETWORK, are_same, descriptions
 from perfmodel.cost_models.network_correction import (
     LARGEST_LOG,
+    MAX_ANCHORS,
     WIDTHS,
     NetworkCorrection,
     lawful_along,
 )
+from perfmodel.cost_models.npu_known import LARGEST_BEYOND, KnownNetworks
+from perfmodel.cost_models.npu_known import log_ms as log_work_ms
 from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
 from perfmodel.cost_models.npu_predictor import NpuPredictor, network_work
 from perfmodel.cost_models.npu_terms import NPU_TERMS, WEIGHT_BYTES
@@ -32,20 +33,16 @@ from perfmodel.kernels.kernel import KernelTable
 
 PRECISIONS = ("fp16", "w8a8", "w8a16")
 
-EVEN_SD, EVEN_CASES = 0.08, 3.0
-"""How evenly a known target of another chip explains a new one's times, in log units, and how many
-measurements that is worth: the median target left out of AI Hub's (aihub.csv.gz)."""
-
-SPEED_SD = 0.3
-"""How much faster or slower known targets may be before they count less, in log units: a chip of
-about the same speed is most often one of the same generation."""
-
 KNOWN_LOG = 0.15
 """Half width of the 90 % interval of a network that was measured, in log units: jobs repeat within
 a few percent, and one in ten runs on a chip in another state of power (SA8775P)."""
 
+LEAST_SHARE = 0.05
+"""Least share of a known time that kernels take, where calls of the NPU are fitted to take more
+than a network of little work."""
+
 _WIDTH_POWER = np.array(
-    [{"product": 2.0, "memory": 2.0, "vector": 1.0}.get(t.group, 0.0) for t in NPU_TERMS] + [0.0]
+    [{"product": 2.0, "memory": 2.0, "vector": 1.0}.get(t.group, 0.0) for t in NPU_TERMS]
 )
 """How work grows with the channels, as in `network_correction`."""
 
@@ -203,19 +200,71 @@ def family_left_out(
     return out
 
 
-def predictor_of(
-    population: NpuPopulation, precision: str, log_cost: np.ndarray, log_ms: np.ndarray
-) -> NpuPredictor:
-    """The predictor of a target from its costs and its times of the population's networks."""
+def recognised(population: NpuPopulation, precision: str, measured: MeasuredNetwork) -> np.ndarray:
+    """Whether each network of the population is the measured one, of its size, (networks,)."""
+    own, known = network_work(measured.kernels, precision), population.work[precision]
+    size = np.abs(own.sum() / known.sum(axis=1) - 1.0) < SAME_NETWORK
+    same: np.ndarray = are_same(descriptions([measured.kernels]), population.anchors)[0] & size
+    return same
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Timed:
+    """Networks with a time on one target: descriptions, features, work and log ms of each."""
+
+    anchors: np.ndarray
+    described_by: np.ndarray
+    work: np.ndarray
+    log_ms: np.ndarray
+
+
+def _timed(
+    population: NpuPopulation,
+    precision: str,
+    log_ms: np.ndarray,
+    own: Sequence[MeasuredNetwork],
+) -> _Timed:
+    """The networks that the population knows in a precision, and measured ones that it does not."""
     known = population.known(precision)
-    work = population.work[precision][known]
-    misfits = np.clip(log_ms[known] - np.log(work @ np.exp(log_cost)), -LARGEST_LOG, LARGEST_LOG)
+    strangers = [m for m in own if not (recognised(population, precision, m) & known).any()]
+    strangers = strangers[: MAX_ANCHORS - int(known.sum())]
+    anchors, described_by = population.anchors[known], population.described_by[known]
+    work, times = population.work[precision][known], log_ms[known]
+    if strangers:
+        tables = [m.kernels for m in strangers]
+        more = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
+        anchors = np.vstack([anchors, descriptions(tables)])
+        described_by = np.vstack([described_by, more])
+        work = np.vstack([work, [network_work(t, precision) for t in tables]])
+        times = np.append(times, np.log([m.latency_ms for m in strangers]))
+    return _Timed(anchors=anchors, described_by=described_by, work=work, log_ms=times)
+
+
+def predictor_of(
+    population: NpuPopulation,
+    precision: str,
+    log_cost: np.ndarray,
+    log_ms: np.ndarray,
+    own: Sequence[MeasuredNetwork] = (),
+) -> NpuPredictor:
+    """The predictor of a target from its costs and its times of the population's networks.
+
+    `own` are networks measured on it that the population does not know.
+    """
+    timed = _timed(population, precision, log_ms, own)
+    cost, work = log_cost[:-1], timed.work[:, :-1]
+    costs = log_work_ms(work, cost)
+    call = timed.work[:, -1] * np.exp(log_cost[-1])
+    rest = np.maximum(np.exp(timed.log_ms) - call, LEAST_SHARE * np.exp(timed.log_ms))
+    beyond = np.clip(np.log(rest) - costs, -LARGEST_BEYOND, LARGEST_BEYOND)
     power = np.minimum(_WIDTH_POWER, _GROWTH[precision])
     wide = work[:, None, :] * WIDTHS[:, None] ** power
     correction = lawful_along(
-        NetworkCorrection(anchors=population.anchors[known], misfits=misfits),
-        population.described_by[known],
-        np.log(wide @ np.exp(log_cost)),
+        NetworkCorrection(
+            anchors=timed.anchors, misfits=np.clip(beyond, -LARGEST_LOG, LARGEST_LOG)
+        ),
+        timed.described_by,
+        np.log(wide @ np.exp(cost)),
     )
     strange = max(population.strange_width.get(precision, KNOWN_LOG) - KNOWN_LOG, 0.0)
     return NpuPredictor(
@@ -223,92 +272,5 @@ def predictor_of(
         precision=precision,
         ranges=population.ranges,
         correction=replace(correction, strange_log=strange),
+        known=KnownNetworks(work=work, beyond=beyond),
     )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NpuAdaptation:
-    """A new target: its costs and times of the population's networks, and whom it is like.
-
-    `left_out` holds log(measured / predicted) of each measurement had it not been made.
-    """
-
-    log_cost: np.ndarray
-    log_ms: np.ndarray
-    weights: np.ndarray
-    left_out: np.ndarray
-
-
-def adapt_npu(
-    population: NpuPopulation,
-    measured: Sequence[MeasuredNetwork],
-    precision: str,
-    runtime: str = "",
-) -> NpuAdaptation:
-    """A new target of `precision` from measurements of it; raises `MeasurementError`.
-
-    Targets of the same runtime count where there are any. At least one measurement is needed.
-    """
-    if not measured:
-        raise MeasurementError("no network was measured", "measure one, or give the chip's sheet")
-    own = log_times(np.array([m.latency_ms for m in measured]))
-    chosen = _comparable(population, precision, runtime)
-    known = _times_of(population, measured, chosen, precision)
-    offset, weights = _weighed(own - known)
-    log_cost = np.average(population.log_cost[chosen] + offset[:, None], axis=0, weights=weights)
-    log_ms = np.average(population.log_ms[chosen] + offset[:, None], axis=0, weights=weights)
-    left = np.zeros(len(own))
-    for i in range(len(own)):
-        rest = np.arange(len(own)) != i
-        if rest.any():
-            shift, share = _weighed((own - known)[:, rest])
-            left[i] = own[i] - np.average(known[:, i] + shift, weights=share)
-    everyone = np.zeros(len(population.names))
-    everyone[chosen] = weights
-    return NpuAdaptation(log_cost=log_cost, log_ms=log_ms, weights=everyone, left_out=left)
-
-
-def _comparable(population: NpuPopulation, precision: str, runtime: str) -> np.ndarray:
-    """Known targets to compare with: of the precision, and of the runtime if there are any."""
-    same = np.array([p.precision == precision for p in population.places])
-    if not same.any():
-        raise MeasurementError(
-            f"no known NPU target of precision {precision}", f"known: {', '.join(PRECISIONS)}"
-        )
-    also = same & np.array([p.runtime == runtime for p in population.places])
-    return np.flatnonzero(also if also.any() else same)
-
-
-def _times_of(
-    population: NpuPopulation,
-    measured: Sequence[MeasuredNetwork],
-    chosen: np.ndarray,
-    precision: str,
-) -> np.ndarray:
-    """Log times of the measured networks on known targets, shape (targets, measured)."""
-    described = descriptions([m.kernels for m in measured])
-    near = distances(described, population.anchors)
-    weights, _ = interpolation(described, population.anchors)
-    work = np.array([network_work(m.kernels, precision) for m in measured])
-    costs = population.log_cost[chosen]
-    modelled = np.log(np.exp(costs) @ work.T)
-    known_work = population.work[precision]
-    misfit = population.log_ms[chosen] - np.log(np.exp(costs) @ known_work.T)
-    out = modelled + np.clip(misfit @ weights.T, -LARGEST_LOG, LARGEST_LOG)
-    for i, row in enumerate(near):
-        best = int(np.argmin(row))
-        size = work[i].sum() / known_work[best].sum()
-        if row[best] < SAME_NETWORK and abs(size - 1.0) < SAME_NETWORK:
-            out[:, i] = population.log_ms[chosen, best]
-    return out
-
-
-def _weighed(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scale of each known target (log) and its weight, from log gaps (targets, measured)."""
-    offset = np.median(gap, axis=1)
-    rest = np.minimum(np.abs(gap - offset[:, None]), 5 * EVEN_SD) ** 2
-    count = gap.shape[1]
-    spread = rest.sum(axis=1) + EVEN_CASES * EVEN_SD**2
-    log_weight = -0.5 * (count - 1 + EVEN_CASES) * np.log(spread) - 0.5 * (offset / SPEED_SD) ** 2
-    weights = np.exp(log_weight - log_weight.max())
-    return offset, weights / weights.sum()

@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perfmodel.calibration.measured import TargetRows, rules_of
-from perfmodel.calibration.npu import (
-    NpuPopulation,
-    adapt_npu,
-    npu_precision,
-    predictor_of,
-)
+from perfmodel.calibration.npu import NpuPopulation, npu_precision, predictor_of
+from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import shipped_npus
 from perfmodel.cost_models.interval import (
     NOVELTY_SLOPE,
@@ -64,7 +60,7 @@ def npu_target(group: TargetRows, population: NpuPopulation | None = None) -> Ca
     profile = TargetProfile(
         group.target,
         group.latency_kind,
-        predictor_of(known, precision, made.log_cost, made.log_ms),
+        predictor_of(known, precision, made.log_cost, made.log_ms, group.measured),
         expected_interval(left, UNTESTED_LOG, NOVELTY_SLOPE),
         fit_error("each network left out in turn", left)
         if tested

@@ -66,6 +66,16 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(2.0 - 2.0 * np.minimum(a @ b.T, 1.0), 0.0))
 
 
+def are_same(asked: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Whether described networks are known ones, at any resolution, shape (asked, known).
+
+    By the length of their difference: the product of two descriptions that a file rounded to five
+    digits may be off by more than `SAME_NETWORK`.
+    """
+    apart = np.linalg.norm(asked[:, None, :] - known[None, :, :], axis=2)
+    return np.asarray(apart < SAME_NETWORK)
+
+
 def likeness(a: np.ndarray, b: np.ndarray, length: float = LENGTH_SCALE) -> np.ndarray:
     """Gaussian kernel of the distances: 1 for one network, 0 for nothing in common."""
     alike: np.ndarray = np.exp(-0.5 * (distances(a, b) / length) ** 2)

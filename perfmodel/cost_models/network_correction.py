@@ -87,16 +87,19 @@ class NetworkCorrection:
         """Read and check plain data; absent fields mean no correction. Raises `ProfileError`."""
         if not any(name in data for name in FIELDS):
             return cls()
-        anchors = _numbers(data.get("anchors"), "anchors", 1.0001, (None, len(FEATURE_NAMES)))
-        misfits = _numbers(data.get("misfits"), "misfits", LARGEST_LOG, (len(anchors),))
-        strange = _numbers([data.get("strange_log")], "strange_log", 15.0, (1,))
+        anchors = array_of(data.get("anchors"), "anchors", 1.0001, (None, len(FEATURE_NAMES)))
+        misfits = array_of(data.get("misfits"), "misfits", LARGEST_LOG, (len(anchors),))
+        strange = array_of([data.get("strange_log")], "strange_log", 15.0, (1,))
         if (anchors < 0).any() or strange[0] < 0:
             raise ProfileError("anchors and strange_log must not be negative")
         return cls(anchors=anchors, misfits=misfits, strange_log=float(strange[0]))
 
 
-def _numbers(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array of finite numbers of at most `limit` in size; None in `shape` is any length."""
+def array_of(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An array of finite numbers of at most `limit` in size; None in `shape` is any length.
+
+    Raises `ProfileError` that names the field.
+    """
     rows = data if isinstance(data, list) else None
     if rows is None or len(rows) > MAX_ANCHORS:
         raise ProfileError(f"{name}: must be a list of at most {MAX_ANCHORS}")

@@ -10,8 +10,11 @@ import numpy as np
 
 from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
+from perfmodel.cost_models.likeness import descriptions, likeness
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
+from perfmodel.cost_models.npu_known import FIELDS as KNOWN_FIELDS
+from perfmodel.cost_models.npu_known import NEARLY_SAME, KnownNetworks
 from perfmodel.cost_models.npu_terms import (
     MACS_PER_INFERENCE,
     NPU_PARTS,
@@ -48,7 +51,8 @@ class NpuPredictor:
 
     `log_cost` holds the logarithm of milliseconds per `NPU_WORK_UNIT` in the order of
     `COST_NAMES`; `precision` is that of the target; `ranges` the sizes of kernels that were
-    fitted, by class; `correction` what whole networks take beyond.
+    fitted, by class; `correction` what networks like known ones take beyond, and `known` the known
+    ones themselves, in the order of its anchors.
     """
 
     kind: ClassVar[str] = "npu"
@@ -57,6 +61,7 @@ class NpuPredictor:
     precision: str
     ranges: Mapping[str, Range] = field(default_factory=dict)
     correction: NetworkCorrection = field(default_factory=NetworkCorrection)
+    known: KnownNetworks = field(default_factory=KnownNetworks)
 
     @property
     def overhead_ms(self) -> float:
@@ -128,7 +133,16 @@ class NpuPredictor:
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
         """Misfits of the networks that the correction knows, extra width for strange ones."""
-        return self.correction.terms(networks)
+        terms = self.correction.terms(networks)
+        if not len(self.known.beyond) or not networks:
+            return terms
+        factors = self.known.log_factors(
+            np.array([kernels_work(t, self.precision) for t in networks]),
+            np.array(self.log_cost[:-1]),
+            terms.log_factor,
+            likeness(descriptions(networks), self.correction.anchors, NEARLY_SAME),
+        )
+        return replace(terms, log_factor=factors)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""
@@ -138,22 +152,32 @@ class NpuPredictor:
             "log_cost": {n: round(float(v), 4) for n, v in costs},
             "ranges": ranges_to_dict(self.ranges),
             **self.correction.to_dict(),
+            **self.known.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> NpuPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        plain_data.only(data, ("precision", "log_cost", "ranges", *CORRECTION_FIELDS))
+        own = ("precision", "log_cost", "ranges")
+        plain_data.only(data, (*own, *CORRECTION_FIELDS, *KNOWN_FIELDS))
         precision = plain_data.choice(data.get("precision"), "precision", WEIGHT_BYTES)
+        correction = NetworkCorrection.from_dict(data)
         return cls(
             log_cost=costs_from_dict(data.get("log_cost"), COST_NAMES, "term"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
-            correction=NetworkCorrection.from_dict(data),
+            correction=correction,
+            known=KnownNetworks.from_dict(data, len(correction.anchors)),
         )
+
+
+def kernels_work(kernels: KernelTable, precision: str) -> np.ndarray:
+    """Work of all kernels of a network, shape (len(NPU_TERM_NAMES),)."""
+    return kernels.once(
+        ("kernels_work", precision), lambda: npu_work(kernels, precision).sum(axis=0)
+    )
 
 
 def network_work(kernels: KernelTable, precision: str) -> np.ndarray:
     """Work of a whole network and its call, shape (len(COST_NAMES),)."""
-    kernel_sums = npu_work(kernels, precision).sum(axis=0)
-    return np.append(kernel_sums, MACS_PER_INFERENCE / NPU_WORK_UNIT)
+    return np.append(kernels_work(kernels, precision), MACS_PER_INFERENCE / NPU_WORK_UNIT)

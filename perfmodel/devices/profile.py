@@ -290,7 +290,7 @@ def profile_to_dict(profile: DeviceProfile) -> dict[str, Any]:
     }
 
 
-SHARED_FIELDS = ("forests", "ranges", "anchors")
+SHARED_FIELDS = ("forests", "ranges", "anchors", "known_work")
 """Large fields of a model that several targets of a device may have in common."""
 
 

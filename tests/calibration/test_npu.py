@@ -8,13 +8,13 @@ from perfmodel import zoo
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.npu import (
     NpuNetworks,
-    adapt_npu,
     family_left_out,
     npu_precision,
     population_of,
     predictor_of,
     shared_misfits,
 )
+from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
 from perfmodel.calibration.npu_sheet import npu_of_generation
 from perfmodel.cost_models.npu_model import NpuPlace

@@ -1,0 +1,156 @@
+"""Known networks are answered by their time, and bound those that do more or less; by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from perfmodel import zoo
+from perfmodel.cost_models.likeness import descriptions
+from perfmodel.cost_models.network_correction import NetworkCorrection
+from perfmodel.cost_models.npu_known import KnownNetworks, does_all_of
+from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, kernels_work
+from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
+from perfmodel.cost_models.predictor import network_ms
+from perfmodel.errors import ProfileError
+from perfmodel.kernels import fuse
+from perfmodel.kernels.kernel import KernelTable
+
+TERMS = len(NPU_TERM_NAMES)
+FREE = np.zeros(TERMS)
+"""Every unit of work takes a millisecond."""
+
+
+def works(*firsts: tuple[float, float]) -> np.ndarray:
+    """Work of networks of two kinds of work."""
+    rows = np.zeros((len(firsts), TERMS))
+    rows[:, :2] = firsts
+    return rows
+
+
+def times(known: KnownNetworks, asked: np.ndarray, between: float = 0.0) -> list[float]:
+    strange = np.zeros((len(asked), len(known.beyond)))
+    factors = known.log_factors(asked, FREE, np.full(len(asked), between), strange)
+    return [float(v) for v in np.exp(factors) * asked.sum(axis=1)]
+
+
+def test_a_network_takes_its_own_time_and_others_no_less_for_more_work() -> None:
+    # two units of work that take 40 ms
+    known = KnownNetworks(work=works((1, 1)), beyond=np.log([20.0]))
+    assert times(known, works((1, 1), (2, 1), (1, 3), (30, 30))) == pytest.approx([40, 40, 40, 60])
+
+
+def test_a_network_that_does_less_takes_no_longer() -> None:
+    known = KnownNetworks(work=works((4, 4)), beyond=np.log([0.25]))
+    assert times(known, works((4, 4), (3, 4), (1, 0.5))) == pytest.approx([2, 2, 1.5])
+
+
+def test_a_network_that_does_more_of_one_kind_and_less_of_another_is_not_bound() -> None:
+    known = KnownNetworks(work=works((4, 4)), beyond=np.log([9.0]))
+    assert times(known, works((5, 3)), np.log(1.5)) == pytest.approx([12])
+
+
+def test_known_networks_that_break_the_order_keep_their_times_and_the_longer_bounds_others() -> (
+    None
+):
+    known = KnownNetworks(work=works((1, 1), (3, 3)), beyond=np.log([5.0, 0.5]))
+    # 10 ms for the lesser, 3 ms for the greater: what lies between and beyond takes 10
+    assert times(known, works((1, 1), (3, 3), (2, 2), (3.5, 3), (9, 9))) == pytest.approx(
+        [10, 3, 10, 10, 18]
+    )
+
+
+def test_a_known_network_at_another_size_has_its_factor_and_one_nearly_the_same_a_part() -> None:
+    known = KnownNetworks(work=works((1, 1), (2, 8)), beyond=np.log([3.0, 7.0]))
+    alike = np.array([[1.0, 0.2], [0.0, 1.0], [0.0, 0.0]])
+    asked = works((2, 2), (4, 16), (0.1, 50))
+    factors = known.log_factors(asked, FREE, np.zeros(3), alike)
+    assert np.exp(factors) == pytest.approx([3, 7, 1])
+    half = known.log_factors(works((0.1, 50)), FREE, np.log([2.0]), np.array([[0.5, 0.1]]))
+    assert np.exp(half) == pytest.approx([6**0.5])
+
+
+def test_more_work_never_takes_less_whatever_is_known() -> None:
+    rng = np.random.default_rng(0)
+    known = KnownNetworks(work=rng.lognormal(0, 1, (12, TERMS)), beyond=rng.normal(0, 2, 12))
+    known.work[:, 3:] = 1.0
+    asked = [rng.lognormal(-1, 1, TERMS)]
+    asked[0][3:] = 1.0
+    for _ in range(200):
+        more = asked[-1].copy()
+        more[rng.integers(3)] *= rng.uniform(1, 1.1)
+        asked.append(more)
+    found = times(known, np.array(asked))
+    assert (np.diff(found) >= -1e-12 * np.array(found[:-1])).all()
+    assert max(found) / min(found) > 2
+
+
+def test_nothing_is_changed_where_nothing_is_known() -> None:
+    assert times(KnownNetworks(), works((2, 2)), 0.5) == pytest.approx([4 * np.exp(0.5)])
+    assert KnownNetworks().to_dict() == {}
+
+
+def test_work_is_compared_with_what_files_round_away() -> None:
+    one, more = works((1, 1)), works((1 + 9e-6, 1))
+    assert does_all_of(one, more).all()
+    assert not does_all_of(one, works((1 + 2e-5, 1))).any()
+
+
+@pytest.fixture(scope="module")
+def table() -> KernelTable:
+    return KernelTable.from_kernels(fuse(zoo.build("squeezenet_1_1"), "qnn"))
+
+
+@pytest.fixture(scope="module")
+def predictor(table: KernelTable) -> NpuPredictor:
+    return NpuPredictor(
+        log_cost=(0.0,) * len(COST_NAMES),
+        precision="w8a8",
+        correction=NetworkCorrection(
+            anchors=descriptions([table]), misfits=np.array([0.2]), strange_log=0.1
+        ),
+        known=KnownNetworks(work=kernels_work(table, "w8a8")[None], beyond=np.array([np.log(9.0)])),
+    )
+
+
+def test_a_predictor_answers_a_known_network_by_its_time(
+    table: KernelTable, predictor: NpuPredictor
+) -> None:
+    kernels = float(predictor.parts_ms(table).sum())
+    assert network_ms(predictor, table) == pytest.approx(predictor.overhead_ms + 9 * kernels)
+    larger = KernelTable.from_kernels(
+        fuse(zoo.entry("squeezenet_1_1").build(resolution=320), "qnn")
+    )
+    spent = float(predictor.parts_ms(larger).sum())
+    assert 3 * spent < network_ms(predictor, larger) - predictor.overhead_ms < 9 * spent
+    slower = predictor.scaled(np.log(2))
+    assert network_ms(slower, table) == pytest.approx(2 * network_ms(predictor, table))
+
+
+def test_a_predictor_is_the_same_after_its_file(
+    table: KernelTable, predictor: NpuPredictor
+) -> None:
+    again = NpuPredictor.from_dict(predictor.to_dict())
+    assert network_ms(again, table) == pytest.approx(network_ms(predictor, table), rel=1e-4)
+    assert again.to_dict() == predictor.to_dict()
+    plain = replace(predictor, known=KnownNetworks()).to_dict()
+    assert not set(plain) & {"known_work", "beyond"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"known_work": [[1.0]]},
+        {"known_work": [[-1.0] * TERMS]},
+        {"known_work": [[1e10] * TERMS]},
+        {"known_work": None},
+        {"beyond": [0.1, 0.2]},
+        {"beyond": [11.0]},
+        {"beyond": None},
+    ],
+)
+def test_damaged_known_networks_are_refused(predictor: NpuPredictor, damage: dict) -> None:
+    with pytest.raises(ProfileError, match=r"known_work|beyond"):
+        NpuPredictor.from_dict({**predictor.to_dict(), **damage})
