@@ -102,6 +102,11 @@ class TargetQuery:
         )
 
 
+def as_written(text: str) -> str:
+    """A target as people write it: a part that is left out before others is `*`."""
+    return "/".join(part or ANY_PART for part in text.strip().split("/"))
+
+
 def full_target(text: str) -> Target:
     """The target that a text names in full; raises `TargetError` as `parse_target` does."""
     q = parse_target(text)
@@ -117,24 +122,25 @@ def parse_target(text: str) -> TargetQuery:
     device = " ".join(parts[0].lower().split())
     if not SLUG.fullmatch(device) and not is_market_name(device):
         raise TargetError(f"target {text!r}: {parts[0]!r} is no device name", form)
+    named = as_written(text)
     given = ["" if part == ANY_PART else part for part in parts[1:]]
     unit, framework, precision, threads = (given + [""] * 4)[:4]
     if unit and unit not in UNITS:
-        raise TargetError(f"target {text!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
+        raise TargetError(f"target {named!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
     framework, at, version = framework.partition("@")
     if framework and not SLUG.fullmatch(framework):
-        raise TargetError(f"target {text!r}: {framework!r} is no framework name", form)
+        raise TargetError(f"target {named!r}: {framework!r} is no framework name", form)
     if at and not (framework and _VERSION.fullmatch(version)):
-        raise TargetError(f"target {text!r}: {version!r} is no version, as in qnn@2.42", form)
+        raise TargetError(f"target {named!r}: {version!r} is no version, as in qnn@2.42", form)
     if precision and precision not in PRECISIONS:
         known = ", ".join(PRECISIONS)
-        raise TargetError(f"target {text!r}: precision {precision!r} is none of {known}", form)
+        raise TargetError(f"target {named!r}: precision {precision!r} is none of {known}", form)
     count, cluster = 0, ""
     if threads:
         match = _THREADS.fullmatch(threads)
         if match is None:
             raise TargetError(
-                f"target {text!r}: threads {threads!r} is not like t4 or t4@big", form
+                f"target {named!r}: threads {threads!r} is not like t4 or t4@big", form
             )
         count, cluster = int(match[1]), match[2] or ""
     return TargetQuery(device, unit, framework, precision, count, cluster, version)

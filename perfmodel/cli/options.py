@@ -64,7 +64,7 @@ OnlyModels = Annotated[
     list[str] | None, typer.Option("--model", help="Only these networks; may be repeated.")
 ]
 Files = Annotated[
-    Path | None, typer.Option(help="Folder of real model files: .tflite, or .onnx over ssh.")
+    Path | None, typer.Option(help="Folder of real model files, in the format of what runs them.")
 ]
 BenchmarkModel = Annotated[
     Path | None,

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from perfmodel.prediction import Prediction
 
 LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
+WAYS_TO: Mapping[str, str] = {
+    "first": "rows of kind first in a table give a target of first runs (`perfmodel calibrate "
+    "--from TABLE`), and `perfmodel validate kinds` measures them on this machine",
+    "steady": "`perfmodel devices` lists targets of steady runs",
+    "sustained": "`perfmodel simulate` heats a device up; `perfmodel validate kinds` this machine",
+    "in_app": "`perfmodel simulate` runs it beside other work",
+}
+"""Where an answer of a kind comes from, for targets that answer another."""
 
 
 def command(
@@ -142,7 +150,7 @@ def _predicted(
     if kind != answer.kind:
         raise PerfmodelError(
             f"{answer.target} answers latency kind {answer.kind!r}, not {kind!r}",
-            "kinds are never mixed: calibrate a target for that kind, or simulate the scenario",
+            f"kinds are never mixed: {WAYS_TO[kind]}",
         )
     return answer
 

@@ -18,6 +18,7 @@ from perfmodel.cli.options import (
     Cores,
     Files,
     Force,
+    InputShapes,
     Journal,
     Json,
     OnlyModels,
@@ -26,6 +27,7 @@ from perfmodel.cli.options import (
     Trtexec,
     duration_s,
     files_in,
+    input_shapes,
     refuse_idle,
 )
 from perfmodel.errors import PerfmodelError, RunnerError, printable
@@ -54,6 +56,7 @@ class Request:
     host: str
     retry: bool
     framework: str
+    input_shape: Mapping[str, tuple[int, ...]]
     options: DeviceOptions
 
     def beside(self, name: str, suffix: str) -> Path:
@@ -99,6 +102,7 @@ def command(
     retry: Annotated[
         bool, typer.Option(help="Run again what the journal says the runtime refused or died of.")
     ] = False,
+    input_shape: InputShapes = None,
     benchmark_model: BenchmarkModel = None,
     serial: Serial = "",
     cores: Cores = "",
@@ -122,6 +126,8 @@ def command(
     if experiment:
         refuse_idle(context, "where an experiment is named", "runner")
     refuse_idle(context, f"in validate {name}", *IDLE[name])
+    if files is None:
+        refuse_idle(context, "without --files: networks by name have their sizes", "input_shape")
     check_answer("validate", output, force=force, others=[Path()])
     if journal is not None:
         check_journal(journal, force=force)
@@ -136,6 +142,7 @@ def command(
         host=host,
         retry=retry,
         framework=framework,
+        input_shape=input_shapes(input_shape),
         options=DeviceOptions(
             benchmark_model=benchmark_model, serial=serial, cores=cores, trtexec=trtexec
         ),
@@ -160,10 +167,11 @@ def _host(asked: Request) -> Result:
         journal=journal,
         budget_s=asked.budget_s,
         models=asked.models,
-        files=files_in(asked.files, f"*{by.suffix}"),
+        files=files_in(asked.files, f"*{by.reads}"),
         predictions=predictions,
         retry=asked.retry,
         framework=by.name,
+        input_shape=asked.input_shape,
     )
     return described(done)
 
@@ -272,10 +280,13 @@ EXPERIMENTS: Mapping[str, Callable[[Request], Result]] = {
 
 IDLE: Mapping[str, tuple[str, ...]] = {
     "host": (*OF_ADB, *OF_SSH),
-    "kinds": ("framework", "journal", "files", "retry", *OF_ADB, *OF_SSH),
-    "partition": ("framework", "files", "retry", *OF_ADB, *OF_SSH),
-    "cuda": ("framework", "journal", "model", "files", "retry", *OF_ADB, *OF_SSH),
-    "adb": ("framework", "retry", *OF_SSH),
-    "ssh": ("framework", "model", "retry", *OF_ADB),
+    "kinds": ("framework", "journal", "files", "retry", "input_shape", *OF_ADB, *OF_SSH),
+    "partition": ("framework", "files", "retry", "input_shape", *OF_ADB, *OF_SSH),
+    "cuda": (
+        *("framework", "journal", "model", "files", "retry", "input_shape"),
+        *(*OF_ADB, *OF_SSH),
+    ),
+    "adb": ("framework", "retry", "input_shape", *OF_SSH),
+    "ssh": ("framework", "model", "retry", "input_shape", *OF_ADB),
 }
 """Options that do nothing in an experiment."""

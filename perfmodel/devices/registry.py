@@ -29,7 +29,7 @@ from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.measurements.device_names import device_called, slug
-from perfmodel.target import ANY_PART, QUANTISED, SLUG, parse_target
+from perfmodel.target import ANY_PART, QUANTISED, SLUG, as_written, parse_target
 
 MOST_CHOICES = 8
 """Of phones that one name means, those that an error names."""
@@ -230,7 +230,8 @@ class ProfileFolder:
         made = chip_of(profile) if profile.kind == "phone" and not profile.found_as else None
         more = f"; {made.name!r} has others, by its spec sheet" if made is not None else ""
         raise TargetError(
-            f"{query.device} has no target {text!r}", f"nearest it has: {shown}{more}"
+            f"{query.device} has no target {as_written(text)!r}",
+            f"nearest it has: {shown}{more}",
         )
 
 

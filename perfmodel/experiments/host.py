@@ -20,10 +20,12 @@ from perfmodel.calibration.host_profile import changed_scaling, reference_fact, 
 from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
-from perfmodel.experiments.host_cases import Predicted, graph_of, predict_cases, setups_of
+from perfmodel.experiments.host_cases import Predicted, predict_cases, setups_of
 from perfmodel.experiments.host_result import HostValidation, KernelError
 from perfmodel.experiments.scores import Case
 from perfmodel.files import content_digest, write_atomically
+from perfmodel.formats.sizes import Sizes, written
+from perfmodel.graph.ops import Shape
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.campaign import Discipline, instability_warning, result_from_entry
 from perfmodel.runners.host_bench import LOADS, HostBench, RunConfig
@@ -50,14 +52,15 @@ def validate_host(
     predictions: Path | None = None,
     retry: bool = False,
     framework: str = DEFAULT,
+    shapes: Mapping[str, Shape] | None = None,
 ) -> HostValidation:
     """Predict, write the predictions to `predictions` (default: beside the journal), run, compare.
 
-    `models` are zoo specs (default: all), `files` those of the `framework` that runs them. Networks
-    are run from the quickest to the slowest until
-    the budget is spent. What the journal holds is not run again, but for files whose content has
-    changed and, with `retry`, networks that the runtime refused or died of. Raises `ProfileError`
-    if the profile is not one of this host's.
+    `models` are zoo specs (default: all), `files` those of the `framework` that runs them, and
+    `shapes` the sizes of inputs that files leave open, by name ("" for the only one). Networks are
+    run from the quickest to the slowest until the budget is spent. What the journal holds is not
+    run again, but for files whose content has changed and, with `retry`, networks that the runtime
+    refused or died of. Raises `ProfileError` if the profile is not one of this host's.
     """
     by = host_framework(framework)
     profile = read_profile(profile_path)
@@ -68,7 +71,7 @@ def validate_host(
             f"make one with `perfmodel calibrate --from host{named}`",
         )
     wanted = _zoo_names() if models is None else models
-    predicted, refused = predict_cases(profile, wanted, files, by)
+    predicted, refused = predict_cases(profile, wanted, files, by, shapes)
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
     with Journal(journal, header) as book, HostBench(framework=by.name) as bench:
@@ -131,7 +134,7 @@ def _run(
             elapsed = time.monotonic() - began
             if elapsed > budget_s and number < len(order):
                 continue
-            if elapsed > 1.1 * budget_s or _kept(book, p, retry):
+            if elapsed > 1.1 * budget_s or _kept(book, bench.framework, p, retry):
                 continue
             if p.key.endswith(REPEATS) and "sets" not in book.entries.get(_base(p.key), {}):
                 continue
@@ -146,13 +149,29 @@ def _run(
                     bench.discard(path)
 
 
-def _kept(book: Journal, p: Predicted, retry: bool) -> bool:
+def _kept(book: Journal, by: HostFramework, p: Predicted, retry: bool) -> bool:
     """Whether the journal has this very network, and it is not to be tried again."""
     entry = book.entries.get(p.key)
     if entry is None or (retry and "refused" in entry):
         return False
     # journals of before hold no digest
-    return p.path is None or entry.get("content", "") in ("", content_digest(p.path))
+    return p.path is None or entry.get("content", "") in ("", _content(by, p))
+
+
+def _content(by: HostFramework, p: Predicted) -> str:
+    """What tells whether the files of a network, and the sizes that it was given, are the same."""
+    assert p.path is not None
+    digests = [_digest(file) for file in by.files(p.path)]
+    given = written(Sizes(shapes=p.shapes))
+    return "+".join(filter(None, [*digests, given]))
+
+
+def _digest(path: Path) -> str:
+    """The digest of a file, "" where it cannot be read: its runner will say so."""
+    try:
+        return content_digest(path)
+    except OSError:
+        return ""
 
 
 def discipline_for(predicted_ms: float) -> Discipline:
@@ -173,15 +192,35 @@ def _entry(bench: HostBench, p: Predicted) -> dict[str, Any]:
     predicted = p.prediction.latency_ms
     profiled = predicted < LONGEST_PROFILED_MS and p.setup.threads == 1
     try:
-        path = p.path or bench.write(graph_of(p.model, None), p.setup.precision)
-        entry = bench.measure(p.key, path, p.setup, discipline_for(predicted), profiled, LOADS)
+        path = _file(bench, p)
+        entry = bench.measure(
+            p.key,
+            path,
+            p.setup,
+            discipline_for(predicted),
+            profile=profiled,
+            loads=LOADS,
+            shapes=p.shapes,
+        )
+        if p.path is not None and path != p.path:
+            bench.discard(path)
     except PerfmodelError as error:
         told = str(error).replace(f"{bench.folder}/", "")
         if p.path is not None:
             told = told.replace(f"{p.path.parent}/", "")
         entry = {"refused": told[:300]}
-    content = {} if p.path is None else {"content": content_digest(p.path)}
+    content = {} if p.path is None else {"content": _content(bench.framework, p)}
     return {**entry, **content, "spent_s": time.monotonic() - began}
+
+
+def _file(bench: HostBench, p: Predicted) -> Path:
+    """The file that is run: of the zoo's networks one of random weights, a real one otherwise."""
+    if p.path is None:
+        return bench.write(p.graph, p.setup.precision)
+    missing = [file.name for file in bench.framework.files(p.path) if not file.is_file()]
+    if missing and p.path.suffix == bench.framework.suffix:
+        raise RunnerError(f"{p.path.name}: {missing[0]} is not beside it")
+    return bench.runnable(p.path, p.setup.precision, p.shapes)
 
 
 def _yardstick_entry(bench: HostBench, one: Yardstick) -> dict[str, Any]:
@@ -257,7 +296,7 @@ def _case(p: Predicted, measured_ms: float) -> Case:
 
 
 def _table(p: Predicted, by: HostFramework) -> KernelTable:
-    return KernelTable.from_kernels(by.fused(graph_of(p.model, p.path)))
+    return KernelTable.from_kernels(by.fused(p.graph))
 
 
 def _base(key: str) -> str:
@@ -287,7 +326,7 @@ def _kernel_errors(
     per_op = operator_us(result, usual_ms)
     if not per_op:
         return []
-    graph = graph_of(p.model, p.path)
+    graph = p.graph
     try:
         times = (
             by.file_kernel_us(p.path, graph, per_op)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfmodel.calibration.first_run import first_ms, load_fact
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.devices.registry import Resolved
-from perfmodel.errors import PerfmodelError
+from perfmodel.errors import ModelFileError, PerfmodelError, ProfileError
 from perfmodel.graph.ir import Graph
+from perfmodel.graph.ops import Shape
 from perfmodel.kernels.loading import load_work
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.prediction import Prediction, predict_workload
@@ -21,7 +22,10 @@ from perfmodel.workload import workload
 
 @dataclass(frozen=True)
 class Predicted:
-    """A network in a setup with its prediction; `path` is set for a real file."""
+    """A network in a setup with its prediction; `path` is set for a real file.
+
+    `shapes` are those of inputs whose size the file leaves open, by name.
+    """
 
     key: str
     model: str
@@ -29,6 +33,12 @@ class Predicted:
     path: Path | None
     prediction: Prediction
     first_ms: float | None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        """The network itself."""
+        return graph_of(self.model, self.path, self.shapes)
 
 
 def setups_of(profile: DeviceProfile, framework: str = DEFAULT) -> tuple[RunConfig, ...]:
@@ -45,32 +55,68 @@ def predict_cases(
     models: Sequence[str],
     files: Sequence[Path],
     by: HostFramework = FRAMEWORKS[DEFAULT],
+    shapes: Mapping[str, Shape] | None = None,
 ) -> tuple[tuple[Predicted, ...], dict[str, str]]:
     """Predictions of zoo networks in every setup and of files in those of their precision.
 
-    The second result names what could not be predicted, and why.
+    `shapes` are of inputs by name, for files that leave the size of one open. The second result
+    names what could not be predicted, and why.
     """
     found: list[Predicted] = []
     refused: dict[str, str] = {}
-    for model in [*models, *files]:
-        path = model if isinstance(model, Path) else None
-        name = path.stem if path else str(model)
+    for name, path in _named(models, files):
         try:
-            graph = graph_of(name, path)
-            own = stored_precision(graph) if path else None
-            for setup in setups_of(profile, by.name):
-                if setup.precision == own if own else setup.precision in by.zoo_precisions:
-                    found.append(_predicted(profile, by, name, path, graph, setup))
+            own = shapes if shapes and path is not None and _is_open(name, path) else {}
+            graph = graph_of(name, path, own)
+            for setup in _setups_for(graph, path, profile, by):
+                found.append(_predicted(profile, by, name, path, graph, setup, own))
         except PerfmodelError as error:
             refused[name] = str(error)
     return tuple(found), refused
 
 
-def graph_of(name: str, path: Path | None) -> Graph:
+def _named(models: Sequence[str], files: Sequence[Path]) -> Iterator[tuple[str, Path | None]]:
+    """Networks of the zoo, then files by their names, with the ending where one is taken."""
+    taken = set(models)
+    yield from ((model, None) for model in models)
+    for path in files:
+        name = path.name if path.stem in taken else path.stem
+        taken.add(name)
+        yield name, path
+
+
+def _is_open(name: str, path: Path) -> bool:
+    """Whether a file cannot be read without sizes of its inputs."""
+    try:
+        graph_of(name, path)
+    except ModelFileError as error:
+        return "--input-shape" in error.hint
+    return False
+
+
+def _setups_for(
+    graph: Graph, path: Path | None, profile: DeviceProfile, by: HostFramework
+) -> tuple[RunConfig, ...]:
+    """The setups that a network is run in; raises `ProfileError` for a file that has none."""
+    setups = setups_of(profile, by.name)
+    if path is None:
+        return tuple(s for s in setups if s.precision in by.zoo_precisions)
+    own = by.precision_of(graph)
+    fit = tuple(s for s in setups if s.precision == own)
+    if not fit:
+        have = ", ".join(map(str, setups))
+        raise ProfileError(
+            f"it is stored in {stored_precision(graph)}, and the profile has {have}",
+            "calibrate this machine in that precision" if own else "",
+        )
+    return fit
+
+
+def graph_of(name: str, path: Path | None, shapes: Mapping[str, Shape] | None = None) -> Graph:
     """The graph of a real file, or the zoo's of that name."""
     from perfmodel.formats.load import load
 
-    return load(str(path)) if path else load(name)
+    return load(str(path), input_shape=shapes or None) if path else load(name)
 
 
 def _predicted(
@@ -80,6 +126,7 @@ def _predicted(
     path: Path | None,
     graph: Graph,
     setup: RunConfig,
+    shapes: Mapping[str, Shape],
 ) -> Predicted:
     target = next(
         t
@@ -93,4 +140,4 @@ def _predicted(
     first = None
     if fact is not None:
         first = first_ms(fact, load_work(work.table, setup.precision), prediction.latency_ms)
-    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first)
+    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first, shapes)

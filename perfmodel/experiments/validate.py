@@ -9,6 +9,7 @@ from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.experiments.devices import DeviceValidation
 from perfmodel.experiments.host_result import HostValidation
 from perfmodel.experiments.partition_result import PartitionValidation
+from perfmodel.formats.sizes import InputShape, Sizes
 from perfmodel.runners.device_options import DeviceOptions
 from perfmodel.runners.host_frameworks import DEFAULT, host_framework, own_profile
 
@@ -27,6 +28,7 @@ def validate(
     framework: str = DEFAULT,
     budget_s: float = 300.0,
     retry: bool = False,
+    input_shape: InputShape | None = None,
     options: DeviceOptions | None = None,
 ) -> HostValidation | PartitionValidation | DeviceValidation:
     """Predict networks by a profile, run them on this host or an attached device, compare.
@@ -36,6 +38,7 @@ def validate(
     `profile` is by default that which `calibrate` made of this host. `predictions`, written before
     anything runs, lie by default beside the journal. `models` are networks by name, `files` model
     files for the runtime; `framework` runs those of host, and `retry` runs again what it refused.
+    `input_shape` are sizes of inputs that files of host leave open, as `load` takes them.
     `options` say how to reach a device. Raises `PerfmodelError`s for what is not there.
     """
     name, _, host = experiment.partition(":")
@@ -53,6 +56,7 @@ def validate(
             predictions=told,
             retry=retry,
             framework=framework,
+            shapes=Sizes.of(None, input_shape).shapes,
         )
     if name == "partition" and not host:
         from perfmodel.experiments.partition import NETWORKS, run_partition

@@ -36,6 +36,12 @@ TIMED = FIGURES[:4]
 """Figures that a slowdown stretches."""
 
 
+def _part(name: str, value: Any) -> str:
+    """A part of a target as targets write it: threads may be given as their number."""
+    text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    return f"t{text}" if name == "threads" and text.isdecimal() else text
+
+
 @dataclass(frozen=True)
 class _Answer:
     """The figures of a network on a target, in the order of `FIGURES`, NaN where one is not known.
@@ -142,7 +148,7 @@ class AnalyticJob:
     def _target(self, point: Mapping[str, Any]) -> str:
         """The target of a point; parts that are given replace those of the base."""
         base = str(point.get("target", self.target))
-        given = {i: str(point[p]) for i, p in enumerate(TARGET_PARTS) if p in point}
+        given = {i: _part(p, point[p]) for i, p in enumerate(TARGET_PARTS) if p in point}
         if not given:
             return base
         parts = [*base.split("/"), "", "", "", ""][:5]

@@ -24,7 +24,11 @@ PHONES, CODES = 6, 8
 
 
 def devices_result(lines: Sequence[TargetLine], found: Found | None = None) -> Result:
-    """Describe the targets, and what was found in the market; data are the targets' lines."""
+    """Describe the targets, and what was found in the market; data are the targets' lines.
+
+    Where the market was asked, each line says which phones and chips `matched`.
+    """
+    matched = {"matched": _names(found)} if found else {}
     rows = [
         (
             x.target,
@@ -39,7 +43,7 @@ def devices_result(lines: Sequence[TargetLine], found: Found | None = None) -> R
     return Result(
         title="Targets",
         answer=f"{len(lines)} targets on {len({line.device for line in lines})} devices",
-        data=plain(lines),
+        data=[{**plain(line), **matched} for line in lines],
         facts=[
             fact for phone in (found.phones if found else ())[:PHONES] for fact in _phone(phone)
         ],
@@ -55,6 +59,11 @@ def known_targets_result(known: Any) -> Result:
     if isinstance(known, DeviceProfile):
         return devices_result(target_lines(known))
     return devices_result(known.targets, known.found)
+
+
+def _names(found: Found) -> list[str]:
+    """The phones that a text means, then the chips, as they are called."""
+    return [*dict.fromkeys(p.title for p in found.phones), *(made.name for made in found.chips)]
 
 
 def _phone(phone: Phone) -> list[str]:

@@ -102,7 +102,7 @@ def _facts(data: Data) -> list[str]:
 
 def _groups(data: Data) -> ResultTable:
     """Scores by target, or of all cases where an experiment has no groups."""
-    groups = data.get("groups") or {"all": {"cases": len(data["cases"]), **data}}
+    groups = data.get("groups") or {"all": {**data, "cases": len(data["cases"])}}
     rows = [
         (
             name,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -97,6 +97,8 @@ class HostBench:
     def __init__(self, *, framework: str = DEFAULT, profile: bool = True, seed: int = 0) -> None:
         self.framework = host_framework(framework)
         self.worker = Worker()
+        # apart from what is timed: converters leave much in the memory of their process
+        self._converting = Worker()
         self.runner = self.worker.runner(self.framework.runner, seed=seed, profile=profile)
         self._plain = self.worker.runner(self.framework.runner, seed=seed, profile=False)
         self._folder = tempfile.TemporaryDirectory(prefix=folder_prefix())
@@ -104,6 +106,7 @@ class HostBench:
         self._references: dict[RunConfig, Reference] = {}
         self._of = 0
         self._used = 0
+        self._threads = 0
 
     def __enter__(self) -> HostBench:
         return self
@@ -115,10 +118,14 @@ class HostBench:
         trace: TracebackType | None,
     ) -> None:
         self.worker.close()
+        self._converting.close()
         self._folder.cleanup()
 
     def reference(self, setup: RunConfig) -> Reference:
         """The loaded reference of a setup."""
+        if self.framework.threads_of_process and self._threads not in (0, setup.threads):
+            self.worker.stop()
+        self._threads = setup.threads
         self.worker.start()
         if self._of != self.worker.generation:
             self._references, self._of = {}, self.worker.generation
@@ -133,8 +140,18 @@ class HostBench:
         """The graph as a file of seeded random weights in the bench's folder."""
         path = self.folder / f"{graph.name}_{precision}{self.framework.suffix}"
         if not path.exists():
-            self.framework.write(graph, path, precision)
+            self.framework.write(graph, path, precision, self._converting)
         return path
+
+    def runnable(
+        self, path: Path, precision: str, shapes: Mapping[str, Sequence[int]] | None = None
+    ) -> Path:
+        """A real file as the framework runs it: itself, or one made of it in the bench's folder."""
+        if path.suffix.lower() == self.framework.suffix:
+            return path
+        made = self.folder / f"{path.stem}_{precision}_file{self.framework.suffix}"
+        self.framework.convert(path, made, precision, self._converting, shapes)
+        return made
 
     def discard(self, path: Path) -> None:
         """Remove a network's files."""
@@ -143,7 +160,12 @@ class HostBench:
 
     def _forget(self, path: Path) -> bool:
         """Drop a network's files from the page cache; whether the system does such a thing."""
-        dropped = [drop_from_cache(file) for file in self.framework.files(path)]
+        dropped = []
+        for file in self.framework.files(path):
+            try:
+                dropped.append(drop_from_cache(file))
+            except OSError as error:
+                raise RunnerError(f"{file}: cannot be read: {error.strerror}") from None
         return all(dropped)
 
     def measure(
@@ -154,14 +176,15 @@ class HostBench:
         discipline: Discipline = IN_SITU,
         profile: bool = True,
         loads: int = 1,
+        shapes: Mapping[str, tuple[int, ...]] | None = None,
     ) -> dict[str, Any]:
         """Journal entry of one file: its sets, its loads beside the first set's as (load, first
         inference) in ms, and whether all were cold; `loads` counts them together.
 
         Recurrent files keep state that only the plain interpreter can hold: they have no times of
-        operators.
+        operators. `shapes` are those of inputs whose size the file leaves open, by name.
         """
-        job = Job(key, path, setup.threads, setup.precision)
+        job = Job(key, path, setup.threads, setup.precision, shapes or {})
         return self._surely(lambda: self._entry(job, setup, discipline, profile, loads))
 
     def timed(

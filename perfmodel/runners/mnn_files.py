@@ -46,12 +46,25 @@ def write_mnn(graph: Graph, path: Path, precision: str = "float32") -> None:
     on activations that it quantises as it runs. Operators are named after those of the graph.
     Raises `RunnerError` where MNN is not installed or does not take the network.
     """
-    options = ["--weightQuantBits", "8"] if precision == "weights8" else []
     with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
         source = Path(folder) / "network.onnx"
         write_onnx(graph, source)
-        with replaced(path) as made:
-            convert(source, made, *options)
+        convert_file(source, path, precision)
+
+
+def convert_file(
+    source: Path,
+    path: Path,
+    precision: str = "float32",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> None:
+    """Make an .mnn file of an .onnx file in a precision of `write_mnn`.
+
+    The file keeps sizes of inputs that are open: its runner sets them, and `shapes` are not used.
+    """
+    options = ["--weightQuantBits", "8"] if precision == "weights8" else []
+    with replaced(path) as made:
+        convert(source, made, *options)
 
 
 def convert(source: Path, made: Path, *options: str) -> None:

@@ -12,7 +12,7 @@ from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.mnn_files import MISSING
 from perfmodel.runners.runner import Job, MachineFacts
-from perfmodel.runners.timed import TimedModel, times_of
+from perfmodel.runners.timed import TimedModel, shapes_of, times_of
 
 
 def _mnn() -> Any:
@@ -55,6 +55,7 @@ class PreparedMnn(TimedModel):
         started = time.perf_counter()
         self._interpreter, self._session = _open(library, job)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
+        self._resize()
         self._filled = self._inputs(seed)
         self._fill()
         started = time.perf_counter()
@@ -83,6 +84,16 @@ class PreparedMnn(TimedModel):
         """Copy the inputs in: MNN uses their memory for other things as it runs."""
         for tensor, host, _ in self._filled:
             tensor.copyFrom(host)
+
+    def _resize(self) -> None:
+        """Give the inputs whose size is open the shapes of the job."""
+        if not self.job.shapes:
+            return
+        inputs = self._interpreter.getSessionInputAll(self._session)
+        shapes = shapes_of(self.job, {name: tuple(t.getShape()) for name, t in inputs.items()})
+        for name, tensor in inputs.items():
+            self._interpreter.resizeTensor(tensor, shapes[name])
+        self._interpreter.resizeSession(self._session)
 
     def _inputs(self, seed: int) -> list[tuple[Any, Any, np.ndarray]]:
         """Each input with what it is filled with, and whose memory that is.

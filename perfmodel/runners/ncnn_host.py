@@ -5,20 +5,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from perfmodel.errors import RunnerError
 from perfmodel.formats.ncnn.net import NcnnLayer
-from perfmodel.formats.ncnn.reader import read_layers
+from perfmodel.formats.ncnn.reader import read_layers, shapes_of_inputs
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts
 from perfmodel.runners.timed import TimedModel, times_of
 
-_SIZES = (2, 11, 1, 0)
-"""Parameters of an input's channels, depth, height and width."""
 _AS_COMPUTED = 1
 """`Extractor.extract` then hands a blob out as it is, neither unpacked nor made float32."""
 
@@ -65,7 +62,7 @@ class PreparedNcnn(TimedModel):
     def __init__(self, library: Any, job: Job, seed: int, profile: bool) -> None:
         self._library, self.job, self.threads = library, job, job.threads
         self._layers = read_layers(job.model)
-        self._inputs = _inputs(library, self._layers, job.model, seed)
+        self._inputs = _inputs(library, self._layers, job, seed)
         self._outputs = results_of(self._layers)
         self._profile = profile
         # as ncnn's own benchmark does; and an extractor copies what it hands out unless the memory
@@ -179,28 +176,23 @@ def _load(net: Any, job: Job, pools: tuple[Any, Any]) -> None:
 
 
 def _inputs(
-    library: Any, layers: Sequence[NcnnLayer], path: Path, seed: int
+    library: Any, layers: Sequence[NcnnLayer], job: Job, seed: int
 ) -> list[tuple[str, Any, np.ndarray]]:
     """Name, matrix and values of each input; what looks up rows of a table gets small integers."""
     generator = np.random.default_rng(seed)
     looked_up = {blob for layer in layers if layer.type == "Embed" for blob in layer.bottoms}
+    given = shapes_of_inputs(job.model, layers, job.shapes)
     made = []
     for layer in layers:
         if layer.type != "Input":
             continue
-        sizes = [size for key in _SIZES if (size := layer.integer(key, 0)) > 0]
-        if not sizes:
-            raise RunnerError(
-                f"{path}: line {layer.line}: input {layer.name!r} states no size",
-                "write its width, height and channels there, such as 0=224 1=224 2=3",
-            )
         # drawn with the channels last, so that a .tflite file of the network gets the same
-        drawn = sizes if len(sizes) < 3 else [*sizes[1:], sizes[0]]
-        values = generator.uniform(-1, 1, drawn).astype(np.float32)
+        (_, *sizes), _ = given[layer.tops[0]]
+        values = generator.uniform(-1, 1, sizes).astype(np.float32)
         if len(sizes) > 2:
             values = np.ascontiguousarray(np.moveaxis(values, -1, 0))
         if layer.tops[0] in looked_up:
-            values = generator.integers(0, 2, sizes).astype(np.int32).view(np.float32)
+            values = generator.integers(0, 2, values.shape).astype(np.int32).view(np.float32)
         # the matrix does not own the array's memory: its clone does
         made.append((layer.tops[0], library.Mat(values).clone(), values))
     return made

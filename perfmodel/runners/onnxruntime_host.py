@@ -16,7 +16,7 @@ from perfmodel.errors import RunnerError
 from perfmodel.files import folder_prefix
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts
-from perfmodel.runners.timed import TimedModel, random_values, times_of
+from perfmodel.runners.timed import TimedModel, random_values, shapes_of, times_of
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -57,7 +57,7 @@ class OnnxRuntimeRunner:
         return MachineFacts(self.name, {**host_facts(), "runtime": build})
 
     def prepare(self, job: Job) -> PreparedOnnx:
-        """Load a file and make seeded random inputs; open sizes count as 1."""
+        """Load a file and make seeded random inputs; open sizes are the job's, or count as 1."""
         return PreparedOnnx(self._library, job, self.seed, self.profile)
 
 
@@ -69,7 +69,7 @@ class PreparedOnnx(TimedModel):
         self._session = _session(library, job, "")
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
         self.threads = job.threads
-        self._inputs = _inputs(self._session, seed)
+        self._inputs = _inputs(self._session, job, seed)
         started = time.perf_counter()
         self._session.run(None, self._inputs)
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
@@ -131,12 +131,17 @@ def _session(library: Any, job: Job, profile_prefix: str) -> Any:
         raise RunnerError(f"{job.model}: onnxruntime cannot load this file: {error}") from None
 
 
-def _inputs(session: Any, seed: int) -> dict[str, np.ndarray]:
+def _inputs(session: Any, job: Job, seed: int) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(seed)
+    declared = {
+        tensor.name: [d if isinstance(d, int) else 0 for d in tensor.shape]
+        for tensor in session.get_inputs()
+    }
+    shapes = shapes_of(job, declared)
     made = {}
     for tensor in session.get_inputs():
         if tensor.type not in _DTYPES:
             raise RunnerError(f"input {tensor.name!r} has type {tensor.type}, which is not known")
-        shape = [d if isinstance(d, int) and d > 0 else 1 for d in tensor.shape]
-        made[tensor.name] = random_values(generator, shape, np.dtype(_DTYPES[tensor.type]))
+        dtype = np.dtype(_DTYPES[tensor.type])
+        made[tensor.name] = random_values(generator, shapes[tensor.name], dtype)
     return made

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from perfmodel.errors import RunnerError
+from perfmodel.errors import PerfmodelError, RunnerError
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts
-from perfmodel.runners.timed import TimedModel, random_values, times_of
+from perfmodel.runners.timed import TimedModel, random_values, shapes_of, times_of
 
 
 def _openvino() -> Any:
@@ -38,7 +39,7 @@ class OpenVinoRunner:
         return MachineFacts(self.name, {**host_facts(), "runtime": build})
 
     def prepare(self, job: Job) -> PreparedOpenVino:
-        """Compile a file and make seeded random inputs; open sizes count as 1."""
+        """Compile a file and make seeded random inputs; open sizes are the job's, or count as 1."""
         return PreparedOpenVino(self._library, job, self.seed, self.profile)
 
 
@@ -52,12 +53,17 @@ class PreparedOpenVino(TimedModel):
         try:
             core = library.Core()
             model = core.read_model(str(job.model))
+            self._shapes = _shapes(model, job)
+            if job.shapes:
+                model.reshape({port: list(self._shapes[name]) for name, port in _ports(model)})
             self._request = _request(core, model, job.threads, counters=False)
+        except PerfmodelError:
+            raise
         except Exception as error:
             # the library raises RuntimeError and classes of its own
             raise RunnerError(f"{job.model}: openvino cannot load this file: {error}") from None
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._inputs = _inputs(model, seed)
+        self._inputs = _inputs(model, self._shapes, seed)
         started = time.perf_counter()
         self._request.infer(self._inputs)
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
@@ -101,12 +107,26 @@ def _request(core: Any, model: Any, threads: int, *, counters: bool) -> Any:
     return core.compile_model(model, "CPU", options).create_infer_request()
 
 
-def _inputs(model: Any, seed: int) -> list[np.ndarray]:
+def _ports(model: Any) -> list[tuple[str, Any]]:
+    """The inputs in the order of the file, each with a name that it has, or its place."""
+    return [
+        (next(iter(sorted(port.get_names())), str(place)), port)
+        for place, port in enumerate(model.inputs)
+    ]
+
+
+def _shapes(model: Any, job: Job) -> dict[str, tuple[int, ...]]:
+    declared = {
+        name: [d.get_length() if d.is_static else 0 for d in port.partial_shape]
+        for name, port in _ports(model)
+    }
+    return shapes_of(job, declared)
+
+
+def _inputs(model: Any, shapes: Mapping[str, tuple[int, ...]], seed: int) -> list[np.ndarray]:
     """Seeded random arrays in the order of the inputs: [-1, 1) for floats, else small indices."""
     generator = np.random.default_rng(seed)
-    made = []
-    for tensor in model.inputs:
-        shape = [d.get_length() if d.is_static else 1 for d in tensor.partial_shape]
-        dtype = np.dtype(tensor.element_type.to_dtype())
-        made.append(random_values(generator, shape, dtype))
-    return made
+    return [
+        random_values(generator, shapes[name], np.dtype(port.element_type.to_dtype()))
+        for name, port in _ports(model)
+    ]

@@ -10,7 +10,7 @@ import numpy as np
 from perfmodel.errors import RunnerError
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns
-from perfmodel.runners.timed import TimedModel, random_values, times_of
+from perfmodel.runners.timed import TimedModel, random_values, shapes_of, times_of
 from perfmodel.runners.torch_network import TorchNetwork, torch_network
 
 
@@ -40,7 +40,7 @@ class PyTorchRunner:
         return MachineFacts(self.name, {**host_facts(), "runtime": build})
 
     def prepare(self, job: Job) -> PreparedTorch:
-        """Load a file and make seeded random inputs; open sizes count as 1."""
+        """Load a file and make seeded random inputs; open sizes are the job's, or count as 1."""
         return PreparedTorch(self._torch, job, self.seed, self.profile)
 
 
@@ -53,7 +53,7 @@ class PreparedTorch(TimedModel):
         started = time.perf_counter()
         self._network: TorchNetwork | None = torch_network(job.model)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
-        self._inputs = inputs_of(self._network, torch, seed)
+        self._inputs = inputs_of(self._network, torch, job, seed)
         started = time.perf_counter()
         try:
             self._run()
@@ -101,10 +101,12 @@ class PreparedTorch(TimedModel):
         return {key: tuple(values) for key, values in times.items()}
 
 
-def inputs_of(network: TorchNetwork, torch: Any, seed: int) -> tuple[Any, ...]:
+def inputs_of(network: TorchNetwork, torch: Any, job: Job, seed: int) -> tuple[Any, ...]:
     """Seeded random tensors for a network's inputs: [-1, 1) for floats, small indices otherwise."""
     generator = np.random.default_rng(seed)
-    made = []
-    for shape, dtype in network.inputs.values():
-        made.append(random_values(generator, shape, np.dtype(dtype)))
+    shapes = shapes_of(job, {name: shape for name, (shape, _) in network.inputs.items()})
+    made = [
+        random_values(generator, shapes[name], np.dtype(dtype))
+        for name, (_, dtype) in network.inputs.items()
+    ]
     return tuple(torch.from_numpy(a) for a in made)

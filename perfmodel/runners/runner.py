@@ -10,12 +10,16 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Job:
-    """One thing to time: a model file on some threads; `key` names it in journals and tables."""
+    """One thing to time: a model file on some threads; `key` names it in journals and tables.
+
+    `shapes` are those of inputs whose size the file leaves open, by name; "" is the only one.
+    """
 
     key: str
     model: Path
     threads: int = 1
     precision: str = "fp32"
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

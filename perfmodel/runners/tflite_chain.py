@@ -92,7 +92,9 @@ class PreparedChain:
 
     def __init__(self, pieces: Sequence[ChainPiece], threads: int) -> None:
         _, interpreter = runtime()
-        self._interpreters: list[Any] = [_open(interpreter, p.path, threads) for p in pieces]
+        self._interpreters: list[Any] = [
+            _open(interpreter, Job(p.path.name, p.path, threads)) for p in pieces
+        ]
         for one in self._interpreters:
             fill_inputs(one, 0)
         self._moves = [self._moves_into(pieces, number) for number in range(len(pieces))]
@@ -158,7 +160,7 @@ def measure_handover(folder: str, runs: int = 40) -> Handover:
         graph = builder.build(builder.op("relu", builder.input((1, 1, 1, size // 4))))
         path = Path(folder) / f"{graph.name}.tflite"
         write_tflite(graph, path)
-        maker, reader = (_open(interpreter, path, 1) for _ in range(2))
+        maker, reader = (_open(interpreter, Job(path.name, path)) for _ in range(2))
         place, made = reader.get_input_details()[0], maker.get_output_details()[0]
         times = []
         for _ in range(runs):

@@ -11,7 +11,6 @@ import importlib
 import importlib.metadata
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from perfmodel.errors import RunnerError
 from perfmodel.runners.litert_profiler import ProfiledModel, ProfilerError, profiler_available
 from perfmodel.runners.machine import host_facts
 from perfmodel.runners.runner import Job, MachineFacts
-from perfmodel.runners.timed import TimedModel, times_of
+from perfmodel.runners.timed import TimedModel, shapes_of, times_of
 
 _RUNTIMES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
@@ -75,14 +74,15 @@ class PreparedTflite(TimedModel):
     def __init__(self, interpreter: Any, job: Job, seed: int, profile: bool) -> None:
         self.job, self.threads = job, job.threads
         started = time.perf_counter()
-        self._interpreter = _open(interpreter, job.model, job.threads)
+        self._interpreter = _open(interpreter, job)
         self.load_ms: float | None = (time.perf_counter() - started) * 1e3
         fill_inputs(self._interpreter, seed)
         started = time.perf_counter()
         self._invoke()
         self.first_ms: float | None = (time.perf_counter() - started) * 1e3
         self._profiled: ProfiledModel | None = None
-        if profile and profiler_available():
+        # the profiler sizes its buffers by the file, which knows nothing of the job's shapes
+        if profile and not job.shapes and profiler_available():
             try:
                 made = [output.nbytes for output in self.outputs()]
                 self._profiled = ProfiledModel(job.model, job.threads, self._inputs(), made)
@@ -119,16 +119,28 @@ class PreparedTflite(TimedModel):
             raise RunnerError(f"{self.job.model}: the runtime failed: {error}") from None
 
 
-def _open(interpreter: Any, path: Path, threads: int) -> Any:
+def _open(interpreter: Any, job: Job) -> Any:
     try:
-        opened = interpreter(model_path=str(path), num_threads=threads)
+        opened = interpreter(model_path=str(job.model), num_threads=job.threads)
+        if job.shapes:
+            _resize(opened, job)
         opened.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise RunnerError(
-            f"{path}: the runtime cannot run this file: {error}",
+            f"{job.model}: the runtime cannot run this file: {error}",
             "custom operators need a runtime that has them",
         ) from None
     return opened
+
+
+def _resize(opened: Any, job: Job) -> None:
+    """Give the inputs whose size is open the shapes of the job."""
+    details = opened.get_input_details()
+    declared = {d["name"]: d["shape_signature"].tolist() for d in details}
+    shapes = shapes_of(job, declared, last=True)
+    for detail in details:
+        if min(declared[detail["name"]], default=1) < 1:
+            opened.resize_tensor_input(detail["index"], shapes[detail["name"]])
 
 
 def fill_inputs(interpreter: Any, seed: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from perfmodel.runners.runner import RawRuns
+from perfmodel.formats.sizes import Sizes, in_order
+from perfmodel.runners.runner import Job, RawRuns
 
 
 class TimedModel:
@@ -55,6 +56,27 @@ def times_of(run: Callable[[], object]) -> tuple[float, float]:
     run()
     cpu_s = time.thread_time() - busy
     return (time.perf_counter() - started) * 1e3, cpu_s * 1e3
+
+
+def shapes_of(
+    job: Job, declared: Mapping[str, Sequence[int]], *, last: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """The shape of each input that a file declares, by name: sizes below 1 are open.
+
+    What the job gives for an open one counts, else an open size is 1. Of pictures the axes are
+    put in the file's order, channels `last` or behind the batch. Raises `ModelFileError` for a
+    name that no input has.
+    """
+    named = {name: min(shape, default=1) < 1 for name, shape in declared.items()}
+    given = Sizes.of(None, job.shapes).by_input(job.model, named)
+    found = {}
+    for name, shape in declared.items():
+        sizes = tuple(max(1, size) for size in shape)
+        if named[name] and name in given:
+            channels = shape[-1 if last else 1] if len(shape) == 4 else 0
+            sizes = in_order(given[name], channels if channels > 0 else None, last=last)
+        found[name] = sizes
+    return found
 
 
 def random_values(

@@ -14,12 +14,16 @@ from perfmodel.errors import RunnerError
 
 @dataclass(frozen=True)
 class Step:
-    """One call: `run` takes the values of `inputs` and gives those of `outputs`."""
+    """One call: `run` takes the values of `inputs` and gives those of `outputs`.
+
+    `kind` is that of the node that it runs, `drops` what no later step reads.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     run: Callable[..., Any]
+    kind: str = ""
     drops: tuple[str, ...] = ()
 
     def into(self, values: dict[str, Any]) -> None:
@@ -55,10 +59,10 @@ def _step(node: Node, constants: Mapping[str, Any], run: Callable[..., Any]) -> 
     places = [constants.get(n) if n else None for n in node.inputs]
     moving = [i for i, n in enumerate(node.inputs) if n and n not in constants]
     if len(moving) == len(places):
-        return Step(node.name, live, node.outputs, run)
+        return Step(node.name, live, node.outputs, run, node.kind)
     if moving == [0]:
         rest = places[1:]
-        return Step(node.name, live, node.outputs, lambda x: run(x, *rest))
+        return Step(node.name, live, node.outputs, lambda x: run(x, *rest), node.kind)
 
     def call(*given: Any) -> Any:
         arguments = list(places)
@@ -66,7 +70,7 @@ def _step(node: Node, constants: Mapping[str, Any], run: Callable[..., Any]) -> 
             arguments[i] = value
         return run(*arguments)
 
-    return Step(node.name, live, node.outputs, call)
+    return Step(node.name, live, node.outputs, call, node.kind)
 
 
 def _simple() -> dict[str, Callable[..., Any]]:

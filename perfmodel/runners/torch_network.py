@@ -8,7 +8,7 @@ bias as a linear layer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ _REGISTERS = (torch_layers,)
 
 @dataclass(frozen=True)
 class TorchNetwork:
-    """Steps in order, the inputs' shapes and element types, and the outputs' names."""
+    """Steps in order, the inputs' shapes (0 where a size is open) and element types, and the
+    outputs' names."""
 
     steps: tuple[Step, ...]
     inputs: Mapping[str, tuple[tuple[int, ...], str]]
@@ -73,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 def _declared(onnx: Any, value: Any) -> tuple[tuple[int, ...], str]:
     tensor = value.type.tensor_type
-    shape = tuple(d.dim_value or 1 for d in tensor.shape.dim)
+    shape = tuple(d.dim_value for d in tensor.shape.dim)
     return shape, str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
 
 
@@ -110,7 +111,7 @@ def _joined(node: Node, after: Node, constants: Mapping[str, Any]) -> Step | Non
     if after.kind == "Mul" and set(after.inputs) == {node.inputs[0], node.outputs[0]}:
         gated = {"Sigmoid": functional.silu, "HardSigmoid": functional.hardswish}.get(node.kind)
         if gated is not None:
-            return Step(after.name, node.inputs[:1], after.outputs, gated)
+            return Step(after.name, node.inputs[:1], after.outputs, gated, after.kind)
     if node.kind == "MatMul" and after.kind == "Add" and node.inputs[1] in constants:
         other = next((i for i in after.inputs if i != node.outputs[0]), "")
         if other in constants and constants[other].ndim == 1:
@@ -121,6 +122,7 @@ def _joined(node: Node, after: Node, constants: Mapping[str, Any]) -> Step | Non
                 node.inputs[:1],
                 after.outputs,
                 lambda x: functional.linear(x, weights, bias),
+                node.kind,
             )
     return None
 
@@ -132,7 +134,4 @@ def _with_drops(steps: Sequence[Step], outputs: Sequence[str]) -> tuple[Step, ..
     for name, place in last.items():
         if name not in outputs:
             drops.setdefault(place, []).append(name)
-    return tuple(
-        Step(s.name, s.inputs, s.outputs, s.run, tuple(drops.get(i, ())))
-        for i, s in enumerate(steps)
-    )
+    return tuple(replace(s, drops=tuple(drops.get(i, ()))) for i, s in enumerate(steps))

@@ -163,11 +163,15 @@ class Worker:
         self._waits.register(self._process.stdout, selectors.EVENT_READ)
         self._answer(START_S)
 
-    def close(self) -> None:
-        """End the process, whatever it is doing, and remove what it wrote."""
+    def stop(self) -> None:
+        """End the process, whatever it is doing; the next request starts another."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
         self._let_go()
+
+    def close(self) -> None:
+        """End the process, whatever it is doing, and remove what it wrote."""
+        self.stop()
         self._folder.cleanup()
 
     def _let_go(self) -> None:

@@ -26,10 +26,13 @@ RUNNERS: Mapping[str, str] = {
     "ncnn": "perfmodel.runners.ncnn_host:NcnnRunner",
     "openvino": "perfmodel.runners.openvino_host:OpenVinoRunner",
     "pytorch": "perfmodel.runners.pytorch_host:PyTorchRunner",
+    "pytorch-compiled": "perfmodel.runners.torch_compiled:CompiledRunner",
     "mnn": "perfmodel.runners.mnn_host:MnnRunner",
+    "executorch": "perfmodel.runners.executorch_host:ExecuTorchRunner",
 }
 """Runners of this machine: where each is made from its options, which are plain data."""
 FUNCTIONS: Mapping[str, str] = {
+    "convert": "perfmodel.runners.host_frameworks:convert_here",
     "handover": "perfmodel.runners.tflite_chain:measure_handover",
     "cuda-campaign": "perfmodel.runners.cuda.apart:run_here",
 }

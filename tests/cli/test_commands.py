@@ -43,6 +43,10 @@ def test_another_kind_of_latency_is_never_mixed_in(perform: Perform) -> None:
     done = perform("predict", "alexnet", "--on", "snapdragon-888/cpu", "--kind", "first")
     assert done.code == 2
     assert "answers latency kind 'steady', not 'first'" in done.err
+    # and each kind has a way to an answer
+    assert "validate kinds" in done.err
+    sustained = perform("predict", "alexnet", "--on", "snapdragon-888/cpu", "--kind", "sustained")
+    assert "perfmodel simulate" in sustained.err
 
 
 def test_an_interrupt_has_the_code_of_shells(

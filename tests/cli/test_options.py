@@ -233,6 +233,10 @@ PAIRS: dict[str, tuple[str, str]] = {
     "validate --cores": ("validate adb", "validate adb --cores f0"),
     "validate --trtexec": ("validate ssh:a", "validate ssh:a --trtexec /opt/trtexec"),
     "validate --files": ("validate host", "validate host --files examples"),
+    "validate --input-shape": (
+        "validate host --files examples",
+        "validate host --files examples --input-shape 1x224x224x3",
+    ),
     "validate --framework": ("validate host", "validate host --framework onnxruntime"),
     "validate --retry": ("validate host", "validate host --retry"),
 }

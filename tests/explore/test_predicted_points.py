@@ -154,3 +154,18 @@ def test_a_place_that_cannot_run_the_network_leaves_the_other(phones: MakePhone)
         sets = [wrong, *([] if "server" in wrong else ["server=box/gpu"]), *link]
         with pytest.raises(PerfmodelError, match="has no"):
             perfmodel.whatif(model="alexnet", target="phone/cpu", sets=sets)
+
+
+def test_threads_are_given_by_number_or_as_targets_write_them(phones: MakePhone) -> None:
+    phones("phone", {CPU: 50.0, CPU.replace("t1", "t4"): 20.0})
+    for sets in ("threads=1,4", "threads=t1,t4", "threads=1:4:3"):
+        frame = perfmodel.whatif(model="alexnet", target="phone/cpu", sets=[sets]).frame
+        assert frame["latency_ms"].tolist() == pytest.approx([50.0, 20.0])
+
+
+def test_a_part_of_a_target_that_there_is_not_is_told_with_a_whole_name(phones: MakePhone) -> None:
+    phones("phone", {CPU: 50.0})
+    with pytest.raises(PerfmodelError, match=r"no target 'phone/cpu/\*/\*/t3'"):
+        perfmodel.whatif(model="alexnet", target="phone/cpu", sets=["threads=3"])
+    with pytest.raises(PerfmodelError, match=r"'phone/cpu/\*/\*/many': threads 'many'"):
+        perfmodel.whatif(model="alexnet", target="phone/cpu", sets=["threads=many"])

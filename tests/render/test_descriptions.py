@@ -812,6 +812,12 @@ def test_groups_of_a_validation_have_a_row_each_and_first_runs_no_coverage() -> 
     ]
 
 
+def test_a_validation_without_groups_has_one_row_that_counts_its_cases() -> None:
+    data = validated()
+    table = tables(validation.validation_result(data))["Figures"]
+    assert [row[:2] for row in table.rows] == [("all", len(data["cases"]))]
+
+
 def test_cuts_of_networks_have_a_row_and_a_curve_each() -> None:
     network = {
         "model": "net",
@@ -1088,6 +1094,21 @@ def test_targets_have_their_error_and_source() -> None:
     assert row[0] == some[0].target
     assert row[2] == f"{100 * some[0].median_error:.1f} %"
     assert len(row[5]) <= 60
+
+
+def test_targets_of_the_market_say_what_matched() -> None:
+    from perfmodel.devices.known_targets import targets
+
+    known = targets("Galaxy S23")
+    assert known.found is not None
+    data = devices.known_targets_result(known).data
+    assert data
+    for line in data:
+        assert "Galaxy S23" in line["matched"][0]
+        assert line["matched"][-1] in {made.name for made in known.found.chips}
+    assert (
+        "matched" not in devices.known_targets_result(targets("jetson-nano", kind="jetson")).data[0]
+    )
 
 
 def test_a_calibration_of_this_machine_says_what_it_measured() -> None:

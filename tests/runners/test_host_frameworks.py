@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from perfmodel.errors import RunnerError
+from perfmodel.formats.load import READERS
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.kernels.fusion_rules import fusion_rules
+from perfmodel.kernels.fusion_rules import fusion_rules, rules_on
 from perfmodel.runners.host_frameworks import FRAMEWORKS, host_framework, own_profile
 from perfmodel.runners.named_times import kernel_times, owner_of
 from perfmodel.runners.worker_side import RUNNERS
@@ -28,7 +29,10 @@ def test_what_an_entry_names_exists(name: str) -> None:
     assert set(by.precisions) <= set(PRECISIONS)
     assert set(by.zoo_precisions) <= set(by.precisions)
     assert re.fullmatch(r"\.[a-z]+", by.suffix)
-    for place in (by.writer, by.kernel_times, by.file_times, by.lists_operators):
+    assert by.reads in READERS
+    assert bool(by.converter) == (by.reads != by.suffix)
+    assert by.rules in (by.name, rules_on(by.name, "cpu"))
+    for place in (by.writer, by.kernel_times, by.file_times, by.lists_operators, by.converter):
         if place:
             module, _, function = place.partition(":")
             assert callable(getattr(importlib.import_module(module), function))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfmodel.errors import RunnerError
+from perfmodel.errors import ModelFileError, RunnerError
 from perfmodel.formats.ncnn.net import NcnnLayer
 from perfmodel.formats.ncnn.writer import write_ncnn
 from perfmodel.graph.builder import GraphBuilder
@@ -92,8 +92,11 @@ def test_what_ncnn_cannot_load_is_refused_in_words(tmp_path: Path) -> None:
     sized = path.read_text()
     path.write_text(sized.replace(" 0=16 1=16 2=16\n", "\n", 1))
     assert path.read_text() != sized
-    with pytest.raises(RunnerError, match="states no size"):
+    with pytest.raises(ModelFileError, match="no input size"):
         NcnnRunner().prepare(Job("a", path))
+    prepared = NcnnRunner(profile=False).prepare(Job("a", path, shapes={"": (1, 24, 20, 16)}))
+    assert [made.shape for made in prepared.outputs()] == [(5,)]
+    prepared.close()
     path.write_text(sized.replace("Pooling", "Polling"))
     with pytest.raises(RunnerError, match="cannot load this file"):
         NcnnRunner().prepare(Job("a", path))

@@ -64,9 +64,18 @@ def read_ncnn(path: str | os.PathLike[str], *, input_shape: InputShape | None = 
 def read_net(path: str | os.PathLike[str], input_shape: InputShape | None = None) -> NcnnNet:
     """The layers of a file as operators, and which tensor holds each blob."""
     layers = read_layers(path)
+    return connect(path, layers, shapes_of_inputs(path, layers, input_shape))
+
+
+def shapes_of_inputs(
+    path: str | os.PathLike[str],
+    layers: Sequence[NcnnLayer],
+    input_shape: InputShape | None = None,
+) -> dict[str, InputSize]:
+    """The shape of each input by its blob, batch first and channels last; raises `ModelFileError`
+    where neither the file nor `input_shape` gives one."""
     sizes = Sizes.of(None, input_shape)
-    shapes = input_shapes(path, layers, sizes, partial(suggested, path, connect))
-    return connect(path, layers, shapes)
+    return input_shapes(path, layers, sizes, partial(suggested, path, connect))
 
 
 def connect(
