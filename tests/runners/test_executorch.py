@@ -137,6 +137,8 @@ def test_without_executorch_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.ci
 @pytest.mark.slow
+# what it and its quantiser import warns of itself
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_executorch_computes_what_onnxruntime_computes_of_the_same_weights(
     precision: str, tmp_path: Path
