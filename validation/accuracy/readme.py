@@ -40,8 +40,9 @@ EARLIER = " (earlier code)"
 """Mark of results whose file does not say which code made them: they are to be made again."""
 
 HOST_FILES = {
-    **dict.fromkeys((f"{f}_validation.json" for f in ("tflite", "ncnn", "mnn", "pytorch")), ""),
-    "onnxruntime_validation.json": EARLIER,
+    **dict.fromkeys(
+        (f"{f}_validation.json" for f in ("tflite", "ncnn", "onnxruntime", "mnn", "pytorch")), ""
+    ),
     "validation.json": EARLIER,
 }
 """Validations of this machine in the order in which they are told, and their mark. The last holds
