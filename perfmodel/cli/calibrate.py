@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from perfmodel.cli.calibrate_request import Request, check, profile_path
+from perfmodel.cli.calibrate_request import CalibrateRequest, check, profile_path
 from perfmodel.cli.options import (
     OF_ADB,
     OF_SSH,
@@ -157,7 +157,7 @@ def command(
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
     if pick and pick not in PICKS:
         raise PerfmodelError(f"--pick {pick!r} is none of {', '.join(PICKS)}")
-    asked = Request(
+    asked = CalibrateRequest(
         sources=tuple(source or ()),
         device=device,
         kind=kind,
@@ -207,7 +207,7 @@ def _stated(
     return stated | {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def _networks(asked: Request) -> dict[str, str]:
+def _networks(asked: CalibrateRequest) -> dict[str, str]:
     """`--model NAME=ZOO_OR_FILE` by name; `PerfmodelError` for anything else."""
     pairs = [text.partition("=")[::2] for text in asked.models]
     for text, (name, network) in zip(asked.models, pairs, strict=True):
@@ -219,7 +219,7 @@ def _networks(asked: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-def _calibrated(context: typer.Context, asked: Request) -> Result:
+def _calibrated(context: typer.Context, asked: CalibrateRequest) -> Result:
     """A profile from what `--from` names."""
     from perfmodel.target import check_device
 
@@ -243,7 +243,7 @@ def _calibrated(context: typer.Context, asked: Request) -> Result:
     return _of_host(asked) if name == "host" else _of_device(measured[0], asked)
 
 
-def _of_tables(asked: Request) -> Result:
+def _of_tables(asked: CalibrateRequest) -> Result:
     """A device's profile, from files of measurements."""
     from perfmodel.calibration.from_table import calibrate_device, used_rows
     from perfmodel.devices.profile import write_profile
@@ -277,7 +277,7 @@ def _of_tables(asked: Request) -> Result:
 
 
 def _read(
-    asked: Request, device: str, doing: Callable[[str], None]
+    asked: CalibrateRequest, device: str, doing: Callable[[str], None]
 ) -> tuple[MeasurementTable, tuple[BadRow, ...]]:
     """The rows of the files that belong to the device; a file of one other device is taken too."""
     from perfmodel.measurements.read import read_measurements
@@ -296,7 +296,7 @@ def _read(
     )
 
 
-def _of_host(asked: Request) -> Result:
+def _of_host(asked: CalibrateRequest) -> Result:
     """This machine's profile, from random networks that run on it."""
     from perfmodel.calibration.from_host import calibrate_host, calibration_to_dict
     from perfmodel.devices.profile import write_profile
@@ -324,7 +324,7 @@ def _of_host(asked: Request) -> Result:
     )
 
 
-def _of_device(source: str, asked: Request) -> Result:
+def _of_device(source: str, asked: CalibrateRequest) -> Result:
     """The profile of an attached device, from networks that run on it."""
     from perfmodel.calibration.from_device import DeviceRequest, calibrate_device_over
     from perfmodel.devices.profile import write_profile
@@ -352,7 +352,7 @@ def _of_device(source: str, asked: Request) -> Result:
     return device_calibration_result(made, path, named=asked.output is not None)
 
 
-def _suggestions(count: int, target: str, asked: Request) -> Result:
+def _suggestions(count: int, target: str, asked: CalibrateRequest) -> Result:
     """Which networks to measure next and why."""
     from perfmodel.calibration.suggest import next_measurements
     from perfmodel.render.calibration import suggestions_result

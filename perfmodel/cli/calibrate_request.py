@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class CalibrateRequest:
     """What the user asked; `sources` are files, or one piece of hardware.
 
     `stated` are columns of a measurement table that the files leave open.
@@ -41,7 +41,7 @@ class Request:
     as_json: bool
 
 
-def profile_path(asked: Request) -> Path:
+def profile_path(asked: CalibrateRequest) -> Path:
     """Where a device's profile goes; `PerfmodelError` without a name for the device."""
     from perfmodel.devices.user_profiles import user_folder
 
@@ -58,7 +58,7 @@ def profile_path(asked: Request) -> Path:
     return folder / f"{asked.device}.json"
 
 
-def check(asked: Request, profile: Path, *journals: Path) -> None:
+def check(asked: CalibrateRequest, profile: Path, *journals: Path) -> None:
     """Refuse outputs that could not or must not be written, before anything is measured."""
     from perfmodel.cli.output import check_journal, check_outputs
     from perfmodel.devices.profile import PROFILE_MARK

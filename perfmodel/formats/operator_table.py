@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TypeVar
 
+from perfmodel.errors import GraphError
+from perfmodel.graph.ir import Graph
+
 Converter = TypeVar("Converter")
+
+WRITTEN_PRECISIONS = ("float32", "int8")
+"""Precisions in which files of networks are written."""
 
 
 def registering(
@@ -25,3 +31,18 @@ def registering(
         return add
 
     return types
+
+
+def check_precision(precision: str) -> None:
+    """Raise `GraphError` for a precision in which no file is written."""
+    if precision not in WRITTEN_PRECISIONS:
+        known = ", ".join(WRITTEN_PRECISIONS)
+        raise GraphError(f"precision {precision!r}", f"choose one of {known}")
+
+
+def check_written(graph: Graph, known: Container[str], file: str) -> None:
+    """Raise `GraphError` for the first operator that the writer of a kind of file does not know."""
+    for op in graph.ops:
+        if op.kind not in known:
+            reason = f"the {file} writer does not know it"
+            raise GraphError(f"{graph.name}: op {op.name!r} ({op.kind}): {reason}")

@@ -212,7 +212,7 @@ def check_graph(graph: Graph) -> Graph:
     return graph
 
 
-class Step(Protocol):
+class NamedStep(Protocol):
     """What reads and makes named values: an operator, or a node of a file."""
 
     @property
@@ -223,7 +223,7 @@ class Step(Protocol):
     def outputs(self) -> tuple[str, ...]: ...
 
 
-AnyStep = TypeVar("AnyStep", bound=Step)
+AnyStep = TypeVar("AnyStep", bound=NamedStep)
 
 
 def topological(ops: Iterable[AnyStep], ready: Iterable[str], where: str) -> tuple[AnyStep, ...]:

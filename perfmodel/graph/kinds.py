@@ -106,8 +106,19 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 Input, forget, cell and output gate of an LSTM; update, reset and new state of a GRU.
 """
 
-_NORMS = {"batch_norm", "layer_norm", "instance_norm", "group_norm", "local_norm", "scale"}
+NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
+"""Normalisations that are several operators in some frameworks, the last of them an addition."""
 WEIGHTED = CONVOLUTIONS | frozenset(
-    {"fully_connected", "matmul", *GATES, "svdf", "prelu", *_NORMS},
+    {
+        "fully_connected",
+        "matmul",
+        *GATES,
+        "svdf",
+        "prelu",
+        *NORMS,
+        "batch_norm",
+        "local_norm",
+        "scale",
+    },
 )
 """Kinds whose constants are parameters whatever their dtype (quantised biases are int32)."""

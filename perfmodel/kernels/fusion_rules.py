@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from perfmodel.errors import TargetError
-from perfmodel.graph.kinds import CONVOLUTIONS, POOLS, UNARY
+from perfmodel.graph.kinds import CONVOLUTIONS, NORMS, POOLS, UNARY
 from perfmodel.graph.ops import OPS
 
 _DENSE = CONVOLUTIONS | {"fully_connected"}
-_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
-"""Normalisations that are several operators in some frameworks, the last of them an addition."""
 _NEVER_RUN = frozenset({"identity", "dropout", "view"})
 _VIEWS = _NEVER_RUN | {"reshape", "shape", "pack", "unpack"}
 RELUS = frozenset({"relu", "relu6", "relu_n1_to_1", "clip"})
@@ -78,7 +76,7 @@ FUSION: dict[str, FusionRules] = {
         source="ncnn tools/ncnnoptimize.cpp, activation_type 1 to 6",
     ),
     "tflite-cpu": FusionRules(
-        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div"} | POOLS,
+        hosts=_DENSE | NORMS | {"add", "sub", "mul", "div"} | POOLS,
         activations=RELUS,
         free=_VIEWS,
         batch_norm=True,
@@ -131,7 +129,7 @@ FUSION: dict[str, FusionRules] = {
         "concatenation is elided, its inputs are written in place",
     ),
     "qnn": FusionRules(
-        hosts=_DENSE | _NORMS | {"add", "sub", "mul", "div"} | POOLS,
+        hosts=_DENSE | NORMS | {"add", "sub", "mul", "div"} | POOLS,
         activations=RELUS,
         free=_VIEWS,
         batch_norm=True,

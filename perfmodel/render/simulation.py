@@ -8,10 +8,8 @@ from perfmodel.render.plots import lines
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, bar_figure
 from perfmodel.render.svg import PARTS, Bar
 from perfmodel.render.text import percent
+from perfmodel.sim.request import STEPS
 from perfmodel.units import format_ms
-
-STEPS = ("load", "preprocess", "pause", "upload", "queue", "compute", "download", "abandoned")
-"""Steps of a request in the order in which they happen."""
 
 
 def simulation_result(data: Data, closing: Sequence[str] = ()) -> Result:

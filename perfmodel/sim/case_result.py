@@ -23,7 +23,7 @@ POOLED = "requests of all replications after the warm-up"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """One replication: statistics of its requests, and what happened to phones, link and server.
 
     `energy_mj` is by component, of all phones over the whole replication, and None when a power

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 STEPS = ("load", "preprocess", "pause", "upload", "queue", "compute", "download", "abandoned")
+"""Steps of a request in the order in which they happen."""
 LOAD, PREPROCESS, PAUSE, UPLOAD, QUEUE, COMPUTE, DOWNLOAD, ABANDONED = range(len(STEPS))
 
 

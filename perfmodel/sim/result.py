@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.answer import Answer
 from perfmodel.sim.case_result import CaseResult
-from perfmodel.sim.verdict import Verdict, verdict_of
+from perfmodel.sim.verdict import PolicyVerdict, verdict_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ class SimulationResult(Answer, command="simulate"):
         """The case that leads the first group."""
         return self.verdicts()[self.cases[0].group].leader
 
-    def verdicts(self) -> dict[str, Verdict]:
+    def verdicts(self) -> dict[str, PolicyVerdict]:
         """Return who leads each group, by what figure, and whether that is more than chance."""
         groups: dict[str, list[CaseResult]] = {}
         for case in self.cases:

@@ -17,7 +17,7 @@ from perfmodel.processes import end_with_parent
 from perfmodel.sim.case_result import (
     MISSED,
     CaseResult,
-    Outcome,
+    RunOutcome,
     figures_by_replication,
     intervals_of,
     mean_of,
@@ -133,7 +133,7 @@ def _prepare(
 
 
 Job = tuple[Scenario, int, bool]
-Ran = tuple[Outcome, "np.ndarray | None"]
+Ran = tuple[RunOutcome, "np.ndarray | None"]
 
 
 def _run_all(jobs: Sequence[Job], workers: int, tracer: Tracer | None) -> list[Ran]:
@@ -181,7 +181,7 @@ def no_cycle_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
+def _case_result(case: ScenarioCase, outcomes: Sequence[RunOutcome]) -> CaseResult:
     scenario = case.scenario
     statistics = [outcome.statistics for outcome in outcomes]
     latency, curve, percentile_error = pooled_latency(statistics)
@@ -217,7 +217,7 @@ def _case_result(case: ScenarioCase, outcomes: Sequence[Outcome]) -> CaseResult:
     )
 
 
-def _warnings(scenario: Scenario, last: Outcome) -> tuple[str, ...]:
+def _warnings(scenario: Scenario, last: RunOutcome) -> tuple[str, ...]:
     """What cannot keep up, by arithmetic, or else as the last replication shows it."""
     warnings = warnings_before(scenario)
     if warnings:
@@ -226,7 +226,7 @@ def _warnings(scenario: Scenario, last: Outcome) -> tuple[str, ...]:
     return (seen,) if seen else ()
 
 
-def _counts(outcome: Outcome) -> dict[str, float]:
+def _counts(outcome: RunOutcome) -> dict[str, float]:
     counts: dict[str, float] = {"dropped": outcome.dropped, "rejected": outcome.rejected}
     counts.update(outcome.counts)
     if outcome.statistics.batch_size_mean > 1:
@@ -235,7 +235,7 @@ def _counts(outcome: Outcome) -> dict[str, float]:
 
 
 def _energy(
-    scenario: Scenario, outcomes: Sequence[Outcome]
+    scenario: Scenario, outcomes: Sequence[RunOutcome]
 ) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return energy per answered request (mJ), by component; None with the reason if unknown."""
     missing = missing_powers(scenario)
@@ -273,7 +273,7 @@ def missing_powers(scenario: Scenario) -> list[str]:
     return list(missing)
 
 
-def _plan_shares(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, float]:
+def _plan_shares(scenario: Scenario, outcomes: Sequence[RunOutcome]) -> dict[str, float]:
     """Return the share of requests each plan answered."""
     names = [[plan.name for plan in plans_of(task, scenario)] for task in scenario.task]
     total = sum(outcome.statistics.requests for outcome in outcomes)

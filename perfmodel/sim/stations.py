@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from perfmodel.sim.case_result import Outcome
+from perfmodel.sim.case_result import RunOutcome
 from perfmodel.sim.cell import RadioCell
 from perfmodel.sim.distributions import Distribution, Draw
 from perfmodel.sim.link import Losses, PhoneLink, Pipe, RadioPower, TransferStage
@@ -30,7 +30,7 @@ from perfmodel.sim.workload import closed_arrivals, gaps_ms, open_arrivals
 
 
 @dataclass(slots=True)
-class Phone:
+class PhoneStations:
     """The stations of one phone; units are made when a plan first needs them."""
 
     index: int
@@ -71,9 +71,9 @@ class Builder:
         cold_start = spec.cold_start_ms.draws(self._run.rng("cold start"))
         return Server(self._run.env, spec, cold_start, self._run.tracer)
 
-    def _make_phone(self, index: int) -> Phone:
+    def _make_phone(self, index: int) -> PhoneStations:
         spec, run = self._scenario.device, self._run
-        phone = Phone(index, ModelMemory(spec.memory.capacity_mb))
+        phone = PhoneStations(index, ModelMemory(spec.memory.capacity_mb))
         if spec.heat is not None:
             phone.thermometer = Thermometer(spec.heat)
         if spec.memory.heap_mb is not None:
@@ -92,7 +92,7 @@ class Builder:
             phone.screen = Screen(run.env, unit, draw, spec.ui.refresh_hz, run.meter)
         return phone
 
-    def _unit(self, phone: Phone, name: str) -> PhoneUnit:
+    def _unit(self, phone: PhoneStations, name: str) -> PhoneUnit:
         if name not in phone.units:
             spec, run = getattr(self._scenario.device, name), self._run
             phone.units[name] = PhoneUnit(
@@ -172,7 +172,7 @@ class Builder:
             self._sources[source, law] = law.draws(self._run.rng(source))
         return self._sources[source, law]
 
-    def _add_client(self, phone: Phone, task_index: int, task: Task) -> None:
+    def _add_client(self, phone: PhoneStations, task_index: int, task: Task) -> None:
         plans = self._plans[task_index]
         if task.on_device is not None and task.on_device.resident:
             phone.memory.put(task.name, task.on_device.weights_mb or 0.0)
@@ -212,7 +212,7 @@ class Builder:
         run.env.process(source)
 
     def _stage(
-        self, phone: Phone, task_index: int, task: Task, plan: TaskPlan, step: PlanStep
+        self, phone: PhoneStations, task_index: int, task: Task, plan: TaskPlan, step: PlanStep
     ) -> Stage:
         run = self._run
         if step.where == "server":
@@ -256,13 +256,13 @@ class Builder:
             self._server_stages[key] = ServerStage(self._server, service)
         return self._server_stages[key]
 
-    def outcome(self, statistics: Statistics) -> Outcome:
+    def outcome(self, statistics: Statistics) -> RunOutcome:
         """Return what the finished run came to."""
         run = self._run
         for phone in self._phones:
             if phone.link is not None and phone.link.radio is not None:
                 phone.link.radio.finish()
-        return Outcome(
+        return RunOutcome(
             statistics=statistics,
             answered=run.answered,
             dropped=run.dropped,

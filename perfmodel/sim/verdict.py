@@ -14,7 +14,7 @@ P95 = "latency_p95_ms"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class PolicyVerdict:
     """The case that leads a group, the next one, and the figure `by` which it leads.
 
     `clear` says whether the difference lies outside its 95 % interval over the replications; None
@@ -60,7 +60,7 @@ class Verdict:
         }
 
 
-def verdict_of(cases: Sequence[CaseResult]) -> Verdict:
+def verdict_of(cases: Sequence[CaseResult]) -> PolicyVerdict:
     """Return the verdict on the cases of one group.
 
     Where all have a deadline, the least share of missed deadlines decides; among the cases that
@@ -78,10 +78,10 @@ def verdict_of(cases: Sequence[CaseResult]) -> Verdict:
         if not level:
             rival = others[0] if others else None
             clear = certain[id(rival)] if rival is not None else None
-            return Verdict(group=leader.group, leader=leader, rival=rival, by=by, clear=clear)
+            return PolicyVerdict(group=leader.group, leader=leader, rival=rival, by=by, clear=clear)
         field = [leader, *level]
     leader, rival = field[0], field[1]
-    return Verdict(group=leader.group, leader=leader, rival=rival, by=P95, clear=False)
+    return PolicyVerdict(group=leader.group, leader=leader, rival=rival, by=P95, clear=False)
 
 
 def figure(case: CaseResult, by: str) -> float:

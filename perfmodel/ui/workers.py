@@ -45,7 +45,7 @@ def serve(link: Any) -> None:
         link.send_bytes(json.dumps(told).encode())
 
 
-class Worker:
+class AnswerWorker:
     """A process that answers one request at a time; it is started anew where it ended."""
 
     def __init__(self) -> None:
@@ -82,8 +82,8 @@ class Workers:
     """Some workers; a question goes to one that is free, or waits for it."""
 
     def __init__(self, count: int = WORKERS) -> None:
-        self._all = [Worker() for _ in range(count)]
-        self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        self._all = [AnswerWorker() for _ in range(count)]
+        self._free: asyncio.Queue[AnswerWorker] = asyncio.Queue()
         for worker in self._all:
             self._free.put_nowait(worker)
 

@@ -3,7 +3,7 @@
 The operators are those of the forward pass of the model's class in Hugging Face `transformers`
 4.3x with attention "eager": one operator a call that computes. GPT-2's GELU is the eight
 element-wise operators of its code, and a permuted tensor is copied before a product (`transpose`).
-Sizes are parameters; each entry names the public configuration that its defaults are from.
+LanguageSizes are parameters; each entry names the public configuration that its defaults are from.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EXPERT_CAPACITY = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sizes:
+class LanguageSizes:
     """Sizes of one network and run: `batch` x `sequence` tokens through `layers` of `hidden`."""
 
     layers: int
@@ -60,7 +60,7 @@ def bert(g: GraphBuilder, **sizes: int) -> str:
     Inputs: token ids, segment ids, and what is added to the attention scores (0, or very negative
     where there is no token).
     """
-    z = Sizes(**sizes)
+    z = LanguageSizes(**sizes)
     x = _embed(g, z, 512)
     bias = g.input((z.batch, 1, 1, z.sequence), "attention_bias")
     segments = g.input((z.batch, z.sequence), "segment_ids", "int32")
@@ -82,7 +82,7 @@ def gpt(g: GraphBuilder, *, positions: int, **sizes: int) -> str:
 
     The head shares the table of token embeddings. GPT-3's sparse attention is not in this class.
     """
-    z = Sizes(**sizes)
+    z = LanguageSizes(**sizes)
     table = g.constant((z.vocabulary, z.hidden), "token_embeddings")
     x = _embed(g, z, positions, table)
     causal = g.constant((1, 1, z.sequence, z.sequence), "causal_mask", "bool")
@@ -102,7 +102,7 @@ def opt(g: GraphBuilder, **sizes: int) -> str:
 
     Queries are scaled, the causal mask is an input that is added, scores are bounded below.
     """
-    z = Sizes(**sizes)
+    z = LanguageSizes(**sizes)
     table = g.constant((z.vocabulary, z.hidden), "token_embeddings")
     x = _embed(g, z, OPT_POSITIONS, table)
     mask = g.input((z.batch, 1, z.sequence, z.sequence), "causal_mask")
@@ -128,7 +128,7 @@ def switch(g: GraphBuilder, *, experts: int, **sizes: int) -> str:
     feed-forward network, and each expert takes an equal share of the tokens, at most
     `EXPERT_CAPACITY` of a sequence (which tokens it takes depends on their values).
     """
-    z = Sizes(**sizes)
+    z = LanguageSizes(**sizes)
     table = g.constant((z.vocabulary, z.hidden), "token_embeddings")
     x = _rows(g, table, g.input((z.batch, z.sequence), "input_ids", "int32"))
     mask = g.input((z.batch, 1, 1, z.sequence), "attention_bias")
@@ -151,7 +151,7 @@ def _rows(g: GraphBuilder, table: str, ids: str) -> str:
     return g.op("gather", table, ids, axis=0)
 
 
-def _embed(g: GraphBuilder, z: Sizes, positions: int, table: str = "") -> str:
+def _embed(g: GraphBuilder, z: LanguageSizes, positions: int, table: str = "") -> str:
     """Token embeddings plus those of the positions 0, 1, ...: (batch, sequence, hidden)."""
     if z.sequence > positions:
         raise GraphError(
@@ -197,7 +197,7 @@ def _rms_norm(g: GraphBuilder, x: str) -> str:
     return g.binary("mul", g.binary("mul", x, root), g.constant((g.shape(x)[2],)))
 
 
-def _distances(g: GraphBuilder, z: Sizes) -> str:
+def _distances(g: GraphBuilder, z: LanguageSizes) -> str:
     """What the distance between two tokens adds to their scores: (1, heads, sequence, sequence)."""
     buckets = g.constant((z.sequence, z.sequence), dtype="int32")
     near = _rows(g, g.constant((SWITCH_BUCKETS, z.heads)), buckets)
@@ -205,7 +205,7 @@ def _distances(g: GraphBuilder, z: Sizes) -> str:
     return g.reshape(near, (1, z.heads, z.sequence, z.sequence))
 
 
-def _t5_attention(g: GraphBuilder, z: Sizes, x: str, encoded: str, bias: str) -> str:
+def _t5_attention(g: GraphBuilder, z: LanguageSizes, x: str, encoded: str, bias: str) -> str:
     """Attention to the tokens themselves, or to `encoded`, with its normalisation and addition."""
     width = z.heads * SWITCH_HEAD_SIZE
     normal = _rms_norm(g, x)
@@ -215,18 +215,18 @@ def _t5_attention(g: GraphBuilder, z: Sizes, x: str, encoded: str, bias: str) ->
     return g.binary("add", x, linear(g, y, z.hidden, bias=False))
 
 
-def _switch_ffn(g: GraphBuilder, z: Sizes, x: str, experts: int) -> str:
+def _switch_ffn(g: GraphBuilder, z: LanguageSizes, x: str, experts: int) -> str:
     normal = _rms_norm(g, x)
     y = _experts(g, z, normal, experts) if experts else _t5_ffn(g, z, normal)
     return g.binary("add", x, y)
 
 
-def _t5_ffn(g: GraphBuilder, z: Sizes, x: str) -> str:
+def _t5_ffn(g: GraphBuilder, z: LanguageSizes, x: str) -> str:
     inner = linear(g, x, z.ffn, "relu", bias=False)
     return linear(g, inner, z.hidden, bias=False)
 
 
-def _experts(g: GraphBuilder, z: Sizes, x: str, experts: int) -> str:
+def _experts(g: GraphBuilder, z: LanguageSizes, x: str, experts: int) -> str:
     """A router, and experts that each take rows of `x` and put their results in their place."""
     taken = max(1, min(EXPERT_CAPACITY, z.sequence // experts))
     chances = g.op("softmax", linear(g, x, experts, bias=False))
@@ -332,7 +332,7 @@ ENTRIES = (
             Parameter("experts", 4, 1, 4096),
         ),
         builder=switch,
-        note="Sizes as published latencies of e2e_gpu.csv have them; "
+        note="LanguageSizes as published latencies of e2e_gpu.csv have them; "
         f"the network is that of {SWITCH}.",
     ),
 )

@@ -19,7 +19,7 @@ the sums made so far."""
 
 
 @dataclass(frozen=True)
-class Cell:
+class SearchedCell:
     """Pairs of steps, each pair summed; `joined` are the hidden states that make the output."""
 
     pairs: tuple[tuple[Step, Step], ...]
@@ -37,13 +37,13 @@ class Design:
     cells: int
     channels: int
     stem_channels: int
-    normal: Cell
-    reduction: Cell
+    normal: SearchedCell
+    reduction: SearchedCell
     separate_reduction: bool
     reduction_reads_before: bool
 
 
-NASNET_NORMAL = Cell(
+NASNET_NORMAL = SearchedCell(
     (
         (("sep5", 0), ("sep3", 1)),
         (("sep5", 1), ("sep3", 1)),
@@ -53,7 +53,7 @@ NASNET_NORMAL = Cell(
     ),
     (1, 2, 3, 4, 5, 6),
 )
-NASNET_REDUCTION = Cell(
+NASNET_REDUCTION = SearchedCell(
     (
         (("sep5", 0), ("sep7", 1)),
         (("max3", 0), ("sep7", 1)),
@@ -63,7 +63,7 @@ NASNET_REDUCTION = Cell(
     ),
     (3, 4, 5, 6),
 )
-PNASNET_CELL = Cell(
+PNASNET_CELL = SearchedCell(
     (
         (("sep5", 1), ("max3", 1)),
         (("sep7", 0), ("max3", 0)),
@@ -150,7 +150,7 @@ class _CellBuilder:
             self.rectified[x] = self.g.op("relu", x)
         return self.rectified[x]
 
-    def cell(self, cell: Cell, outputs: list[str], channels: int, stride: int) -> str:
+    def cell(self, cell: SearchedCell, outputs: list[str], channels: int, stride: int) -> str:
         older, newer = outputs[-2], outputs[-1]
         older = self._fit(older, newer, channels)
         states = [self.g.conv(self.relu(newer), channels, 1), older]

@@ -296,7 +296,7 @@ def test_a_worker_that_takes_too_long_or_dies_is_replaced(
 
     fields = {"view": ["time"], "model": ["alexnet"], "on": ["pixel-7/cpu"]}
     request = {"fields": fields, "folder": str(tmp_path)}
-    worker = workers.Worker()
+    worker = workers.AnswerWorker()
     try:
         assert "html" in worker.ask(request)
         first = worker._process.pid

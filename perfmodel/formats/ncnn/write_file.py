@@ -52,7 +52,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Line:
+class ParamLine:
     """A layer to be written; `op` is the operator that it belongs to."""
 
     type: str
@@ -69,7 +69,7 @@ class NcnnWriter:
 
     def __init__(self, graph: Graph, int8: bool, seed: int) -> None:
         self.graph, self.int8, self.seed = graph, int8, seed
-        self.lines: list[Line] = []
+        self.lines: list[ParamLine] = []
         self.consumers = graph.consumers()
         self._blobs: dict[str, Blob] = {}
         self._converted: dict[tuple[str, Axes], Blob] = {}
@@ -107,7 +107,9 @@ class NcnnWriter:
         """Append a layer of `op`, named `OP/part` where it is not its whole; gives its blobs."""
         name = self.fresh(f"{op.name}/{part}" if part else op.name)
         made = [name if i == 0 else self.fresh(f"{name}:{i}") for i in range(tops)]
-        lines = Line(kind, name, tuple(bottoms), tuple(made), params or {}, tuple(data), op.name)
+        lines = ParamLine(
+            kind, name, tuple(bottoms), tuple(made), params or {}, tuple(data), op.name
+        )
         self.lines.append(lines)
         return made
 
@@ -187,7 +189,7 @@ class NcnnWriter:
         """The error for an op that cannot be written."""
         return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
 
-    def finished(self) -> tuple[Line, ...]:
+    def finished(self) -> tuple[ParamLine, ...]:
         """All layers, with a Split behind each blob that several read, as ncnn demands.
 
         An output of the network that others read too is left over as the last copy.
@@ -196,7 +198,7 @@ class NcnnWriter:
         uses.update(self.blob(name).name for name in dict.fromkeys(self.graph.outputs))
         shared = {blob for blob, count in uses.items() if count > 1}
         taken: Counter[str] = Counter()
-        found: list[Line] = []
+        found: list[ParamLine] = []
         for line in self.lines:
             bottoms = []
             for blob in line.bottoms:
@@ -207,12 +209,14 @@ class NcnnWriter:
                 if blob in shared:
                     copies = tuple(f"{blob}#{i}" for i in range(uses[blob]))
                     found.append(
-                        Line("Split", self.fresh(f"{line.name}/split"), (blob,), copies, op=line.op)
+                        ParamLine(
+                            "Split", self.fresh(f"{line.name}/split"), (blob,), copies, op=line.op
+                        )
                     )
         return tuple(found)
 
 
-def write_files(lines: Sequence[Line], param: Path) -> None:
+def write_files(lines: Sequence[ParamLine], param: Path) -> None:
     """The text of all layers, and their weights beside it in a .bin file."""
     with replaced(param.with_suffix(".bin")) as place, open(place, "wb") as file:
         for line in lines:
@@ -222,13 +226,13 @@ def write_files(lines: Sequence[Line], param: Path) -> None:
     write_atomically(param, text_of(lines))
 
 
-def text_of(lines: Sequence[Line]) -> str:
+def text_of(lines: Sequence[ParamLine]) -> str:
     """The .param file of some layers."""
     blobs = sum(len(line.tops) for line in lines)
     return "\n".join([MAGIC, f"{len(lines)} {blobs}", *map(_text, lines)]) + "\n"
 
 
-def _text(line: Line) -> str:
+def _text(line: ParamLine) -> str:
     words = [line.type, line.name, str(len(line.bottoms)), str(len(line.tops))]
     words += [*line.bottoms, *line.tops]
     for key, value in line.params.items():

@@ -8,12 +8,12 @@ from pathlib import Path
 from perfmodel.errors import GraphError
 from perfmodel.formats.folding import folded
 from perfmodel.formats.ncnn import write_elementwise, write_layers, write_movement, write_products
-from perfmodel.formats.ncnn.write_file import WRITERS, Line, NcnnWriter, write_files
+from perfmodel.formats.ncnn.write_file import WRITERS, NcnnWriter, ParamLine, write_files
+from perfmodel.formats.operator_table import check_precision, check_written
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op
 from perfmodel.graph.kinds import CONVOLUTIONS
 
-PRECISIONS = ("float32", "int8")
 _REGISTERS = (write_elementwise, write_layers, write_movement, write_products)
 """Modules that fill `WRITERS` when imported."""
 
@@ -32,15 +32,11 @@ def write_ncnn(
     write_files(written(graph, precision, seed), Path(path))
 
 
-def written(graph: Graph, precision: str = "float32", seed: int = 0) -> tuple[Line, ...]:
+def written(graph: Graph, precision: str = "float32", seed: int = 0) -> tuple[ParamLine, ...]:
     """The layers of the file that `write_ncnn` writes, each with the op it belongs to."""
-    if precision not in PRECISIONS:
-        raise GraphError(f"precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
+    check_precision(precision)
     graph = exported(graph)
-    for op in graph.ops:
-        if op.kind not in WRITERS:
-            reason = "the ncnn writer does not know it"
-            raise GraphError(f"{graph.name}: op {op.name!r} ({op.kind}): {reason}")
+    check_written(graph, WRITERS, "ncnn")
     graph = folded(graph, partial(_folds, graph))
     writer = NcnnWriter(graph, precision == "int8", seed)
     for name in graph.inputs:
@@ -60,7 +56,7 @@ def _add_input(writer: NcnnWriter, name: str) -> None:
     keys = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 11, 1, 0)}[len(held)]
     params = dict(sorted(zip(keys, held, strict=True)))
     blob = writer.fresh(name)
-    writer.lines.append(Line("Input", blob, (), (blob,), params))
+    writer.lines.append(ParamLine("Input", blob, (), (blob,), params))
     writer.bind(name, blob, axes)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import check_shape, shorten
-from perfmodel.formats.onnx.file import Node
+from perfmodel.formats.onnx.file import OnnxNode
 from perfmodel.formats.onnx.net import OnnxNet, Value, stored, unstored
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.ops import Shape
@@ -21,7 +21,7 @@ class Call:
     """One node with its values at hand, for the converters."""
 
     net: OnnxNet
-    node: Node
+    node: OnnxNode
     inputs: tuple[Value | None, ...]
 
     @property

@@ -21,17 +21,17 @@ from perfmodel.formats.onnx.file import (
     FunctionData,
     GraphData,
     GraphSpan,
-    Node,
+    OnnxNode,
     ReferencedAttribute,
     ValueInfo,
 )
-from perfmodel.formats.onnx.net import Made, OnnxNet, Value
+from perfmodel.formats.onnx.net import OnnxNet, Undone, Value
 
 Values = MutableMapping[str, Value]
 Infos = Mapping[str, ValueInfo]
 
 
-class Runner(Protocol):
+class BodyReader(Protocol):
     """What reads the nodes of a body: the reader."""
 
     net: OnnxNet
@@ -40,7 +40,7 @@ class Runner(Protocol):
     def body(self, span: GraphSpan) -> GraphData:
         """A graph inside an attribute."""
 
-    def run(self, nodes: Sequence[Node], values: Values, known: Infos, depth: int) -> None:
+    def run(self, nodes: Sequence[OnnxNode], values: Values, known: Infos, depth: int) -> None:
         """Convert nodes in order, adding what they make to `values`."""
 
     def lookup(self, name: str, values: Mapping[str, Value]) -> Value:
@@ -51,7 +51,7 @@ class Runner(Protocol):
 
 
 def call_function(
-    reader: Runner, call: Call, function: FunctionData, depth: int
+    reader: BodyReader, call: Call, function: FunctionData, depth: int
 ) -> Sequence[Value]:
     """The nodes of a local function, in place of the call."""
     given = dict(zip(function.inputs, call.inputs, strict=False))
@@ -71,7 +71,7 @@ def call_function(
     return [reader.lookup(name, values) for name in function.outputs]
 
 
-def body_of(reader: Runner, call: Call, attribute: str) -> GraphData:
+def body_of(reader: BodyReader, call: Call, attribute: str) -> GraphData:
     """The graph in an attribute."""
     body = call.node.attributes.get(attribute)
     if not isinstance(body, GraphSpan) or isinstance(body, ReferencedAttribute):
@@ -80,7 +80,7 @@ def body_of(reader: Runner, call: Call, attribute: str) -> GraphData:
 
 
 def _run_body(
-    reader: Runner, body: GraphData, outer: Values, inputs: Mapping[str, Value], depth: int
+    reader: BodyReader, body: GraphData, outer: Values, inputs: Mapping[str, Value], depth: int
 ) -> list[Value]:
     """The values of a body's outputs, run once."""
     inner: ChainMap[str, Value] = ChainMap({}, outer)
@@ -91,7 +91,9 @@ def _run_body(
     return [reader.lookup(info.name, inner) for info in body.outputs]
 
 
-def branch(reader: Runner, call: Call, values: Values, known: Infos, depth: int) -> Sequence[Value]:
+def branch(
+    reader: BodyReader, call: Call, values: Values, known: Infos, depth: int
+) -> Sequence[Value]:
     """An If: the branch that is taken, or the larger one where that depends on the data."""
     condition = call.value(0).value
     if condition is not None:
@@ -126,7 +128,7 @@ class _Run:
     moved: int
     branch: str
     results: Sequence[Value]
-    made: Made
+    made: Undone
 
 
 def _declared(call: Call, known: Infos) -> list[ValueInfo] | None:
@@ -136,7 +138,9 @@ def _declared(call: Call, known: Infos) -> list[ValueInfo] | None:
     return found if len(found) == len(infos) else None
 
 
-def loop(reader: Runner, call: Call, values: Values, known: Infos, depth: int) -> Sequence[Value]:
+def loop(
+    reader: BodyReader, call: Call, values: Values, known: Infos, depth: int
+) -> Sequence[Value]:
     """A Loop written out, as far as its limit and its condition tell how many steps it has."""
     body = body_of(reader, call, "body")
     limit, condition = call.optional(0), call.optional(1)
@@ -179,7 +183,7 @@ def _truth(value: Value) -> bool | None:
     return None if value.value is None else bool(value.value.all())
 
 
-def _left(reader: Runner, call: Call, known: Infos) -> Sequence[Value]:
+def _left(reader: BodyReader, call: Call, known: Infos) -> Sequence[Value]:
     """A loop that is not written out, as one operator without a cost."""
     declared = _declared(call, known)
     if declared is None:
@@ -190,7 +194,9 @@ def _left(reader: Runner, call: Call, known: Infos) -> Sequence[Value]:
     return reader.listed(call, "control_flow", declared)
 
 
-def scan(reader: Runner, call: Call, values: Values, known: Infos, depth: int) -> Sequence[Value]:
+def scan(
+    reader: BodyReader, call: Call, values: Values, known: Infos, depth: int
+) -> Sequence[Value]:
     """A Scan along an axis of its inputs, each step written out."""
     body, count = body_of(reader, call, "body"), call.integer("num_scan_inputs", 0)
     if reader.net.opset < 9 or not 0 < count <= len(call.inputs):

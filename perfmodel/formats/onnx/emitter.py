@@ -37,7 +37,7 @@ QUANTISED = frozenset(
 
 
 @dataclass(frozen=True)
-class Value:
+class WrittenValue:
     """A tensor of the file: its shape there, and whether it is an image with channels first.
 
     In an int8 network the scale of its quantised pair, and the integers inside the pair.
@@ -51,7 +51,7 @@ class Value:
     integers: str = ""
 
 
-class Emitter:
+class OnnxEmitter:
     """Writes the operators of `graph` into an `OnnxFile`; `precision` is float32 or int8."""
 
     def __init__(self, graph: Graph, precision: str, seed: int) -> None:
@@ -62,7 +62,7 @@ class Emitter:
         self.owner = "input"
         self.consumers = graph.consumers()
         self._makers = graph.producers()
-        self.values: dict[str, dict[bool, Value]] = {}
+        self.values: dict[str, dict[bool, WrittenValue]] = {}
         self._parts: set[str] = set()
         self._read: set[str] = set()
 
@@ -81,7 +81,7 @@ class Emitter:
         shape = moved(tensor.shape, FIRST) if first else tensor.shape
         dtype = "float32" if tensor.dtype in REAL_DTYPES else tensor.dtype
         self.file.inputs.append(declared(name, shape, dtype))
-        value = Value(name, shape, first, dtype=dtype)
+        value = WrittenValue(name, shape, first, dtype=dtype)
         self.owner = name
         self.values[name] = {first: self.paired(value, IMAGE, name)}
 
@@ -98,25 +98,25 @@ class Emitter:
     def node(
         self,
         op_type: str,
-        inputs: Sequence[Value | str],
+        inputs: Sequence[WrittenValue | str],
         shape: Sequence[int],
         part: str = "",
         *,
         first: bool = False,
         dtype: str = "float32",
         **attributes: Attr,
-    ) -> Value:
+    ) -> WrittenValue:
         """Append a node with one result of that shape."""
         name = self.part(part or op_type.lower())
         names = [i if isinstance(i, str) else i.name for i in inputs]
         self.file.node(op_type, names, [name], name, attributes)
-        return Value(name, tuple(shape), first, dtype=dtype)
+        return WrittenValue(name, tuple(shape), first, dtype=dtype)
 
-    def peek(self, name: str) -> Value:
+    def peek(self, name: str) -> WrittenValue:
         """A value that was made, as it is; it is not read by that."""
         return next(iter(self.values[name].values()))
 
-    def read(self, name: str, first: bool | None = None) -> Value:
+    def read(self, name: str, first: bool | None = None) -> WrittenValue:
         """A value; images channels first or last as `first` says, or as they are."""
         if name not in self.values:
             return self.real_constant(name)
@@ -128,7 +128,7 @@ class Emitter:
             have = known[first]
         return self._for_one_reader(have)
 
-    def _for_one_reader(self, value: Value) -> Value:
+    def _for_one_reader(self, value: WrittenValue) -> WrittenValue:
         """A value that nothing else reads, where it is dequantised.
 
         ONNX Runtime computes on integers where a pair belongs to one reader alone.
@@ -145,7 +145,7 @@ class Emitter:
             integers=value.integers,
         )
 
-    def turned(self, value: Value) -> Value:
+    def turned(self, value: WrittenValue) -> WrittenValue:
         """An image in the other layout; a reshape where its pixels are one."""
         order = LAST if value.first else FIRST
         shape = moved(value.shape, order)
@@ -159,7 +159,9 @@ class Emitter:
             made = self.same_scale(made, value)
         return replace(made, first=not value.first)
 
-    def reshaped(self, value: Value, shape: Sequence[int], part: str = "reshape") -> Value:
+    def reshaped(
+        self, value: WrittenValue, shape: Sequence[int], part: str = "reshape"
+    ) -> WrittenValue:
         """The same numbers in another shape; neither layout."""
         made = self.node("Reshape", [value, self.ints(shape)], shape, part, dtype=value.dtype)
         return self.same_scale(made, value)
@@ -199,21 +201,21 @@ class Emitter:
         inputs = [stored, scale, zero]
         return self.node("DequantizeLinear", inputs, shape, "weights", axis=quant.axis).name
 
-    def real_constant(self, name: str) -> Value:
+    def real_constant(self, name: str) -> WrittenValue:
         """A constant that an element-wise operator reads, as the graph lays it out."""
         tensor = self.graph.tensors[name]
         if tensor.dtype not in REAL_DTYPES:
             made = self.file.numbers(name, np.ones(tensor.shape, tensor.dtype))
-            return Value(made, tensor.shape, dtype=tensor.dtype)
-        return Value(self.weights(name, tensor.shape, 1.0), tensor.shape)
+            return WrittenValue(made, tensor.shape, dtype=tensor.dtype)
+        return WrittenValue(self.weights(name, tensor.shape, 1.0), tensor.shape)
 
-    def paired(self, value: Value, quant: Quant | None, graph_name: str) -> Value:
+    def paired(self, value: WrittenValue, quant: Quant | None, graph_name: str) -> WrittenValue:
         """A value behind a quantised pair, where an int8 network has one there."""
         if not self.int8 or value.dtype != "float32" or not self._wants_pair(graph_name):
             return value
         return self.pair(value, quant or LINEAR)
 
-    def pair(self, value: Value, quant: Quant) -> Value:
+    def pair(self, value: WrittenValue, quant: Quant) -> WrittenValue:
         """A value quantised and dequantised."""
         scale, zero = self._scale(quant)
         stored = self.node(
@@ -238,7 +240,7 @@ class Emitter:
         found = self.graph.ops[maker] if maker is not None else None
         return found.name if found is not None and found.kind == "transpose" else ""
 
-    def same_scale(self, made: Value, source: Value) -> Value:
+    def same_scale(self, made: WrittenValue, source: WrittenValue) -> WrittenValue:
         """What moves numbers keeps their scale: a pair like the source's, where it has one."""
         return self.pair(made, source.quant) if source.quant is not None else made
 
@@ -248,7 +250,7 @@ class Emitter:
             readers.append(self.graph.ops[self._makers[name]].kind)
         return not QUANTISED.isdisjoint(readers)
 
-    def bind(self, name: str, value: Value, quant: Quant | None = None) -> None:
+    def bind(self, name: str, value: WrittenValue, quant: Quant | None = None) -> None:
         """Let a value of the file stand for the graph's tensor `name`, behind a pair if need be."""
         made = value if value.quant is not None else self.paired(value, quant, name)
         self.values[name] = {made.first: made}
@@ -263,7 +265,7 @@ def moved(shape: Sequence[int], order: Sequence[int]) -> Shape:
     return tuple(shape[i] for i in order)
 
 
-EmitOp = Callable[[Emitter, Op], None]
+EmitOp = Callable[[OnnxEmitter, Op], None]
 EMITTERS: dict[str, EmitOp] = {}
 """How each kind of op is written; filled by the modules write_*."""
 

@@ -46,7 +46,7 @@ class GraphSpan:
 
 
 @dataclass(frozen=True)
-class Node:
+class OnnxNode:
     """One operator as the file has it."""
 
     index: int
@@ -63,7 +63,7 @@ class GraphData:
     """A graph as the file has it."""
 
     name: str = ""
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[OnnxNode] = field(default_factory=list)
     initializers: dict[str, TensorData] = field(default_factory=dict)
     inputs: list[ValueInfo] = field(default_factory=list)
     outputs: list[ValueInfo] = field(default_factory=list)
@@ -76,7 +76,7 @@ class FunctionData:
 
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[OnnxNode] = field(default_factory=list)
     defaults: dict[str, Attribute] = field(default_factory=dict)
 
 
@@ -170,7 +170,7 @@ def read_graph(wire: Wire, span: Span) -> GraphData:
     return graph
 
 
-def read_node(wire: Wire, span: Span, index: int) -> Node:
+def read_node(wire: Wire, span: Span, index: int) -> OnnxNode:
     """One node."""
     inputs: list[str] = []
     outputs: list[str] = []
@@ -193,7 +193,7 @@ def read_node(wire: Wire, span: Span, index: int) -> Node:
         elif number == 7:
             domain = wire.text(a, b)
     domain = "" if domain == "ai.onnx" else domain
-    return Node(
+    return OnnxNode(
         index=index,
         name=name,
         op_type=op_type,

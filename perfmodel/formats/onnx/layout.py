@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfmodel.formats.onnx.elementwise import BINARY, UNARY, VARIADIC
-from perfmodel.formats.onnx.file import Node
+from perfmodel.formats.onnx.file import OnnxNode
 
 IMAGE_OPS = frozenset(
     [
@@ -29,7 +29,7 @@ ANY_LAYOUT = frozenset(
 """Operators that work in either layout, so that they pass on what their readers want."""
 
 
-def wanted_as_images(nodes: Sequence[Node]) -> set[str]:
+def wanted_as_images(nodes: Sequence[OnnxNode]) -> set[str]:
     """Names of tensors that reach an image operator through operators of any layout."""
     wanted: set[str] = set()
     for node in reversed(nodes):

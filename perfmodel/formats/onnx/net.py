@@ -56,7 +56,7 @@ LEARNABLE = frozenset(
 
 
 @dataclass(frozen=True)
-class Made:
+class Undone:
     """What was added to a net since some state of it."""
 
     ops: Sequence[Op]
@@ -161,10 +161,10 @@ class OnnxNet(Net):
         added = self.builder.ops[state[0] :]
         return sum(tensors[n].elements for op in added for n in (*op.inputs, *op.outputs) if n)
 
-    def undo(self, state: tuple[int, ...]) -> Made:
+    def undo(self, state: tuple[int, ...]) -> Undone:
         """Take out what was added since then, and return it."""
         ops, tensors, constants, claimed, notes = state
-        made = Made(
+        made = Undone(
             self.builder.ops[ops:],
             _taken(self.builder.tensors, tensors),
             _taken(self._constants, constants),
@@ -175,7 +175,7 @@ class OnnxNet(Net):
         del self.notes[notes:]
         return made
 
-    def redo(self, made: Made) -> None:
+    def redo(self, made: Undone) -> None:
         """Put in what was taken out last."""
         self.builder.ops += made.ops
         self.builder.tensors.update(made.tensors)

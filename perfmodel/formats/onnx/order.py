@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from perfmodel.formats.limits import MAX_NESTING
-from perfmodel.formats.onnx.file import GraphData, GraphSpan, Node, ReferencedAttribute
+from perfmodel.formats.onnx.file import GraphData, GraphSpan, OnnxNode, ReferencedAttribute
 from perfmodel.graph.ir import topological
 
 
@@ -14,15 +14,15 @@ from perfmodel.graph.ir import topological
 class _Step:
     """A node with all that it reads, also within its bodies."""
 
-    node: Node
+    node: OnnxNode
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
 def sorted_nodes(
-    nodes: Sequence[Node], given: Collection[str], body: Callable[[GraphSpan], GraphData]
-) -> Sequence[Node]:
+    nodes: Sequence[OnnxNode], given: Collection[str], body: Callable[[GraphSpan], GraphData]
+) -> Sequence[OnnxNode]:
     """`nodes` so that each follows what it reads; as they are where they are so already.
 
     `given` are the names that no node makes; `body` reads a graph inside an attribute, whose nodes
@@ -48,7 +48,7 @@ def sorted_nodes(
     return nodes
 
 
-def _captured(node: Node, body: Callable[[GraphSpan], GraphData], depth: int) -> list[str]:
+def _captured(node: OnnxNode, body: Callable[[GraphSpan], GraphData], depth: int) -> list[str]:
     """Names that the bodies of control flow read, of the graph around them or of their own."""
     found: list[str] = []
     for value in node.attributes.values():

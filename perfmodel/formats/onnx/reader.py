@@ -33,7 +33,7 @@ from perfmodel.formats.onnx.file import (
     GraphData,
     GraphSpan,
     ModelData,
-    Node,
+    OnnxNode,
     ValueInfo,
     read_graph,
     read_model,
@@ -151,7 +151,7 @@ class _Reader:
 
     def run(
         self,
-        nodes: Sequence[Node],
+        nodes: Sequence[OnnxNode],
         values: MutableMapping[str, Value],
         known: Mapping[str, ValueInfo],
         depth: int,
@@ -175,13 +175,13 @@ class _Reader:
                 reason = f"inputs or attributes that do not fit the operator ({error})"
                 raise self._at(node, reason) from error
 
-    def _at(self, node: Node, reason: str, hint: str = "") -> ModelFileError:
+    def _at(self, node: OnnxNode, reason: str, hint: str = "") -> ModelFileError:
         name = shorten(node.name or next(iter(node.outputs), ""), 60)
         where = f"node {node.index} ({shorten(node.op_type, 40)} {name!r})"
         return ModelFileError(self.path, where, shorten(reason, 300), hint)
 
     def _store(
-        self, node: Node, results: Sequence[Value], values: MutableMapping[str, Value]
+        self, node: OnnxNode, results: Sequence[Value], values: MutableMapping[str, Value]
     ) -> None:
         # a result that nobody names or that inference has no use for may be absent
         for name, value in zip(node.outputs, results, strict=False):
@@ -194,7 +194,7 @@ class _Reader:
 
     def _node(
         self,
-        node: Node,
+        node: OnnxNode,
         values: MutableMapping[str, Value],
         known: Mapping[str, ValueInfo],
         depth: int,
@@ -222,7 +222,7 @@ class _Reader:
                 raise
             return self._declared_result(call, known)
 
-    def _converter(self, node: Node) -> Converter | None:
+    def _converter(self, node: OnnxNode) -> Converter | None:
         """How the operator is converted; one of another domain than ONNX's may have the name."""
         if node.domain not in DOMAINS:
             return None
@@ -272,7 +272,7 @@ class _Reader:
             )
         return self.listed(call, "custom", infos)
 
-    def _full_name(self, node: Node) -> str:
+    def _full_name(self, node: OnnxNode) -> str:
         name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         return shorten(name)
 

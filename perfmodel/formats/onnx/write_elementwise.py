@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfmodel.formats.onnx.emitter import Emitter, Value, emits, moved
+from perfmodel.formats.onnx.emitter import OnnxEmitter, WrittenValue, emits, moved
 from perfmodel.formats.tflite.emitter import LINEAR, PROBABILITY, REAL_DTYPES, RECTIFIED
 from perfmodel.formats.tflite.file import Quant
 from perfmodel.formats.tflite.random_weights import CLIP_SIGMAS
@@ -16,7 +16,7 @@ CHANNELS_FIRST_AXIS = (0, 2, 3, 1)
 """Where an axis of an image is once its channels are first."""
 
 
-def axis_of(value: Value, axis: int) -> int:
+def axis_of(value: WrittenValue, axis: int) -> int:
     """An axis of the graph's tensor among those of the value."""
     axis %= len(value.shape)
     return CHANNELS_FIRST_AXIS[axis] if value.first else axis
@@ -58,10 +58,12 @@ _SCALES = {
 WRITTEN = (*_PLAIN, *_CLIPS, *_GATED, "hard_sigmoid", "leaky_relu", "square", "rsqrt", "clip")
 
 
-def unary(e: Emitter, kind: str, x: Value, op: Op, part: str = "") -> Value:
+def unary(e: OnnxEmitter, kind: str, x: WrittenValue, op: Op, part: str = "") -> WrittenValue:
     """An element-wise function of one tensor; `op` has its attributes."""
 
-    def node(op_type: str, inputs: Sequence[Value | str], own: str = part, **attrs: float) -> Value:
+    def node(
+        op_type: str, inputs: Sequence[WrittenValue | str], own: str = part, **attrs: float
+    ) -> WrittenValue:
         name = e.part(own or op_type.lower())
         e.file.node(
             op_type, [i if isinstance(i, str) else i.name for i in inputs], [name], name, attrs
@@ -88,7 +90,7 @@ def unary(e: Emitter, kind: str, x: Value, op: Op, part: str = "") -> Value:
     raise e.refuse(op, f"the .onnx writer does not know the activation {kind}")
 
 
-def finish(e: Emitter, op: Op, value: Value, quant: Quant | None = None) -> None:
+def finish(e: OnnxEmitter, op: Op, value: WrittenValue, quant: Quant | None = None) -> None:
     """Apply the activation that the op carries and bind its result."""
     activation = op.attrs.get("activation", "none")
     if activation != "none":
@@ -97,19 +99,19 @@ def finish(e: Emitter, op: Op, value: Value, quant: Quant | None = None) -> None
 
 
 @emits(WRITTEN)
-def _unary(e: Emitter, op: Op) -> None:
+def _unary(e: OnnxEmitter, op: Op) -> None:
     made = unary(e, op.kind, e.read(op.inputs[0]), op)
     e.bind(op.outputs[0], made, _SCALES.get(op.kind))
 
 
 @emits("prelu")
-def _prelu(e: Emitter, op: Op) -> None:
+def _prelu(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     slope = _beside(e, op.inputs[1], x)
     e.bind(op.outputs[0], e.node("PRelu", [x, slope], x.shape, first=x.first))
 
 
-def _beside(e: Emitter, name: str, other: Value) -> Value:
+def _beside(e: OnnxEmitter, name: str, other: WrittenValue) -> WrittenValue:
     """A value that broadcasts against `other` as the graph's tensors do."""
     tensor = e.graph.tensors[name]
     if name not in e.values:
@@ -120,8 +122,8 @@ def _beside(e: Emitter, name: str, other: Value) -> Value:
         if tensor.dtype not in REAL_DTYPES:
             return e.real_constant(name)
         if e.int8:
-            return Value(e.integers(name, shape, Quant((CLIP_SIGMAS / 127,), 0)), shape)
-        return Value(e.weights(name, shape, 1.0), shape)
+            return WrittenValue(e.integers(name, shape, Quant((CLIP_SIGMAS / 127,), 0)), shape)
+        return WrittenValue(e.weights(name, shape, 1.0), shape)
     value = e.read(name, other.first if len(tensor.shape) == 4 else None)
     if other.first and 1 <= len(value.shape) < 4:
         wide = moved((*(1,) * (4 - len(value.shape)), *value.shape), (0, 3, 1, 2))
@@ -144,7 +146,7 @@ _BINARY: dict[str, str] = {
 
 
 @emits(list(_BINARY))
-def _binary(e: Emitter, op: Op) -> None:
+def _binary(e: OnnxEmitter, op: Op) -> None:
     known = [e.peek(n) for n in op.inputs if n in e.values]
     images = [v for v in known if len(v.shape) == 4]
     first = any(v.first for v in images)
@@ -157,7 +159,7 @@ def _binary(e: Emitter, op: Op) -> None:
 
 
 @emits("softmax log_softmax")
-def _softmax(e: Emitter, op: Op) -> None:
+def _softmax(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     name = "Softmax" if op.kind == "softmax" else "LogSoftmax"
     axis = axis_of(x, op.attrs.get("axis", -1))
@@ -175,7 +177,7 @@ _REDUCE = {
 
 
 @emits(list(_REDUCE))
-def _reduce(e: Emitter, op: Op) -> None:
+def _reduce(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axes = sorted(a % len(x.shape) for a in op.attrs["axes"])
     pooled = x.first and axes == [1, 2] and op.kind in ("reduce_mean", "reduce_max")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfmodel.formats.onnx.emitter import Emitter, Value, emits, moved
+from perfmodel.formats.onnx.emitter import OnnxEmitter, WrittenValue, emits, moved
 from perfmodel.formats.onnx.write_elementwise import finish
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import LINEAR, Shape
@@ -16,7 +16,7 @@ from perfmodel.formats.tflite.file import Quant
 from perfmodel.graph.ir import Op
 
 
-def _image(e: Emitter, op: Op) -> Value:
+def _image(e: OnnxEmitter, op: Op) -> WrittenValue:
     """The first input as an image with channels first."""
     x = e.read(op.inputs[0], first=True)
     if len(x.shape) != 4:
@@ -24,7 +24,7 @@ def _image(e: Emitter, op: Op) -> Value:
     return x
 
 
-def _result_shape(e: Emitter, op: Op) -> Shape:
+def _result_shape(e: OnnxEmitter, op: Op) -> Shape:
     return moved(e.shape_of(op.outputs[0]), (0, 3, 1, 2))
 
 
@@ -35,8 +35,8 @@ def _pads(pads: Sequence[int]) -> tuple[int, int, int, int]:
 
 
 def _constants(
-    e: Emitter, op: Op, x: Value, shape: Sequence[int], axis: int, fan_in: int
-) -> list[Value | str]:
+    e: OnnxEmitter, op: Op, x: WrittenValue, shape: Sequence[int], axis: int, fan_in: int
+) -> list[WrittenValue | str]:
     """A layer's weights under `shape`, whose channels are on `axis`, and its bias if it has one."""
     name, channels = op.inputs[1], shape[axis]
     if not e.graph.tensors[name].constant:
@@ -45,7 +45,7 @@ def _constants(
     deviation = weights.deviation(op, readers, fan_in)
     bias = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] else ""
     if not e.int8:
-        found: list[Value | str] = [e.weights(name, shape, deviation)]
+        found: list[WrittenValue | str] = [e.weights(name, shape, deviation)]
         return [*found, e.weights(bias, (channels,), 0.05)] if bias else found
     quant = weights.channel_quant(channels, deviation, axis, e.stream(name))
     found = [e.integers(name, shape, quant)]
@@ -60,7 +60,7 @@ def _constants(
 
 
 @emits("conv2d")
-def _conv(e: Emitter, op: Op) -> None:
+def _conv(e: OnnxEmitter, op: Op) -> None:
     x = _image(e, op)
     cout, kh, kw, cin = e.shape_of(op.inputs[1])
     constants = _constants(e, op, x, (cout, cin, kh, kw), 0, kh * kw * cin)
@@ -80,7 +80,7 @@ def _conv(e: Emitter, op: Op) -> None:
 
 
 @emits("transpose_conv2d")
-def _transpose_conv(e: Emitter, op: Op) -> None:
+def _transpose_conv(e: OnnxEmitter, op: Op) -> None:
     x = _image(e, op)
     cout, kh, kw, cin_group = e.shape_of(op.inputs[1])
     groups, stride = op.attrs["groups"], op.attrs["stride"]
@@ -103,7 +103,7 @@ def _transpose_conv(e: Emitter, op: Op) -> None:
 
 
 @emits("max_pool2d avg_pool2d")
-def _pool(e: Emitter, op: Op) -> None:
+def _pool(e: OnnxEmitter, op: Op) -> None:
     x = _image(e, op)
     made = e.node(
         "MaxPool" if op.kind == "max_pool2d" else "AveragePool",
@@ -119,7 +119,7 @@ def _pool(e: Emitter, op: Op) -> None:
 
 
 @emits("fully_connected")
-def _fully_connected(e: Emitter, op: Op) -> None:
+def _fully_connected(e: OnnxEmitter, op: Op) -> None:
     """`Gemm` where the input is flattened; a product of matrices and a sum where it is not."""
     wide, inner = e.shape_of(op.inputs[1])
     shape = e.shape_of(op.outputs[0])
@@ -140,7 +140,7 @@ def _fully_connected(e: Emitter, op: Op) -> None:
 
 
 @emits("matmul")
-def _matmul(e: Emitter, op: Op) -> None:
+def _matmul(e: OnnxEmitter, op: Op) -> None:
     sides = []
     for name, turned in zip(op.inputs[:2], ("transpose_a", "transpose_b"), strict=True):
         side = e.read(name, first=False)
@@ -158,7 +158,7 @@ def _matmul(e: Emitter, op: Op) -> None:
     finish(e, op, made, Quant((LINEAR.scales[0] * math.sqrt(inner),), 0))
 
 
-def _scale_and_shift(e: Emitter, op: Op, channels: int) -> list[Value | str]:
+def _scale_and_shift(e: OnnxEmitter, op: Op, channels: int) -> list[WrittenValue | str]:
     """The two parameters of a normalisation, of which a graph may hold none."""
     names = [n for n in op.inputs[1:] if n and e.graph.tensors[n].constant]
     scale = names[0] if names else f"{op.name}/scale"
@@ -167,7 +167,7 @@ def _scale_and_shift(e: Emitter, op: Op, channels: int) -> list[Value | str]:
 
 
 @emits("batch_norm scale")
-def _batch_norm(e: Emitter, op: Op) -> None:
+def _batch_norm(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     channels = e.shape_of(op.inputs[0])[-1]
     if not x.first:
@@ -180,7 +180,7 @@ def _batch_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("layer_norm")
-def _layer_norm(e: Emitter, op: Op) -> None:
+def _layer_norm(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=False)
     axes = sorted(a % len(x.shape) for a in op.attrs.get("axes", (-1,)))
     if axes != [len(x.shape) - 1]:
@@ -190,7 +190,7 @@ def _layer_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("instance_norm group_norm")
-def _instance_norm(e: Emitter, op: Op) -> None:
+def _instance_norm(e: OnnxEmitter, op: Op) -> None:
     """Groups as PyTorch exports them: an instance norm of the groups, then scale and shift."""
     x = _image(e, op)
     channels = x.shape[1]
@@ -212,7 +212,7 @@ def _instance_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("lrn")
-def _lrn(e: Emitter, op: Op) -> None:
+def _lrn(e: OnnxEmitter, op: Op) -> None:
     x = _image(e, op)
     made = e.node(
         "LRN",
@@ -228,7 +228,7 @@ def _lrn(e: Emitter, op: Op) -> None:
 
 
 @emits("lstm")
-def _lstm(e: Emitter, op: Op) -> None:
+def _lstm(e: OnnxEmitter, op: Op) -> None:
     """ONNX's LSTM is time major and gives its directions apart."""
     x = e.read(op.inputs[0])
     hidden, directions = op.attrs["hidden"], op.attrs["directions"]
@@ -238,7 +238,7 @@ def _lstm(e: Emitter, op: Op) -> None:
         x = e.node("Transpose", [x], moved(x.shape, (1, 0, 2)), "time_first", perm=(1, 0, 2))
     steps, batch, features = x.shape
     gates = (directions, 4 * hidden)
-    inputs: list[Value | str] = [
+    inputs: list[WrittenValue | str] = [
         x,
         e.weights(f"{op.name}/w", (*gates, features), 1 / math.sqrt(features)),
         e.weights(f"{op.name}/r", (*gates, hidden), 1 / math.sqrt(hidden)),
@@ -251,10 +251,10 @@ def _lstm(e: Emitter, op: Op) -> None:
     names = [i if isinstance(i, str) else i.name for i in inputs]
     e.file.node("LSTM", names, outputs, name, {"hidden_size": hidden, "direction": direction})
     if whole:
-        made = Value(name, (steps, directions, batch, hidden))
+        made = WrittenValue(name, (steps, directions, batch, hidden))
         order: tuple[int, ...] = (0, 2, 1, 3) if op.attrs["time_major"] else (2, 0, 1, 3)
     else:
-        made = Value(name, (directions, batch, hidden))
+        made = WrittenValue(name, (directions, batch, hidden))
         order = (1, 0, 2)
     made = e.node("Transpose", [made], moved(made.shape, order), "order", perm=order)
     e.bind(op.outputs[0], e.reshaped(made, e.shape_of(op.outputs[0]), ""))

@@ -7,24 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfmodel.formats.onnx.emitter import Emitter, Value, emits, moved
+from perfmodel.formats.onnx.emitter import OnnxEmitter, WrittenValue, emits, moved
 from perfmodel.formats.onnx.write_elementwise import axis_of, finish
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import REAL_DTYPES, Shape
 from perfmodel.graph.ir import Op
 
 
-def _stored(e: Emitter, name: str, first: bool) -> Shape:
+def _stored(e: OnnxEmitter, name: str, first: bool) -> Shape:
     shape = e.shape_of(name)
     return moved(shape, (0, 3, 1, 2)) if first else shape
 
 
-def _bound(e: Emitter, name: str, made: Value, source: Value) -> None:
+def _bound(e: OnnxEmitter, name: str, made: WrittenValue, source: WrittenValue) -> None:
     e.bind(name, e.same_scale(made, source))
 
 
 @emits("reshape view")
-def _reshape(e: Emitter, op: Op) -> None:
+def _reshape(e: OnnxEmitter, op: Op) -> None:
     """Numbers keep the graph's order, but where all axes are flattened: weights follow, and any
     order of theirs is as good."""
     shape = e.shape_of(op.outputs[0])
@@ -34,14 +34,14 @@ def _reshape(e: Emitter, op: Op) -> None:
 
 
 @emits("transpose")
-def _transpose(e: Emitter, op: Op) -> None:
+def _transpose(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=False)
     shape = e.shape_of(op.outputs[0])
     _bound(e, op.outputs[0], e.node("Transpose", [x], shape, "", perm=op.attrs["perm"]), x)
 
 
 @emits("channel_shuffle")
-def _channel_shuffle(e: Emitter, op: Op) -> None:
+def _channel_shuffle(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=True)
     n, c, h, w = x.shape
     groups = op.attrs["groups"]
@@ -52,27 +52,27 @@ def _channel_shuffle(e: Emitter, op: Op) -> None:
 
 
 @emits("concat")
-def _concat(e: Emitter, op: Op) -> None:
+def _concat(e: OnnxEmitter, op: Op) -> None:
     first = any(e.peek(n).first for n in op.inputs if n in e.values)
     parts = [e.read(n, first) for n in op.inputs]
     shape = _stored(e, op.outputs[0], first)
-    axis = axis_of(Value("", shape, first), op.attrs["axis"])
+    axis = axis_of(WrittenValue("", shape, first), op.attrs["axis"])
     finish(e, op, e.node("Concat", parts, shape, "", first=first, axis=axis))
 
 
 @emits("split")
-def _split(e: Emitter, op: Op) -> None:
+def _split(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axis = axis_of(x, op.attrs["axis"])
     names = [e.part("" if i == 0 else f"out_{i}") for i in range(len(op.outputs))]
     sizes = e.ints(op.attrs["sizes"])
     e.file.node("Split", [x.name, sizes], names, names[0], {"axis": axis})
     for name, out in zip(names, op.outputs, strict=True):
-        _bound(e, out, Value(name, _stored(e, out, x.first), x.first, dtype=x.dtype), x)
+        _bound(e, out, WrittenValue(name, _stored(e, out, x.first), x.first, dtype=x.dtype), x)
 
 
 @emits("slice")
-def _slice(e: Emitter, op: Op) -> None:
+def _slice(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     rank = len(x.shape)
     begins = op.attrs.get("begin", (0,) * rank)
@@ -85,7 +85,7 @@ def _slice(e: Emitter, op: Op) -> None:
 
 
 @emits("pad")
-def _pad(e: Emitter, op: Op) -> None:
+def _pad(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     pairs = list(op.attrs["paddings"])
     pairs = [pairs[i] for i in (0, 3, 1, 2)] if x.first else pairs
@@ -95,7 +95,7 @@ def _pad(e: Emitter, op: Op) -> None:
 
 
 @emits("resize resize_to")
-def _resize(e: Emitter, op: Op) -> None:
+def _resize(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=True)
     method = op.attrs.get("method", "bilinear")
     modes = {"bilinear": "linear", "nearest": "nearest", "bicubic": "cubic"}
@@ -119,7 +119,7 @@ def _resize(e: Emitter, op: Op) -> None:
 
 
 @emits("depth_to_space space_to_depth")
-def _blocks(e: Emitter, op: Op) -> None:
+def _blocks(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=True)
     shape = _stored(e, op.outputs[0], True)
     block = int(op.attrs["block"])
@@ -131,7 +131,7 @@ def _blocks(e: Emitter, op: Op) -> None:
 
 
 @emits("gather")
-def _gather(e: Emitter, op: Op) -> None:
+def _gather(e: OnnxEmitter, op: Op) -> None:
     """`inputs` are the table and the indices; constant indices are drawn within the table."""
     table = e.read(op.inputs[0], first=False)
     axis = op.attrs["axis"] % len(table.shape)
@@ -150,7 +150,7 @@ def _gather(e: Emitter, op: Op) -> None:
 
 
 @emits("tile broadcast_to")
-def _tile(e: Emitter, op: Op) -> None:
+def _tile(e: OnnxEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], first=False)
     shape = e.shape_of(op.outputs[0])
     if op.kind == "tile":
@@ -161,9 +161,9 @@ def _tile(e: Emitter, op: Op) -> None:
 
 
 @emits("fill")
-def _fill(e: Emitter, op: Op) -> None:
+def _fill(e: OnnxEmitter, op: Op) -> None:
     shape = e.shape_of(op.outputs[0])
     if math.prod(shape) > 1_000_000 or e.graph.tensors[op.outputs[0]].dtype not in REAL_DTYPES:
         raise e.refuse(op, "too large a constant")
     value = np.full(shape, float(op.attrs.get("value", 0.0)), np.float32)
-    e.bind(op.outputs[0], Value(e.file.numbers(f"{op.name}/value", value), shape))
+    e.bind(op.outputs[0], WrittenValue(e.file.numbers(f"{op.name}/value", value), shape))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfmodel.errors import GraphError
 from perfmodel.formats.onnx import write_elementwise, write_layers, write_movement
-from perfmodel.formats.onnx.emitter import EMITTERS, Emitter
+from perfmodel.formats.onnx.emitter import EMITTERS, OnnxEmitter
 from perfmodel.formats.onnx.encode import declared
+from perfmodel.formats.operator_table import check_precision, check_written
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph
 
-PRECISIONS = ("float32", "int8")
 _REGISTERS = (write_elementwise, write_layers, write_movement)
 """Modules that fill `EMITTERS` when imported."""
 
@@ -26,15 +25,10 @@ def write_onnx(
     static quantiser puts them. The same graph, precision and seed give the same bytes; weights are
     streamed. Raises `GraphError` naming an op that cannot be written.
     """
-    if precision not in PRECISIONS:
-        raise GraphError(f"precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
-    for op in graph.ops:
-        if op.kind not in EMITTERS:
-            raise GraphError(
-                f"{graph.name}: op {op.name!r} ({op.kind}): the .onnx writer does not know it"
-            )
+    check_precision(precision)
+    check_written(graph, EMITTERS, ".onnx")
     graph = exported(graph)
-    emitter = Emitter(graph, precision, seed)
+    emitter = OnnxEmitter(graph, precision, seed)
     for name in graph.inputs:
         emitter.add_input(name)
     for op in graph.ops:

@@ -17,7 +17,7 @@ import perfmodel.formats.onnx.reader  # noqa: F401 (fills the table of ONNX conv
 from perfmodel.errors import GraphError
 from perfmodel.formats.onnx.call import CONVERTERS as ONNX_CONVERTERS
 from perfmodel.formats.onnx.call import Call
-from perfmodel.formats.onnx.file import Node
+from perfmodel.formats.onnx.file import OnnxNode
 from perfmodel.formats.onnx.net import OnnxNet, Value
 from perfmodel.formats.operator_table import registering
 from perfmodel.graph.ops import Shape
@@ -27,7 +27,7 @@ ONNX_OPSET = 18
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class MadeTensor:
     """What torch says that a call makes: its shape in ATen's order, and its dtype."""
 
     shape: Shape
@@ -46,7 +46,7 @@ class AtenCall:
     name: str
     op: str
     args: dict[str, Any]
-    made: tuple[Made, ...]
+    made: tuple[MadeTensor, ...]
 
     @property
     def shape(self) -> Shape:
@@ -91,7 +91,7 @@ class AtenCall:
         """The same call as the ONNX reader's functions take it."""
         name = f"{self.name}/{suffix}" if suffix else self.name
         names = [name if i == 0 else f"{name}:{i}" for i in range(outputs)]
-        node = Node(0, name, self.op, "", (), tuple(names), attrs)
+        node = OnnxNode(0, name, self.op, "", (), tuple(names), attrs)
         return Call(self.net, node, inputs)
 
     def onnx(
@@ -104,7 +104,7 @@ class AtenCall:
     ) -> list[Value]:
         """What the ONNX reader makes of its operator `op_type`."""
         call = self.call(*inputs, outputs=outputs, suffix=suffix, **attrs)
-        node = Node(0, call.node.name, op_type, "", (), call.node.outputs, attrs)
+        node = OnnxNode(0, call.node.name, op_type, "", (), call.node.outputs, attrs)
         return ONNX_CONVERTERS[op_type](Call(self.net, node, inputs))
 
     def emit(self, kind: str, names: Sequence[str], suffix: str = "", **attrs: Any) -> list[Value]:

@@ -29,7 +29,7 @@ SEGMENTATION_SIZE = 520
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class LibraryModule:
     """A module without weights, its inputs in order (shape, dtype), and inputs by name."""
 
     module: Any
@@ -37,7 +37,7 @@ class Made:
     keywords: Mapping[str, tuple[tuple[int, ...], str]]
 
 
-Maker = Callable[[str, int | None], Made]
+Maker = Callable[[str, int | None], LibraryModule]
 """Makes the module of a name, for images of the given side where one is given."""
 
 
@@ -65,7 +65,7 @@ def graph_of_name(library: str, name: str, resolution: int | None = None) -> Gra
     return graph_of_module(made.module, inputs, name=spec, source=spec, keywords=keywords)
 
 
-def made_by(library: str, name: str, resolution: int | None = None) -> Made:
+def made_by(library: str, name: str, resolution: int | None = None) -> LibraryModule:
     """The module and inputs of a network; raises `UnknownModelError` as `graph_of_name` does."""
     try:
         torch = importlib.import_module("torch")
@@ -99,7 +99,7 @@ def _images(side: tuple[int, ...]) -> tuple[tuple[tuple[int, ...], str], ...]:
     return (((1, *side), "float32"),)
 
 
-def _torchvision(name: str, resolution: int | None) -> Made:
+def _torchvision(name: str, resolution: int | None) -> LibraryModule:
     models = importlib.import_module("torchvision.models")
     known = models.list_models()
     if name not in known or name.startswith("quantized_"):
@@ -119,14 +119,14 @@ def _torchvision(name: str, resolution: int | None) -> Made:
     module = models.get_model(name, **options)
     if name.startswith("raft"):
         pair = ((1, 3, 520, 960) if resolution is None else (1, 3, height, width), "float32")
-        return Made(module=module, inputs=(pair, pair), keywords={})
+        return LibraryModule(module=module, inputs=(pair, pair), keywords={})
     if builder.__module__.startswith("torchvision.models.video"):
         frames = weights.meta.get("min_temporal_size", FRAMES)
         frames = FRAMES if frames < FRAMES else frames
-        return Made(module=module, inputs=_images((3, frames, height, width)), keywords={})
+        return LibraryModule(module=module, inputs=_images((3, frames, height, width)), keywords={})
     if name in _DETECTION_SIZES:
         module = _detector(module)
-    return Made(module=module, inputs=_images((3, height, width)), keywords={})
+    return LibraryModule(module=module, inputs=_images((3, height, width)), keywords={})
 
 
 _DETECTION_SIZES = {
@@ -154,7 +154,7 @@ def _detector(module: Any) -> Any:
     return Detector()
 
 
-def _timm(name: str, resolution: int | None) -> Made:
+def _timm(name: str, resolution: int | None) -> LibraryModule:
     timm = importlib.import_module("timm")
     plain = name.partition(".")[0]
     if not timm.is_model(plain):
@@ -165,7 +165,7 @@ def _timm(name: str, resolution: int | None) -> Made:
         with contextlib.suppress(TypeError):  # without windows or positions: any size will do
             module = timm.create_model(name, pretrained=False, img_size=resolution)
         size = (size[0], resolution, resolution)
-    return Made(module=module, inputs=_images(tuple(size)), keywords={})
+    return LibraryModule(module=module, inputs=_images(tuple(size)), keywords={})
 
 
 @functools.cache
@@ -176,7 +176,7 @@ def transformers_table() -> dict[str, dict[str, str]]:
     return {row["name"]: row for row in rows}
 
 
-def _transformers(name: str, resolution: int | None) -> Made:
+def _transformers(name: str, resolution: int | None) -> LibraryModule:
     """A class with a published configuration of the table, or a model type with its default one."""
     transformers = importlib.import_module("transformers")
     table = transformers_table()
@@ -200,7 +200,7 @@ def _transformers(name: str, resolution: int | None) -> Made:
     keywords = {k: (tuple(shape), dtype) for k, (shape, dtype) in inputs.items()}
     if row["part"]:
         module = functools.reduce(getattr, row["part"].split("."), module)
-    return Made(module=_plain_results(module), inputs=(), keywords=keywords)
+    return LibraryModule(module=_plain_results(module), inputs=(), keywords=keywords)
 
 
 def _resized(shape: list[int], resolution: int) -> list[int]:

@@ -15,7 +15,7 @@ from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.limits import MAX_OPS, check_shape, shorten
 from perfmodel.formats.onnx.call import UncoveredRankError
 from perfmodel.formats.onnx.net import OnnxNet, Value, stored
-from perfmodel.formats.pytorch.call import CONVERTERS, ONNX_OPSET, AtenCall, Made
+from perfmodel.formats.pytorch.call import CONVERTERS, ONNX_OPSET, AtenCall, MadeTensor
 from perfmodel.formats.pytorch.layers import custom, tensors_in
 from perfmodel.graph.ir import Graph
 
@@ -118,7 +118,7 @@ def _op_name(target: Any, plain: bool = True) -> str:
     return name.rstrip("_") if plain and not name.startswith("__") else name
 
 
-def _shape_of(value: Any, where: str) -> Made:
+def _shape_of(value: Any, where: str) -> MadeTensor:
     sizes = []
     for size in value.shape:
         if not isinstance(size, int):
@@ -130,7 +130,7 @@ def _shape_of(value: Any, where: str) -> Made:
             )
         sizes.append(size)
     check_shape(sizes)
-    return Made(shape=tuple(sizes), dtype=str(value.dtype).removeprefix("torch."))
+    return MadeTensor(shape=tuple(sizes), dtype=str(value.dtype).removeprefix("torch."))
 
 
 class _Program:
@@ -336,7 +336,7 @@ def _arguments(node: Any, values: Mapping[Any, Any]) -> dict[str, Any]:
     return found
 
 
-def _made(value: Any, where: str) -> Iterator[Made]:
+def _made(value: Any, where: str) -> Iterator[MadeTensor]:
     for item in value if isinstance(value, (list, tuple)) else (value,):
         if hasattr(item, "shape") and hasattr(item, "dtype"):
             yield _shape_of(item, shorten(where))

@@ -33,7 +33,7 @@ PROBABILITY = Quant((1 / 256,), -128)
 SIGNED_UNIT = Quant((1 / 128,), 0)
 
 
-class Emitter:
+class TfliteEmitter:
     """Writes the operators of `graph` into a `TfliteFile`; `precision` is float32 or int8."""
 
     def __init__(self, graph: Graph, precision: str, seed: int) -> None:
@@ -199,7 +199,7 @@ class Emitter:
         return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
 
 
-EmitOp = Callable[[Emitter, Op], None]
+EmitOp = Callable[[TfliteEmitter, Op], None]
 EMITTERS: dict[str, EmitOp] = {}
 """How each kind of op is written; filled by the modules write_*."""
 

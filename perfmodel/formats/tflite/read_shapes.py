@@ -7,15 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from perfmodel.formats.tflite.read_operators import (
-    Converted,
-    OpView,
-    Unmapped,
-    converts,
-    strided_index,
-    transposed_attrs,
-    uncut_sizes,
-)
+from perfmodel.formats.tflite.op_view import Converted, OpView, Unmapped, converts, strided_index
+from perfmodel.formats.tflite.read_layers import transposed_attrs, uncut_sizes
 from perfmodel.graph.ops import broadcast, same_pads
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_NESTING, MAX_OPS
-from perfmodel.formats.tflite import read_shapes
-from perfmodel.formats.tflite.read_operators import Converted, OpView, convert
+from perfmodel.formats.tflite import read_layers, read_operators, read_shapes
+from perfmodel.formats.tflite.op_view import Converted, OpView, convert
 from perfmodel.formats.tflite.schema import CompositeSlot, OperatorSlot
 from perfmodel.formats.tflite.subgraphs import FileSubgraph, StoredOperator, StoredTensor
 from perfmodel.graph.ir import Op, Tensor
@@ -23,8 +23,8 @@ from perfmodel.graph.ops import infer_shapes
 if TYPE_CHECKING:
     import numpy as np
 
-_REGISTERS = (read_shapes,)
-"""Modules that complete the table of operators when imported."""
+_REGISTERS = (read_layers, read_operators, read_shapes)
+"""Modules that fill the table of operators when imported."""
 _FOLDED = frozenset({"DEQUANTIZE", "DENSIFY"})
 """Unpacking of stored weights, which runtimes do once while loading."""
 _MOST_STEPS = 4 * MAX_OPS

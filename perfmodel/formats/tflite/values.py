@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.formats.tflite.read_operators import OpView, strided_index
+from perfmodel.formats.tflite.op_view import OpView, strided_index
 from perfmodel.formats.tflite.subgraphs import LONGEST_SHAPE_CONSTANT
 
 Arrays = Sequence[np.ndarray]

@@ -11,7 +11,7 @@ from perfmodel.formats.tflite.emitter import (
     PROBABILITY,
     RECTIFIED,
     SIGNED_UNIT,
-    Emitter,
+    TfliteEmitter,
     emits,
 )
 from perfmodel.formats.tflite.file import Quant
@@ -78,7 +78,7 @@ _INT8: dict[str, tuple[Quant, int]] = {
 }
 
 
-def emit_unary(e: Emitter, kind: str, x: int, op: Op) -> int:
+def emit_unary(e: TfliteEmitter, kind: str, x: int, op: Op) -> int:
     """Apply an activation or function to tensor `x`; attributes and slopes are those of `op`."""
     if kind in _ALIASES:
         return x
@@ -106,7 +106,7 @@ def emit_unary(e: Emitter, kind: str, x: int, op: Op) -> int:
     )
 
 
-def arithmetic(e: Emitter, builtin: str, a: int, b: int, activation: int = 0) -> int:
+def arithmetic(e: TfliteEmitter, builtin: str, a: int, b: int, activation: int = 0) -> int:
     """ADD, SUB, MUL or DIV of two tensors of one element type, with a fused activation code."""
     dtype = e.dtype(a)
     return e.emit(
@@ -122,7 +122,7 @@ def arithmetic(e: Emitter, builtin: str, a: int, b: int, activation: int = 0) ->
 
 
 def emit_fused(
-    e: Emitter,
+    e: TfliteEmitter,
     op: Op,
     builtin: str,
     inputs: Sequence[int],
@@ -141,7 +141,7 @@ def emit_fused(
     return out if fused == activation else activated(e, op, out)
 
 
-def activated(e: Emitter, op: Op, out: int) -> int:
+def activated(e: TfliteEmitter, op: Op, out: int) -> int:
     """The op's activation applied to `out` by an operator of its own, if it has one."""
     activation = op.attrs.get("activation", "none")
     if activation == "none":
@@ -152,36 +152,36 @@ def activated(e: Emitter, op: Op, out: int) -> int:
     return applied
 
 
-def _swish(e: Emitter, x: int, op: Op) -> int:
+def _swish(e: TfliteEmitter, x: int, op: Op) -> int:
     return arithmetic(e, "MUL", x, emit_unary(e, "sigmoid", x, op))
 
 
-def _hard_sigmoid(e: Emitter, x: int, op: Op) -> int:
+def _hard_sigmoid(e: TfliteEmitter, x: int, op: Op) -> int:
     """relu6(x + 3) / 6, as TensorFlow writes it."""
     shifted = arithmetic(e, "ADD", x, e.number(3.0, e.dtype(x)), activation=3)
     return arithmetic(e, "MUL", shifted, e.number(1 / 6, e.dtype(x)))
 
 
-def _softplus(e: Emitter, x: int, op: Op) -> int:
+def _softplus(e: TfliteEmitter, x: int, op: Op) -> int:
     x = emit_unary(e, "exp", x, op)
     return emit_unary(e, "log", arithmetic(e, "ADD", x, e.number(1.0)), op)
 
 
-def _mish(e: Emitter, x: int, op: Op) -> int:
+def _mish(e: TfliteEmitter, x: int, op: Op) -> int:
     x = e.convert(x, "float32")
     return arithmetic(e, "MUL", x, emit_unary(e, "tanh", _softplus(e, x, op), op))
 
 
-def _softsign(e: Emitter, x: int, op: Op) -> int:
+def _softsign(e: TfliteEmitter, x: int, op: Op) -> int:
     x = e.convert(x, "float32")
     return arithmetic(e, "DIV", x, arithmetic(e, "ADD", emit_unary(e, "abs", x, op), e.number(1.0)))
 
 
-def _reciprocal(e: Emitter, x: int, op: Op) -> int:
+def _reciprocal(e: TfliteEmitter, x: int, op: Op) -> int:
     return arithmetic(e, "DIV", e.number(1.0), e.convert(x, "float32"))
 
 
-def _clip(e: Emitter, x: int, op: Op) -> int:
+def _clip(e: TfliteEmitter, x: int, op: Op) -> int:
     bounds = (op.attrs.get("min"), op.attrs.get("max"))
     if bounds == (0, 6):
         return emit_unary(e, "relu6", x, op)
@@ -193,7 +193,7 @@ def _clip(e: Emitter, x: int, op: Op) -> int:
     return x
 
 
-def _prelu(e: Emitter, x: int, op: Op) -> int:
+def _prelu(e: TfliteEmitter, x: int, op: Op) -> int:
     slopes = next((n for n in op.inputs[1:] if n and e.graph.tensors[n].constant), "")
     x = e.convert(x, "float32")
     if not slopes:
@@ -204,7 +204,7 @@ def _prelu(e: Emitter, x: int, op: Op) -> int:
     return e.emit("PRELU", [x, alpha], e.shape(x), "float32")
 
 
-_COMPOSED: dict[str, Callable[[Emitter, int, Op], int]] = {
+_COMPOSED: dict[str, Callable[[TfliteEmitter, int, Op], int]] = {
     "swish": _swish,
     "hard_sigmoid": _hard_sigmoid,
     "softplus": _softplus,
@@ -217,17 +217,17 @@ _COMPOSED: dict[str, Callable[[Emitter, int, Op], int]] = {
 
 
 @emits([kind for kind in UNARY if kind in _SIMPLE or kind in _COMPOSED])
-def _unary(e: Emitter, op: Op) -> None:
+def _unary(e: TfliteEmitter, op: Op) -> None:
     e.bind(op.outputs[0], emit_unary(e, op.kind, e.read(op.inputs[0]), op))
 
 
 @emits(_ALIASES)
-def _alias(e: Emitter, op: Op) -> None:
+def _alias(e: TfliteEmitter, op: Op) -> None:
     e.values[op.outputs[0]] = e.values.get(op.inputs[0]) or {"float32": e.read(op.inputs[0])}
 
 
 @emits("cast")
-def _cast(e: Emitter, op: Op) -> None:
+def _cast(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     want = e.graph.tensors[op.outputs[0]].dtype
     x = e.convert(x, "float32")
@@ -236,7 +236,7 @@ def _cast(e: Emitter, op: Op) -> None:
 
 
 @emits("cumsum")
-def _cumsum(e: Emitter, op: Op) -> None:
+def _cumsum(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     axis = e.ints([op.attrs.get("axis", -1) % len(e.shape(x))], ())
     e.bind(op.outputs[0], e.emit("CUMSUM", [x, axis], e.shape(x), e.dtype(x), "CumsumOptions"))
@@ -264,7 +264,7 @@ _BINARY_OPTIONS = {
 
 
 @emits(BINARY)
-def _binary(e: Emitter, op: Op) -> None:
+def _binary(e: TfliteEmitter, op: Op) -> None:
     dtype = "int8" if e.int8 and op.kind in _INT8_BINARY else "float32"
     names = [n for n in op.inputs if n]
     if len(names) < 2:
@@ -277,7 +277,7 @@ def _binary(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], _pair(e, op, total, tensors[-1]))
 
 
-def _pair(e: Emitter, op: Op, a: int, b: int) -> int:
+def _pair(e: TfliteEmitter, op: Op, a: int, b: int) -> int:
     shape = broadcast([e.shape(a), e.shape(b)])
     dtype = "bool" if op.kind in _COMPARISONS else e.dtype(a)
     version = 2 if dtype == "int8" else 1
@@ -292,7 +292,7 @@ def _pair(e: Emitter, op: Op, a: int, b: int) -> int:
 
 
 @emits("select")
-def _select(e: Emitter, op: Op) -> None:
+def _select(e: TfliteEmitter, op: Op) -> None:
     condition = e.read(op.inputs[0])
     a, b = (e.read(name, "float32") for name in op.inputs[1:3])
     shape = broadcast([e.shape(i) for i in (condition, a, b)])
@@ -302,13 +302,15 @@ def _select(e: Emitter, op: Op) -> None:
 
 
 @emits(REDUCE)
-def _reduce(e: Emitter, op: Op) -> None:
+def _reduce(e: TfliteEmitter, op: Op) -> None:
     builtin = {"reduce_mean": "MEAN", "reduce_sum": "SUM"}.get(op.kind, op.kind.upper())
     x = e.read(op.inputs[0], "int8" if e.int8 and op.kind == "reduce_mean" else "float32")
     e.bind(op.outputs[0], reduce(e, builtin, x, op.attrs["axes"], op.attrs["keep_dims"]))
 
 
-def reduce(e: Emitter, builtin: str, x: int, axes: tuple[int, ...], keep_dims: bool = True) -> int:
+def reduce(
+    e: TfliteEmitter, builtin: str, x: int, axes: tuple[int, ...], keep_dims: bool = True
+) -> int:
     """Mean, sum or extreme over some axes."""
     shape = tuple(
         1 if i in axes else d for i, d in enumerate(e.shape(x)) if keep_dims or i not in axes
@@ -327,7 +329,7 @@ def reduce(e: Emitter, builtin: str, x: int, axes: tuple[int, ...], keep_dims: b
 
 
 @emits("arg_max arg_min")
-def _arg(e: Emitter, op: Op) -> None:
+def _arg(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axis = op.attrs["axis"] % len(e.shape(x))
     wanted = e.graph.tensors[op.outputs[0]]
@@ -349,7 +351,7 @@ def _arg(e: Emitter, op: Op) -> None:
 
 
 @emits("softmax log_softmax")
-def _softmax(e: Emitter, op: Op) -> None:
+def _softmax(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32" if op.kind == "log_softmax" else "")
     rank = len(e.shape(x))
     axis = op.attrs.get("axis", -1) % rank
@@ -376,6 +378,6 @@ def _softmax(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], x)
 
 
-def _transpose(e: Emitter, x: int, perm: list[int]) -> int:
+def _transpose(e: TfliteEmitter, x: int, perm: list[int]) -> int:
     shape = tuple(e.shape(x)[p] for p in perm)
     return e.emit("TRANSPOSE", [x, e.ints(perm)], shape, e.dtype(x), quant=e.quant(x))

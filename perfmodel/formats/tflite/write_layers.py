@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfmodel.formats.tflite import random_weights as weights
-from perfmodel.formats.tflite.emitter import LINEAR, Emitter, Shape, emits
+from perfmodel.formats.tflite.emitter import LINEAR, Shape, TfliteEmitter, emits
 from perfmodel.formats.tflite.file import Quant
 from perfmodel.formats.tflite.schema import FUSED_ACTIVATIONS
 from perfmodel.formats.tflite.write_elementwise import activated, emit_fused
@@ -17,14 +17,14 @@ from perfmodel.graph.ops import same_pads, window_output
 _SAME, _VALID = 0, 1
 
 
-def _weights_shape(e: Emitter, op: Op) -> Shape:
+def _weights_shape(e: TfliteEmitter, op: Op) -> Shape:
     if len(op.inputs) < 2 or not e.graph.tensors[op.inputs[1]].constant:
         raise e.refuse(op, "weights are not constant")
     return e.graph.tensors[op.inputs[1]].shape
 
 
 def _weights_and_bias(
-    e: Emitter,
+    e: TfliteEmitter,
     op: Op,
     x: int,
     shape: Sequence[int],
@@ -51,7 +51,7 @@ def _weights_and_bias(
     return kernel, e.file.tensor(bias_name, (channels,), "int32", data=data, quant=bias_quant)
 
 
-def _pad(e: Emitter, op: Op, x: int, pads: Sequence[int]) -> int:
+def _pad(e: TfliteEmitter, op: Op, x: int, pads: Sequence[int]) -> int:
     top, bottom, left, right = pads
     if min(pads) < 0:
         raise e.refuse(op, f"negative padding {tuple(pads)}")
@@ -64,7 +64,7 @@ def _pad(e: Emitter, op: Op, x: int, pads: Sequence[int]) -> int:
 
 
 def _window(
-    e: Emitter, op: Op, x: int, kernel: Sequence[int], dilation: Sequence[int] = (1, 1)
+    e: TfliteEmitter, op: Op, x: int, kernel: Sequence[int], dilation: Sequence[int] = (1, 1)
 ) -> tuple[int, int]:
     """Padding scheme for the op's pads; pads that are neither SAME nor VALID become a PAD op."""
     pads, stride = tuple(op.attrs["pads"]), op.attrs["stride"]
@@ -81,7 +81,7 @@ def _window(
 
 
 @emits("conv2d")
-def _conv(e: Emitter, op: Op) -> None:
+def _conv(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "int8" if e.int8 else "float32")
     cout, kh, kw, channels_in_group = _weights_shape(e, op)
     groups, channels = op.attrs["groups"], e.shape(x)[3]
@@ -110,7 +110,7 @@ def _conv(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-def _conv_version(e: Emitter, x: int, depthwise: bool, dilation: Shape, groups: int) -> int:
+def _conv_version(e: TfliteEmitter, x: int, depthwise: bool, dilation: Shape, groups: int) -> int:
     """Operator versions: tensorflow/lite/tools/versioning/op_version.cc."""
     if groups > 1 and not depthwise:
         return 6
@@ -120,7 +120,7 @@ def _conv_version(e: Emitter, x: int, depthwise: bool, dilation: Shape, groups: 
 
 
 @emits("transpose_conv2d")
-def _transpose_conv(e: Emitter, op: Op) -> None:
+def _transpose_conv(e: TfliteEmitter, op: Op) -> None:
     """SAME where the pads are what it implies, else VALID with the rim sliced off."""
     if op.attrs["groups"] != 1:
         raise e.refuse(op, "TFLite has no grouped transposed convolution")
@@ -169,7 +169,7 @@ def _transpose_conv(e: Emitter, op: Op) -> None:
 
 
 @emits("max_pool2d avg_pool2d")
-def _pool(e: Emitter, op: Op) -> None:
+def _pool(e: TfliteEmitter, op: Op) -> None:
     """Pads that are neither SAME nor VALID are zeros (right behind a rectifier for maxima too)."""
     x = e.read(op.inputs[0])
     kernel, stride = op.attrs["kernel"], op.attrs["stride"]
@@ -195,7 +195,7 @@ def _pool(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out if fused else activated(e, op, out))
 
 
-def _trim(e: Emitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:
+def _trim(e: TfliteEmitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:
     """Check that the window gives the graph's shape (a pool may also cover the whole image)."""
     if scheme == _VALID:
         for axis in (0, 1):
@@ -208,7 +208,7 @@ def _trim(e: Emitter, op: Op, x: int, wanted: Shape, scheme: int) -> int:
 
 
 @emits("fully_connected")
-def _fully_connected(e: Emitter, op: Op) -> None:
+def _fully_connected(e: TfliteEmitter, op: Op) -> None:
     """int8 weights have one scale: per-channel ones need a runtime of 2024 or later."""
     x = e.read(op.inputs[0], "int8" if e.int8 else "float32")
     out_features, in_features = _weights_shape(e, op)
@@ -231,7 +231,7 @@ def _fully_connected(e: Emitter, op: Op) -> None:
 
 
 @emits("matmul")
-def _matmul(e: Emitter, op: Op) -> None:
+def _matmul(e: TfliteEmitter, op: Op) -> None:
     dtype = "int8" if e.int8 else "float32"
     a, b = (e.read(name, dtype) for name in op.inputs[:2])
     inner = e.shape(a)[-2 if op.attrs.get("transpose_a") else -1]

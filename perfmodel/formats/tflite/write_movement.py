@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfmodel.formats.tflite import random_weights as weights
-from perfmodel.formats.tflite.emitter import Emitter, Shape, emits
+from perfmodel.formats.tflite.emitter import Shape, TfliteEmitter, emits
 from perfmodel.formats.tflite.write_elementwise import activated
 from perfmodel.graph.ir import Op
 
 
 def _move(
-    e: Emitter,
+    e: TfliteEmitter,
     builtin: str,
     x: int,
     arguments: Sequence[int],
@@ -35,11 +35,11 @@ def _move(
     )
 
 
-def _out_shape(e: Emitter, op: Op) -> Shape:
+def _out_shape(e: TfliteEmitter, op: Op) -> Shape:
     return e.graph.tensors[op.outputs[0]].shape
 
 
-def reshape(e: Emitter, x: int, shape: Sequence[int]) -> int:
+def reshape(e: TfliteEmitter, x: int, shape: Sequence[int]) -> int:
     """The same values in another shape."""
     return _move(
         e,
@@ -53,24 +53,24 @@ def reshape(e: Emitter, x: int, shape: Sequence[int]) -> int:
     )
 
 
-def transpose(e: Emitter, x: int, perm: Sequence[int]) -> int:
+def transpose(e: TfliteEmitter, x: int, perm: Sequence[int]) -> int:
     """Axes in another order."""
     shape = tuple(e.shape(x)[p] for p in perm)
     return _move(e, "TRANSPOSE", x, [e.ints(perm)], shape, "TransposeOptions")
 
 
 @emits("reshape view")
-def _reshape(e: Emitter, op: Op) -> None:
+def _reshape(e: TfliteEmitter, op: Op) -> None:
     e.bind(op.outputs[0], reshape(e, e.read(op.inputs[0]), _out_shape(e, op)))
 
 
 @emits("transpose")
-def _transpose(e: Emitter, op: Op) -> None:
+def _transpose(e: TfliteEmitter, op: Op) -> None:
     e.bind(op.outputs[0], transpose(e, e.read(op.inputs[0]), op.attrs["perm"]))
 
 
 @emits("channel_shuffle")
-def _channel_shuffle(e: Emitter, op: Op) -> None:
+def _channel_shuffle(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     n, h, w, c = e.shape(x)
     groups = op.attrs["groups"]
@@ -80,7 +80,7 @@ def _channel_shuffle(e: Emitter, op: Op) -> None:
 
 
 @emits("concat")
-def _concat(e: Emitter, op: Op) -> None:
+def _concat(e: TfliteEmitter, op: Op) -> None:
     """Inputs of an int8 concatenation must share one scale; others are converted."""
     dtype = "int8" if e.int8 else "float32"
     tensors = [e.read(name, dtype) for name in op.inputs]
@@ -100,7 +100,7 @@ def _concat(e: Emitter, op: Op) -> None:
 
 
 @emits("pack")
-def _pack(e: Emitter, op: Op) -> None:
+def _pack(e: TfliteEmitter, op: Op) -> None:
     tensors = [e.read(name) for name in op.inputs]
     if len({e.dtype(i) for i in tensors}) > 1:
         tensors = [e.convert(i, "float32") for i in tensors]
@@ -121,7 +121,7 @@ def _pack(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-def _several_outputs(e: Emitter, op: Op, x: int) -> list[int]:
+def _several_outputs(e: TfliteEmitter, op: Op, x: int) -> list[int]:
     outs = []
     for name in op.outputs:
         out = e.temporary(e.graph.tensors[name].shape, e.dtype(x), e.quant(x))
@@ -131,7 +131,7 @@ def _several_outputs(e: Emitter, op: Op, x: int) -> list[int]:
 
 
 @emits("unpack")
-def _unpack(e: Emitter, op: Op) -> None:
+def _unpack(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axis = op.attrs["axis"] % len(e.shape(x))
     version = 2 if e.dtype(x) == "int8" else 1
@@ -140,7 +140,7 @@ def _unpack(e: Emitter, op: Op) -> None:
 
 
 @emits("split")
-def _split(e: Emitter, op: Op) -> None:
+def _split(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     axis = e.ints([op.attrs["axis"] % len(e.shape(x))], ())
     sizes = op.attrs["sizes"]
@@ -154,7 +154,7 @@ def _split(e: Emitter, op: Op) -> None:
 
 
 @emits("slice")
-def _slice(e: Emitter, op: Op) -> None:
+def _slice(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     begin = op.attrs.get("begin", (0,) * len(e.shape(x)))
     shape = _out_shape(e, op)
@@ -172,7 +172,7 @@ _MASKS = {
 
 
 @emits("strided_slice")
-def _strided_slice(e: Emitter, op: Op) -> None:
+def _strided_slice(e: TfliteEmitter, op: Op) -> None:
     """Where only the shape is known, values are taken from the start with the widest step."""
     x = e.read(op.inputs[0])
     shape, size = _out_shape(e, op), e.shape(x)
@@ -192,7 +192,7 @@ def _strided_slice(e: Emitter, op: Op) -> None:
 
 
 @emits("pad mirror_pad")
-def _pad(e: Emitter, op: Op) -> None:
+def _pad(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     pairs = op.attrs["paddings"]
     if any(amount < 0 for pair in pairs for amount in pair):
@@ -207,7 +207,7 @@ def _pad(e: Emitter, op: Op) -> None:
 
 
 @emits("gather")
-def _gather(e: Emitter, op: Op) -> None:
+def _gather(e: TfliteEmitter, op: Op) -> None:
     """`inputs` are the table and the indices; constant indices are drawn within the table."""
     axis = op.attrs["axis"] % len(e.graph.tensors[op.inputs[0]].shape)
     table = e.read(op.inputs[0])
@@ -218,7 +218,7 @@ def _gather(e: Emitter, op: Op) -> None:
 
 
 @emits("gather_nd")
-def _gather_nd(e: Emitter, op: Op) -> None:
+def _gather_nd(e: TfliteEmitter, op: Op) -> None:
     table = e.read(op.inputs[0], "float32")
     depth = e.graph.tensors[op.inputs[1]].shape[-1]
     indices = _indices(e, op, min(e.shape(table)[:depth]))
@@ -226,7 +226,7 @@ def _gather_nd(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], out)
 
 
-def _indices(e: Emitter, op: Op, below: int) -> int:
+def _indices(e: TfliteEmitter, op: Op, below: int) -> int:
     tensor = e.graph.tensors[op.inputs[1]]
     if tensor.dtype not in ("int32", "int64"):
         raise e.refuse(op, f"indices of type {tensor.dtype}, must be int32 or int64")
@@ -237,14 +237,14 @@ def _indices(e: Emitter, op: Op, below: int) -> int:
 
 
 @emits("tile")
-def _tile(e: Emitter, op: Op) -> None:
+def _tile(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     multiples = [e.ints(op.attrs["multiples"])]
     e.bind(op.outputs[0], _move(e, "TILE", x, multiples, _out_shape(e, op), "TileOptions"))
 
 
 @emits("broadcast_to")
-def _broadcast_to(e: Emitter, op: Op) -> None:
+def _broadcast_to(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     shape = _out_shape(e, op)
     out = _move(e, "BROADCAST_TO", x, [e.ints(shape)], shape, "BroadcastToOptions")
@@ -252,21 +252,21 @@ def _broadcast_to(e: Emitter, op: Op) -> None:
 
 
 @emits("fill")
-def _fill(e: Emitter, op: Op) -> None:
+def _fill(e: TfliteEmitter, op: Op) -> None:
     shape = _out_shape(e, op)
     value = e.number(float(op.attrs.get("value", 0.0)))
     e.bind(op.outputs[0], e.emit("FILL", [e.ints(shape), value], shape, "float32", "FillOptions"))
 
 
 @emits("shape")
-def _shape(e: Emitter, op: Op) -> None:
+def _shape(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     out = e.emit("SHAPE", [x], _out_shape(e, op), "int32", "ShapeOptions", outType=2)
     e.bind(op.outputs[0], out)
 
 
 @emits("reverse")
-def _reverse(e: Emitter, op: Op) -> None:
+def _reverse(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     axes = op.attrs.get("axes", (1,))
     out = x
@@ -276,7 +276,7 @@ def _reverse(e: Emitter, op: Op) -> None:
 
 
 @emits("resize resize_to")
-def _resize(e: Emitter, op: Op) -> None:
+def _resize(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     shape = _out_shape(e, op)
     method = op.attrs.get("method", "bilinear")
@@ -303,7 +303,7 @@ def _resize(e: Emitter, op: Op) -> None:
 
 
 @emits("depth_to_space space_to_depth")
-def _blocks(e: Emitter, op: Op) -> None:
+def _blocks(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     options = "DepthToSpaceOptions" if op.kind == "depth_to_space" else "SpaceToDepthOptions"
     version = 1 if op.kind == "depth_to_space" else 2

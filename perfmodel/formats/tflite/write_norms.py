@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 
-from perfmodel.formats.tflite.emitter import SIGNED_UNIT, Emitter, emits
+from perfmodel.formats.tflite.emitter import SIGNED_UNIT, TfliteEmitter, emits
 from perfmodel.formats.tflite.write_elementwise import activated, arithmetic, reduce
 from perfmodel.graph.ir import Op
 
 
-def _constants_of(e: Emitter, op: Op) -> list[str]:
+def _constants_of(e: TfliteEmitter, op: Op) -> list[str]:
     return [n for n in op.inputs[1:] if n and e.graph.tensors[n].constant]
 
 
-def _affine(e: Emitter, op: Op, x: int, parameters: list[str], channels: int) -> int:
+def _affine(e: TfliteEmitter, op: Op, x: int, parameters: list[str], channels: int) -> int:
     """x * gamma + beta along the last axis, as far as the op has them."""
     for position, name in enumerate(parameters[:2]):
         values = e.real_constant(name, (channels,), 0.1, 1.0 if position == 0 else 0.0)
@@ -22,7 +22,7 @@ def _affine(e: Emitter, op: Op, x: int, parameters: list[str], channels: int) ->
 
 
 @emits("batch_norm scale")
-def _batch_norm(e: Emitter, op: Op) -> None:
+def _batch_norm(e: TfliteEmitter, op: Op) -> None:
     """Mean and variance are folded into one scale and one shift, as converters do."""
     parameters = _constants_of(e, op)
     if not parameters:
@@ -32,7 +32,7 @@ def _batch_norm(e: Emitter, op: Op) -> None:
     e.bind(op.outputs[0], activated(e, op, out))
 
 
-def _normalised(e: Emitter, op: Op, x: int, axes: tuple[int, ...]) -> int:
+def _normalised(e: TfliteEmitter, op: Op, x: int, axes: tuple[int, ...]) -> int:
     """(x - mean) / sqrt(variance + epsilon) from primitive operators."""
     epsilon = e.number(float(op.attrs.get("epsilon", 1e-5)))
     mean = reduce(e, "MEAN", x, axes)
@@ -45,7 +45,7 @@ def _normalised(e: Emitter, op: Op, x: int, axes: tuple[int, ...]) -> int:
 
 
 @emits("layer_norm instance_norm")
-def _layer_norm(e: Emitter, op: Op) -> None:
+def _layer_norm(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     rank = len(e.shape(x))
     axes = tuple(range(1, rank - 1)) if op.kind == "instance_norm" else (rank - 1,)
@@ -55,7 +55,7 @@ def _layer_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("group_norm")
-def _group_norm(e: Emitter, op: Op) -> None:
+def _group_norm(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0], "float32")
     shape = e.shape(x)
     groups = op.attrs["groups"]
@@ -68,7 +68,7 @@ def _group_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("l2_norm")
-def _l2_norm(e: Emitter, op: Op) -> None:
+def _l2_norm(e: TfliteEmitter, op: Op) -> None:
     x = e.read(op.inputs[0])
     dtype = e.dtype(x)
     version = 2 if dtype == "int8" else 1
@@ -85,7 +85,7 @@ def _l2_norm(e: Emitter, op: Op) -> None:
 
 
 @emits("lrn")
-def _lrn(e: Emitter, op: Op) -> None:
+def _lrn(e: TfliteEmitter, op: Op) -> None:
     """TFLite's alpha multiplies the sum of squares, ours (as Caffe's and ONNX's) their mean."""
     x = e.read(op.inputs[0], "float32")
     size = int(op.attrs.get("size", 5))

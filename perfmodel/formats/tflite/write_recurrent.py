@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfmodel.formats.tflite import random_weights as weights
-from perfmodel.formats.tflite.emitter import SIGNED_UNIT, Emitter, Shape, emits
+from perfmodel.formats.tflite.emitter import SIGNED_UNIT, Shape, TfliteEmitter, emits
 from perfmodel.formats.tflite.file import Quant
 from perfmodel.graph.ir import Op
 
@@ -22,7 +22,7 @@ _COMMON: dict[str, Any] = {"fusedActivationFunction": 4}  # tanh
 
 
 @emits("lstm")
-def _lstm(e: Emitter, op: Op) -> None:
+def _lstm(e: TfliteEmitter, op: Op) -> None:
     """An LSTM in one or both directions, its last step sliced off where only that is wanted.
 
     An int8 network runs one direction in the full-integer kernel, as converters write it. The
@@ -39,7 +39,7 @@ def _lstm(e: Emitter, op: Op) -> None:
         e.bind(name, out)
 
 
-def _one_direction(e: Emitter, op: Op, x: int) -> list[int]:
+def _one_direction(e: TfliteEmitter, op: Op, x: int) -> list[int]:
     """float32, or int8 with an int16 cell state, tensor for tensor as a converter's file has it."""
     a, b, _ = e.shape(x)
     hidden, dtype = op.attrs["hidden"], e.dtype(x)
@@ -62,7 +62,7 @@ def _one_direction(e: Emitter, op: Op, x: int) -> list[int]:
     return [out]
 
 
-def _both_directions(e: Emitter, op: Op, x: int) -> list[int]:
+def _both_directions(e: TfliteEmitter, op: Op, x: int) -> list[int]:
     """float32; one output of both halves where the sequence is returned merged, else two."""
     a, b, _ = e.shape(x)
     hidden = op.attrs["hidden"]
@@ -88,7 +88,7 @@ def _both_directions(e: Emitter, op: Op, x: int) -> list[int]:
     return outs
 
 
-def _lstm_weights(e: Emitter, op: Op, direction: int, x: int) -> list[int]:
+def _lstm_weights(e: TfliteEmitter, op: Op, direction: int, x: int) -> list[int]:
     """Inputs 1 to 17 of the kernel: gates in the order input, forget, cell, output; no peephole.
 
     int8 weights and int32 biases are the float file's, rounded.
@@ -107,7 +107,7 @@ def _lstm_weights(e: Emitter, op: Op, direction: int, x: int) -> list[int]:
     return [*inputs, *recurrent, -1, -1, -1, *biases, -1, -1]
 
 
-def _matrix(e: Emitter, shape: Shape, dtype: str, name: str, stream: list[int]) -> int:
+def _matrix(e: TfliteEmitter, shape: Shape, dtype: str, name: str, stream: list[int]) -> int:
     """Weights of one gate, (hidden, inputs); int8 ones have one scale."""
     deviation = shape[1] ** -0.5
     if dtype == "float32":
@@ -118,7 +118,7 @@ def _matrix(e: Emitter, shape: Shape, dtype: str, name: str, stream: list[int]) 
     return e.file.tensor(name, shape, dtype, data=data, quant=quant)
 
 
-def _bias(e: Emitter, x: int, matrix: int, name: str, stream: list[int]) -> int:
+def _bias(e: TfliteEmitter, x: int, matrix: int, name: str, stream: list[int]) -> int:
     """Biases of one gate; int32 ones have the scale of the input times that of its weights."""
     shape = e.shape(matrix)[:1]
     if e.dtype(x) == "float32":
@@ -129,7 +129,7 @@ def _bias(e: Emitter, x: int, matrix: int, name: str, stream: list[int]) -> int:
     return e.file.tensor(name, shape, "int32", data=data, quant=Quant((scale,), 0))
 
 
-def _states(e: Emitter, op: Op, x: int) -> list[int]:
+def _states(e: TfliteEmitter, op: Op, x: int) -> list[int]:
     """Output state and cell state of each direction."""
     a, b, _ = e.shape(x)
     shape = (b if op.attrs["time_major"] else a, op.attrs["hidden"])
@@ -142,7 +142,7 @@ def _states(e: Emitter, op: Op, x: int) -> list[int]:
     ]
 
 
-def _intermediates(e: Emitter, op: Op) -> list[int]:
+def _intermediates(e: TfliteEmitter, op: Op) -> list[int]:
     """Empty tensors of the kernel's inner scales: four for layer normalisation, the output's."""
     gates = [
         e.file.tensor(f"{op.name}/input_to_{gate}_intermediate", (0,), "float32")
@@ -152,7 +152,7 @@ def _intermediates(e: Emitter, op: Op) -> list[int]:
     return [*gates, e.file.tensor(name, (0,), "int8", quant=SIGNED_UNIT)]
 
 
-def _last_step(e: Emitter, op: Op, outs: list[int]) -> int:
+def _last_step(e: TfliteEmitter, op: Op, outs: list[int]) -> int:
     """The final step of each direction; the backward one ends at the sequence's start."""
     time_axis = 0 if op.attrs["time_major"] else 1
     last = []
@@ -176,7 +176,7 @@ def _last_step(e: Emitter, op: Op, outs: list[int]) -> int:
 
 
 @emits("rnn")
-def _rnn(e: Emitter, op: Op) -> None:
+def _rnn(e: TfliteEmitter, op: Op) -> None:
     if op.attrs["directions"] != 1 or not op.attrs["return_sequences"]:
         raise e.refuse(op, "only one direction that returns its sequence")
     x = e.read(op.inputs[0], "float32")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfmodel.errors import GraphError
 from perfmodel.formats.folding import folded
+from perfmodel.formats.operator_table import check_precision, check_written
 from perfmodel.formats.tflite import (
     write_elementwise,
     write_layers,
@@ -13,11 +13,11 @@ from perfmodel.formats.tflite import (
     write_norms,
     write_recurrent,
 )
-from perfmodel.formats.tflite.emitter import EMITTERS, Emitter
+from perfmodel.formats.tflite.emitter import EMITTERS, TfliteEmitter
 from perfmodel.graph.exported import exported
 from perfmodel.graph.ir import Graph, Op
+from perfmodel.graph.kinds import NORMS
 
-PRECISIONS = ("float32", "int8")
 _REGISTERS = (
     write_elementwise,
     write_layers,
@@ -27,9 +27,8 @@ _REGISTERS = (
 )
 """Modules that fill `EMITTERS` when imported."""
 _RECTIFIERS = frozenset({"relu", "relu6", "relu_n1_to_1"})
-_NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
 _POOLS = frozenset({"max_pool2d", "avg_pool2d"})
-_RECTIFYING = _NORMS | _POOLS | {"conv2d", "fully_connected", "add", "sub", "mul", "div"}
+_RECTIFYING = NORMS | _POOLS | {"conv2d", "fully_connected", "add", "sub", "mul", "div"}
 """Ops into which TFLite's converter folds a rectifier that alone reads their result."""
 
 
@@ -50,17 +49,12 @@ def write_tflite(
     emitter.file.write(path, [next(iter(i.values())) for i in inputs], list(dict.fromkeys(outputs)))
 
 
-def emitted(graph: Graph, precision: str = "float32", seed: int = 0) -> Emitter:
+def emitted(graph: Graph, precision: str = "float32", seed: int = 0) -> TfliteEmitter:
     """Every operator of the file that `write_tflite` writes, with constants yet to be made."""
-    if precision not in PRECISIONS:
-        raise GraphError(f"precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
-    for op in graph.ops:
-        if op.kind not in EMITTERS:
-            raise GraphError(
-                f"{graph.name}: op {op.name!r} ({op.kind}): the .tflite writer does not know it"
-            )
+    check_precision(precision)
+    check_written(graph, EMITTERS, ".tflite")
     graph = folded(exported(graph), _folds)
-    emitter = Emitter(graph, precision, seed)
+    emitter = TfliteEmitter(graph, precision, seed)
     for name in graph.inputs:
         emitter.add_input(name)
     for op in graph.ops:
