@@ -12,11 +12,8 @@ from perfmodel.devices.profile import read_profile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.formats.load import load
 from perfmodel.kernel_times import NetworkBatch, network_batch
-from perfmodel.prediction import (
-    predict,
-    predict_batch,
-    predict_many,
-)
+from perfmodel.many_queries import predict_many
+from perfmodel.prediction import predict, predict_batch
 from perfmodel.workload import fusion_rules, workload
 
 TARGET = "snapdragon-855-plus/cpu"

@@ -29,7 +29,7 @@ _API = {
     "partition": "perfmodel.plans.plan:partition",
     "predict": "perfmodel.prediction:predict",
     "predict_kernels": "perfmodel.calibration.learn_kernels:predict_kernels",
-    "predict_many": "perfmodel.prediction:predict_many",
+    "predict_many": "perfmodel.many_queries:predict_many",
     "report": "perfmodel.render.report:report",
     "select": "perfmodel.explore.select:select",
     "simulate": "perfmodel.sim:simulate",

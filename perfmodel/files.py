@@ -239,6 +239,10 @@ def content_digest(path: Path) -> str:
     return found.hexdigest()
 
 
+TABLE_SUFFIXES = (".csv", ".parquet")
+"""The formats of tables that are written, by the ending of a file's name."""
+
+
 def need_pyarrow(path: Path | None) -> None:
     """Raise `PerfmodelError` for a Parquet file where the library that writes it is missing."""
     from importlib.util import find_spec

@@ -6,9 +6,8 @@ together is added (see `perfmodel.kernel_times`), and all are summed. One networ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
-from perfmodel.errors import PerfmodelError, TargetError
+from perfmodel.errors import TargetError
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import (
@@ -47,9 +46,6 @@ NOVELTY_LIMIT = 0.05
 MOST_UNSURE = 10.0
 """An interval whose ends lie further apart than this factor is no answer: nobody can decide by it.
 A stated choice, not a fit."""
-
-CHUNK = 16_384
-"""Queries that `predict_many` answers together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,89 +322,3 @@ def predict(
     resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     return predict_workload(work, resolved, per_layer=per_layer)
-
-
-Query = tuple[str, str, int | None]
-"""Model, target, batch size (None: the model's own)."""
-
-
-def predict_many(
-    queries: Iterable[Query],
-    *,
-    profiles: Sequence[ProfileSource] = (),
-    allow_uncovered: bool = False,
-) -> Iterator[Prediction | Exception]:
-    """Predictions for many (model, target, batch size); a bad one gives its error in place.
-
-    Networks are read and fused once, targets resolved once, and what is asked of one target is
-    predicted at once. Answers come in the order of the queries, `CHUNK` at a time.
-    """
-    asked = _Asked(ProfileFolder(tuple(profiles)), allow_uncovered)
-    source = iter(queries)
-    while chunk := list(islice(source, CHUNK)):
-        asked.answer(dict.fromkeys(chunk))
-        for query in chunk:
-            yield asked.answers[query]
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What `predict_many` has read, fused and answered so far."""
-
-    folder: ProfileFolder
-    allow_uncovered: bool
-    targets: dict[tuple[str, str], Resolved] = field(default_factory=dict)
-    graphs: dict[object, tuple[Graph, str]] = field(default_factory=dict)
-    works: dict[object, Workload] = field(default_factory=dict)
-    answers: dict[Query, Prediction | Exception] = field(default_factory=dict)
-
-    def answer(self, queries: Iterable[Query]) -> None:
-        """Fill `answers` for queries that have none yet."""
-        by_target: dict[tuple[str, str], list[tuple[Query, Workload]]] = {}
-        for query in queries:
-            if query not in self.answers and (ready := self._ready(query)) is not None:
-                key, work = ready
-                by_target.setdefault(key, []).append((query, work))
-        batches: dict[object, NetworkBatch] = {}
-        for key, pairs in by_target.items():
-            same = (pairs[0][1].framework, *((m, b) for (m, _, b), _ in pairs))
-            if same not in batches:
-                batches[same] = network_batch([w for _, w in pairs])
-            asked = [q for q, _ in pairs]
-            self.answers.update(_each_answer(asked, batches[same], self.targets[key]))
-
-    def _ready(self, query: Query) -> tuple[tuple[str, str], Workload] | None:
-        """The key of a query's target and its network there; None where that is an error."""
-        model, target, batch_size = query
-        try:
-            if (model, batch_size) not in self.graphs:
-                graph = load_at_batch(model, batch_size)
-                self.graphs[model, batch_size] = graph, stored_precision(graph)
-            graph, stored = self.graphs[model, batch_size]
-            key = target, stored
-            if key not in self.targets:
-                self.targets[key] = self.folder.resolve(target, stored)
-            rules = fusion_rules(self.targets[key])
-            if (model, batch_size, rules) not in self.works:
-                self.works[model, batch_size, rules] = workload(
-                    graph, rules, allow_uncovered=self.allow_uncovered
-                )
-            return key, self.works[model, batch_size, rules]
-        except PerfmodelError as error:
-            self.answers[query] = error
-            return None
-
-
-def _each_answer(
-    queries: Sequence[Query], batch: NetworkBatch, resolved: Resolved
-) -> dict[Query, Prediction | Exception]:
-    """Predictions of a batch; where one network cannot be answered, the others still are."""
-    try:
-        return dict(zip(queries, predict_batch(batch, resolved).predictions(), strict=True))
-    except PerfmodelError as error:
-        if len(queries) == 1:
-            return {queries[0]: error}
-        found: dict[Query, Prediction | Exception] = {}
-        for query, work in zip(queries, batch.works, strict=True):
-            found |= _each_answer([query], network_batch([work]), resolved)
-        return found

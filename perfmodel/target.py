@@ -13,6 +13,9 @@ from perfmodel.errors import MeasurementError, TargetError
 UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
 PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "w8a8", "w8a16", "float")
 
+LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
+"""Kinds of latency: of a first run, of a warm one, of one among many in a row, of one in an app."""
+
 QUANTISED = ("int8", "uint8", "w8a8", "w8a16")
 """Precisions of integer arithmetic; all others are floats. NPUs tell weights of 8 bits with
 activations of 8 (`w8a8`) from those with 16 (`w8a16`)."""

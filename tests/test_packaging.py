@@ -28,6 +28,7 @@ FLOORS = (
     {"inspection"},
     {"kernel_times"},
     {"prediction"},
+    {"many_queries"},
     {"runners"},
     {"calibration"},
     {"sim"},

@@ -13,7 +13,8 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import TargetError, UncoveredOpError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.prediction import predict, predict_many
+from perfmodel.many_queries import predict_many
+from perfmodel.prediction import predict
 from perfmodel.workload import load_at_batch, workload
 
 TARGET = "snapdragon-855-plus/cpu"

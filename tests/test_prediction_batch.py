@@ -8,12 +8,8 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.kernel_times import network_batch
-from perfmodel.prediction import (
-    predict,
-    predict_batch,
-    predict_many,
-    predict_workload,
-)
+from perfmodel.many_queries import predict_many
+from perfmodel.prediction import predict, predict_batch, predict_workload
 from perfmodel.workload import fusion_rules, load_at_batch, workload
 
 MODELS = (

@@ -12,7 +12,6 @@ import numpy as np
 from perfmodel.calibration.agreement import one_time
 from perfmodel.calibration.from_kernels import MeasuredKernels
 from perfmodel.calibration.measured_network import MeasuredNetwork
-from perfmodel.devices.profile import LATENCY_KINDS
 from perfmodel.errors import MeasurementError, PerfmodelError
 from perfmodel.formats.load import named_from
 from perfmodel.kernels import KernelTable
@@ -27,7 +26,7 @@ from perfmodel.measurements.resolution import (
     spread_variance,
 )
 from perfmodel.measurements.table import BadRow, MeasurementTable
-from perfmodel.target import PRECISIONS, SLUG, Target
+from perfmodel.target import LATENCY_KINDS, PRECISIONS, SLUG, Target
 from perfmodel.workload import load_at_batch, workload
 
 MOST_PLACES = 5

@@ -134,10 +134,9 @@ def _beginning(names: Iterable[str], typed: str) -> list[str]:
 
 def networks(typed: str) -> list[str]:
     """Networks by name, and files of networks and folders where some begin so."""
-    from perfmodel.zoo.modules import names
-    from perfmodel.zoo.pack import packed_networks
+    from perfmodel.zoo.pack import network_names
 
-    found = _beginning((*names(), *packed_networks()), typed)
+    found = _beginning(network_names(), typed)
     folder, _, start = typed.rpartition("/")
     place = Path(folder or ("/" if typed.startswith("/") else "."))
     if not typed or not place.is_dir():
@@ -174,7 +173,7 @@ def _next_part(lines: Sequence[dict[str, Any]], typed: str) -> list[str]:
 
 def devices(typed: str) -> list[str]:
     """Devices with profiles, the user's too, and phones and chips of the market."""
-    from perfmodel.devices.market import chips, phone_lines, phone_title
+    from perfmodel.devices.market import chips, phone_titles
 
     own = [*dict.fromkeys(line["device"] for line in _lines()), *_own_devices()]
     found = _beginning(sorted(own), typed)
@@ -182,9 +181,7 @@ def devices(typed: str) -> list[str]:
         return found
     found += _beginning((chip.name for chip in chips().values()), typed)
     low = typed.lower()
-    for line in phone_lines():
-        brand, model, _ = line.split("\t", 2)
-        title = phone_title(brand, model)
+    for title, model in phone_titles():
         if title.lower().startswith(low):
             found.append(title)
         elif model.lower().startswith(low):
@@ -230,7 +227,7 @@ VALUES: dict[str, Callable[[str], list[str]]] = {
     "kind": kinds,
     "unit": _of("target", "UNITS"),
     "precision": _of("target", "PRECISIONS"),
-    "predict kind": _of("cli.predict", "LATENCY_KINDS"),
+    "predict kind": _of("target", "LATENCY_KINDS"),
     "compare suite": _of("cli.compare", "SUITES"),
     "validate experiment": _of("cli.validate", "EXPERIMENTS"),
     "calibrate source": _of("cli.calibrate", "HARDWARE"),

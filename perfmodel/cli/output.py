@@ -16,6 +16,7 @@ from perfmodel.cli import claims, command_line, notices
 from perfmodel.cli.streams import say
 from perfmodel.errors import OutputError, PerfmodelError
 from perfmodel.files import (
+    TABLE_SUFFIXES,
     as_output_error,
     check_output,
     is_null_device,
@@ -26,7 +27,7 @@ from perfmodel.locks import claimed, is_claimed
 from perfmodel.render.page import PAGE_MARK
 from perfmodel.render.result import Result, as_page, as_text, plain
 from perfmodel.render.svg import SVG_MARK
-from perfmodel.render.table_file import SUFFIXES, TABLES, mark_of, table_mark, write_rows
+from perfmodel.render.table_file import TABLES, mark_of, table_mark, write_rows
 
 ANSWER_MARK = b'"reproduce": "perfmodel '
 """Stands in every answer that is saved as JSON."""
@@ -64,7 +65,7 @@ def answer(result: Result, command: str, output: Path | None, as_json: bool) -> 
 
 def write(result: Result, command: str, path: Path) -> None:
     """Write a command's result by the path's ending: its rows, a page or all of it as JSON."""
-    if path.suffix in SUFFIXES:
+    if path.suffix in TABLE_SUFFIXES:
         write_rows(command, result.data, path)
     elif path.suffix == ".html":
         data = _with_command(plain(result.data))
@@ -90,7 +91,7 @@ def check_answer(
     if output is None:
         return
     mark = table_mark(command, output.suffix) if command in TABLES else b""
-    check_outputs(output, suffixes=(*SUFFIXES, *WHOLE), mark=mark, force=force)
+    check_outputs(output, suffixes=(*TABLE_SUFFIXES, *WHOLE), mark=mark, force=force)
     need_pyarrow(output)
 
 
@@ -110,7 +111,7 @@ def _with_command(data: Any) -> Any:
 def check_table(output: Path | None, columns: Sequence[str], *, force: bool) -> None:
     """Refuse a file for rows with these columns as `check_answer` refuses an answer's."""
     if output is not None:
-        suffixes = () if is_null_device(output) else SUFFIXES
+        suffixes = () if is_null_device(output) else TABLE_SUFFIXES
         mark = mark_of(columns, output.suffix)
         check_outputs(output, suffixes=suffixes, mark=mark, force=force)
         need_pyarrow(output)

@@ -24,11 +24,11 @@ from perfmodel.cli.options import (
     sizes,
 )
 from perfmodel.errors import PerfmodelError
+from perfmodel.target import LATENCY_KINDS
 
 if TYPE_CHECKING:
     from perfmodel.prediction import Prediction
 
-LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
 WAYS_TO: Mapping[str, str] = {
     "first": "rows of kind first in a table give a target of first runs (`perfmodel calibrate "
     "--from TABLE`), and `perfmodel validate kinds` measures them on this machine",

@@ -14,7 +14,8 @@ from perfmodel.cli.output import as_json_text
 from perfmodel.cli.streams import say
 from perfmodel.errors import PerfmodelError, printable
 from perfmodel.files import read_text_file, write_atomically
-from perfmodel.prediction import Prediction, predict_many
+from perfmodel.many_queries import predict_many
+from perfmodel.prediction import Prediction
 from perfmodel.render.table_file import write_table
 
 MAX_QUERIES = 1_000_000

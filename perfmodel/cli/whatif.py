@@ -68,26 +68,13 @@ def command(
     """
     from perfmodel.cli.output import answer, check_answer, check_outputs, show
     from perfmodel.explore.sweep import whatif
-    from perfmodel.explore.sweep_file import SUFFIXES
-    from perfmodel.files import need_pyarrow
+    from perfmodel.files import TABLE_SUFFIXES, need_pyarrow
     from perfmodel.render.sweep import sweep_data, sweep_result
 
-    if scenario is None:
-        refuse_idle(
-            context, "without a SCENARIO: predictions need no processes", *("workers", "dask")
-        )
-    else:
-        own = ("profile", "dim", "input_shape", "allow_uncovered")
-        refuse_idle(context, "with a SCENARIO, which names its networks", *own)
-    if not samples:
-        refuse_idle(context, "without --sample", "n")
-        if scenario is None:
-            refuse_idle(context, "without --sample: predictions are not random", "seed")
-    if output is None:
-        refuse_idle(context, "without --output", "restart", "force")
-    rows = output if output is not None and output.suffix in SUFFIXES else None
+    _refuse_idle(context, scenario, samples, output)
+    rows = output if output is not None and output.suffix in TABLE_SUFFIXES else None
     if rows is None:
-        refuse_idle(context, f"without rows that go on: {' or '.join(SUFFIXES)}", "restart")
+        refuse_idle(context, f"without rows that go on: {' or '.join(TABLE_SUFFIXES)}", "restart")
         check_answer("whatif", output, force=force)
     else:
         # whether what is there may be written over, a note beside it says: see SweepJournal
@@ -128,6 +115,24 @@ def command(
     else:
         show(result, as_json)
     return 0
+
+
+def _refuse_idle(
+    context: typer.Context, scenario: Path | None, samples: list[str] | None, output: Path | None
+) -> None:
+    """Raise for options that would do nothing."""
+    if scenario is None:
+        why = "without a SCENARIO: predictions need no processes"
+        refuse_idle(context, why, "workers", "dask")
+    else:
+        own = ("profile", "dim", "input_shape", "allow_uncovered")
+        refuse_idle(context, "with a SCENARIO, which names its networks", *own)
+    if not samples:
+        refuse_idle(context, "without --sample", "n")
+        if scenario is None:
+            refuse_idle(context, "without --sample: predictions are not random", "seed")
+    if output is None:
+        refuse_idle(context, "without --output", "restart", "force")
 
 
 class Meter:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.cost_models.interval import COVERAGE
 from perfmodel.devices.market import Chip, chips
 from perfmodel.devices.market_profiles import chip_of
 from perfmodel.devices.registry import Resolved
@@ -35,8 +36,6 @@ fits the caches, and how much more or less a network draws is not measured. Take
 over 13 processors, of the energy that an iteration takes on their fastest cores."""
 VENDORS_OF_BOARDS = ("Rockchip", "Allwinner", "NXP")
 """Makers of chips of boards and tablets, for which phones' energies say little."""
-COVERAGE = 0.9
-"""Of an energy's interval, as of a latency's."""
 _DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 
 

@@ -284,6 +284,13 @@ def phone_lines() -> tuple[str, ...]:
     return tuple(text.split("\n")[1:-1])
 
 
+@lru_cache(maxsize=2)
+def phone_titles(without: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
+    """Title and model of every phone, a row each; those of some brands (in small letters) apart."""
+    rows = (line.split("\t", 2)[:2] for line in phone_lines())
+    return tuple((phone_title(b, m), m) for b, m in rows if b.lower() not in without)
+
+
 @lru_cache(maxsize=1)
 def phones() -> tuple[Phone, ...]:
     """Every phone of the market, in the catalogue's order and iPhones after."""

@@ -20,7 +20,7 @@ from perfmodel.devices.market import (
     chips,
     phone_lines,
     phone_of_line,
-    phone_title,
+    phone_titles,
 )
 from perfmodel.devices.market_names import latin, plain, same_maker
 from perfmodel.errors import nearest_names
@@ -246,8 +246,7 @@ def nearest_in_market(text: str, count: int = 5) -> list[str]:
 @lru_cache(maxsize=1)
 def _titles() -> dict[str, str]:
     """Names to offer, by the plain name that is compared: the model's alone, which has its line."""
-    rows = (line.split("\t", 2)[:2] for line in phone_lines())
-    names = {plain(m): phone_title(b, m) for b, m in rows if b.lower() not in CARRIERS}
+    names = {plain(model): title for title, model in phone_titles(CARRIERS)}
     return {**names, **{plain(c.name): c.name for c in chips().values()}}
 
 

@@ -21,7 +21,7 @@ from perfmodel.cost_models.plain_file import read_json, write_json
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.facts import Traits, traits_from_dict, traits_to_dict
 from perfmodel.errors import ProfileError
-from perfmodel.target import CLUSTERS, PRECISIONS, SLUG, UNITS, Target
+from perfmodel.target import CLUSTERS, LATENCY_KINDS, PRECISIONS, SLUG, UNITS, Target
 
 FORMAT = "perfmodel-profile"
 PROFILE_MARK = f'{{"format":"{FORMAT}",'.encode()
@@ -32,7 +32,6 @@ MAX_TARGETS = 500
 LARGEST = 1e300
 """Whole numbers of a file may be larger than any float; beyond this they are refused."""
 KINDS = ("phone", "jetson", "board", "laptop", "desktop", "server", "host")
-LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
 
 
 @dataclass(frozen=True)
@@ -222,10 +221,21 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
         "model",
         *("interval", "error", "provenance"),
     )
+    return TargetProfile(
+        target=_name(c, device),
+        interval=_interval(c),
+        error=_error(c.child("error")),
+        provenance=_provenance(c.child("provenance")),
+        latency_kind=c.text("latency_kind", "steady", LATENCY_KINDS),
+        model=raw_model(c.data.get("model"), f"{where}.model", shared),
+    )
+
+
+def _name(c: Checker, device: str) -> Target:
     framework = c.text("framework")
     if not SLUG.fullmatch(framework):
         raise c.fail("framework", f"{_short(framework)} is no framework name")
-    target = Target(
+    return Target(
         device,
         c.text("unit", choices=UNITS),
         framework,
@@ -234,7 +244,10 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
         c.text("cluster", "", ("", *CLUSTERS)),
         c.text("version", ""),
     )
-    i, e, p = c.child("interval"), c.child("error"), c.child("provenance")
+
+
+def _interval(c: Checker) -> Interval:
+    i = c.child("interval")
     interval = Interval(
         i.number("coverage", low=0),
         i.number("low_log", low=0),
@@ -245,27 +258,24 @@ def _target(data: Any, device: str, where: str, shared: Mapping[str, Any]) -> Ta
     widest = max(interval.low_log, interval.high_log, interval.novelty_slope)
     if interval.coverage >= 1 or widest > 20 or interval.short_ms > 1e6:
         raise c.fail("interval", "coverage must be below 1, bounds below 20, short_ms below 1e6")
-    error = FitError(
-        e.text("experiment"),
-        e.whole("cases"),
-        e.number("median", low=0),
-        e.optional("mean", 0),
-        e.optional("within_20", 0),
+    return interval
+
+
+def _error(c: Checker) -> FitError:
+    return FitError(
+        c.text("experiment"),
+        c.whole("cases"),
+        c.number("median", low=0),
+        c.optional("mean", 0),
+        c.optional("within_20", 0),
     )
-    provenance = Provenance(
-        p.text("source"),
-        p.whole("measurements"),
-        *(p.text(name, "") for name in ("build", "affinity", "date", "note", "assumes")),
-    )
-    kind = c.text("latency_kind", "steady", LATENCY_KINDS)
-    model = raw_model(c.data.get("model"), f"{where}.model", shared)
-    return TargetProfile(
-        target=target,
-        latency_kind=kind,
-        model=model,
-        interval=interval,
-        error=error,
-        provenance=provenance,
+
+
+def _provenance(c: Checker) -> Provenance:
+    return Provenance(
+        c.text("source"),
+        c.whole("measurements"),
+        *(c.text(name, "") for name in ("build", "affinity", "date", "note", "assumes")),
     )
 
 

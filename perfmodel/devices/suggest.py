@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from perfmodel.devices.market import chips, phone_lines, phone_title
+from perfmodel.devices.market import chips, phone_titles
 from perfmodel.devices.market_names import latin, plain
 from perfmodel.devices.market_search import CARRIERS, find, nearest_in_market
 from perfmodel.devices.profile_files import builtin_folder, device_files
 from perfmodel.errors import nearest_names
 from perfmodel.measurements.device_names import slug
 from perfmodel.target import LONGEST_NAME
+from perfmodel.zoo.pack import network_names
 
 SHOWN = 12
 """Names that are offered at once by default: a list that is read at a glance."""
@@ -18,7 +19,8 @@ SHOWN = 12
 
 def networks_like(text: str, count: int = SHOWN) -> list[str]:
     """Networks of the zoo and the pack whose names begin with, hold or are like a text."""
-    return _best(text, _networks(), count) or nearest_names(text[:LONGEST_NAME], _networks(), count)
+    names = network_names()
+    return _best(text, names, count) or nearest_names(text[:LONGEST_NAME], names, count)
 
 
 def devices_like(text: str, count: int = SHOWN) -> list[str]:
@@ -70,14 +72,6 @@ def _plain_name(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _networks() -> tuple[str, ...]:
-    from perfmodel import zoo
-    from perfmodel.zoo.pack import packed_networks
-
-    return (*zoo.names(), *packed_networks())
-
-
-@lru_cache(maxsize=1)
 def _profiles() -> tuple[str, ...]:
     return tuple(path.stem for path in device_files(builtin_folder()))
 
@@ -90,5 +84,4 @@ def _devices() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _titles() -> dict[str, str]:
     """The market's phones by name, without carriers' own names for them; the model of each."""
-    rows = (line.split("\t", 2)[:2] for line in phone_lines())
-    return {phone_title(b, m): m for b, m in rows if b.lower() not in CARRIERS}
+    return dict(phone_titles(CARRIERS))

@@ -63,7 +63,7 @@ def profile_predictions(
     `device` is the device part of the targets, `profiles` are further profile files. Raises
     `TargetError` if the profile has none of the modes.
     """
-    from perfmodel.prediction import predict_many
+    from perfmodel.many_queries import predict_many
 
     wanted = list(itertools.product(settings.networks, settings.batches, settings.modes))
     queries = [(with_batch(n, b), f"{device}/gpu/{m}", None) for n, b, m in wanted]

@@ -21,7 +21,7 @@ from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.experiments.scores import Case, scores
 from perfmodel.files import write_atomically
-from perfmodel.prediction import predict_many
+from perfmodel.many_queries import predict_many
 from perfmodel.runners.device_options import DeviceOptions
 from perfmodel.target import Target
 

@@ -18,9 +18,9 @@ from perfmodel.devices.registry import (
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
 from perfmodel.target import QUANTISED, parse_target
+from perfmodel.units import MS_PER_S
 from perfmodel.zoo.suites import AI_BENCHMARK
 
-MS_PER_S = 1e3
 CONFIGURATIONS = ("CPU float", "CPU int", "accelerator float", "accelerator int")
 INCEPTION = "inception_v3"
 

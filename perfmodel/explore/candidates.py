@@ -7,7 +7,7 @@ pair is predicted by the one path, and every limit is checked in one place.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfmodel.devices.energy import Energy
@@ -21,6 +21,8 @@ from perfmodel.devices.registry import (
 )
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.latency_law import LatencyLaw
+from perfmodel.formats.load import with_sizes
+from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import NetworkBatch, network_batch
 from perfmodel.kernels.precisions import stored_precision
@@ -109,16 +111,22 @@ class PredictedNetwork:
 
 
 class Networks:
-    """Some networks, read once and fused once for each framework's rules."""
+    """Some networks, read once and fused once for each framework's rules.
+
+    `dims` and `input_shape` are sizes that the files among them leave open (as in `load`).
+    """
 
     def __init__(
         self,
         models: Sequence[Graph | str],
         batch_size: int | None = None,
         *,
+        dims: Mapping[str, int] | None = None,
+        input_shape: InputShape | None = None,
         allow_uncovered: bool = False,
     ) -> None:
-        self.graphs = tuple(load_at_batch(m, batch_size) for m in models)
+        sized = with_sizes(models, dims=dims, input_shape=input_shape)
+        self.graphs = tuple(load_at_batch(m, batch_size) for m in sized)
         self.stored = tuple(map(stored_precision, self.graphs))
         self._allow_uncovered = allow_uncovered
         self._works: dict[str, list[Workload | PerfmodelError]] = {}
@@ -194,6 +202,11 @@ class Estimate:
     known: bool
     precision_reason: str
     reason: str
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it is not the latency that fails it, so that no chance helps."""
+        return bool(self.reason) and not self.reason.startswith("latency")
 
 
 def estimate(answer: PredictedNetwork, budget: Budget) -> Estimate:

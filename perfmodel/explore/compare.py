@@ -11,7 +11,6 @@ from perfmodel.devices.market_search import looks_like_a_phone
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
-from perfmodel.formats.load import with_sizes
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.target import PRECISIONS, UNITS
@@ -90,8 +89,13 @@ def compare(
     folder = ProfileFolder(tuple(profiles))
     listed = [t for text in targets for t in alternatives(text, folder.names())]
     asked = [t for text in listed for t in folder.expand(text)]
-    sized = with_sizes(models, dims=dims, input_shape=input_shape)
-    networks = Networks(sized, batch_size, allow_uncovered=allow_uncovered)
+    networks = Networks(
+        models,
+        batch_size,
+        dims=dims,
+        input_shape=input_shape,
+        allow_uncovered=allow_uncovered,
+    )
     columns = {}
     for text in asked:
         resolved = [folder.resolve(text, stored) for stored in networks.stored]

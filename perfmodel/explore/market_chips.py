@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from perfmodel.cost_models.scaled_predictor import ScaledPredictor
@@ -134,8 +134,3 @@ class _Scaled:
             return known
         batch = at_another_speed(known.batch, resolved, predictor.factor)
         return PredictedNetwork(batch, known.place)
-
-
-def chips_of(slugs: Sequence[str], known: Mapping[str, Chip]) -> list[Chip]:
-    """The chips of some slugs, none twice; phones whose chip nobody knows have an empty one."""
-    return [known[slug] for slug in dict.fromkeys(slugs) if slug]

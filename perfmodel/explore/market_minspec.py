@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from perfmodel.devices.market import CLASSES, Chip, Phone, chips, phones
-from perfmodel.devices.market_years import came_out
+from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PerfmodelError
-from perfmodel.explore.candidates import Networks, check_choices
+from perfmodel.explore.candidates import Networks
 from perfmodel.explore.fleet import FleetShare
 from perfmodel.explore.latency_law import ASSUMPTION
-from perfmodel.explore.market_chips import Choice, OnChip, chips_of, on_chips
+from perfmodel.explore.market_chips import Choice, OnChip, on_chips
 from perfmodel.explore.market_fleet import (
     BORDER,
     FAIL,
@@ -28,9 +28,8 @@ from perfmodel.explore.market_fleet import (
     share_of_rows,
 )
 from perfmodel.explore.memory_gate import SAID, lacks_memory
-from perfmodel.explore.minspec import MinSpec, PhoneAnswer, Requirement
+from perfmodel.explore.minspec import STEADY, MinSpec, PhoneAnswer, Requirement, quantised
 from perfmodel.explore.prices import PRICED_BY, read_prices
-from perfmodel.formats.load import with_sizes
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.units import format_ms
@@ -78,13 +77,20 @@ class MarketMinSpec(MinSpec):
     rows: tuple[FleetRow, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Market:
-    """The phones in question and what is known of each of their chips."""
+    """What is asked of which phones, what each of their chips answers, and what phones cost.
 
+    `memory_mb` is the least that the network needs on a chip; `targets` were looked at.
+    """
+
+    asked: Requirement
+    since: int | None
     phones: tuple[Phone, ...]
+    prices: Mapping[Phone, float]
     answers: Mapping[str, ChipAnswer]
     memory_mb: Mapping[str, float]
+    targets: int
 
     def verdict(self, phone: Phone) -> Verdict:
         """Whether a phone passes, and why not."""
@@ -100,13 +106,18 @@ class _Market:
         """That of each phone."""
         return tuple(map(self.verdict, self.phones))
 
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How many phones have each verdict."""
+        verdicts = [v.verdict for v in self.verdicts]
+        return {v: verdicts.count(v) for v in (PASS, BORDER, FAIL, UNKNOWN)}
+
 
 def of_chip(answer: ChipAnswer) -> Verdict:
     """What becomes of a phone with a chip, where its memory is enough."""
-    cannot = answer.reason and not answer.reason.startswith("latency")
     kept = f"{format_ms(answer.latency_ms)} on its {answer.unit} in {answer.precision}"
     why = kept if answer.verdict == PASS else answer.reason
-    return Verdict(answer.verdict, why, 0.0 if cannot else answer.chance)
+    return Verdict(answer.verdict, why, 0.0 if answer.hopeless else answer.chance)
 
 
 def market_minspec(
@@ -144,35 +155,31 @@ def market_minspec(
         unit=unit,
         precision=precision,
     )
-    check_choices(unit=unit, precision=precision)
     if since is not None and not FIRST_YEAR <= since <= LAST_YEAR:
         raise PerfmodelError(f"--since {since} is no year of phones", "for example --since 2019")
-    sized = with_sizes([model], dims=dims, input_shape=input_shape)
-    network = Networks(sized, allow_uncovered=allow_uncovered)
-    asked_for = tuple(p for p in phones() if since is None or (came_out(p) or since) >= since)
-    priced = read_prices(None if prices is None else Path(prices))
-    known = chips()
+    network = Networks([model], dims=dims, input_shape=input_shape, allow_uncovered=allow_uncovered)
     folder = ProfileFolder(tuple(profiles))
-    found = on_chips(
-        network,
-        chips_of([p.chip for p in asked_for], known),
-        folder,
-        Choice(unit, precision),
-        asked,
-    )
-    market = _market(asked, asked_for, found, priced)
-    rows = _phone_rows(market, priced) if every_phone else ()
+    priced = read_prices(None if prices is None else Path(prices))
+    market = _market(network, asked, since, folder, priced)
+    rows = _phone_rows(market) if every_phone else ()
+    share = _market_share(market)
     if fleet is not None:
         of_chips = {slug: of_chip(a) for slug, a in market.answers.items()}
         rows = fleet_rows(Path(fleet), market.verdict, of_chips, priced)
-    answer = _result(network.graphs[0].name, asked, market, since, bool(priced), fleet, rows, found)
+        share = share_of_rows(fleet, rows)
+    assumptions = (*_assumptions(market), *_left_out(folder))
+    return _result(network.graphs[0].name, market, share, rows, assumptions)
+
+
+def _left_out(folder: ProfileFolder) -> tuple[str, ...]:
+    """A word on the profiles that the user gave and that no phone of the market stands for."""
     joined = {name for same in folder.by_chip.values() for name in same}
     apart = [name for name in folder.named() if name not in joined]
-    left = (f"{', '.join(apart)}: no phone of the market; --market known counts it",)
-    return replace(answer, assumptions=(*answer.assumptions, *left)) if apart else answer
+    said = f"{', '.join(apart)}: no phone of the market; --market known counts it"
+    return (said,) if apart else ()
 
 
-def _phone_rows(market: _Market, priced: Mapping[Phone, float]) -> tuple[FleetRow, ...]:
+def _phone_rows(market: _Market) -> tuple[FleetRow, ...]:
     """What becomes of every phone, each an equal share."""
     known = chips()
     return tuple(
@@ -184,26 +191,39 @@ def _phone_rows(market: _Market, priced: Mapping[Phone, float]) -> tuple[FleetRo
             phone=", ".join(phone.devices or phone.codes[:1]),
             chip=known[phone.chip].name if phone.chip else "",
             chance=verdict.chance,
-            price=priced.get(phone),
+            price=market.prices.get(phone),
         )
         for phone, verdict in zip(market.phones, market.verdicts, strict=True)
     )
 
 
 def _market(
+    network: Networks,
     asked: Requirement,
-    everyone: tuple[Phone, ...],
-    found: Mapping[str, OnChip],
+    since: int | None,
+    folder: ProfileFolder,
     priced: Mapping[Phone, float],
 ) -> _Market:
+    known = chips()
+    everyone = tuple(p for p in phones() if since is None or (came_out(p) or since) >= since)
     by_chip: dict[str, list[Phone]] = {}
     for phone in everyone:
         by_chip.setdefault(phone.chip, []).append(phone)
-    memory = {slug: on.least_memory_mb for slug, on in found.items()}
-    answers = {
-        slug: _answer(asked, chips()[slug], on, by_chip[slug], priced) for slug, on in found.items()
-    }
-    return _Market(everyone, answers, memory)
+    # nobody knows the chip of some phones: they have an empty one
+    asked_for = [known[slug] for slug in by_chip if slug]
+    found = on_chips(network, asked_for, folder, Choice(asked.unit, asked.precision), asked)
+    return _Market(
+        asked=asked,
+        since=since,
+        phones=everyone,
+        prices=priced,
+        answers={
+            slug: _answer(asked, known[slug], on, by_chip[slug], priced)
+            for slug, on in found.items()
+        },
+        memory_mb={slug: on.least_memory_mb for slug, on in found.items()},
+        targets=sum(on.targets for on in found.values()),
+    )
 
 
 def _answer(
@@ -252,8 +272,8 @@ def _verdict(asked: Requirement, on: OnChip) -> str:
         return UNKNOWN
     if not best.reason:
         return PASS
-    hopeful = best.reason.startswith("latency") and best.chance > 1 - asked.percentile / 100
-    return BORDER if hopeful else FAIL
+    hopeful = best.chance > 1 - asked.percentile / 100
+    return BORDER if hopeful and not best.hopeless else FAIL
 
 
 def _order(answer: ChipAnswer, priced: bool) -> tuple[float, ...]:
@@ -265,15 +285,12 @@ def _order(answer: ChipAnswer, priced: bool) -> tuple[float, ...]:
 
 def _result(
     model: str,
-    asked: Requirement,
     market: _Market,
-    since: int | None,
-    priced: bool,
-    fleet: Path | str | None,
+    share: FleetShare,
     rows: tuple[FleetRow, ...],
-    found: Mapping[str, OnChip],
+    assumptions: tuple[str, ...],
 ) -> MarketMinSpec:
-    answers = market.answers.values()
+    answers, priced = market.answers.values(), bool(market.prices)
     passing = sorted(
         (a for a in answers if a.verdict == PASS and a.short < a.phones),
         key=lambda a: _order(a, priced),
@@ -284,12 +301,9 @@ def _result(
     by_class: dict[str, PhoneAnswer] = {}
     for answer in passing:
         by_class.setdefault(answer.grade, answer)
-    verdicts = [v.verdict for v in market.verdicts]
-    counts = {v: verdicts.count(v) for v in (PASS, BORDER, FAIL, UNKNOWN)}
-    share = _market_share(market, counts, since) if fleet is None else share_of_rows(fleet, rows)
     return MarketMinSpec(
         model=model,
-        requirement=asked,
+        requirement=market.asked,
         minimum=passing[0] if passing else None,
         oldest=min(passing, key=lambda a: (a.year or math.inf, -a.latency_ms), default=None),
         slowest=max(passing, key=lambda a: a.latency_ms, default=None),
@@ -300,24 +314,24 @@ def _result(
         unknown=tuple(a for a in answers if a.verdict == UNKNOWN),
         fleet_share=share.passing,
         fleet=share,
-        targets=sum(on.targets for on in found.values()),
+        targets=market.targets,
         market="play",
-        since=since,
+        since=market.since,
         order=PRICED_BY if priced else "the oldest chip first, then the class, then the slowest",
-        counts=counts,
+        counts=market.counts,
         curve=_curve(market),
         rows=rows,
-        assumptions=_assumptions(asked, market, priced),
+        assumptions=assumptions,
     )
 
 
-def _market_share(market: _Market, counts: Mapping[str, int], since: int | None) -> FleetShare:
+def _market_share(market: _Market) -> FleetShare:
     """Shares of the market's phones, each counted once."""
-    total = max(len(market.phones), 1)
+    counts, total = market.counts, max(len(market.phones), 1)
     known = total - counts[UNKNOWN]
     chances = math.fsum(v.chance for v in market.verdicts if v.verdict != UNKNOWN)
     return FleetShare(
-        fleet="phones on the market" + (f" since {since}" if since else ""),
+        fleet="phones on the market" + (f" since {market.since}" if market.since else ""),
         example=False,
         passing=counts[PASS] / total,
         failing=(counts[BORDER] + counts[FAIL]) / total,
@@ -341,26 +355,18 @@ def _curve(market: _Market) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _assumptions(asked: Requirement, market: _Market, priced: bool) -> tuple[str, ...]:
+def _assumptions(market: _Market) -> tuple[str, ...]:
     spec = sum(not a.basis.startswith("measured") for a in market.answers.values())
     dated = sum(p.year is None for p in market.phones)
     return (
         ASSUMPTION,
-        "steady-state latency of a network that has the unit to itself; heat, the first run and "
-        "an app that draws are not in it",
+        STEADY,
         "of every chip the best of all runtimes, units and precisions counts that its phones could "
         "use; shares are of phone models in Google Play's catalogue and of iPhones, not of users",
         f"{spec} of {len(market.answers)} chips are answered from their spec sheets",
         SAID,
         f"the year of {dated} of {len(market.phones)} phones is estimated from their chip and the "
-        "oldest Android seen on them (within a year for 85 %)",
-        *(
-            [
-                "int8 targets run the network quantised; what that costs in accuracy is for "
-                "`perfmodel select`"
-            ]
-            if asked.precision in ("any", "int8")
-            else []
-        ),
-        *([] if priced else ["prices are not known: give a table with --prices"]),
+        f"oldest Android seen on them (within a year for {100 * GUESSED_WITHIN_A_YEAR:.0f} %)",
+        *quantised(market.asked.precision),
+        *([] if market.prices else ["prices are not known: give a table with --prices"]),
     )

@@ -17,13 +17,13 @@ from perfmodel.explore.candidates import (
     Estimate,
     Networks,
     PredictedNetwork,
+    check_choices,
     estimate,
     resolved_targets,
     worth,
 )
 from perfmodel.explore.fleet import FleetShare, fleet_share, read_fleet
 from perfmodel.explore.latency_law import ASSUMPTION
-from perfmodel.formats.load import with_sizes
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.prediction import MOST_UNSURE
@@ -31,14 +31,26 @@ from perfmodel.prediction import MOST_UNSURE
 NEARLY = 0.25
 """A phone that misses the latency by at most this share of it just fails."""
 
+STEADY = (
+    "steady-state latency of a network that has the unit to itself; heat, the first run and an app "
+    "that draws are not in it"
+)
+QUANTISED = (
+    "int8 targets run the network quantised; what that costs in accuracy is for `perfmodel select`"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement(Budget):
-    """What is asked of a phone."""
+    """What is asked of a phone; raises `TargetError` for choices that there are not."""
 
     unit: str = ANY
     precision: str = ANY
     kind: str = "phone"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(kind=self.kind, unit=self.unit, precision=self.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +131,7 @@ def minspec(
         precision=precision,
         kind=kind,
     )
-    sized = with_sizes([model], dims=dims, input_shape=input_shape)
-    network = Networks(sized, allow_uncovered=allow_uncovered)
+    network = Networks([model], dims=dims, input_shape=input_shape, allow_uncovered=allow_uncovered)
     targets = resolved_targets(kind, unit, precision, profiles, network.stored[0])
     found = [_answer(network.one_on(resolved), asked) for resolved in targets]
     if not found:
@@ -169,7 +180,7 @@ def _result(
         by_class.setdefault(phone.grade, phone)
     share = fleet_share(
         read_fleet(None if fleet is None else Path(fleet)),
-        {p.device: 0.0 if _cannot(p) else p.chance for p in known},
+        {p.device: 0.0 if p.hopeless else p.chance for p in known},
         {p.device for p in passing},
     )
     return MinSpec(
@@ -188,9 +199,9 @@ def _result(
     )
 
 
-def _cannot(phone: PhoneAnswer) -> bool:
-    """Whether a phone fails for another reason than latency, so that no chance helps it."""
-    return bool(phone.reason) and not phone.reason.startswith("latency")
+def quantised(precision: str) -> tuple[str, ...]:
+    """What is assumed of quantised targets, where some may answer."""
+    return (QUANTISED,) if precision in (ANY, "int8") else ()
 
 
 def _assumptions(
@@ -200,14 +211,9 @@ def _assumptions(
     unknown = sum(not p.known for p in best.values())
     lines = [
         ASSUMPTION,
-        "steady-state latency of a network that has the unit to itself; heat, the first run and "
-        "an app that draws are not in it",
+        STEADY,
+        *quantised(asked.precision),
     ]
-    if asked.precision in (ANY, "int8"):
-        lines.append(
-            "int8 targets run the network quantised; what that costs in accuracy is "
-            "for `perfmodel select`"
-        )
     if asked.max_memory_mb is not None:
         lines.append(
             "memory is weights and peak activations at the target's precision, without "

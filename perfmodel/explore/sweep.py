@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,14 +119,8 @@ def whatif(
         *(getattr(job, "table", None), model, target, fixed, seed),
         *([(v.path, v.values) for v in varied], [(w.path, w.kind, w.arguments) for w in laws], n),
     )
-    with ExitStack() as opened:
-        journal = None
-        if output is not None:
-            folders = [Path(getattr(job, "folder", ".")), Path()]
-            identity = sweep_identity(question, folders=folders, profiles=profiles)
-            journal = opened.enter_context(
-                SweepJournal(Path(output), identity, restart=restart, force=force)
-            )
+    folders = [Path(getattr(job, "folder", ".")), Path()]
+    with _journal(output, question, folders, profiles, restart=restart, force=force) as journal:
         frame, resumed = _evaluate(
             design,
             job,
@@ -146,6 +140,22 @@ def whatif(
         resumed_points=resumed,
         output="" if output is None else str(output),
     )
+
+
+def _journal(
+    output: Path | str | None,
+    question: tuple[Any, ...],
+    folders: Sequence[Path],
+    profiles: Sequence[ProfileSource],
+    *,
+    restart: bool,
+    force: bool,
+) -> AbstractContextManager[SweepJournal | None]:
+    """The file that keeps the rows as they come; None where there is none."""
+    if output is None:
+        return nullcontext()
+    identity = sweep_identity(question, folders=folders, profiles=profiles)
+    return SweepJournal(Path(output), identity, restart=restart, force=force)
 
 
 def _evaluate(

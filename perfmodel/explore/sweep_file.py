@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.errors import OutputError, PerfmodelError
 from perfmodel.explore.sweep_identity import SweepIdentity
 from perfmodel.files import (
+    TABLE_SUFFIXES,
     as_output_error,
     check_output,
     need_pyarrow,
@@ -24,7 +25,6 @@ from perfmodel.locks import claimed
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".csv", ".parquet")
 POINT = "point"
 FORMAT = "perfmodel-sweep"
 VERSION = 2
@@ -41,7 +41,7 @@ class SweepJournal:
     def __init__(
         self, path: Path, identity: SweepIdentity, *, restart: bool = False, force: bool = False
     ) -> None:
-        if path.suffix not in SUFFIXES:
+        if path.suffix not in TABLE_SUFFIXES:
             raise PerfmodelError(f"{path}: results are written as .csv or .parquet", "rename it")
         need_pyarrow(path)
         self.path = path

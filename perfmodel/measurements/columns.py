@@ -15,7 +15,7 @@ TABLE_VERSION = 1
 UNITS = target.UNITS
 PRECISIONS = (*target.PRECISIONS, "fp16_tc", "bf16")
 RATE_KINDS = ("prefill", "decode")
-KINDS = ("first", "steady", "sustained", "in_app", *RATE_KINDS)
+KINDS = (*target.LATENCY_KINDS, *RATE_KINDS)
 """Kinds of latency, and the two kinds of rate: tokens read (prefill) and written (decode)."""
 STATISTICS = ("median", "min", "mean", "p90")
 AFFINITIES = target.CLUSTERS

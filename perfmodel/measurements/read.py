@@ -6,6 +6,7 @@ The format of a file is recognised by its content, never by its name.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 200
 """Networks whose work is looked up to check their times; more would take seconds."""
+
+LEFT_OUT = "left out: "
+"""How the reason of a row begins that is sound, but is not used."""
+
+Check = Callable[["pd.DataFrame"], list[Fault]]
 
 
 def untold(step: str) -> None:
@@ -71,60 +77,91 @@ def read_measurements(
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files, given = [Path(path) for path in listed], dict(defaults or {})
     _check_arguments(files, given)
-    known = {*given, *(() if device is None else ("device",))}
+    options = given if device is None else {**given, "device": device}
     results = []
     for number, path in enumerate(files, 1):
         doing(f"reading {path.name} ({number} of {len(files)})")
-        results.append(_read_one(path, known))
+        results.append(_read_one(path, options))
     doing(f"checking {sum(len(result.frame) for result in results)} rows")
-    rejected = [row for result in results for row in result.left_out]
-    options = given if device is None else {**given, "device": device}
-    frames = []
-    for number, result in enumerate(results, 1):
-        place = Place(number, len(results))
-        frame, bad = _without_faults(*completed(result, place, options, models or {}))
-        frames.append(frame)
-        rejected += bad
-    logs = [frame for frame, result in zip(frames, results, strict=True) if result.is_log]
-    check_options(logs, options, models or {})
-    if not skip_bad:
-        check_answered(logs)
+    sieve = _Sieve(skip_bad, [row for result in results for row in result.left_out])
+    frames = _completed(results, options, models or {}, sieve)
     tables = []
     for frame, result in zip(frames, results, strict=True):
-        checks = (
-            (check_said, check_rows, check_duplicates)
-            if result.is_log
-            else (check_rows, check_duplicates)
-        )
-        bad = list(result.bad)
+        checks = (*((check_said,) if result.is_log else ()), check_rows, check_duplicates)
+        tables.append(MeasurementTable(sieve.checked(frame, checks, result.bad)))
+    frame = _of_device(concatenate(tables).frame, device, files)
+    for check in (check_duplicates, check_files_agree):
+        frame = sieve.checked(frame, (check,))
+    treatment = {str(path): result.outliers for path, result in zip(files, results, strict=True)}
+    outliers = _outliers(frame, treatment, network_macs or zoo_macs)
+    frame, bad = _without_faults(frame, outliers)
+    sieve.refuse([row for row in bad if not row.reason.startswith(LEFT_OUT)])
+    return MeasurementTable(frame), (*sieve.listed, *bad)
+
+
+@dataclass(frozen=True)
+class _Sieve:
+    """Takes rows out of tables and lists them; bad ones raise unless `skip_bad`."""
+
+    skip_bad: bool
+    listed: list[BadRow]
+
+    def checked(
+        self, frame: pd.DataFrame, checks: Iterable[Check], unread: Iterable[BadRow] = ()
+    ) -> pd.DataFrame:
+        """The rows that every check in turn lets pass; `unread` are bad rows of the same file."""
+        bad = list(unread)
         for check in checks:
             frame, found = _without_faults(frame, check(frame))
             bad += found
-        _refuse(bad, skip_bad)
-        rejected += bad
-        tables.append(MeasurementTable(frame))
-    treatment = {str(path): result.outliers for path, result in zip(files, results, strict=True)}
-    frame = _of_device(concatenate(tables).frame, device, files)
-    for check in (check_duplicates, check_files_agree):
-        frame, bad = _without_faults(frame, check(frame))
-        _refuse(bad, skip_bad)
-        rejected += bad
-    checked = frame["origin_file"].map(treatment) == "refuse"
-    own_models = set(frame.loc[checked, "model"].unique()[:MOST_MODELS])
-    macs = network_macs or zoo_macs
+        self.refuse(bad)
+        self.listed.extend(bad)
+        return frame
+
+    def refuse(self, bad: Sequence[BadRow]) -> None:
+        """Raise for the first of some bad rows, unless they are to be skipped."""
+        if not bad or self.skip_bad:
+            return
+        first = min(bad, key=lambda row: (row.file, row.line))
+        more = f" (and {len(bad) - 1} more such rows)" if len(bad) > 1 else ""
+        hint = "mend the file, or skip and list such rows with --skip-bad"
+        raise bad_input(first.file, first.line, first.reason + more, hint)
+
+
+def _completed(
+    results: Sequence[ReadResult],
+    options: Mapping[str, str | float],
+    models: Mapping[str, str],
+    sieve: _Sieve,
+) -> list[pd.DataFrame]:
+    """The frames of some files with what names and the caller say filled in.
+
+    Raises `MeasurementError` for what logs leave open, unless bad rows are skipped.
+    """
+    frames = []
+    for number, result in enumerate(results, 1):
+        place = Place(number, len(results))
+        frame, bad = _without_faults(*completed(result, place, options, models))
+        frames.append(frame)
+        sieve.listed.extend(bad)
+    logs = [frame for frame, result in zip(frames, results, strict=True) if result.is_log]
+    check_options(logs, options, models)
+    if not sieve.skip_bad:
+        check_answered(logs)
+    return frames
+
+
+def _outliers(
+    frame: pd.DataFrame, treatment: Mapping[str, str], macs: Callable[[str], float | None]
+) -> list[Fault]:
+    """Rows whose times do not fit the others, but for files that keep them; `treatment` by file."""
+    origins = frame["origin_file"]
+    mine = origins.map(treatment) == "refuse"
+    own_models = set(frame.loc[mine, "model"].unique()[:MOST_MODELS])
     faults = check_plausible(frame, lambda model: macs(model) if model in own_models else None)
-    outliers = [
-        (position, _outlier_reason(reason, treatment[frame["origin_file"].iloc[position]]))
-        for position, reason in faults
-        if treatment[frame["origin_file"].iloc[position]] != "keep"
-    ]
-    frame, bad = _without_faults(frame, outliers)
-    _refuse([row for row in bad if not row.reason.startswith("left out: ")], skip_bad)
-    return MeasurementTable(frame), (*rejected, *bad)
-
-
-def _outlier_reason(reason: str, treatment: str) -> str:
-    return f"left out: {reason}" if treatment == "leave_out" else reason
+    words = {"refuse": "", "leave_out": LEFT_OUT}
+    treated = ((position, reason, treatment[origins.iloc[position]]) for position, reason in faults)
+    return [(position, words[how] + reason) for position, reason, how in treated if how in words]
 
 
 def read_one(path: Path) -> ReadResult:
@@ -188,15 +225,6 @@ def _without_faults(
         )
     ]
     return frame.drop(index=frame.index[positions]).reset_index(drop=True), bad
-
-
-def _refuse(bad: Sequence[BadRow], skip_bad: bool) -> None:
-    if not bad or skip_bad:
-        return
-    first = min(bad, key=lambda row: (row.file, row.line))
-    more = f" (and {len(bad) - 1} more such rows)" if len(bad) > 1 else ""
-    hint = "mend the file, or skip and list such rows with --skip-bad"
-    raise bad_input(first.file, first.line, first.reason + more, hint)
 
 
 def _of_device(frame: pd.DataFrame, device: str | None, paths: Sequence[Path]) -> pd.DataFrame:

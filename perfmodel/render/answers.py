@@ -25,7 +25,7 @@ from perfmodel.render import (
     validation,
 )
 from perfmodel.render.result import Data, Result, as_fragment, plain
-from perfmodel.render.table_file import TABLES, rows_of
+from perfmodel.render.table_file import TABLES, flat_row, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,29 +108,16 @@ def _phone_rows(answer: Any) -> list[dict[str, Any]]:
         return _table_rows(answer)
     groups = (("pass", answer.passing), ("fail", answer.failing), ("unknown", answer.unknown))
     return [
-        {"verdict": getattr(phone, "verdict", verdict), **_flat(plain(phone))}
+        {"verdict": getattr(phone, "verdict", verdict), **flat_row(plain(phone))}
         for verdict, phones in groups
         for phone in phones
     ]
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row whose interval is two columns and whose lists are one text each."""
-    out: dict[str, Any] = {}
-    for name, value in row.items():
-        if name.startswith("interval_") and isinstance(value, list):
-            out |= {f"low_{name[9:]}": value[0], f"high_{name[9:]}": value[1]}
-        elif isinstance(value, Mapping):
-            out |= {f"{name}_{key}": v for key, v in value.items()}
-        else:
-            out[name] = "+".join(map(str, value)) if isinstance(value, list) else value
-    return out
-
-
 _ROWS_OF: Mapping[str, Callable[[Any], list[dict[str, Any]]]] = {
     "minspec": _phone_rows,
-    "suite": lambda answer: [_flat(row) for row in data_of(answer)["tests"]],
-    "calibrate": lambda answer: [_flat(row) for row in data_of(answer)["targets"]],
+    "suite": lambda answer: [flat_row(row) for row in data_of(answer)["tests"]],
+    "calibrate": lambda answer: [flat_row(row) for row in data_of(answer)["targets"]],
     "suggest": lambda answer: data_of(answer)["suggestions"],
 }
 

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from perfmodel.files import need_pyarrow, replaced, write_atomically
+from perfmodel.files import TABLE_SUFFIXES, need_pyarrow, replaced, write_atomically
 from perfmodel.render.result import plain
-
-SUFFIXES = (".csv", ".parquet")
-"""The formats of tables, by the ending of a file's name."""
 
 _INTERVAL = {"low_ms": "interval_ms.0", "high_ms": "interval_ms.1"}
 _LATENCY = ("mean", "p50", "p95", "p99", "max")
@@ -98,7 +95,7 @@ _IN_LISTS = {"models": b'"input_shape": ', "devices": b'"median_error": '}
 
 def table_mark(command: str, suffix: str) -> bytes:
     """What stands in every file of a command's rows with that ending; b"" where nothing does."""
-    if suffix not in SUFFIXES:
+    if suffix not in TABLE_SUFFIXES:
         return _IN_LISTS.get(command, b"") if suffix == ".json" else b""
     return mark_of(TABLES[command].columns, suffix)
 
@@ -145,6 +142,19 @@ def _found(data: Mapping[str, Any], path: str) -> Any:
         else:
             return None
     return value
+
+
+def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a row as cells: an interval is two columns, and so is each key of what has keys."""
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.startswith("interval_") and isinstance(value, list):
+            out |= {f"low_{name[9:]}": value[0], f"high_{name[9:]}": value[1]}
+        elif isinstance(value, Mapping):
+            out |= {f"{name}_{key}": v for key, v in value.items()}
+        else:
+            out[name] = _cell(value)
+    return out
 
 
 def _cell(value: Any) -> Any:

@@ -15,7 +15,7 @@ from cli_folder import Perform
 
 from perfmodel.cli.output import WIDTH_OF_NO_TERMINAL, text_width
 from perfmodel.cli.queries import ANSWERS, COLUMNS
-from perfmodel.render.table_file import TABLES, rows_of, table_mark, write_rows
+from perfmodel.render.table_file import TABLES, flat_row, rows_of, table_mark, write_rows
 
 ASKED = {
     "models": "models --match vgg",
@@ -208,3 +208,13 @@ def test_frames_per_second_are_said_when_asked(perform: Perform) -> None:
     rate = 1000 / without["latency_ms"]
     assert shown.startswith(f"  {rate:.3g} frames per second (")
     assert shown.endswith("one after the other")
+
+
+def test_a_flat_row_has_a_column_for_each_end_and_each_key() -> None:
+    row = {"interval_ms": [1.0, 2.0], "latency_ms": {"p50": 3.0, "p95": 4.0}, "units": ["a", "b"]}
+    flat = {"low_ms": 1.0, "high_ms": 2.0, "latency_ms_p50": 3.0, "latency_ms_p95": 4.0}
+    assert flat_row(row) == {**flat, "units": "a+b"}
+    assert flat_row({"interval": 1.0, "interval_ms": None}) == {
+        "interval": 1.0,
+        "interval_ms": None,
+    }

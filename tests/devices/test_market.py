@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from perfmodel.devices.market import CHIP_FILE, PHONE_FILE, SOURCES, Cluster, chip, chips, phones
+from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out
 
 
 def test_a_chip_holds_its_spec_sheet() -> None:
@@ -89,3 +92,10 @@ def test_a_phone_holds_its_names_and_memory() -> None:
 def test_tables_are_small_and_hold_no_prices() -> None:
     assert CHIP_FILE.stat().st_size + PHONE_FILE.stat().st_size <= 1_500_000
     assert "price" not in PHONE_FILE.read_text(encoding="utf-8").split("\n")[0]
+
+
+def test_a_phone_is_dated_by_its_chip_and_android_as_well_as_is_said() -> None:
+    dated = [p for p in phones() if p.year is not None and "C" in p.source]
+    guesses = [(p.year, came_out(replace(p, year=None))) for p in dated]
+    near = sum(guess is not None and abs(guess - year) <= 1 for year, guess in guesses if year)
+    assert near / len(dated) == pytest.approx(GUESSED_WITHIN_A_YEAR, abs=0.005)

@@ -9,8 +9,9 @@ import pytest
 from made_phones import MakePhone
 
 from perfmodel.cli.app import run
-from perfmodel.errors import PerfmodelError
-from perfmodel.explore.minspec import minspec
+from perfmodel.errors import PerfmodelError, TargetError
+from perfmodel.explore.market_minspec import market_minspec
+from perfmodel.explore.minspec import Requirement, minspec
 from perfmodel.render.minspec import minspec_data
 
 CPU = "cpu/ncnn/fp32/t1"
@@ -157,3 +158,12 @@ def test_the_exit_code_is_1_where_no_phone_passes(
     assert "the minimum phone for mobilenet_v1 within 50 ms" in capsys.readouterr().out
     assert run([*known, "5", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["minimum"] is None
+
+
+@pytest.mark.parametrize("choice", ["kind", "unit", "precision"])
+def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(choice: str) -> None:
+    with pytest.raises(TargetError, match=f"{choice} 'brick' is none of any, "):
+        Requirement(max_latency_ms=1.0, **{choice: "brick"})  # type: ignore[arg-type]
+    for ask in (minspec, market_minspec) if choice != "kind" else (minspec,):
+        with pytest.raises(TargetError, match=f"{choice} 'brick'"):
+            ask("mobilenet_v2", 1.0, **{choice: "brick"})

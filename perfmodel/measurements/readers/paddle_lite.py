@@ -21,6 +21,9 @@ _VALUE = re.compile(r"^(init|first|min|max|avg)\s{0,8}= (\S{1,30})$")
 _SETTING = re.compile(r"^([a-z_ ]{3,40}): ?(.{0,400})$")
 _GPU = ("opencl", "metal", "x86_opencl")
 
+Settings = dict[str, tuple[str, int]]
+"""Of a run, by name: what the log says and on which line."""
+
 
 def _is_log(source: SourceText) -> bool:
     return _TITLE in source.log and "Time(unit: " in source.log
@@ -29,7 +32,7 @@ def _is_log(source: SourceText) -> bool:
 def read(source: SourceText) -> ReadResult:
     """A steady and a first row of each run."""
     rows: list[dict[str, Any]] = []
-    settings: dict[str, tuple[str, int]] = {}
+    settings: Settings = {}
     times: dict[str, float] = {}
     unit = ""
     for number, raw in enumerate(source.lines, 1):
@@ -57,7 +60,7 @@ def read(source: SourceText) -> ReadResult:
 
 def _rows(
     times: dict[str, float],
-    settings: dict[str, tuple[str, int]],
+    settings: Settings,
     source: SourceText,
     number: int,
     raw: str,
@@ -69,34 +72,13 @@ def _rows(
     if at_end and not raw.endswith(" "):
         # The tool pads the value with blanks to 12 columns; a paste without them may be whole.
         _check_decimals(raw, source, number)
-    backend, line = settings.get("backend", ("", 0))
-    on_gpu = backend.split(",")[0] in _GPU
-    known = on_gpu or backend in ("arm", "x86")
-    of = "gpu precision" if on_gpu else "cpu precision"
-    precision, where = settings.get(of, ("", 0))
-    threads, threads_line = settings.get("threads", ("", 0))
-    repeats = settings.get("repeats", ("", 0))[0]
-    path = settings.get("optimized_model_file", ("", 0))[0]
-    parts = [part for part in re.split(r"[\\/]", path) if part not in ("", "opt.nb", ".nb")]
-    model = parts[-1].removesuffix(".nb") if parts else ""
-    shape = settings.get("input_shape", ("", 0))
-    batch = shape[0].split(",")[0]
     common = {
         "line": number,
-        "unit": in_log("gpu" if on_gpu else "cpu", line) if known else None,
-        "framework": by_tool("paddle-lite"),
-        "build": backend if on_gpu else "",
-        "precision": in_log(precision, where)
-        if known and precision in ("fp32", "fp16", "int8")
-        else None,
-        "threads": in_log(number_in(threads, source.path, threads_line, "threads"), threads_line)
-        if threads and not on_gpu
-        else None,
+        **_unit(settings, source),
         "source": f"Paddle Lite benchmark_bin {source.name}",
-        "model": model_name(model) if model else "",
-        "source_model": model,
-        "batch": in_log(float(batch), shape[1]) if batch.isdecimal() else by_tool(1.0),
+        **_network(settings),
     }
+    repeats, _ = _said(settings, "repeats")
     runs = float(repeats) if repeats.isdecimal() else float("nan")
     steady = {
         "kind": by_tool("steady"),
@@ -114,6 +96,42 @@ def _rows(
         first_ms = times["init"] + times["first"]
         rows.append(common | first | {"load_ms": times["init"], "latency_ms": first_ms})
     return rows
+
+
+def _said(settings: Settings, name: str) -> tuple[str, int]:
+    return settings.get(name, ("", 0))
+
+
+def _unit(settings: Settings, source: SourceText) -> dict[str, Any]:
+    """Columns that say on what a run ran; what the log leaves open is None."""
+    backend, line = _said(settings, "backend")
+    on_gpu = backend.split(",")[0] in _GPU
+    known = on_gpu or backend in ("arm", "x86")
+    precision, where = _said(settings, "gpu precision" if on_gpu else "cpu precision")
+    threads, at = _said(settings, "threads")
+    counted = bool(threads) and not on_gpu
+    named = known and precision in ("fp32", "fp16", "int8")
+    return {
+        "unit": in_log("gpu" if on_gpu else "cpu", line) if known else None,
+        "framework": by_tool("paddle-lite"),
+        "build": backend if on_gpu else "",
+        "precision": in_log(precision, where) if named else None,
+        "threads": in_log(number_in(threads, source.path, at, "threads"), at) if counted else None,
+    }
+
+
+def _network(settings: Settings) -> dict[str, Any]:
+    """Columns that say which network ran, by the name of its file, and its batch."""
+    path, _ = _said(settings, "optimized_model_file")
+    parts = [part for part in re.split(r"[\\/]", path) if part not in ("", "opt.nb", ".nb")]
+    model = parts[-1].removesuffix(".nb") if parts else ""
+    shape, line = _said(settings, "input_shape")
+    batch = shape.split(",")[0]
+    return {
+        "model": model_name(model) if model else "",
+        "source_model": model,
+        "batch": in_log(float(batch), line) if batch.isdecimal() else by_tool(1.0),
+    }
 
 
 def _check_decimals(raw: str, source: SourceText, number: int) -> None:

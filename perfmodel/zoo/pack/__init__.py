@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from perfmodel.zoo.figures import Published, published_figures
+from perfmodel.zoo.modules import names
 
 LIBRARIES = ("torchvision", "timm", "transformers")
 """Words before the colon of a name: `timm:mobilenetv4_conv_small`."""
@@ -42,6 +43,12 @@ def library_of(spec: str) -> str:
     """The library that a spec names before its colon, "" for none."""
     library, colon, _ = spec.strip().partition(":")
     return library if colon and library in LIBRARIES else ""
+
+
+@functools.cache
+def network_names() -> tuple[str, ...]:
+    """Every network that has a name: those of the zoo, then those of the pack."""
+    return (*names(), *packed_networks())
 
 
 @functools.cache
