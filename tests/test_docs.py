@@ -16,6 +16,7 @@ import pytest
 from docs.writer.blocks import Block, blocks, exchanges
 from docs.writer.folder import BlockFailed, make_folder, words
 from docs.writer.page import DOCS, ELSEWHERE, MARK, ROOT, all_pages, make, printed_anew, rewritten
+from docs.writer.values.partition import studies
 
 LONG = {"add-a-device.md", "calibrate.md", "guo2018.md", "minimum-phone.md", "partition.md"} | {
     "python-api.md",
@@ -143,6 +144,14 @@ def test_every_mark_of_a_page_is_closed_and_filled_with_something() -> None:
         marks = MARK.findall(text)
         assert len(marks) == text.count("<!-- =") == text.count("<!-- / -->"), page.name
         assert all(value.strip() for _, _, value, _ in marks), page.name
+
+
+def test_tables_of_partition_studies_are_those_of_the_committed_results() -> None:
+    text = (DOCS / "partition.md").read_text(encoding="utf-8")
+    shown = {name: value for _, name, value, _ in MARK.findall(text)}
+    made = studies()
+    assert len(made) > 10
+    assert {name: shown[name] for name in made} == made
 
 
 def test_ten_questions_of_each_of_seven_kinds_of_user_are_answered() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from validation.partition.__main__ import RESULTS, results, rounded
 from validation.partition.exynos import fit_study, plan_ms, read_rows, study_cuts, vgg16_layers
 from validation.partition.exynos import gpu_unit as exynos_gpu
 from validation.partition.jetson import every_other, predict_splits
@@ -127,6 +131,31 @@ def test_transfers_measured_in_one_direction_only_are_left_out(data_dir: Path) -
     # 174 rows, 25 of them with equal columns
     assert {f.fact.measurements for f in fits if f.device == "huawei-p40"} == {149}
     assert all(0.05 < f.fact.fixed_ms < 4 and f.fact.median_error < 0.4 for f in fits)
+
+
+def test_the_committed_results_are_those_of_the_data(data_dir: Path) -> None:
+    committed = json.loads(RESULTS.read_text(encoding="utf-8"))
+    for path, value in figures(results(data_dir)):
+        found = committed
+        for step in path:
+            found = found[step]
+        assert found == (pytest.approx(value, rel=1e-3) if isinstance(value, float) else value), (
+            path
+        )
+
+
+def figures(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every leaf of plain data with the keys and positions that lead to it."""
+    if isinstance(data, dict | list):
+        for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from figures(value, (*path, key))
+    else:
+        yield path, data
+
+
+def test_figures_of_results_have_six_digits() -> None:
+    found = rounded({"a": (1.23456789, 2), "b": [{"c": 1234567.8}], "d": "text", "e": None})
+    assert found == {"a": [1.23457, 2], "b": [{"c": 1234570.0}], "d": "text", "e": None}
 
 
 def test_operators_leave_a_gpu_only_where_that_pays(data_dir: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
 from validation.accuracy.common import Result
 from validation.accuracy.reasons import explained
+from validation.markdown import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "validation" / "results" / "accuracy.json"
@@ -159,12 +160,6 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
 def host_results(validation: dict[str, Any], mark: str = "") -> list[Result]:
     """The groups of a host validation in the form of the other experiments' results.
 
@@ -219,7 +214,7 @@ def short_table(results: Sequence[Result], lines: Sequence[Line] = LINES) -> str
                 "-" if best is None else f"{best[0]} {percent(best[1])}",
             )
         )
-    return markdown(head, rows)
+    return markdown(head, rows) + "\n"
 
 
 def page(results: Sequence[Result]) -> str:
@@ -234,6 +229,7 @@ def page(results: Sequence[Result]) -> str:
     return (
         INTRODUCTION
         + markdown(list(COLUMNS), rows)
+        + "\n"
         + "\n## Worst cases\n\nWhere a reason is known it stands behind the case.\n\n"
         + "".join(worst)
     )

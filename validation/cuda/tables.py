@@ -11,6 +11,7 @@ from perfmodel.errors import MeasurementError
 from perfmodel.runners.cuda import tables
 from perfmodel.runners.cuda.backends import MODES
 from validation.cuda.data_sheet import spec_prediction
+from validation.markdown import markdown
 
 
 def relative_speed(latency_ms: Mapping[str, float]) -> dict[str, float]:
@@ -90,11 +91,10 @@ def published_jetson_rows(data: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def table_of(rows: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of rows with the same keys."""
     heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *[[str(r[h]) for h in heads] for r in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(heads, [[str(row[head]) for head in heads] for row in rows])
 
 
 STUDY_DEVICES = ("titan-v", "jetson-tx2", "h200")
@@ -160,7 +160,7 @@ def study_tables(data: Path | None, results: Path) -> dict[str, str]:
     made["measured"] = measured_rows(results / "h200_networks.csv")
     if data is not None:
         made |= {"boards": published_jetson_rows(data), "published": published_speedups(data)}
-    return {name: markdown(rows) if rows else "Not measured yet." for name, rows in made.items()}
+    return {name: table_of(rows) if rows else "Not measured yet." for name, rows in made.items()}
 
 
 def fill_tables(text: str, made: Mapping[str, str]) -> str:

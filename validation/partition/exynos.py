@@ -1,4 +1,4 @@
-"""The mobile-GPU study's table, predicted: `python -m validation.partition.exynos --data DIR`.
+"""The mobile-GPU study's table, predicted: `python -m validation.partition`.
 
 VGG16 (fp32 .tflite, 553.4 MB) on the GPU of an Exynos 2200: whole, by layer type, layer by layer,
 in equal layer counts and equal parameter counts (Kang and Ko, Yonsei University, 2024).
@@ -12,11 +12,9 @@ are fitted: scale, slowdown, dispatch.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +29,7 @@ from perfmodel.cost_models.kernel_terms import (
     Machine,
     work_of,
 )
-from perfmodel.experiments.scores import ranking, scores_of
+from perfmodel.experiments.scores import scores_of
 from perfmodel.formats.load import load
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -40,7 +38,6 @@ from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.problem import times_by_layer
 from perfmodel.plans.segments import prefix_states, segment_costs
 from perfmodel.plans.units import SlowStorage, Transfer, Unit
-from perfmodel.render.text import percent
 from validation.partition.transfers import fit_transfers, typical_transfers
 
 PEAK_GFLOPS = 998.4
@@ -241,56 +238,3 @@ def fit_study(
         spearman=total.spearman,
         best=f"{best.criterion} K={best.k}",
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table with both fits, and what other readings would give."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", action="store_true", help="print the studies as JSON")
-    options = parser.parse_args(arguments)
-    rows = read_rows(options.data)
-    first = fit_study(options.data, on_all=False)
-    everything = fit_study(options.data, on_all=True)
-    if options.json:
-        print(json.dumps([asdict(first), asdict(everything)], indent=1))
-        return 0
-    print("criterion        K  measured  fitted on 3       fitted on all")
-    for i, row in enumerate(rows):
-        a, b = first.predicted_ms[i], everything.predicted_ms[i]
-        mark = "fit " if first.fitted[i] else "pred"
-        print(
-            f"{row.criterion:15} {row.k or '':>2}  {row.latency_ms:8.0f}  "
-            f"{a:6.1f} {a / row.latency_ms - 1:+6.1%} {mark}  "
-            f"{b:6.1f} {b / row.latency_ms - 1:+6.1%}"
-        )
-    for name, study in (("fitted on 3 rows", first), ("fitted on all", everything)):
-        print(f"{name}: {_summary(study)}")
-    print("other readings, fitted on 3 rows / on all:")
-    for pools_alone in (True, False):
-        for free in ("dispatch_ms", "move"):
-            other = [
-                fit_study(options.data, on_all=on_all, pools_alone=pools_alone, free=free)
-                for on_all in (False, True)
-            ]
-            print(
-                f"  {other[0].name}: predicted rows {percent(other[0].error_of_predicted, 1)} "
-                f"(rank {ranking(other[0].spearman)}, best {other[0].best}) / all "
-                f"{other[1].error:.1%} (rank {ranking(other[1].spearman)}, best {other[1].best})"
-            )
-    return 0
-
-
-def _summary(study: CutStudy) -> str:
-    p = study.parameters
-    shown = (
-        f"scale {p.scale:.2f} x roofline, slowdown {p.slowdown:.2f}, dispatch {p.dispatch_ms:.2f} "
-        f"ms; mean error {study.error:.1%}"
-    )
-    if not all(study.fitted):
-        shown += f", of the predicted rows {percent(study.error_of_predicted, 1)}"
-    return f"{shown}; rank correlation {ranking(study.spearman)}; best {study.best}"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

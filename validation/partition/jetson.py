@@ -1,4 +1,4 @@
-"""GPU to DLA splits of GoogleNet on a Jetson AGX Xavier: `python -m validation.partition.jetson`.
+"""GPU to DLA splits of GoogleNet on a Jetson AGX Xavier: `python -m validation.partition`.
 
 Each measured split (profile_sum in splits_jetson.csv) is predicted from kernel rows that do not
 hold it (layers_jetson.csv):
@@ -12,16 +12,13 @@ hold it (layers_jetson.csv):
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from perfmodel.experiments.scores import ranking, scores_of
 from validation.partition.transfers import fit_line
 
 Row = Mapping[str, str]
@@ -171,37 +168,3 @@ def every_other(count: int) -> dict[int, list[int]]:
     Half the blocks, so that a split's neighbours on either side are unknown too.
     """
     return {i: [*range(1 - i % 2, count, 2), count] for i in range(count)}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print predicted and measured splits."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    splits = predict_splits(options.data)
-    if options.json:
-        print(json.dumps([asdict(s) for s in splits], indent=1))
-        return 0
-    print("first on DLA        GPU ms  DLA ms  conversion  softmax  predicted  measured  error")
-    for s in splits:
-        print(
-            f"{s.split_layer:18} {s.gpu_ms:7.3f} {s.dla_ms:7.3f} {s.reformat_ms:11.3f} "
-            f"{s.tail_ms:8.3f} {s.predicted_ms:10.3f} {s.measured_ms:9.3f} {s.error:+6.1%}"
-        )
-    print(f"own block left out: {_summary(splits)}")
-    halves = predict_splits(options.data, every_other(len(splits)))
-    print(f"every second block left out: {_summary(halves)}")
-    return 0
-
-
-def _summary(splits: Sequence[BlockSplit]) -> str:
-    total = scores_of([s.predicted_ms for s in splits], [s.measured_ms for s in splits])
-    return (
-        f"mean error {total.mape:.1%}, worst {max(abs(s.error) for s in splits):.1%}, "
-        f"rank correlation {ranking(total.spearman)}"
-    )
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Which operators should leave a phone's GPU: `python -m validation.partition.phones --data DIR`.
+"""Which operators should leave a phone's GPU: `python -m validation.partition`.
 
 MNN on CPU (big cores, the best number of threads) and GPU, layer times as measured
 (layers_phones.csv.gz), the tensors that cross priced by each phone's own transfer model. Segments
@@ -7,7 +7,6 @@ run one after another: no two at once. Input and output of the network are on th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,29 +168,3 @@ def _study(
         off_gpu=off,
         free_ms=free,
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print which operators leave the GPU on each phone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    print(
-        "model                phone           GPU ms   CPU ms  best plan  pieces  ops off GPU  "
-        "if moving were free"
-    )
-    for one in co_execution(options.data):
-        print(
-            f"{one.model:20} {one.device:14} {one.gpu_ms:7.1f} {one.cpu_ms:7.1f}"
-            f" (t{one.threads}) {one.plan.latency_ms:7.1f} {one.plan.k:7} {len(one.off_gpu):7} of "
-            f"{len(one.plan.op_order)} {one.free_ms:13.1f}"
-        )
-        for segment in one.plan.segments if one.plan.k > 1 else ():
-            place = "CPU" if "/cpu/" in segment.target else "GPU"
-            names = f"{segment.first_name} .. {segment.last_name}"
-            print(f"    {place} {names} {segment.latency_ms:.1f} ms")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""Tensors between CPU and GPU, by phone: `python -m validation.partition.transfers -d DIR`.
+"""Tensors between CPU and GPU, by phone: `python -m validation.partition`.
 
 A fixed cost plus bytes over a rate for each direction, fitted to the logarithm of the times with a
 robust loss: repeats of one shape differ by a median factor of 1.4 in the source, so single rows say
@@ -8,7 +8,6 @@ not said, and are left out.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 from collections.abc import Mapping, Sequence
@@ -113,27 +112,3 @@ def typical_transfers(fits: Sequence[TransferFit]) -> tuple[TransferFact, ...]:
             )
         )
     return tuple(facts)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table of fits."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-d", "--data", type=Path, required=True)
-    options = parser.parse_args(arguments)
-    fits = fit_transfers(options.data)
-    print("phone              direction   n  fixed ms  MB/ms  median  mean  left-out  repeats")
-    for f in fits:
-        t = f.fact
-        print(
-            f"{f.device:18} {t.from_unit}>{t.to_unit:4} {t.measurements:4}  {t.fixed_ms:8.3f} "
-            f"{t.bytes_per_ms / 1e6:6.2f}  {t.median_error:6.1%} {f.mean_error:5.0%} "
-            f"{f.fold_median_error:8.1%}  x{f.repeat_factor:.2f}"
-        )
-    for t in typical_transfers(fits):
-        rate = t.bytes_per_ms / 1e6
-        print(f"median phone {t.from_unit}>{t.to_unit}: {t.fixed_ms:.3f} ms, {rate:.2f} MB/ms")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
