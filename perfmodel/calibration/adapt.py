@@ -36,6 +36,7 @@ from perfmodel.calibration.guesses import (
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.hierarchy import within_limits
+from perfmodel.cost_models.interval import MEDIAN_SD, shrunk_spread
 from perfmodel.cost_models.likeness import JITTER, likeness
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
 from perfmodel.cost_models.predictor import network_ms
@@ -72,8 +73,12 @@ class Adaptation:
 
     @property
     def half_width_log(self) -> float:
-        """Half width of the 90 % interval of log latency of a known network."""
-        return self.population.width_factor(self.measurements) * self.sd
+        """Half width of the 90 % interval of log latency of a known network.
+
+        The spread that is expected, moved towards that of the measurements that were left out.
+        """
+        spread = shrunk_spread(self.left_out, self.sd * MEDIAN_SD) / MEDIAN_SD
+        return self.population.width_factor(self.measurements) * spread
 
     @property
     def predictor(self) -> EfficiencyPredictor:

@@ -8,7 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from perfmodel.calibration.learn_kernels import shipped_population, target_traits
+from perfmodel.calibration.learn_kernels import (
+    LearnedKernels,
+    shipped_population,
+    target_traits,
+)
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.interval import (
     NOVELTY_SLOPE,
@@ -22,7 +26,8 @@ from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import TERMS
 from perfmodel.cost_models.predictor import Predictor
-from perfmodel.devices.registry import ProfileFolder, builtin_folder, user_folder
+from perfmodel.cost_models.scaled_predictor import ScaledPredictor
+from perfmodel.devices.registry import ProfileFolder, builtin_folder, list_targets, user_folder
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.columns import SHAPE
@@ -43,6 +48,9 @@ MIN_TESTED = 10
 FAR_SPEED = 0.02
 """How much the misfit of a known target grows by each log unit that its speed differs: of two that
 explain the kernels alike, the one of about the same speed is better."""
+
+COMPARED = 200
+"""Kernels by which the known target that is most alike is found; more would tell no better."""
 
 UNTESTED_WIDTH = 0.7
 """Half width of a 90 % interval in log units where nothing could be left out: known devices of one
@@ -88,6 +96,10 @@ class MeasuredKernels:
         return MeasuredKernels(self.table.take(index), self.latency_us[index], self.network[index])
 
 
+Learned = KernelPopulation | LearnedKernels | None
+"""What is known of other devices' kernels: what they share alone, or each of them as well."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FittedKernels:
     """A predictor with its interval and error, and what it was made from."""
@@ -114,19 +126,22 @@ def fit_kernels(
     folder: ProfileFolder,
     like: str = "",
     networks: Sequence[MeasuredNetwork] = (),
-    population: KernelPopulation | None = None,
+    population: Learned = None,
 ) -> FittedKernels:
     """A predictor of `target` from its kernels; whole networks, if any, set what lies between.
 
-    It starts from what the known targets of the framework share (`population`, or the one that
-    ships); where there is none, or `like` names a device, from one known target.
+    It starts from what the known targets of the framework share, or from the one that is most
+    alike (`population`, or what ships), whichever better predicts kernels that are left out; where
+    nothing is known of the framework, or `like` names a device, from one known target.
     """
-    shared = None if like else population or shipped_population(target)
-    start = _nearest(rows, target, folder, like) if shared is None else _from_all(shared, target)
+    starts = _starts(rows, target, folder, like, population)
+    tested = [_left_out(start, rows) for start in starts]
+    # where nothing could be left out the first start is taken
+    best = int(np.argmin([np.abs(ratios).mean() if len(ratios) else 0.0 for ratios, _ in tested]))
+    start, (ratios, experiment) = starts[best], tested[best]
     predictor = start.fit(rows)
     if networks:
         predictor = _with_networks(predictor, networks)
-    ratios, experiment = _left_out(start, rows)
     return FittedKernels(
         predictor=predictor,
         interval=expected_interval(ratios, UNTESTED_WIDTH, NOVELTY_SLOPE),
@@ -134,6 +149,56 @@ def fit_kernels(
         borrowed_from=start.source,
         reason=start.reason,
     )
+
+
+def _starts(
+    rows: MeasuredKernels, target: Target, folder: ProfileFolder, like: str, learned: Learned
+) -> list[_Start]:
+    """What a target may start from; the first is taken where no other is better."""
+    given = learned.population if isinstance(learned, LearnedKernels) else learned
+    shared = None if like else given or shipped_population(target)
+    if shared is None:
+        return [_nearest(rows, target, folder, like)]
+    if isinstance(learned, LearnedKernels):
+        known: list[tuple[Target, Predictor]] = list(learned.targets.items())
+    else:
+        known = [] if learned else _shipped_alike(target)
+    others = [(t, p) for t, p in known if t.device != target.device and p.times_single_kernels]
+    return [_from_all(shared, target), *(_from_one(rows, others) if others else ())]
+
+
+def _from_one(rows: MeasuredKernels, known: Sequence[tuple[Target, Predictor]]) -> list[_Start]:
+    """The known target that is most alike: at another speed, or moved where kernels say so."""
+    count = len(rows.latency_us)
+    some = rows.take(np.unique(np.linspace(0, count - 1, min(count, COMPARED)).astype(int)))
+    misfit, source, base = min(
+        ((_misfit(p, some), str(t), p) for t, p in known), key=lambda found: found[:2]
+    )
+    reason = (
+        f"of {len(known)} known targets it explains the kernels best, with "
+        f"{100 * np.expm1(misfit):.0f} % misfit after one scale, and those that were left out "
+        "better than what all of them share"
+    )
+    return [_Start(partial(fit, base), source, reason) for fit in (_scaled, _adapted)]
+
+
+def _scaled(base: Predictor, rows: MeasuredKernels) -> Predictor:
+    ratio = np.log(rows.latency_us / predicted_us(base, rows.table))
+    return ScaledPredictor(base=base, log_factor=round(float(np.median(ratio)), 5))
+
+
+def _shipped_alike(target: Target) -> list[tuple[Target, Predictor]]:
+    """Measured targets of the same framework, unit and precision of the profiles that ship."""
+    shipped, folder, wanted = builtin_folder(), ProfileFolder(), str(target).split("/")[1:4]
+    same = [line.device for line in list_targets() if line.target.split("/")[1:4] == wanted]
+    found: list[tuple[Target, Predictor]] = []
+    for name in dict.fromkeys(same):
+        file = folder.file_of(name)
+        if file is not None and file.parent == shipped:
+            measured = [t for t in folder.device(name).targets if t.provenance.measurements > 0]
+            alike = [t for t in measured if str(t.target).split("/")[1:4] == wanted]
+            found += [(t.target, t.predictor) for t in alike]
+    return found
 
 
 def _from_all(population: KernelPopulation, target: Target) -> _Start:

@@ -10,9 +10,9 @@ import numpy as np
 from perfmodel.answer import Answer
 from perfmodel.calibration.adapt import Adaptation, Start, adapt
 from perfmodel.calibration.beside_sheet import named_chip, targets_beside
-from perfmodel.calibration.from_kernels import fit_kernels
+from perfmodel.calibration.from_kernels import Learned, fit_kernels
 from perfmodel.calibration.from_spec import start_from_sheet
-from perfmodel.calibration.learn import family_of_model
+from perfmodel.calibration.learn import FEWEST_BLOCKS, blocks_of, family_of_model
 from perfmodel.calibration.measured import (
     NetworkTables,
     TargetRows,
@@ -32,7 +32,6 @@ from perfmodel.cost_models.interval import (
     expected_interval,
     fit_error,
 )
-from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.plain_data import joined_ranges
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
@@ -43,7 +42,6 @@ from perfmodel.measurements.read import untold
 from perfmodel.measurements.table import BadRow, MeasurementTable
 from perfmodel.target import QUANTISED, Target, check_device
 
-FEWEST_BLOCKS = 3
 EACH_FAMILY = "each network family left out in turn"
 EACH_NETWORK = "each network left out in turn; all are of one or two families"
 NOT_TESTED = "too few networks to leave any out: spread that the model expects"
@@ -66,7 +64,7 @@ def calibrate(
     device: str,
     like: str = "",
     population: Populations = None,
-    kernels: KernelPopulation | None = None,
+    kernels: Learned = None,
     profiles: Sequence[ProfileSource] = (),
     cores: str = "",
     pick: str = "",
@@ -95,7 +93,7 @@ def calibrate_device(
     title: str = "",
     skip_bad: bool = False,
     population: Populations = None,
-    kernels: KernelPopulation | None = None,
+    kernels: Learned = None,
     profiles: Sequence[ProfileSource] = (),
     cores: str = "",
     chip: str = "",
@@ -107,7 +105,8 @@ def calibrate_device(
     """Fit every target that `table` measures, borrowing from known targets what it cannot show.
 
     `population` is what is known of other devices, one or several (`learn_population`), `kernels`
-    of those whose kernels were measured (`learn_kernels`); left out, it is what ships.
+    of those whose kernels were measured (all that `learn_kernels` gives, or its population alone);
+    left out, it is what ships.
     `like` names a known device to start from, which may be one of `profiles`; `cores` the CPU's
     as a spec sheet writes them (4xCortex-A76@2.4+4xCortex-A55@1.8), `chip` the market's chip, whose
     unmeasured targets then come from its sheet, moved by what was measured. `networks` keeps what
@@ -258,7 +257,7 @@ def _from_kernels(
     group: TargetRows,
     like: str,
     profiles: Sequence[ProfileSource],
-    kernels: KernelPopulation | None,
+    kernels: Learned,
 ) -> CalibratedTarget:
     assert group.kernels is not None
     # profiles of the user's own count only where one of them is named
@@ -300,7 +299,7 @@ def _from_networks(
         target,
         group.latency_kind,
         _predictor(fitted, group.measured),
-        expected_interval(judged.left_out, judged.half_width_log, NOVELTY_SLOPE),
+        expected_interval(np.zeros(0), judged.half_width_log, NOVELTY_SLOPE),
         _error(judged, group.measured),
         origin(group, len(group.measured), f"borrowed from {source}"),
     )
@@ -348,18 +347,6 @@ def _borrowed(fitted: Adaptation, prior: Prior) -> tuple[str, str]:
     return name, f"of {title} it explains the measurements best, with {share} of the weight"
 
 
-def blocks_of(measured: Sequence[MeasuredNetwork]) -> list[object]:
-    """What is left out together to see how well the rest predicts it, one label a network.
-
-    Network families; single networks where fewer than three families were measured, as when
-    somebody searches one family; nothing where there are fewer than three networks.
-    """
-    families = [family_of_model(m.name) for m in measured]
-    if len(set(families)) >= FEWEST_BLOCKS:
-        return list(families)
-    return list(range(len(measured))) if len(measured) >= FEWEST_BLOCKS else []
-
-
 def _predictor(fitted: Adaptation, measured: Sequence[MeasuredNetwork]) -> EfficiencyPredictor:
     """The adapted costs; what was borrowed and what was measured both count as known sizes."""
     made = fitted.predictor
@@ -388,7 +375,6 @@ def _error(judged: Adaptation, measured: Sequence[MeasuredNetwork]) -> FitError:
 __all__ = [
     "CalibratedTarget",
     "Calibration",
-    "blocks_of",
     "calibrate",
     "calibrate_device",
     "calibrate_from_sheet",

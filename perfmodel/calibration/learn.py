@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,9 @@ LARGEST_COST_GAP, LARGEST_TIME_GAP = 2.0, 0.7
 NOISE_SD = 0.03
 """Log spread of one careful measurement; 0.03 and 0.06 predict targets left out equally well."""
 
+FEWEST_BLOCKS = 3
+"""Families, or networks, from which on each is left out of a target to see how good it is."""
+
 STRANGE_FOLDS = 3
 """Parts of the network families, each left out of a fit to see how strange networks fare."""
 
@@ -70,9 +74,16 @@ class Campaign:
     tables: tuple[KernelTable, ...]
     log_ms: np.ndarray
 
-    def work(self, precision: str) -> np.ndarray:
+    @property
+    def precision(self) -> str:
+        """The class of precisions of its targets."""
+        return precision_class(self.groups[0].target.precision)
+
+    @cached_property
+    def work(self) -> np.ndarray:
         """Work by network and feature."""
-        return np.array([work_matrix(t, precision).sum(axis=0) for t in self.tables])
+        bytes_of = "int8" if self.precision == "int8" else "fp32"
+        return np.array([work_matrix(t, bytes_of).sum(axis=0) for t in self.tables])
 
 
 def learn_population(
@@ -94,10 +105,10 @@ def learn_population(
     chosen = table.networks.where(framework=framework, unit=unit)
     groups, _ = rows_by_target(chosen, skip_bad=True, networks=networks, pick="median")
     campaign = _campaign([g for g in groups if precision_class(g.target.precision) == precision])
-    work_precision = "int8" if precision == "int8" else "fp32"
-    learned = _learned(campaign, framework, unit, precision, work_precision)
+    beside = _beside(campaign, groups)
+    learned = _learned(campaign, beside, framework, unit, precision)
     learned = replace(learned, cores=tuple((cores or {}).get(d, "") for d in _devices(learned)))
-    strange = _strange_misses(campaign, unit, work_precision)
+    strange = _strange_misses(campaign, beside, unit)
     learned = replace(
         learned,
         strange_sd=max(1.4826 * float(np.median(strange)), 0.02),
@@ -116,6 +127,18 @@ def family_of_model(model: str) -> str:
     if name in zoo.names():
         return zoo.entry(name).family
     return Path(name).stem.replace("_int8", "").replace("-int8", "")
+
+
+def blocks_of(measured: Sequence[MeasuredNetwork]) -> list[object]:
+    """What is left out together to see how well the rest predicts it, one label a network.
+
+    Network families; single networks where fewer than three families were measured, as when
+    somebody searches one family; nothing where there are fewer than three networks.
+    """
+    families = [family_of_model(m.name) for m in measured]
+    if len(set(families)) >= FEWEST_BLOCKS:
+        return list(families)
+    return list(range(len(measured))) if len(measured) >= FEWEST_BLOCKS else []
 
 
 def _campaign(groups: Sequence[TargetRows]) -> Campaign:
@@ -159,25 +182,66 @@ def _same(table: KernelTable, known: Sequence[KernelTable]) -> int:
     return len(known)
 
 
-def _fitted_costs(campaign: Campaign, work: np.ndarray, unit: str, seen: np.ndarray) -> np.ndarray:
-    """Log costs of every target, shape (targets, features), from the networks of a mask."""
+def _beside(campaign: Campaign, groups: Sequence[TargetRows]) -> Campaign | None:
+    """The float targets of the hardware whose quantised targets are learned; None if too few.
+
+    The same cores ran more networks in float than quantised, and what float networks take tells
+    of light kernels, of starts and of caches in both.
+    """
+    if campaign.precision != "int8":
+        return None
+    hardware = {_hardware(g) for g in campaign.groups}
+    same = [
+        g
+        for g in groups
+        if precision_class(g.target.precision) == "float" and _hardware(g) in hardware
+    ]
+    try:
+        return _campaign(same)
+    except MeasurementError:
+        return None
+
+
+def _hardware(group: TargetRows) -> tuple[str, int, str, str]:
+    target = group.target
+    return (target.device, target.threads, target.cluster, group.processor)
+
+
+def _fitted_costs(
+    campaign: Campaign, beside: Campaign | None, unit: str, left: Sequence[str] = ()
+) -> np.ndarray:
+    """Log costs of a campaign's targets, shape (targets, features), from all families but some.
+
+    Targets of the same hardware in another precision (`beside`) share what is the hardware's.
+    """
     from perfmodel.cost_models.work_model import JointEfficiencyModel
 
-    target, network = np.nonzero(np.isfinite(campaign.log_ms) & seen[None, :])
-    codes = np.column_stack([target, target, np.zeros_like(target)])
+    every = [campaign] if beside is None else [campaign, beside]
+    hardware = list(dict.fromkeys(_hardware(g) for c in every for g in c.groups))
+    rows, times, before = [], [], 0
+    for place, one in enumerate(every):
+        seen = ~np.isin(one.families, list(left))
+        target, network = np.nonzero(np.isfinite(one.log_ms) & seen[None, :])
+        own = target
+        if beside is not None:
+            own = np.array([hardware.index(_hardware(g)) for g in one.groups])[target]
+        codes = np.column_stack([before + target, own, np.full_like(target, place)])
+        rows.append(np.hstack([codes, one.work[network]]))
+        times.append(np.exp(one.log_ms[target, network]))
+        before += len(one.groups)
     model = JointEfficiencyModel()
     model.set_params(hardware_sd=HARDWARE_SD.get(unit, model.hardware_sd))
-    model.fit(np.hstack([codes, work[network]]), np.exp(campaign.log_ms[target, network]))
-    costs = np.full((len(campaign.groups), work.shape[1]), np.nan)
+    model.fit(np.vstack(rows), np.concatenate(times))
+    costs = np.full((before, campaign.work.shape[1]), np.nan)
     costs[model.targets_] = model.log_cost_
-    return costs
+    return costs[: len(campaign.groups)]
 
 
 def _learned(
-    campaign: Campaign, framework: str, unit: str, precision: str, work_precision: str
+    campaign: Campaign, beside: Campaign | None, framework: str, unit: str, precision: str
 ) -> Population:
-    work = campaign.work(work_precision)
-    costs = _fitted_costs(campaign, work, unit, np.ones(len(work), dtype=bool))
+    work = campaign.work
+    costs = _fitted_costs(campaign, beside, unit)
     measured = np.isfinite(campaign.log_ms)
     known = np.flatnonzero(measured.sum(axis=0) >= min(MIN_RUNS, len(campaign.groups)))
     fitted = np.log(np.exp(costs) @ work.T)
@@ -254,25 +318,25 @@ def _departures(
     return np.hstack([np.clip(costs, -LARGEST_COST_GAP, LARGEST_COST_GAP), times])
 
 
-def _strange_misses(campaign: Campaign, unit: str, work_precision: str) -> np.ndarray:
+def _strange_misses(campaign: Campaign, beside: Campaign | None, unit: str) -> np.ndarray:
     """|log error| of networks whose family no target had run, a third of the families at a time."""
-    work, families = campaign.work(work_precision), sorted(set(campaign.families))
-    fold = np.array([families.index(f) % STRANGE_FOLDS for f in campaign.families])
+    families = sorted(set(campaign.families))
     misses = []
-    for left in range(min(STRANGE_FOLDS, len(families))):
-        seen = fold != left
-        if not seen.any() or seen.all():
+    for first in range(min(STRANGE_FOLDS, len(families))):
+        left = families[first::STRANGE_FOLDS]
+        held = np.isin(campaign.families, left)
+        if held.all():
             continue
-        costs = _fitted_costs(campaign, work, unit, seen)
-        asked = np.isfinite(campaign.log_ms) & ~seen[None, :] & np.isfinite(costs[:, :1])
-        gap = np.log(np.exp(costs) @ work.T) - campaign.log_ms
+        costs = _fitted_costs(campaign, beside, unit, left)
+        asked = np.isfinite(campaign.log_ms) & held[None, :] & np.isfinite(costs[:, :1])
+        gap = np.log(np.exp(costs) @ campaign.work.T) - campaign.log_ms
         misses.append(np.abs(gap[asked]))
     found = np.concatenate(misses) if misses else np.zeros(0)
     return found if len(found) else np.array([0.3])
 
 
 def _width_factors(population: Population, campaign: Campaign, seed: int) -> dict[int, float]:
-    """How many expected standard deviations hold 90 %, by number of measurements.
+    """How many standard deviations (of `Adaptation.half_width_log`) hold 90 %, by measurements.
 
     Targets are left out with their device and adapted from a few of their networks by what the
     other devices teach; the rest of their networks tell by how much they miss. Without a
@@ -316,19 +380,24 @@ def _misses(
     count: int,
     sheet: MeasuredSheet | None,
 ) -> list[float]:
-    """|log error| in expected standard deviations of the networks that were not drawn."""
+    """|log error| in standard deviations of the networks that were not drawn."""
     order = rng.permutation(np.flatnonzero(population.measured[target]))
     if len(order) < count + 3:
         return []
     own = population.log_ms[target]
-    drawn = [MeasuredNetwork("", tables[n], float(np.exp(own[n]))) for n in order[:count]]
+    drawn = [
+        MeasuredNetwork(population.networks[n], tables[n], float(np.exp(own[n])))
+        for n in order[:count]
+    ]
     others = population.without(devices == devices[target])
-    adapted = adapt(drawn, others, None if sheet is None else start_from_sheet(sheet, others))
+    start = None if sheet is None else start_from_sheet(sheet, others)
+    adapted = adapt(drawn, others, start, blocks_of(drawn))
     rest = order[count:]
     known = (
         np.log(population.work[rest] @ np.exp(adapted.log_cost)) + adapted.correction.misfits[rest]
     )
-    return [float(m) for m in np.abs(known - own[rest]) / adapted.sd]
+    one = adapted.half_width_log / others.width_factor(count)
+    return [float(m) for m in np.abs(known - own[rest]) / one]
 
 
 def _devices(population: Population) -> list[str]:

@@ -7,8 +7,9 @@ of it, a near variant part of it, a strange network none and a wider interval in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ LEAST_GROWTH = 0.5
 between the nine, and variants depart a little from exact proportions."""
 
 INVOLVED, MOST_CUTS = 0.3, 60
-"""Weight from which on an anchor is among those that make a time fall; 0.8^60 leaves nothing."""
+"""Weight from which on an anchor, besides the one that varies, is among those that make a time
+fall; 0.8^60 leaves nothing."""
 
 MAX_ANCHORS = 256
 """Anchors that a file may hold; a population has about 30 networks, a table adds at most 100."""
@@ -43,6 +45,21 @@ _WIDTH_POWER = np.array(
     [{"MAC": 2.0, "byte": 2.0, "element": 1.0}.get(f.unit, 0.0) for f in FEATURES]
 )
 """How work grows with the channels: products and weights by the square, elements in proportion."""
+
+_KINDS = (
+    ("direct_macs", "point_padding", "point_uneven_macs", "point_output", "point_input"),
+    ("winograd_products", "winograd_transforms", "uneven_3x3_extra"),
+    ("window_extra", "window_columns", "window_output"),
+    ("depthwise_macs", "depthwise_output", "depthwise_input"),
+)
+"""Kinds of layers of which the members of a family have more or fewer, by their features."""
+
+_LESS = np.linspace(0.3, 1.0, 8)
+"""Shares of a known network's layers of one kind at which more of them may not be faster: VGG11
+does half of the products of VGG16, MobileNets of half the blocks as much."""
+
+LEEWAY = 0.02
+"""Log units that a time may fall by while layers are added: more work is never 2 % faster."""
 
 FIELDS = ("anchors", "misfits", "strange_log")
 
@@ -116,38 +133,92 @@ def array_of(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) 
 def lawful(
     correction: NetworkCorrection, work: np.ndarray, log_cost: np.ndarray
 ) -> NetworkCorrection:
-    """The correction with misfits so small that no known network is slower for being narrower.
+    """The correction with misfits so small that no known network is slower for doing less.
 
     `work` (anchors, features) and `log_cost` (features,) give the time without a correction. Where
     the corrected time of a network falls or hardly grows anywhere between half and twice its width,
-    the misfits that make it so are lowered by a fifth, until it grows.
+    or falls while layers of one kind are added to it, the misfits that make it so are lowered by a
+    fifth, until it grows.
     """
-    wide = work[:, None, :] * WIDTHS[:, None] ** _WIDTH_POWER
-    log_ms = np.log(np.maximum(wide @ np.exp(log_cost), 1e-300))
-    return lawful_along(correction, work, log_ms)
+    done = work[:, None, :] * np.vstack([_by_width(), _by_layers()])
+    log_ms = np.log(np.maximum(done @ np.exp(log_cost), 1e-300))
+    wide = len(WIDTHS)
+    hardly = _hardly_growing(log_ms[:, :wide])
+
+    def falls(times: np.ndarray) -> np.ndarray:
+        """Where layers are added the time may stay: a family's members differ in other ways."""
+        by_layers = times[:, wide:].reshape(len(times), -1, len(_LESS))
+        highest = np.maximum.accumulate(by_layers, axis=2)
+        fallen = (highest - by_layers > LEEWAY).reshape(len(times), -1)
+        return np.hstack([hardly(times[:, :wide]), fallen])
+
+    return _lowered(correction, done, log_ms, falls)
 
 
 def lawful_along(
     correction: NetworkCorrection, work: np.ndarray, log_ms: np.ndarray
 ) -> NetworkCorrection:
-    """`lawful` for any model: `log_ms` (anchors, WIDTHS) are the log times without a correction.
+    """`lawful` by width alone, for any model: `log_ms` (anchors, WIDTHS) are its log times without
+    a correction.
 
     `work` (anchors, features) is what the anchors are described by.
     """
+    return _lowered(correction, work[:, None, :] * _by_width(), log_ms, _hardly_growing(log_ms))
+
+
+@lru_cache(maxsize=1)
+def _by_width() -> np.ndarray:
+    """Work of wider and wider networks by that of one, shape (WIDTHS, features)."""
+    return np.asarray(WIDTHS[:, None] ** _WIDTH_POWER)
+
+
+@lru_cache(maxsize=1)
+def _by_layers() -> np.ndarray:
+    """Work by that of one network while layers of a kind are added, each kind in turn."""
+    shares = np.ones((len(_KINDS), len(_LESS), len(FEATURE_NAMES)))
+    for kind, names in enumerate(_KINDS):
+        shares[kind][:, [FEATURE_NAMES.index(n) for n in names]] = _LESS[:, None]
+    return shares.reshape(-1, len(FEATURE_NAMES))
+
+
+Falls = Callable[[np.ndarray], np.ndarray]
+"""From log times of growing variants, shape (anchors, variants), to which of them break a law."""
+
+
+def _hardly_growing(log_ms: np.ndarray) -> Falls:
+    """Whether a variant grows by less than `LEAST_GROWTH` of what it grows by without correction,
+    or the one before it does."""
+    needed = LEAST_GROWTH * np.diff(log_ms, axis=1)
+
+    def falls(times: np.ndarray) -> np.ndarray:
+        steps = np.diff(times, axis=1) < needed
+        ends = np.zeros((len(times), 1), dtype=bool)
+        return np.asarray(np.hstack([steps, ends]) | np.hstack([ends, steps]))
+
+    return falls
+
+
+def _lowered(
+    correction: NetworkCorrection, done: np.ndarray, log_ms: np.ndarray, falls: Falls
+) -> NetworkCorrection:
+    """The correction with misfits under which no variant falls.
+
+    `done` (anchors, variants, features) is the work of variants of the anchors, `log_ms` (anchors,
+    variants) their log times without a correction.
+    """
     if not len(correction.anchors):
         return correction
-    wide = work[:, None, :] * WIDTHS[:, None] ** _WIDTH_POWER
-    shares = np.maximum(wide * GROWING, 0.0)
+    shares = np.maximum(done * GROWING, 0.0)
     total = np.maximum(shares.sum(axis=2, keepdims=True), 1e-300)
-    described = np.sqrt(shares / total).reshape(-1, work.shape[1])
+    described = np.sqrt(shares / total).reshape(-1, done.shape[2])
     weights, _ = interpolation(described, correction.anchors)
-    involved = (np.abs(weights).reshape(len(work), len(WIDTHS), -1) > INVOLVED).any(axis=1)
+    involved = np.abs(weights).reshape(*log_ms.shape, -1) > INVOLVED
     misfits = np.clip(correction.misfits, -LARGEST_LOG, LARGEST_LOG)
     for _ in range(MOST_CUTS):
         factor = np.clip(weights @ misfits, -LARGEST_LOG, LARGEST_LOG)
-        grown = np.diff(log_ms + factor.reshape(log_ms.shape), axis=1)
-        falls = (grown < LEAST_GROWTH * np.diff(log_ms, axis=1)).any(axis=1)
-        if not falls.any():
+        fallen = falls(log_ms + factor.reshape(log_ms.shape))
+        if not fallen.any():
             break
-        misfits = np.where(involved[falls].any(axis=0), 0.8 * misfits, misfits)
+        lower = fallen.any(axis=1) | involved[fallen].any(axis=0)
+        misfits = np.where(lower, 0.8 * misfits, misfits)
     return replace(correction, misfits=misfits)

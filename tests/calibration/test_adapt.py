@@ -37,11 +37,33 @@ def off(predicted: float, measured: MeasuredNetwork) -> float:
 
 def test_without_measurements_a_network_takes_the_median_of_the_known_targets() -> None:
     adapted = adapt((), POPULATION)
+    off_median = []
     for place, table in enumerate(KNOWN):
         median = np.sort(POPULATION.log_ms[:, place])[len(POPULATION.names) // 2 - 1]
-        assert adapted.latency_ms(table) == pytest.approx(np.exp(median))
+        off_median.append(abs(np.log(adapted.latency_ms(table)) - median))
+    # medians of made-up costs break a law here and there, which takes a part of a misfit away
+    assert np.median(off_median) < 1e-6
+    assert max(off_median) < 0.05
     # the devices' speeds differ by 0.8 and one more has a scale of its own
     assert adapted.sd > 0.8
+
+
+def test_measurements_that_the_others_do_not_foretell_widen_the_interval() -> None:
+    known = replace(POPULATION, width_factors={0: 2.0, 100: 2.0})
+    truth = timed(KNOWN, costs(7))[:9]
+    erratic = [
+        replace(m, latency_ms=m.latency_ms * (1.5 if i % 2 else 0.7)) for i, m in enumerate(truth)
+    ]
+    widths = []
+    for measured in (truth, erratic):
+        adapted = adapt(measured, known, blocks=range(9))
+        widths.append(adapted.half_width_log)
+        # nine cases against ten: a geometric mean of the expected spread and of the median miss
+        median = max(np.median(np.abs(adapted.left_out)), 0.01 * 0.6745 / 1.645)
+        expected = 2 * np.exp((9 * np.log(median / 0.6745) + 10 * np.log(adapted.sd)) / 19)
+        assert adapted.half_width_log == pytest.approx(expected)
+    assert widths[1] > 1.5 * widths[0]
+    assert adapt(truth, known).half_width_log == pytest.approx(2 * adapt(truth, known).sd)
 
 
 def test_one_measurement_sets_the_scale() -> None:

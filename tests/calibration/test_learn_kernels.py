@@ -13,6 +13,8 @@ import pytest
 
 from perfmodel import calibrate, gpu_profile, learn_kernels, predict_kernels
 from perfmodel.calibration import learn_kernels as module
+from perfmodel.calibration.from_kernels import _shipped_alike
+from perfmodel.calibration.from_table import calibrate_device
 from perfmodel.calibration.learn_kernels import (
     LearnedKernels,
     population_name,
@@ -105,6 +107,40 @@ def test_thirty_kernels_make_a_new_phone(two_phones: LearnedKernels) -> None:
     # four networks' kernels, each left out: the sums are off by little
     assert target.error.cases == 4
     assert target.error.median < 0.06
+
+
+def test_a_phone_that_is_a_known_one_at_another_speed_is_that_one_scaled() -> None:
+    """A phone whose GPU waits long for each kernel was predicted as the mean of all."""
+    waits = [r | {"latency_us": r["latency_us"] + 400} for r in conv_rows(300, 1e4, "slow", seed=1)]
+    learned = learn_kernels(table(*conv_rows(300, 2e4, "one"), *waits))
+
+    def thirds(seed: int, count: int) -> list[dict[str, Any]]:
+        rows = conv_rows(count, 1e4, "three", seed=seed)
+        return [r | {"latency_us": (r["latency_us"] + 400) / 3} for r in rows]
+
+    few, asked = table(*thirds(5, 30)), table(*thirds(6, 80))
+    (made,) = calibrate_device(few, device="three", kernels=learned).targets
+    assert made.borrowed_from == "slow/cpu/mnn/fp32/t1@big"
+    off = []
+    for known in (learned, learned.population):
+        profile = calibrate(few, device="three", kernels=known)
+        off.append(abs(np.log(predict_kernels(asked, profile) / asked.column("latency_us"))))
+    assert np.median(off[0]) < 0.5 * np.median(off[1])
+    # what is known of the device itself is no evidence
+    itself = replace(learned, targets={made.profile.target: next(iter(learned.targets.values()))})
+    (alone,) = calibrate_device(few, device="three", kernels=itself).targets
+    assert alone.borrowed_from == "the known targets of mnn on a cpu"
+
+
+def test_phones_that_ship_are_known_by_framework_unit_and_precision() -> None:
+    known = dict(_shipped_alike(Target("three", "gpu", "mnn", "fp16")))
+    assert "oneplus5t" in {t.device for t in known}
+    assert {(t.framework, t.unit, t.precision) for t in known} == {("mnn", "gpu", "fp16")}
+    assert all(p.times_single_kernels for p in known.values())
+    # many cards are known by their data sheets alone, which tell nothing of another
+    cards = {t.device for t, _ in _shipped_alike(Target("card", "gpu", "pytorch", "fp32"))}
+    assert "tesla-v100" in cards
+    assert "amd-instinct-mi250" not in cards
 
 
 def test_a_kind_of_kernel_that_no_known_phone_ran_starts_from_its_family(

@@ -132,6 +132,41 @@ def test_misfits_that_would_make_more_work_faster_are_lowered() -> None:
         assert (np.diff(times) >= 0).all() == (one is made)
 
 
+@pytest.mark.parametrize("kind", ["winograd_products", "depthwise_macs"])
+def test_a_network_with_fewer_layers_of_a_kind_is_never_slower(kind: str) -> None:
+    """VGG11 took up to 11 % more than VGG13: VGG16 took less than its costs, and VGG13, which is
+    more like it, got more of that."""
+    work = np.zeros(COUNT)
+    places = [FEATURE_NAMES.index(n) for n in (kind, "first_macs")]
+    work[places] = 1.0
+    shares = np.sqrt(work / work.sum())
+    correction = NetworkCorrection(anchors=shares[None], misfits=np.array([-0.5]))
+    made = lawful(correction, work[None], np.zeros(COUNT))
+    # from 0.3 of the layers to all the costs grow by log(2 / 1.3) = 0.43, less than the misfit
+    assert -0.4 < made.misfits[0] < -0.05
+    for one in (correction, made):
+        times = []
+        for share in np.linspace(0.3, 1.0, 15):
+            fewer = work.copy()
+            fewer[places[0]] *= share
+            mix = np.sqrt(fewer / fewer.sum())
+            times.append(np.log(fewer.sum()) + one.of_described(mix[None])[0][0])
+        assert (np.diff(times).min() >= -0.02) == (one is made)
+
+
+def test_only_what_makes_a_network_slower_for_fewer_layers_is_lowered() -> None:
+    """The other network is like nothing on the way to fewer layers of the first."""
+    first, other = np.zeros(COUNT), np.zeros(COUNT)
+    first[[FEATURE_NAMES.index(n) for n in ("winograd_products", "first_macs")]] = 1.0
+    other[FEATURE_NAMES.index("dense_macs")] = 1.0
+    work = np.array([first, other])
+    anchors = np.sqrt(work / work.sum(axis=1, keepdims=True))
+    correction = NetworkCorrection(anchors=anchors, misfits=np.array([-0.5, -0.5]))
+    made = lawful(correction, work, np.zeros(COUNT))
+    assert made.misfits[0] > -0.4
+    assert made.misfits[1] == -0.5
+
+
 def test_misfits_that_break_no_law_are_kept() -> None:
     tables = [network(0), network(1)]
     correction = NetworkCorrection(anchors=descriptions(tables), misfits=np.array([0.05, -0.05]))

@@ -19,7 +19,7 @@ import perfmodel
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
-from perfmodel.measurements.table import MeasurementTable
+from perfmodel.measurements.table import MeasurementTable, concatenate
 from validation.accuracy.common import Result, score
 from validation.data.network_tables import family_of, network_name
 
@@ -124,11 +124,18 @@ def kinds_of_devices(data: Path) -> dict[str, str]:
         return {device_slug(row["device"]): row["kind"] for row in csv.DictReader(file)}
 
 
-def learn(rows: Campaign, mask: np.ndarray, seed: int) -> Any:
-    """The population of some rows, by the function that makes what ships."""
-    first = rows.first(0)
+def learn(rows: Campaign, mask: np.ndarray, seed: int, left: str = "") -> Any:
+    """The population of some rows, by the function that makes what ships.
+
+    Quantised targets are learned with float rows of all devices, less the family that is `left`.
+    """
+    first, table = rows.first(0), rows.table(mask)
+    if first["precision"] == "int8":
+        plain = campaign(rows.folder, str(first["unit"]))
+        others = np.array([family_of(m) != left for m in plain.model])
+        table = concatenate([table, plain.table(others)])
     return perfmodel.learn_population(
-        rows.table(mask),
+        table,
         framework="ncnn",
         unit=str(first["unit"]),
         precision=str(first["precision"]),
@@ -326,7 +333,7 @@ def leave_one_network_out(data: Path, seed: int) -> list[Result]:
 
 def _one_network_out(rows: Campaign, family: np.ndarray, left: str, place: int, seed: int) -> Asked:
     asked = Asked(rows)
-    population = learn(rows, family != left, seed)
+    population = learn(rows, family != left, seed, left)
     every = max(1, len(rows.targets) // FEWEST_ASKED)
     for t in range(place % every, len(rows.targets), every):
         mine = rows.target == t

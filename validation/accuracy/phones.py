@@ -141,9 +141,7 @@ def _new_phones(kernels: KernelTimes, seed: int) -> Iterable[NewPhoneCase]:
         for target in sorted(set(kernels.target[kernels.device == device])):
             mine = kernels.take(kernels.target == target)
             chosen = choose(mine, others, learned, seed)
-            profile = perfmodel.calibrate(
-                mine.take(chosen).table, device=device, kernels=learned.population
-            )
+            profile = perfmodel.calibrate(mine.take(chosen).table, device=device, kernels=learned)
             times = perfmodel.predict_kernels(mine.table, profile)
             near = nearest_scaled(mine, chosen, others)
             for network, rows in _networks(mine).items():
