@@ -19,7 +19,7 @@ import perfmodel
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
-from perfmodel.measurements.table import MeasurementTable, concatenate
+from perfmodel.measurements.table import MeasurementTable
 from validation.accuracy.common import Result, score
 from validation.data.network_tables import family_of, network_name
 
@@ -133,7 +133,10 @@ def learn(rows: Campaign, mask: np.ndarray, seed: int, left: str = "") -> Any:
     if first["precision"] == "int8":
         plain = campaign(rows.folder, str(first["unit"]))
         others = np.array([family_of(m) != left for m in plain.model])
-        table = concatenate([table, plain.table(others)])
+        import pandas as pd
+
+        both = [table.frame, plain.table(others).frame]
+        table = MeasurementTable(pd.concat(both, ignore_index=True))
     return perfmodel.learn_population(
         table,
         framework="ncnn",
