@@ -215,7 +215,7 @@ class HostBench:
     ) -> dict[str, Any]:
         path = job.model
         loaded_reference = self.reference(setup)
-        more = self._loads(job, loads - 1)
+        more = self._loads(job, 0 if self.framework.loaded_once else loads - 1)
         cold = self._forget(path)
         try:
             entry = measure_job(

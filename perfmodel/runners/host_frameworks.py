@@ -45,6 +45,7 @@ class HostFramework:
     and gives the time of each kernel in us, shape (kernels,); `file_times` likewise takes
     (path, graph, kernels, times) for a real file ("": they are not split).
     `threads` are the usual numbers of them; where `threads_of_process`, a process keeps its first.
+    Where `loaded_once`, loading takes seconds, and a first run is timed once.
     `rules` are the fusion rules by which it is predicted, `suffix` that of its files, `beside`
     those of further files that belong to one, such as its weights. `reads` is the ending of the
     real files that it is given. Where that is not `suffix`, `converter` takes (file, path to make,
@@ -70,6 +71,7 @@ class HostFramework:
     writes_source: bool = False
     threads: tuple[int, ...] = (1, 2)
     threads_of_process: bool = False
+    loaded_once: bool = False
     skipped: frozenset[tuple[str, int]] = frozenset()
     refused: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -252,6 +254,7 @@ _ALL = (
         zoo_precisions=("fp32",),
         # compiling takes seconds a network, and a budget holds few
         threads=(1,),
+        loaded_once=True,
         # torch.compile does not trace into its recurrent layers
         refused={"fp32": frozenset({"lstm"})},
     ),

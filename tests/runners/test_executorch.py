@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +12,8 @@ import pytest
 from perfmodel.errors import RunnerError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.runners import host_bench
 from perfmodel.runners.executorch_files import _called
 from perfmodel.runners.executorch_host import ExecuTorchRunner, set_threads, times_of_runs
-from perfmodel.runners.host_bench import HostBench, RunConfig
 from perfmodel.runners.host_frameworks import FRAMEWORKS
 from perfmodel.runners.runner import Job
 
@@ -91,40 +88,6 @@ def test_threads_are_set_and_read_back(library: SimpleNamespace) -> None:
     library.follows = False
     with pytest.raises(RunnerError, match="runs on 2 threads, not on 3"):
         set_threads(3)
-
-
-def test_another_number_of_threads_gets_a_process_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    class Prepared:
-        load_ms, first_ms = 1.0, 1.0
-
-        def run_set(self, runs: int, warmups: int) -> Any:
-            return SimpleNamespace(runs_ms=(1.0,) * runs)
-
-    class Fake:
-        def __init__(self, **options: Any) -> None:
-            self.generation = self.stops = 0
-
-        def start(self) -> None:
-            self.generation = max(self.generation, self.stops + 1)
-
-        def stop(self) -> None:
-            self.stops += 1
-
-        def close(self) -> None:
-            pass
-
-        def runner(self, name: str, **options: Any) -> Any:
-            return SimpleNamespace(prepare=lambda job: Prepared())
-
-    monkeypatch.setattr(host_bench, "Worker", Fake)
-    monkeypatch.setattr(HostBench, "write", lambda self, graph, precision: tmp_path / "x")
-    for framework, starts in (("executorch", 3), ("tflite", 1)):
-        with HostBench(framework=framework) as bench:
-            for threads in (1, 1, 2, 1):
-                bench.reference(RunConfig("fp32", threads))
-            assert bench.worker.generation == starts
 
 
 def test_without_executorch_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
