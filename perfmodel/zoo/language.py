@@ -332,7 +332,7 @@ ENTRIES = (
             Parameter("experts", 4, 1, 4096),
         ),
         builder=switch,
-        note="LanguageSizes as published latencies of e2e_gpu.csv have them; "
+        note="Sizes as published latencies of e2e_gpu.csv have them; "
         f"the network is that of {SWITCH}.",
     ),
 )
