@@ -112,8 +112,7 @@ def as_written(text: str) -> str:
 
 def full_target(text: str) -> Target:
     """The target that a text names in full; raises `TargetError` as `parse_target` does."""
-    q = parse_target(text)
-    return Target(q.device, q.unit, q.framework, q.precision, q.threads, q.cluster, q.version)
+    return Target(**vars(parse_target(text)))
 
 
 def parse_target(text: str) -> TargetQuery:
@@ -146,4 +145,12 @@ def parse_target(text: str) -> TargetQuery:
                 f"target {named!r}: threads {threads!r} is not like t4 or t4@big", form
             )
         count, cluster = int(match[1]), match[2] or ""
-    return TargetQuery(device, unit, framework, precision, count, cluster, version)
+    return TargetQuery(
+        device,
+        unit=unit,
+        framework=framework,
+        precision=precision,
+        threads=count,
+        cluster=cluster,
+        version=version,
+    )

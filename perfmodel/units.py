@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-FLOPS_PER_MAC = 2
-"""One multiply-accumulate is one multiplication and one addition."""
-
 KB, MB, GB = 10**3, 10**6, 10**9
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -39,26 +36,6 @@ _BYTES = {
 }
 _SCALES = {**{u: s * MS_PER_S for u, s in _DURATION_S.items()}, **_BYTES, **_COUNTS}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|KB|kB|MB|GB|KiB|MiB|GiB)\s*", re.ASCII)
-
-
-def macs_to_flops(macs: float) -> float:
-    """Floating point operations of `macs` multiply-accumulates."""
-    return macs * FLOPS_PER_MAC
-
-
-def flops_to_macs(flops: float) -> float:
-    """Multiply-accumulates of `flops` floating point operations."""
-    return flops / FLOPS_PER_MAC
-
-
-def us_to_ms(us: float) -> float:
-    """Milliseconds of microseconds."""
-    return us / US_PER_MS
-
-
-def ms_to_us(ms: float) -> float:
-    """Microseconds of milliseconds."""
-    return ms * US_PER_MS
 
 
 def mbps_to_bytes_per_s(mbps: float) -> float:
@@ -150,8 +127,3 @@ def format_bytes(size_bytes: float, *, binary: bool = False) -> str:
         if abs(size_bytes) >= scale * 0.9995:
             return f"{format_number(size_bytes / scale)} {name}"
     return f"{size_bytes:.0f} B"
-
-
-def format_percent(share: float) -> str:
-    """A share (0.123) in percent (`12.3 %`)."""
-    return f"{format_number(100 * share)} %"

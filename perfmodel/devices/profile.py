@@ -240,9 +240,9 @@ def _name(c: Checker, device: str) -> Target:
         c.text("unit", choices=UNITS),
         framework,
         c.text("precision", choices=PRECISIONS),
-        c.whole("threads", 0),
-        c.text("cluster", "", ("", *CLUSTERS)),
-        c.text("version", ""),
+        threads=c.whole("threads", 0),
+        cluster=c.text("cluster", "", ("", *CLUSTERS)),
+        version=c.text("version", ""),
     )
 
 

@@ -106,6 +106,12 @@ GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 Input, forget, cell and output gate of an LSTM; update, reset and new state of a GRU.
 """
 
+DETECTION = frozenset(
+    {"detection_output", "prior_box", "yolo_output", "detection_postprocess", "top_k"}
+    | {"non_max_suppression"}
+)
+"""Kinds that sort and choose among boxes; how much they do depends on the data."""
+
 NORMS = frozenset({"layer_norm", "instance_norm", "group_norm"})
 """Normalisations that are several operators in some frameworks, the last of them an addition."""
 WEIGHTED = CONVOLUTIONS | frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from perfmodel.errors import UncoveredOpError
-from perfmodel.graph.kinds import BINARY, POOLS, REDUCE, UNARY
+from perfmodel.graph.kinds import BINARY, DETECTION, POOLS, REDUCE, UNARY
 
 FIRST_LAYER_CHANNELS = 4
 """Up to this many input channels a convolution is an image layer: vectors run half empty."""
@@ -45,9 +45,6 @@ _DATA_MOVEMENT = (
     "space_to_depth space_to_batch batch_to_space mirror_pad scatter variable layout_convert"
 )
 _NORMS = "lrn layer_norm instance_norm group_norm l2_norm local_norm"
-_DETECTION = (
-    "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"
-)
 
 CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(BINARY, "elementwise"),
@@ -63,7 +60,7 @@ CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(("lstm", "gru", "rnn", "svdf"), "recurrent"),
     **dict.fromkeys(("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul"), "matmul"),
     **dict.fromkeys(("sparse_gemm_0.90", "sparse_gemm_0.95"), "sparse_matmul"),
-    **dict.fromkeys(_DETECTION.split(), "detection"),
+    **dict.fromkeys(DETECTION, "detection"),
     "fully_connected": "fully_connected",
     **dict.fromkeys(("transpose_conv2d", "transpose_conv3d"), "transpose_conv"),
 }

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from perfmodel.errors import UncoveredOpError
 from perfmodel.graph.ir import DTYPE_BYTES, OPAQUE_DTYPES, Graph, Op, Tensor
-from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY, WEIGHTED
+from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, DETECTION, POOLS, REDUCE, UNARY, WEIGHTED
 from perfmodel.kernels.arithmetic import (
     Product,
     convolution,
@@ -46,11 +46,6 @@ class OpCost:
     input_bytes: int
     weight_bytes: int
     output_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Bytes that cross the memory interface if nothing stays in a cache."""
-        return self.input_bytes + self.weight_bytes + self.output_bytes
 
 
 def _shape(graph: Graph, op: Op, index: int) -> tuple[int, ...]:
@@ -134,16 +129,13 @@ _MOVEMENT = (
     "transpose gather gather_nd tile broadcast_to fill range one_hot shape pack unpack resize "
     "depth_to_space space_to_depth space_to_batch batch_to_space mirror_pad scatter variable"
 )
-_DETECTION = (
-    "detection_output prior_box yolo_output detection_postprocess top_k non_max_suppression"
-)
 
 MACS: Mapping[str, Callable[[Graph, Op], int]] = {
     **dict.fromkeys(_PRODUCTS, _product_macs),
     **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent_macs),
     "svdf": _svdf_macs,
     **dict.fromkeys((*UNARY, *BINARY, *REDUCE, *POOLS), _no_macs),
-    **dict.fromkeys((*_NORMS.split(), *_MOVEMENT.split(), *_DETECTION.split()), _no_macs),
+    **dict.fromkeys((*_NORMS.split(), *_MOVEMENT.split(), *DETECTION), _no_macs),
 }
 """MACs by operator kind; a kind that is not here is not covered (see `UNCOVERED`)."""
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from perfmodel import target
 
-TABLE_VERSION = 1
-
 UNITS = target.UNITS
 PRECISIONS = (*target.PRECISIONS, "fp16_tc", "bf16")
 RATE_KINDS = ("prefill", "decode")

@@ -19,7 +19,6 @@ from perfmodel.measurements.evidence import (
     OPTION,
     OWN_INPUT,
     WEAK,
-    Evidence,
     precision_of_name,
     with_evidence,
 )
@@ -295,8 +294,3 @@ def _choices(name: str) -> str:
 def _choices_of(name: str) -> tuple[str, ...]:
     """The words that a target may have in a facet; any where there are none."""
     return {"unit": UNITS, "precision": PRECISIONS}.get(name, ())
-
-
-def evidence_words(evidence: Evidence) -> str:
-    """The evidence in words: "unit: log, line 3; precision: option"."""
-    return "; ".join(f"{name}: {where}" for name, where in evidence)

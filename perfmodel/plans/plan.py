@@ -173,7 +173,9 @@ def solve(
     found, costs = within_memory(costs, lambda c: path_through(c, places))
     if not np.isfinite(found.latency_ms):
         raise PartitionError(f"{by}: a segment cannot run on any unit", _blocked(made))
-    return _result(made, states, costs, found, by, objective, "the given cuts")
+    return _result(
+        made, states, costs, found, by=by, objective=objective, exact_over="the given cuts"
+    )
 
 
 def _blocked(made: Problem) -> str:
@@ -211,7 +213,9 @@ def _best_plan(made: Problem, k: int | None, objective: str) -> PartitionResult:
         )
         solved.append((path, each, costs))
     found, states, costs = min(solved, key=lambda s: _worth(s[0], objective))
-    return _result(made, states, costs, found, "optimal", objective, exact_over)
+    return _result(
+        made, states, costs, found, by="optimal", objective=objective, exact_over=exact_over
+    )
 
 
 def _worth(path: PlanPath, objective: str) -> float:

@@ -28,10 +28,6 @@ class EnergyMeter:
     def __init__(self) -> None:
         self.mj = dict.fromkeys(COMPONENTS, 0.0)
 
-    def total_mj(self) -> float:
-        """Return the sum over components."""
-        return sum(self.mj.values())
-
 
 class BaseShare:
     """The rest of the phone, powered while requests are in flight and shared evenly by them.

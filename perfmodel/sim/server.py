@@ -77,16 +77,6 @@ def interpolate(size: float, sizes: Sequence[float], times_ms: Sequence[float]) 
     return times_ms[right - 1] + share * (times_ms[right] - times_ms[right - 1])
 
 
-class WaitingLine(Protocol):
-    """A queue of attempts: in order of arrival, or of (priority, arrival)."""
-
-    def __len__(self) -> int: ...
-    def push(self, attempt: Attempt) -> None: ...
-    def head(self) -> Attempt: ...
-    def take(self, most: int) -> list[Attempt]: ...
-    def alike(self, most: int) -> int: ...
-
-
 class FifoLine:
     """First come, first served; a batch holds requests of the same service only."""
 

@@ -13,14 +13,11 @@ from perfmodel.formats.caffe.reader import read_caffe
 from perfmodel.formats.ncnn.reader import read_ncnn
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels.operators import op_macs
+from tests.formats.counts import parameters
 
 SAMPLES = Path(__file__).parent / "samples"
 
 INPUT = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 10 input_dim: 12\n'
-
-
-def parameters(graph: Graph) -> int:
-    return sum(t.elements for t in graph.tensors.values() if t.constant)
 
 
 def macs(graph: Graph) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from perfmodel.errors import ModelFileError
-from perfmodel.formats.ncnn.reader import read_ncnn, shape_hints
+from perfmodel.formats.ncnn.reader import read_layers, read_ncnn
 from perfmodel.graph.ir import Graph
+from tests.formats.counts import parameters
 
 DETECTION = {"detection_output", "yolo_output"}
 """Their files' hints are what one picture gave; we give the most rows there can be."""
@@ -33,10 +34,6 @@ PUBLISHED_PARAMETERS = {
 }
 
 
-def parameters(graph: Graph) -> int:
-    return sum(t.elements for t in graph.tensors.values() if t.constant)
-
-
 @pytest.fixture(scope="session")
 def param_files(data_dir: Path) -> list[Path]:
     return sorted((data_dir / "ncnn_models").glob("*.param"))
@@ -50,6 +47,12 @@ def write(folder: Path, *layers: str, name: str = "net.param", blobs: int = 99) 
 
 def shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for name, tensor in graph.tensors.items()}
+
+
+def shape_hints(path: Path) -> dict[str, tuple[int, ...]]:
+    """The output shapes that a file itself gives, by blob, batch first and channels last."""
+    layers = read_layers(path)
+    return {b: s for layer in layers for b, s in zip(layer.tops, layer.hints, strict=False)}
 
 
 def test_every_inferred_shape_equals_the_hint_in_the_file(param_files: list[Path]) -> None:

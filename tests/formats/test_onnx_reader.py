@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference  # noqa: E40
 
 from perfmodel.errors import ModelFileError  # noqa: E402
 from perfmodel.formats.onnx.reader import read_onnx  # noqa: E402
-from perfmodel.graph.ir import Graph  # noqa: E402
 from perfmodel.kernels.operators import op_macs  # noqa: E402
-from tests.formats.onnx_files import node_cases  # noqa: E402
+from tests.formats.counts import parameters  # noqa: E402
+from tests.formats.onnx_files import channels_last, node_cases  # noqa: E402
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 """Networks of full size that ship with the onnx package, their weights made by ConstantOfShape."""
@@ -38,14 +38,6 @@ def light(name: str) -> Path:
 
 def networks() -> list[str]:
     return [path.stem.removeprefix("light_") for path in sorted(LIGHT.glob("*.onnx"))]
-
-
-def channels_last(shape: Sequence[int]) -> tuple[int, ...]:
-    return (shape[0], *shape[2:], shape[1]) if len(shape) > 2 else tuple(shape)
-
-
-def parameters(graph: Graph) -> int:
-    return sum(t.elements for t in graph.tensors.values() if t.constant)
 
 
 def model(

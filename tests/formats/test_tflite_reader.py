@@ -24,7 +24,7 @@ from perfmodel.formats.tflite.schema import (
     SubgraphSlot,
     TensorSlot,
 )
-from perfmodel.graph.ir import Graph
+from tests.formats.counts import parameters
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
@@ -38,10 +38,6 @@ REAL = (
     "movenet_single_pose_lightning_ptq",
 )
 """Files the runtime opens too (person_detect has a quantised dimension it refuses)."""
-
-
-def parameters(graph: Graph) -> int:
-    return sum(t.elements for t in graph.tensors.values() if t.constant)
 
 
 def conv_file(path: Path, *, weights_dtype: str) -> None:

@@ -15,6 +15,7 @@ from perfmodel.errors import GraphError, ModelFileError
 from perfmodel.formats.tflite.reader import read_tflite
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.graph import Graph, GraphBuilder
+from tests.formats.counts import parameters
 
 interpreters = pytest.importorskip("ai_edge_litert.interpreter")
 Build = Callable[[GraphBuilder, str], str]
@@ -375,10 +376,6 @@ def test_what_is_written_is_read_and_runs(tmp_path: Path, case: str, precision: 
         assert [read.tensors[n].shape for n in other.outputs] == made
         if mine.kind == "conv2d":
             assert read.tensors[other.inputs[1]].shape == graph.tensors[mine.inputs[1]].shape
-
-
-def parameters(graph: Graph) -> int:
-    return sum(t.elements for t in graph.tensors.values() if t.constant)
 
 
 class TestTheZoo:

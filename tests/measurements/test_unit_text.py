@@ -28,11 +28,6 @@ def test_durations_without_a_unit_are_refused(text: str) -> None:
         units.parse_duration_s(text)
 
 
-def test_one_mac_is_two_flops() -> None:
-    assert units.macs_to_flops(5.7e9) == 11.4e9
-    assert units.flops_to_macs(units.macs_to_flops(3)) == 3
-
-
 def test_decimal_and_binary_sizes_differ() -> None:
     assert units.parse_bytes("12 MB") == 12_000_000
     assert units.parse_bytes("12 MiB") == 12 * 1024 * 1024

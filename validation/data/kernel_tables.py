@@ -197,25 +197,6 @@ def _phone_traits(name: str, machine: Machine) -> TargetTraits:
     return TargetTraits(name, machine, traits=(float(threads), float(cluster == "little")))
 
 
-def with_session_waits(kernels: KernelSet) -> KernelSet:
-    """The set with the host's wait in each (target, network) session: its 5th percentile.
-
-    On a phone's GPU each kernel is waited for. In some sessions that takes 0.2 to 0.4 ms whatever
-    the kernel, in others of the same phone 1.1 to 1.2 ms (oneplus5t: nasnet-mobile 0.22,
-    pnasnet-mobile 1.17): a state of the session, not a property of the network.
-    """
-    names, wait = kernels.target_names, np.empty(len(kernels))
-    for target, network in sorted(set(zip(names, kernels.network, strict=True))):
-        mine = (names == target) & (kernels.network == network)
-        wait[mine] = np.quantile(kernels.latency_us[mine], 0.05)
-    return replace(kernels, rows=replace(kernels.rows, wait_us=wait))
-
-
-def with_targets(kernels: KernelSet, targets: tuple[TargetTraits, ...]) -> KernelSet:
-    """The set with other traits for the same targets, in the same order."""
-    return replace(kernels, rows=replace(kernels.rows, targets=targets))
-
-
 def read_gpu_rows(data: Path) -> Any:
     """layers_gpu.csv as a data frame."""
     import pandas as pd

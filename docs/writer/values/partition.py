@@ -11,6 +11,11 @@ from docs.writer.folder import ROOT
 from docs.writer.page import Made, on_lines
 from perfmodel.cli.partition import named_link
 from perfmodel.devices.profile_files import builtin_folder, read_once
+from perfmodel.formats.load import load
+from perfmodel.kernels import fuse
+from perfmodel.plans.layers import layer_graph
+from perfmodel.plans.plan import MAX_STATES
+from perfmodel.plans.segments import all_states, prefix_states
 from perfmodel.render.text import percent
 from perfmodel.units import format_ms
 from validation.markdown import markdown
@@ -20,6 +25,12 @@ STUDIES = ROOT / "validation" / "results" / "partition.json"
 
 PHONES = ("huawei-p40", "lenovo-k5", "mi9", "oneplus5t", "redmi", "snapdragon-855")
 DEVICE, CLOUD = "snapdragon-410/cpu", "rtx-3090/gpu"
+SEARCHED = {
+    "VGG16": "vgg16",
+    "ResNet-50": "resnet50",
+    "Inception V3": "inception_v3",
+    "Inception V4": "inception_v4",
+}
 CRITERIA = {
     "none": "none",
     "layer_type": "layer type",
@@ -73,6 +84,19 @@ def alexnet() -> dict[str, str]:
         "ALEXNET_CUT": format_ms(plan.latency_ms),
         "ALEXNET_AFTER": f"`{plan.segments[0].last_name}`",
     }
+
+
+def searched() -> str:
+    """States of a few networks, which decide whether the search of plans is complete."""
+    shown = []
+    for title, name in SEARCHED.items():
+        graph = load(name)
+        layers = layer_graph(graph, fuse(graph, "tflite-gpu"))
+        along = prefix_states(layers)
+        states = along if along.exhaustive else all_states(layers, MAX_STATES)
+        assert states is not None
+        shown.append(f"{title} {len(states):,}")
+    return ", ".join(shown)
 
 
 def exynos(study: Mapping[str, Any]) -> dict[str, str]:
@@ -175,4 +199,5 @@ def studies() -> dict[str, str]:
 
 def make() -> Made:
     """The values of the page."""
-    return Made({**alexnet(), "INCEPTION_V4": inception_v4(), **studies()}, {})
+    plans = {"INCEPTION_V4": inception_v4(), "STATES": searched(), "MOST_STATES": f"{MAX_STATES:,}"}
+    return Made({**alexnet(), **plans, **studies()}, {})

@@ -103,15 +103,6 @@ def connect(
     return net
 
 
-def shape_hints(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
-    """The output shapes that the file itself gives, by blob, batch first and channels last."""
-    return {
-        blob: shape
-        for layer in read_layers(path)
-        for blob, shape in zip(layer.tops, layer.hints, strict=False)
-    }
-
-
 def read_layers(path: str | os.PathLike[str]) -> tuple[NcnnLayer, ...]:
     """The lines of a .param file, parsed and counted, not yet connected."""
     lines = _lines(path)

@@ -108,7 +108,13 @@ class NcnnWriter:
         name = self.fresh(f"{op.name}/{part}" if part else op.name)
         made = [name if i == 0 else self.fresh(f"{name}:{i}") for i in range(tops)]
         lines = ParamLine(
-            kind, name, tuple(bottoms), tuple(made), params or {}, tuple(data), op.name
+            kind,
+            name,
+            bottoms=tuple(bottoms),
+            tops=tuple(made),
+            params=params or {},
+            data=tuple(data),
+            op=op.name,
         )
         self.lines.append(lines)
         return made
@@ -210,7 +216,11 @@ class NcnnWriter:
                     copies = tuple(f"{blob}#{i}" for i in range(uses[blob]))
                     found.append(
                         ParamLine(
-                            "Split", self.fresh(f"{line.name}/split"), (blob,), copies, op=line.op
+                            "Split",
+                            self.fresh(f"{line.name}/split"),
+                            bottoms=(blob,),
+                            tops=copies,
+                            op=line.op,
                         )
                     )
         return tuple(found)

@@ -56,7 +56,7 @@ def _add_input(writer: NcnnWriter, name: str) -> None:
     keys = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (2, 11, 1, 0)}[len(held)]
     params = dict(sorted(zip(keys, held, strict=True)))
     blob = writer.fresh(name)
-    writer.lines.append(ParamLine("Input", blob, (), (blob,), params))
+    writer.lines.append(ParamLine("Input", blob, bottoms=(), tops=(blob,), params=params))
     writer.bind(name, blob, axes)
 
 

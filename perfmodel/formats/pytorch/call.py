@@ -8,7 +8,7 @@ reader, and many converters here only say which of its converters to run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,15 @@ class AtenCall:
         """The same call as the ONNX reader's functions take it."""
         name = f"{self.name}/{suffix}" if suffix else self.name
         names = [name if i == 0 else f"{name}:{i}" for i in range(outputs)]
-        node = OnnxNode(0, name, self.op, "", (), tuple(names), attrs)
+        node = OnnxNode(
+            index=0,
+            name=name,
+            op_type=self.op,
+            domain="",
+            inputs=(),
+            outputs=tuple(names),
+            attributes=attrs,
+        )
         return Call(self.net, node, inputs)
 
     def onnx(
@@ -104,7 +112,7 @@ class AtenCall:
     ) -> list[Value]:
         """What the ONNX reader makes of its operator `op_type`."""
         call = self.call(*inputs, outputs=outputs, suffix=suffix, **attrs)
-        node = OnnxNode(0, call.node.name, op_type, "", (), call.node.outputs, attrs)
+        node = replace(call.node, op_type=op_type)
         return ONNX_CONVERTERS[op_type](Call(self.net, node, inputs))
 
     def emit(self, kind: str, names: Sequence[str], suffix: str = "", **attrs: Any) -> list[Value]:

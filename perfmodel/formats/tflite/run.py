@@ -187,14 +187,16 @@ class SubgraphRun:
     def _view(self, operator: StoredOperator) -> OpView:
         inputs, outputs = operator.inputs, operator.outputs
         return OpView(
-            operator.name,
-            operator.custom,
-            tuple(self._readable(i) for i in inputs),
-            tuple(self._current(i) for i in outputs),
-            operator.table.table(OperatorSlot.OPTIONS),
-            lambda slot: self._ints(inputs[slot] if slot < len(inputs) else -1),
-            operator.table.blob(OperatorSlot.CUSTOM_OPTIONS) if operator.custom else b"",
-            self._is_open(inputs, outputs),
+            name=operator.name,
+            custom=operator.custom,
+            inputs=tuple(self._readable(i) for i in inputs),
+            outputs=tuple(self._current(i) for i in outputs),
+            options=operator.table.table(OperatorSlot.OPTIONS),
+            constant_ints=lambda slot: self._ints(inputs[slot] if slot < len(inputs) else -1),
+            custom_options=operator.table.blob(OperatorSlot.CUSTOM_OPTIONS)
+            if operator.custom
+            else b"",
+            is_open=self._is_open(inputs, outputs),
         )
 
     def _is_open(self, inputs: Sequence[int], outputs: Sequence[int]) -> bool:

@@ -184,7 +184,15 @@ def _latency_ms(details: Mapping[str, Any], source: SourceText, line: int) -> fl
         throughput = details.get("throughput")
         if throughput is not None and latency_ms > 0:
             per_s = json_number(throughput, source.path, line, "throughput")
-            check_agrees(per_s, 1e3 / latency_ms, 0.02, source.path, line, "throughput", name)
+            check_agrees(
+                per_s,
+                1e3 / latency_ms,
+                share=0.02,
+                path=source.path,
+                line=line,
+                column="throughput",
+                of=name,
+            )
         return latency_ms
     return None
 

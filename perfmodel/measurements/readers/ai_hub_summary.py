@@ -88,7 +88,15 @@ def _unit(
     if total is not None:
         stated = number_in(total[0], source.path, total[1], "Total # Ops")
         of = "the operators of the units"
-        check_agrees(stated, sum(counts.values()), 0.0, source.path, line, "Total # Ops", of)
+        check_agrees(
+            stated,
+            sum(counts.values()),
+            share=0.0,
+            path=source.path,
+            line=line,
+            column="Total # Ops",
+            of=of,
+        )
     if not counts:
         return None, ""
     most = max(counts, key=lambda name: counts[name])

@@ -82,7 +82,9 @@ def read_csv_columns(source: SourceText, text_columns: Collection[str]) -> CsvCo
         total += len(rows)
         if total > MAX_ROWS:
             raise bad_input(source.path, row_lines[-1], f"more than {MAX_ROWS} rows", "split it")
-        part, keep = _typed(rows, row_lines, names, text_columns, source.path, bad, marks)
+        part, keep = _typed(
+            rows, row_lines, names, text_columns, path=source.path, bad=bad, marks=marks
+        )
         parts.append(part)
         lines.append(np.asarray(row_lines, dtype=np.int64)[keep])
     if not parts:

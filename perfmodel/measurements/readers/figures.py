@@ -27,7 +27,7 @@ def time_ms(text: str, unit: str, path: str, line: int, column: str) -> float:
 
 
 def check_agrees(
-    stated: float, expected: float, share: float, path: str, line: int, column: str, of: str
+    stated: float, expected: float, *, share: float, path: str, line: int, column: str, of: str
 ) -> None:
     """MeasurementError where two figures for one thing differ by more than a share of the larger.
 

@@ -101,7 +101,9 @@ def _row(
     per_s = number_in(speed.group(2), source.path, line, f"{name} Speed")
     of, expected = f"{tokens:g} tokens in {duration_ms:g} ms", tokens / duration_ms * 1e3
     share = max(0.01, _ROUNDED / max(expected, _ROUNDED))
-    check_agrees(per_s, expected, share, source.path, line, f"{name} Speed", of)
+    check_agrees(
+        per_s, expected, share=share, path=source.path, line=line, column=f"{name} Speed", of=of
+    )
     return rate_row(
         source, line, kind=_KINDS[name], tokens=tokens, tokens_per_s=per_s, common=common
     )

@@ -84,7 +84,15 @@ def _statistics(run: LiteRTRun, source: SourceText) -> dict[str, Any]:
         for name in set(ms) & set(finer):
             if abs(ms[name] - finer[name]) > _ROUNDED_MS:
                 column = f"Inference ({name})"
-                check_agrees(ms[name], finer[name], 0.01, source.path, run.line, column, of)
+                check_agrees(
+                    ms[name],
+                    finer[name],
+                    share=0.01,
+                    path=source.path,
+                    line=run.line,
+                    column=column,
+                    of=of,
+                )
         ms |= finer
     median = ms.get("median")
     return {

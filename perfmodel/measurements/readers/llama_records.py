@@ -92,7 +92,9 @@ def _record_row(
         of = "the tokens over avg_ns"
         expected = (test[0] + test[1]) / number("avg_ns") * 1e9
         # Rates are averaged over the repetitions, times too; both means agree but for the spread.
-        check_agrees(per_s, expected, 0.1, source.path, line, "avg_ts", of)
+        check_agrees(
+            per_s, expected, share=0.1, path=source.path, line=line, column="avg_ts", of=of
+        )
     names = {"ngl": "n_gpu_layers", "fa": "flash_attn", "sm": "split_mode"}
     fields = {
         "model": str(record["model_type"]),

@@ -58,7 +58,9 @@ def _row(line: str, number: int, average: float | None, source: SourceText) -> d
     )
     if average is not None:
         of = "the average latency above"
-        check_agrees(run_ms, average, 0.01, source.path, number, "run_avg", of)
+        check_agrees(
+            run_ms, average, share=0.01, path=source.path, line=number, column="run_avg", of=of
+        )
     command = (
         command_of(source.lines, "mace_run") or command_of(source.lines, "mace_run_static") or {}
     )

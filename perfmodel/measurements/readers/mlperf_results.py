@@ -88,7 +88,15 @@ def _times(run: Mapping[str, Any], source: SourceText, line: int) -> dict[str, A
     per_s = number(throughput, "value")
     if per_s is not None and not 1 / _RATES_AGREE < per_s * latency_s < _RATES_AGREE:
         of = "the throughput of a single stream"
-        check_agrees(latency_s, 1 / max(per_s, 1e-9), 0.0, source.path, line, "latency", of)
+        check_agrees(
+            latency_s,
+            1 / max(per_s, 1e-9),
+            share=0.0,
+            path=source.path,
+            line=line,
+            column="latency",
+            of=of,
+        )
     return {
         "latency_ms": latency_s * _MILLISECONDS,
         "statistic": "mean" if mean_s else "p90",

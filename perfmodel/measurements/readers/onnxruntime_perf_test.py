@@ -89,7 +89,9 @@ class _Found:
             reason = "the log lacks the average, the total or the number of inference requests"
             raise bad_input(path, self.last, reason, "was the run cut off?")
         of = "the total over the number of requests"
-        check_agrees(mean, total / self.runs, 0.01, path, self.line, "Average", of)
+        check_agrees(
+            mean, total / self.runs, share=0.01, path=path, line=self.line, column="Average", of=of
+        )
         elapsed = ms.get("Total inference run time", total)
         if round(total / elapsed) > 1:
             reason = "left out: the latency of several requests at a time; run with -c 1"

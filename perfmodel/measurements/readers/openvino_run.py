@@ -57,12 +57,14 @@ def rows_of(run: OpenVinoRun, source: SourceText) -> tuple[list[dict[str, Any]],
         return [], [BadRow(source.path, run.line, reason)]
     expected = run.times["duration"] / run.runs
     of = "the duration over the count of iterations"
-    check_agrees(middle, expected, _OVERHEAD, source.path, run.line, "latency", of)
+    check_agrees(
+        middle, expected, share=_OVERHEAD, path=source.path, line=run.line, column="latency", of=of
+    )
     frames = run.per_s * expected / 1e3
     batch = run.batch or (in_log(float(round(frames)), run.line) if round(frames) else None)
     of = "the frames of an iteration by throughput and duration"
     stated = float(batch.value) if batch is not None else 0.0
-    check_agrees(stated, frames, 0.05, source.path, run.line, "batch", of)
+    check_agrees(stated, frames, share=0.05, path=source.path, line=run.line, column="batch", of=of)
     common: dict[str, Any] = {
         "line": run.line,
         "unit": run.unit,

@@ -7,7 +7,7 @@ cuBLASLt for matrix products) and of our own streaming kernels, as an inference 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -373,9 +373,6 @@ def fastest(device: Device, candidates: Sequence[ReadyStep], repeats: int = 5) -
     if not times:
         raise RunnerError(f"no candidate ran: {'; '.join(reasons)}")
     return min(times, key=lambda name: times[name])
-
-
-BackendFactory = Callable[[Any, Mode], Backend]
 
 
 def make_backend(device: Any, mode: Mode) -> Backend:

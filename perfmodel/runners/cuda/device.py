@@ -142,11 +142,6 @@ class CudaDevice:
         """The stream as the C libraries want it."""
         return int(self.stream.handle)
 
-    @property
-    def free_bytes(self) -> int:
-        """Free device memory."""
-        return int(self._driver.mem_get_info()[0])
-
     def allocate(self, size_bytes: int) -> int:
         """Address of new memory, aligned to 256 bytes."""
         try:

@@ -78,13 +78,6 @@ def _nvrtc() -> ctypes.CDLL:
     return lib
 
 
-def nvrtc_version() -> tuple[int, int]:
-    """(major, minor) of the NVRTC that is used."""
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    _nvrtc().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
-    return major.value, minor.value
-
-
 @lru_cache(maxsize=1)
 def kernel_source() -> str:
     """The CUDA C source of all our kernels."""
