@@ -1,6 +1,6 @@
 """Learning what spec sheets tell, and a target's start from its own sheet.
 
-`learn_sheets` makes what `devices.spec_sheet` answers from: measured targets with their sheets,
+`sheets_from` makes what `devices.spec_sheet` answers from: measured targets with their sheets,
 shapes of costs by kind of processor, and how wrong sheets are when a chip is left out.
 `start_from_sheet` is where `calibrate` begins, with any number of measurements.
 """
@@ -186,7 +186,7 @@ def _typical(
     return Start(weights=weights / weights.sum(), log_scale=speed, scale_sd=0.05)
 
 
-def learn_sheets(
+def sheets_from(
     measured: Sequence[MeasuredSheet],
     shapes: Sequence[Shape],
     network_sd: Mapping[str, float],
@@ -275,9 +275,9 @@ __all__ = [
     "chips_left_out",
     "facts_key",
     "is_phones",
-    "learn_sheets",
     "model_of",
     "population_shapes",
+    "sheets_from",
     "sheets_of",
     "start_from_sheet",
 ]

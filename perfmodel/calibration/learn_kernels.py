@@ -24,7 +24,7 @@ from perfmodel.calibration.kernel_settings import (
 )
 from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
+from perfmodel.cost_models.kernel_population import KernelPopulation, LeftOut, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.cost_models.plain_file import FileKind
@@ -54,6 +54,10 @@ EAGER = "pytorch"
 """The framework whose kernels are eager calls in fp32; other GPU frameworks are library calls."""
 
 LIBRARIES = ("cudnn", "miopen")
+AUTOCAST = "amp"
+"""Part of the names of frameworks that run networks in mixed precision. Those cards were timed by
+whole networks at batches that fill them."""
+
 SHEET_INTERVAL = Interval(0.9, 0.35, 0.35)
 SHEET_ERROR = FitError(
     "GPUs left out, data sheet alone, transformer networks", 62, 0.11, 0.12, 0.84
@@ -100,12 +104,18 @@ def target_traits(target: Target) -> TargetTraits:
 
 
 def sheet_traits(sheet: GpuSpec, target: Target) -> TargetTraits:
-    """A data sheet as traits: eager kernels know the vendor, library calls the tensor cores too."""
+    """A data sheet as traits: eager kernels know the vendor, library calls the tensor cores too.
+
+    Where batches fill a card, its queue never runs empty: a kernel starts while others run.
+    """
     if target.framework == EAGER and target.precision == "fp32":
         return traits_of(sheet, "fp32", str(target))
     tensor = target.precision == "fp16" and sheet.tensor_cores
     stated = "fp16_tc" if tensor else target.precision
     traits = traits_of(sheet, stated, str(target))
+    if AUTOCAST in target.framework.split("-"):
+        machine = replace(traits.machine, winograd="none", overlap="launch")
+        return replace(traits, machine=machine, traits=())
     return replace(traits, traits=(*traits.traits, float(tensor)))
 
 
@@ -217,13 +227,15 @@ def gpu_profile(
     sheet: GpuSpec | None = None,
     *,
     precisions: Sequence[str] = ("fp32",),
+    framework: str = EAGER,
     population: KernelPopulation | None = None,
 ) -> DeviceProfile:
     """The profile of a GPU of which nothing was measured, from its data sheet.
 
     Eager PyTorch in fp32 is learned from the eager kernels of other cards, fp16 and int8 from
-    library calls. `population` replaces the one that ships, for all `precisions`. Raises
-    `MeasurementError` if no data sheet of `device` is known and none is given.
+    library calls, another `framework` from what its cards have in common (`learn_speeds`).
+    `population` replaces the one that ships, for all `precisions`. Raises `MeasurementError` if no
+    data sheet of `device` is known and none is given.
     """
     known = sheet or sheets_by_device().get(device)
     if known is None:
@@ -232,14 +244,23 @@ def gpu_profile(
         )
     made = []
     for precision in precisions:
-        target = Target(device, "gpu", EAGER, precision)
+        target = Target(device, "gpu", framework, precision)
         used = population or shipped_population(target)
         if used is None:
-            raise MeasurementError(f"nothing was learned of {precision} on GPUs")
+            raise MeasurementError(
+                f"nothing was learned of {framework} in {precision} on GPUs",
+                "give what other cards have in common: population=learn_speeds(table).population",
+            )
         predictor = used.unmeasured(sheet_traits(known, target))
         note = "data sheet only; no kernel of this card was measured"
-        origin = Provenance("data sheet; model of layers_gpu.csv", 0, note=note)
-        made.append(TargetProfile(target, "steady", predictor, SHEET_INTERVAL, SHEET_ERROR, origin))
+        known_by = (
+            "model of layers_gpu.csv" if framework == EAGER else f"other cards by {framework}"
+        )
+        origin = Provenance(f"data sheet; {known_by}", 0, note=note)
+        left_out = used.left_out or LeftOut(interval=SHEET_INTERVAL, error=SHEET_ERROR)
+        made.append(
+            TargetProfile(target, "steady", predictor, left_out.interval, left_out.error, origin)
+        )
     return DeviceProfile(device, known.name, "desktop", tuple(made))
 
 

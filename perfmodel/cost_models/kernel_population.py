@@ -21,6 +21,7 @@ from perfmodel.cost_models.efficiencies import (
     unmeasured_population,
 )
 from perfmodel.cost_models.hierarchy import log_times
+from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kernel_predictor import (
     DIGITS,
     EXACT,
@@ -50,6 +51,7 @@ CORRECTION_ROUNDS = 2
 them by less than a percent the second time."""
 
 MAX_TRAITS = 20
+MAX_WORDS = 200
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,50 @@ class TargetTraits:
         return Work(work.cell, work.group, work.terms * np.exp(self.known_log), work.features)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """What leaving known targets out, one at a time, found of targets that are not measured."""
+
+    interval: Interval
+    error: FitError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"interval": self.interval.to_dict(), "error": asdict(self.error)}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> LeftOut:
+        """Read and check plain data; raises `ProfileError` that names the field."""
+        found = plain_data.table(data, "left_out", 2)
+        plain_data.only(found, ("interval", "error"), ("interval", "error"))
+        interval = plain_data.table(found["interval"], "left_out.interval", 10)
+        names = [f.name for f in fields(Interval)]
+        plain_data.only(interval, names, [n for n in names if n != "short_ms"])
+        error = dict(plain_data.table(found["error"], "left_out.error", 10))
+        names = [f.name for f in fields(FitError)]
+        plain_data.only(error, names, names)
+        words = error.pop("experiment")
+        if not isinstance(words, str) or len(words) > MAX_WORDS:
+            raise ProfileError(f"left_out.error.experiment: must be text of {MAX_WORDS} characters")
+        at = "left_out.error"
+        numbers = {n: plain_data.number(v, f"{at}.{n}", 0.0, 1e9) for n, v in error.items()}
+        return cls(
+            interval=Interval(
+                **{
+                    n: plain_data.number(v, f"left_out.interval.{n}", 0.0, MAX_LOG)
+                    for n, v in interval.items()
+                }
+            ),
+            error=FitError(
+                words,
+                int(numbers["cases"]),
+                numbers["median"],
+                numbers["mean"],
+                numbers["within_20"],
+            ),
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KernelPopulation:
     """Physics, trees and ranges that the known targets of one framework share.
@@ -79,6 +125,7 @@ class KernelPopulation:
     `efficiencies` are those of a target without effects of its own. `forests` read the columns of
     `kernel_predictor.INPUTS`, then `traits` numbers of the target, then, if `described`, its
     `Efficiencies.descriptor`. `ranges` are those of the kernels that any known target ran.
+    `left_out` tells how wrong a data sheet alone is, None where that was not tried.
     """
 
     efficiencies: Efficiencies
@@ -88,6 +135,7 @@ class KernelPopulation:
     described: bool
     ranges: Mapping[str, Range]
     limit: float
+    left_out: LeftOut | None = None
 
     def unmeasured(self, traits: TargetTraits) -> KernelPredictor:
         """The predictor of a target that was never measured: the average, at its data sheet."""
@@ -153,12 +201,13 @@ class KernelPopulation:
             "described": self.described,
             "ranges": {c: [list(low), list(high)] for c, (low, high) in self.ranges.items()},
             "limit": self.limit,
+            **({} if self.left_out is None else {"left_out": self.left_out.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KernelPopulation:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        plain_data.only(data, _FIELDS, _FIELDS)
+        plain_data.only(data, (*_FIELDS, "left_out"), _FIELDS)
         if data["terms"] != list(TERMS):
             raise ProfileError(f"terms: must be {', '.join(TERMS)}")
         width = len(TERMS)
@@ -192,6 +241,7 @@ class KernelPopulation:
                 data["ranges"], "ranges", MAX_CELLS, len(RANGE_FEATURES), MAX_LOG
             ),
             limit=plain_data.number(data["limit"], "limit", 0.0, 10.0),
+            left_out=LeftOut.from_dict(data["left_out"]) if "left_out" in data else None,
         )
 
 

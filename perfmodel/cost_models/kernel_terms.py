@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
+from perfmodel.kernels.kernel_classes import ATTENTION
 from perfmodel.kernels.operators import PRECISION_BYTES
 from perfmodel.kernels.recurrent import Steps, steps_of
 from perfmodel.kernels.winograd import winograd_work
@@ -139,6 +140,8 @@ _SIBLINGS = frozenset(["conv1x1", "conv3x3", "convkxk", "transpose_conv", "matmu
 @lru_cache(maxsize=4096)
 def cell_of(kernel_class: str, op: str) -> str:
     """Cell of a kernel: kernels of one cell share efficiencies."""
+    if op == ATTENTION:
+        return f"{kernel_class}:{op}"
     if kernel_class in PRODUCT_CLASSES or kernel_class == "depthwise":
         return kernel_class
     return f"{kernel_class}:{op}"

@@ -17,9 +17,13 @@ from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import Product
 from perfmodel.kernels.fusion_rules import ANY_UNARY, RELUS, FusionRules, fusion_rules
 from perfmodel.kernels.kernel import Kernel
-from perfmodel.kernels.kernel_classes import kernel_class
+from perfmodel.kernels.kernel_classes import ATTENTION, kernel_class
 from perfmodel.kernels.operators import MACS, op_macs, product_of
-from perfmodel.kernels.patterns import composed, names_of
+from perfmodel.kernels.patterns import attentions, composed, names_of
+
+_POINTWISE = ANY_UNARY | {*BINARY, "batch_norm", "scale"}
+_CHAINED = _POINTWISE | {"layer_norm", "group_norm", "instance_norm", "softmax"}
+"""Kinds that compiled code joins with what follows them."""
 
 
 @dataclass(eq=False)
@@ -31,6 +35,7 @@ class _Group:
     residual: bool = False
     suffix: str = ""
     integers: bool = False
+    attention: bool = False
 
 
 class _Fuser:
@@ -47,6 +52,8 @@ class _Fuser:
         # only there are pairs of quantisation a way of writing; in other files they are run
         self.pairs = bool(rules.quantised) and graph.format == "onnx"
         self.dequantised: dict[str, Op] = {}
+        calls = graph.once(attentions, lambda: attentions(graph)) if rules.attention else ()
+        self.attended = {op.name: ops for ops in calls for op in ops}
 
     def run(self) -> list[_Group]:
         for op in self.graph.ops:
@@ -57,6 +64,9 @@ class _Fuser:
         return self.groups
 
     def _place(self, op: Op) -> None:
+        if op.name in self.attended:
+            self._attend(op)
+            return
         integers = self._on_integers(op)
         if not integers and op.kind not in self.rules.free:
             for name in op.inputs:
@@ -67,6 +77,14 @@ class _Fuser:
             self.waiting_pads[op.outputs[0]] = op
         elif self.finished or not self._fold(op):
             self._start(op, integers)
+
+    def _attend(self, op: Op) -> None:
+        """The last operator of an attention starts the kernel of all of them."""
+        ops = self.attended[op.name]
+        if op is ops[-1]:
+            group = _Group(len(self.groups), op, list(ops), attention=True)
+            self.groups.append(group)
+            self.group_of.update(dict.fromkeys(op.outputs, group))
 
     def _of_a_pair(self, op: Op) -> bool:
         """Whether `op` quantises or dequantises beside a kernel on integers, and so costs nothing.
@@ -194,6 +212,8 @@ class _Fuser:
             return True  # quantisation clamps anyway
         if rules.pointwise and (op.kind in ANY_UNARY or op.kind in BINARY):
             return True
+        if rules.chains and op.kind in _POINTWISE and host.main.kind in _CHAINED:
+            return True
         if rules.affine and op.kind == "add" and constants_only and host.main.kind == "mul":
             # multiply and add by constants: together a normalisation
             return host.activation == "none" and len(host.ops) == 1
@@ -263,6 +283,8 @@ def _kernel(graph: Graph, group: _Group) -> Kernel:
     weights = {t.name: t for op in group.ops for t in graph.weights_of(op)}
     shapes = _SHAPES.get(group.main.kind, _plain)(graph, group.main)
     op_name = str(shapes.pop("op", group.main.kind))
+    if group.attention:
+        op_name = ATTENTION
     numbers = {k: int(v) for k, v in shapes.items()}
     conv = {k: numbers.get(k, 1) for k in ("groups", "kh", "kw", "sh", "sw")}
     output_elements = sum(t.elements for t in graph.outputs_of(group.main))

@@ -41,7 +41,10 @@ class FusionRules:
     convolution after it if `pad`; any element-wise operator into any kernel if `pointwise`.
     Between a DequantizeLinear and a QuantizeLinear, the `quantised` kinds compute on integers, so
     that the pair costs nothing; those of `float_results` also without the second.
-    `free` kinds start no kernel. Graphs of format `finished_format` are already fused.
+    Where `attention`, the two products of a network's scaled_dot_product_attention and what stands
+    between them are one kernel; where `chains`, an element-wise operator or a normalisation takes
+    what element-wise follows it, though convolutions take nothing. `free` kinds start no kernel.
+    Graphs of format `finished_format` are already fused.
     Of operators that compute the same from the same, one runs where the framework `merges_repeats`.
     `runs_dead_branches` where no exporter stands between a network's code and what runs: all of
     it runs, with what cannot reach the output and what only adds zeros.
@@ -61,6 +64,8 @@ class FusionRules:
     finished_format: str = ""
     merges_repeats: bool = False
     runs_dead_branches: bool = False
+    attention: bool = False
+    chains: bool = False
     source: str = ""
 
 
@@ -213,6 +218,22 @@ FUSION |= {
     ),
 }
 
+FUSION |= {
+    "pytorch-amp": replace(
+        FUSION["pytorch"],
+        attention=True,
+        source=FUSION["pytorch"].source + "; PyTorch docs, scaled_dot_product_attention: one fused "
+        "kernel on CUDA in half precision",
+    ),
+    "pytorch-compiled": replace(
+        FUSION["pytorch"],
+        attention=True,
+        chains=True,
+        source="PyTorch docs, torch.compile: Inductor joins element-wise operators and reductions "
+        "with one another and calls libraries for convolutions and products",
+    ),
+}
+
 RULES_OF: Mapping[str, str] = {
     "tflite": "tflite-cpu",
     "litert": "tflite-cpu",
@@ -232,8 +253,8 @@ RULES_OF: Mapping[str, str] = {
     "snpe": "tflite-gpu",
     "enn": "tflite-gpu",
     "coreml": "tflite-gpu",
-    # a GPU's compiled code joins element-wise kernels with one another, but not with convolutions
-    "pytorch-compiled-amp": "pytorch",
+    "pytorch-compiled-amp": "pytorch-compiled",
+    "pytorch-2.2-compiled": "pytorch-compiled",
     # one kernel an operator
     "tensorflow": "unfused",
     "darknet": "unfused",

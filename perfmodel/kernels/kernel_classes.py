@@ -10,6 +10,9 @@ from perfmodel.graph.kinds import BINARY, DETECTION, POOLS, REDUCE, UNARY
 FIRST_LAYER_CHANNELS = 4
 """Up to this many input channels a convolution is an image layer: vectors run half empty."""
 
+ATTENTION = "attention"
+"""Two products of one kernel with a softmax between them, whose scores stay on the chip."""
+
 CLASSES: tuple[str, ...] = (
     "conv1x1",
     "conv3x3",
@@ -58,7 +61,7 @@ CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys(("resize", "resize_to"), "resize"),
     **dict.fromkeys(POOLS, "pool"),
     **dict.fromkeys(("lstm", "gru", "rnn", "svdf"), "recurrent"),
-    **dict.fromkeys(("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul"), "matmul"),
+    **dict.fromkeys(("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul", ATTENTION), "matmul"),
     **dict.fromkeys(("sparse_gemm_0.90", "sparse_gemm_0.95"), "sparse_matmul"),
     **dict.fromkeys(DETECTION, "detection"),
     "fully_connected": "fully_connected",

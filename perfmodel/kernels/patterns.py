@@ -78,6 +78,27 @@ def _stands(kind: str, x: str, last: Op, ops: tuple[Op, ...], **attrs: object) -
     return Op(last.name, kind, (x,), last.outputs, attrs), ops
 
 
+def attentions(graph: Graph) -> tuple[tuple[Op, ...], ...]:
+    """The operators of every call of scaled_dot_product_attention, in order.
+
+    A reader writes such a call as a product NAME/scores, what scales and masks it, a softmax and
+    the product NAME; an attention that the network's own code writes out has other names.
+    """
+    chain, found = _Chains(graph), []
+    for op in graph.ops:
+        softmax = chain.made_by(op.inputs[0], "softmax") if op.kind == "matmul" else None
+        if softmax is None:
+            continue
+        ops, before = [op, softmax], softmax.inputs[0]
+        while step := chain.made_by(before, "add") or chain.made_by(before, "mul"):
+            ops.append(step)
+            before = step.inputs[0]
+        scores = chain.made_by(before, "matmul")
+        if scores is not None and scores.name == f"{op.name}/scores":
+            found.append((scores, *reversed(ops)))
+    return tuple(found)
+
+
 def _swish(chain: _Chains, op: Op) -> _Found:
     """x * sigmoid(x)."""
     if op.kind != "mul" or len(op.inputs) != 2 or op.attrs.get("activation", "none") != "none":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import perfmodel
-from perfmodel.calibration.learn_speeds import TimedNetwork, learn_speeds
+from perfmodel.calibration.learn_kernels import read_population, sheets_by_device, write_population
+from perfmodel.calibration.learn_speeds import LearnedSpeeds, SpeedFit, TimedNetwork
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import LAUNCH, Machine
-from perfmodel.errors import MeasurementError
-from perfmodel.graph.rebatch import rebatch
+from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.kernel_times import at_batch
 from perfmodel.kernels import KernelTable, fuse
-from validation.data.timm_times import at_batch, is_the_network
+from perfmodel.measurements.table import MeasurementTable, make_frame
+from validation.data.timm_times import is_the_network
 
 NAMES = ("mobilenet_v1", "mobilenet_v2", "resnet18", "resnet34", "squeezenet_1_1", "vgg11")
 GPU = Machine(precision="fp16", winograd="none", overlap="launch")
@@ -21,7 +26,7 @@ GPU = Machine(precision="fp16", winograd="none", overlap="launch")
 @pytest.fixture(scope="module")
 def networks() -> dict[str, KernelTable]:
     return {
-        name: at_batch(KernelTable.from_kernels(fuse(perfmodel.load(name), "pytorch")), 256)
+        name: at_batch(KernelTable.from_kernels(fuse(perfmodel.load(name), "pytorch")), 1, 256)
         for name in NAMES
     }
 
@@ -37,7 +42,7 @@ CARDS = {"slow": (20.0, 0.5), "fast": (60.0, 1.0)}
 
 def measured(networks: dict[str, KernelTable], left: str = "") -> list[TimedNetwork]:
     return [
-        TimedNetwork(kernels=k, target=place, latency_ms=truth_ms(k, *CARDS[card]))
+        TimedNetwork(kernels=k, target=place, latency_ms=truth_ms(k, *CARDS[card]), family=name)
         for place, card in enumerate(CARDS)
         for name, k in networks.items()
         if name != left
@@ -46,7 +51,7 @@ def measured(networks: dict[str, KernelTable], left: str = "") -> list[TimedNetw
 
 def test_a_network_left_out_is_predicted_on_each_card(networks: dict[str, KernelTable]) -> None:
     targets = [TargetTraits(card, GPU) for card in CARDS]
-    made = learn_speeds(measured(networks, left="resnet34"), targets)
+    made = SpeedFit.of(measured(networks, left="resnet34"), targets).predictors()
     for card, model in zip(CARDS, made, strict=True):
         kernels = networks["resnet34"]
         assert model.parts_ms(kernels).sum() == pytest.approx(
@@ -54,50 +59,156 @@ def test_a_network_left_out_is_predicted_on_each_card(networks: dict[str, Kernel
         )
         assert not model.novelty(networks["resnet18"]).any()
         # a single image is far below the batches that were seen
-        assert model.novelty(at_batch(networks["resnet18"], 1 / 256)).max() > 1
+        assert model.novelty(at_batch(networks["resnet18"], 256, 1)).max() > 1
 
 
 def test_the_start_of_a_kernel_stays_as_given_where_batches_hide_it(
     networks: dict[str, KernelTable],
 ) -> None:
     known = (0.0,) * LAUNCH + (float(np.log(0.7)),)
-    model = learn_speeds(measured(networks)[:6], [TargetTraits("slow", GPU, known)])[0]
+    few = measured(networks)[:6]
+    model = SpeedFit.of(few, [TargetTraits("slow", GPU, known)]).predictors()[0]
     assert [c[LAUNCH] for c in model.cells.values()] == pytest.approx(
         [np.log(0.7)] * len(model.cells)
     )
     summed = Machine(precision="fp16", winograd="none", overlap="none")
-    free = learn_speeds(measured(networks)[:6], [TargetTraits("slow", summed, known)])[0]
+    free = SpeedFit.of(few, [TargetTraits("slow", summed, known)]).predictors()[0]
     assert max(abs(c[LAUNCH] - np.log(0.7)) for c in free.cells.values()) > 0.01
 
 
-def test_nothing_measured_is_refused() -> None:
+def test_errors_are_of_families_that_the_fit_did_not_see(
+    networks: dict[str, KernelTable],
+) -> None:
+    rows = measured(networks)
+    fit = SpeedFit.of(rows, [TargetTraits(card, GPU) for card in CARDS])
+    left = fit.left_out_log(len(NAMES))
+    for name in ("resnet34", "vgg11"):
+        kept = np.array([r.family != name for r in rows])
+        model = fit.predictors(kept)[1]
+        place = next(i for i, r in enumerate(rows) if r.family == name and r.target == 1)
+        said = model.parts_ms(networks[name]).sum()
+        assert left[place] == pytest.approx(np.log(rows[place].latency_ms / said))
+    # what one target alone ran of a family cannot be asked of a target with nothing else
+    alone = SpeedFit.of(
+        [rows[0], *rows[7:]], [TargetTraits(card, GPU) for card in CARDS]
+    ).left_out_log(len(NAMES))
+    assert np.isnan(alone[0])
+    assert np.isfinite(alone[1:]).all()
+
+
+def test_nothing_measured_is_refused(networks: dict[str, KernelTable]) -> None:
     with pytest.raises(MeasurementError, match="no network was measured"):
-        learn_speeds([], [TargetTraits("x", GPU)])
-    kernels = KernelTable.from_kernels(fuse(perfmodel.load("squeezenet_1_1"), "pytorch"))
-    both = [TargetTraits("a", GPU), TargetTraits("b", Machine())]
-    rows = [TimedNetwork(kernels=kernels, target=t, latency_ms=1.0) for t in (0, 1)]
+        SpeedFit.of([], [TargetTraits("x", GPU)])
+    rows = [TimedNetwork(kernels=networks["resnet18"], target=t, latency_ms=1.0) for t in (0, 1)]
     with pytest.raises(MeasurementError, match="overlap"):
-        learn_speeds(rows, both)
+        SpeedFit.of(rows, [TargetTraits("a", GPU), TargetTraits("b", Machine())])
 
 
-def test_kernels_at_a_batch_are_those_of_the_network_at_it() -> None:
-    graph = perfmodel.load("mobilenet_v2")
-    grown = at_batch(KernelTable.from_kernels(fuse(graph, "pytorch")), 8)
-    true = KernelTable.from_kernels(fuse(rebatch(graph, 8), "pytorch"))
-    assert len(grown) == len(true)
-    for column in ("macs", "weight_elements", "input_elements", "output_elements", "n", "k"):
-        assert np.array_equal(grown[column], true[column]), column
-    product = np.isin(true["kernel_class"], ["fully_connected", "conv1x1", "conv_first"])
-    for column in ("batch", "m"):
-        assert np.array_equal(grown[column][product], true[column][product]), column
+# -- a table of networks on cards with data sheets
+
+DEVICES = ("rtx-3090", "rtx-4090")
+BATCH = 64
 
 
-def test_a_product_of_two_tensors_is_repeated_by_the_batch() -> None:
-    one = KernelTable.from_kernels(fuse(perfmodel.load("timm:deit_tiny_patch16_224"), "pytorch"))
-    grown, product = at_batch(one, 8), one["kernel_class"] == "matmul"
-    assert product.any()
-    assert np.array_equal(grown["batch"][product], 8 * one["batch"][product])
-    assert np.array_equal(grown["m"][product], one["m"][product])
+def sheet_ms(kernels: KernelTable, device: str) -> float:
+    """Half of what the data sheet promises: arithmetic after memory."""
+    sheet = sheets_by_device()[device]
+    gmac_per_ms = sheet.sustained_gflops("fp16_tc") / 2 / 1e3
+    return 2 * truth_ms(kernels, gmac_per_ms, sheet.bandwidth_gb_per_s / 1e3)
+
+
+def cards_table(names: tuple[str, ...], framework: str = "pytorch-amp") -> MeasurementTable:
+    asked = [(device, name) for device in DEVICES for name in names]
+    columns: dict[str, object] = {
+        "device": [device for device, _ in asked],
+        "unit": "gpu",
+        "framework": framework,
+        "precision": "fp16",
+        "source": "by hand",
+        "build": "2.9",
+        "model": [name for _, name in asked],
+        "batch": BATCH,
+        "latency_ms": [sheet_ms(at(name), device) for device, name in asked],
+    }
+    return MeasurementTable(make_frame(columns, "made.csv", range(2, len(asked) + 2)))
+
+
+def at(name: str) -> KernelTable:
+    one = KernelTable.from_kernels(fuse(perfmodel.load(name), "pytorch"))
+    return at_batch(one, 1, BATCH)
+
+
+@pytest.fixture(scope="module")
+def learned() -> LearnedSpeeds:
+    return perfmodel.learn_speeds(cards_table(NAMES))
+
+
+def test_a_table_of_networks_makes_a_profile_of_each_card(learned: LearnedSpeeds) -> None:
+    assert [p.device for p in learned.profiles] == list(DEVICES)
+    for profile in learned.profiles:
+        target = profile.targets[0]
+        assert str(target.target) == f"{profile.device}/gpu/pytorch-amp/fp16"
+        assert target.provenance.measurements == len(NAMES)
+        assert target.provenance.source == "by hand"
+        assert target.provenance.note.startswith("batches of 64 to 64")
+        assert target.error.cases == len(NAMES)
+        said = perfmodel.predict(
+            "resnet50", str(target.target), batch_size=BATCH, profiles=[profile]
+        )
+        low, high = said.interval_ms
+        assert said.latency_ms == pytest.approx(sheet_ms(at("resnet50"), profile.device), rel=0.1)
+        assert low < sheet_ms(at("resnet50"), profile.device) < high
+
+
+def test_a_card_from_its_sheet_is_as_much_faster_as_the_sheet_says(
+    learned: LearnedSpeeds,
+) -> None:
+    profile = perfmodel.gpu_profile(
+        "rtx-5090",
+        precisions=("fp16",),
+        framework="pytorch-amp",
+        population=learned.population,
+    )
+    target = profile.targets[0]
+    assert str(target.target) == "rtx-5090/gpu/pytorch-amp/fp16"
+    assert target.provenance.measurements == 0
+    said = perfmodel.predict("resnet18", str(target.target), batch_size=BATCH, profiles=[profile])
+    assert said.latency_ms == pytest.approx(sheet_ms(at("resnet18"), "rtx-5090"), rel=0.1)
+    assert target.error.cases == len(DEVICES) * len(NAMES)
+    assert target.error.median < 0.1
+
+
+def test_what_cards_have_in_common_survives_its_file(
+    learned: LearnedSpeeds, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.json"
+    write_population(learned.population, path)
+    read = read_population(path)
+    assert read.left_out == learned.population.left_out
+    assert read.left_out is not None
+    for old, new in (('"cases":12', '"cases":-1'), ('"coverage":0.9', '"coverage":"x"')):
+        path.write_text(path.read_text().replace(old, new))
+        with pytest.raises(ProfileError, match="left_out"):
+            read_population(path)
+        write_population(learned.population, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda: cards_table(NAMES[:3], "nothing-known"), "0 families"),
+        (lambda: cards_table(("resnet18", "resnet34", "resnet50")), "2 families"),
+    ],
+)
+def test_too_little_is_refused(change: Callable[[], MeasurementTable], told: str) -> None:
+    with pytest.raises(MeasurementError, match=told):
+        perfmodel.learn_speeds(change())
+
+
+def test_targets_of_two_frameworks_have_no_common_speed(networks: dict[str, KernelTable]) -> None:
+    targets = [TargetTraits(f"x/gpu/{f}/fp16", GPU) for f in ("pytorch-amp", "other")]
+    with pytest.raises(MeasurementError, match="several kinds"):
+        SpeedFit.of(measured(networks), targets).shared()
 
 
 def test_a_network_that_was_folded_before_it_was_timed_is_another() -> None:

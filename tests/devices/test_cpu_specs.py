@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perfmodel.calibration.from_spec import learn_sheets, sheets_of, start_from_sheet
+from perfmodel.calibration.from_spec import sheets_from, sheets_of, start_from_sheet
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.devices.cpu_specs import CORES, GENERATIONS, cpu_sheet
@@ -145,7 +145,7 @@ def test_intervals_of_what_ships_are_those_of_its_own_measured_targets() -> None
     """Each class by its own chips as far as it has some, else by all of its unit."""
     shipped = shipped_sheets()
     spreads = {place: error.network_sd for place, error in shipped.errors.items()}
-    again = learn_sheets(shipped.known, shipped.shapes, spreads).errors
+    again = sheets_from(shipped.known, shipped.shapes, spreads).errors
     for place, error in shipped.errors.items():
         assert again[place].factor == pytest.approx(error.factor, rel=0.02)
         assert again[place].cases == error.cases

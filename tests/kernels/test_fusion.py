@@ -353,3 +353,48 @@ def test_rules_differ_by_unit_only_where_they_are_listed() -> None:
 
     named = [rules_on(f, u) for f in ("tflite", "onnxruntime", "ncnn") for u in ("cpu", "gpu")]
     assert named == ["tflite-cpu", "tflite-gpu", "onnxruntime-cpu", "onnxruntime", "ncnn", "ncnn"]
+
+
+def attention(mask: bool, written_out: bool = False) -> Graph:
+    """softmax(q k^T * scale + mask) v of 2 heads, 6 tokens and 4 channels, and a projection."""
+    b = GraphBuilder("attend")
+    q, k, v = (b.input((1, 2, 6, 4), name=n) for n in "qkv")
+    call = "mine" if written_out else "call"
+    x = b.op("matmul", q, k, name=f"{call}/scores", transpose_b=True)
+    x = b.op("mul", x, b.constant((), "scale"), name="call/scaled")
+    if mask:
+        x = b.op("add", x, b.constant((6, 6), "mask"), name="call/masked")
+    x = b.op("softmax", x, name="call/weights", axis=-1)
+    x = b.op("matmul", x, v, name="call")
+    return b.build(b.op("relu", x, name="relu"))
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_attention_is_one_kernel_whose_scores_stay_on_the_chip(mask: bool) -> None:
+    graph = attention(mask)
+    whole, relu = fuse(graph, "pytorch-amp-nhwc")
+    assert whole.fused == tuple(op.name for op in graph.ops[:-1])
+    assert (whole.name, whole.op, whole.kernel_class) == ("call", "attention", "matmul")
+    # two products of 2 heads x 6 x 6 x 4, three inputs and one output of 2 x 6 x 4
+    assert whole.macs == 2 * 2 * 6 * 6 * 4
+    assert (whole.input_elements, whole.output_elements) == (3 * 48, 48)
+    assert relu.fused == ("relu",)
+    assert len(fuse(graph, "pytorch")) == len(graph.ops)
+
+
+def test_an_attention_that_a_networks_code_writes_out_is_run_so() -> None:
+    graph = attention(mask=True, written_out=True)
+    assert len(fuse(graph, "pytorch-amp")) == len(graph.ops)
+    assert all(k.op != "attention" for k in fuse(graph, "pytorch-amp"))
+
+
+def test_compiled_code_joins_what_is_element_wise_but_takes_nothing_into_convolutions() -> None:
+    graph = residual_block()
+    assert groups(fuse(graph, "pytorch-compiled-amp")) == [
+        ("conv_a",),
+        ("bn", "relu_a"),
+        ("conv_b",),
+        ("add", "relu_b"),
+        ("mean", "view"),
+        ("fc",),
+    ]

@@ -11,33 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import perfmodel
 from perfmodel.calibration.from_spec import NEWEST_NETWORKS, facts_key
-from perfmodel.calibration.population import Population
 from perfmodel.devices.cpu_specs import Core, cpu_sheet
-from perfmodel.devices.profile import DeviceProfile, TargetProfile
-from perfmodel.devices.sheet_data import MeasuredSheet, Sheets
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.devices.sheet_data import MeasuredSheet
 from perfmodel.devices.sheet_rows import target_class
-from perfmodel.devices.spec_sheet import targets_of_sheets
 from perfmodel.measurements.read import read_measurements
 from perfmodel.target import Target, full_target
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import Result, answered, score
 from validation.accuracy.ncnn import Campaign, campaign, learn
 from validation.data.network_tables import network_name
 from validation.data.published_networks import published_rows
-from validation.profiles.spec_sheets import (
-    POPULATIONS,
-    build_sheets,
-    device_facts,
-    known_speeds,
-    ncnn_shipped,
-    published_targets,
-)
+from validation.data.sheets import device_facts
+
+CLASSES = (("cpu", "float"), ("cpu", "int8"), ("gpu", "float"))
+"""Units and precisions of ncnn's table that are asked."""
 
 FOLDS = 5
 """Phones that are left out together, in the order of their names: about two."""
@@ -92,12 +86,6 @@ def peak_of(sheet: MeasuredSheet) -> float:
     return sum(cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).rates)
 
 
-@lru_cache(maxsize=1)
-def other_speeds() -> tuple[MeasuredSheet, ...]:
-    """Measured targets of all frameworks but ncnn."""
-    return tuple(known_speeds(published_targets()))
-
-
 def sheet_of(target: Target) -> MeasuredSheet | None:
     """The spec sheet of a measured device as a target; None without one."""
     facts = device_facts().get(facts_key(target.device, target.unit))
@@ -106,47 +94,33 @@ def sheet_of(target: Target) -> MeasuredSheet | None:
     return replace(facts, target=target)
 
 
-def asked_profiles(asked: Sequence[MeasuredSheet], sheets: Sheets) -> dict[str, TargetProfile]:
-    """Targets by their sheets alone, by the name of the target."""
-    made = targets_of_sheets(asked, sheets)
-    return {str(s.target): t for s, t in zip(asked, made, strict=True) if t is not None}
-
-
 Rows = Mapping[tuple[str, str], float]
 """Milliseconds by target and network (a path or a name of the zoo)."""
 
 
-def cases_of(rows: Rows, targets: Mapping[str, TargetProfile], known: Rows) -> list[Case]:
-    """Predictions of left-out rows; `known` rows are those of the chips that were not left out."""
-    mine = [(t, n) for t, n in rows if t in targets]
-    profiles = _by_device([targets[t] for t, _ in mine])
-    answers = list(perfmodel.predict_many([(n, t, None) for t, n in mine], profiles=profiles))
-    found = []
-    for (target, network), answer in zip(mine, answers, strict=True):
-        if isinstance(answer, Exception):
-            raise answer
-        sheet = sheet_of(full_target(target))
-        assert sheet is not None
-        found.append(
-            Case(
-                sheet=sheet,
-                network=network,
-                measured_ms=rows[target, network],
-                predicted_ms=answer.latency_ms,
-                interval_ms=answer.interval_ms,
-                nearest_ms=_nearest_by_peak(sheet, network, known),
-                macs=float(answer.macs),
-            )
-        )
-    return found
+def cases_of(rows: Rows, sheets: Any, known: Rows) -> list[Case]:
+    """Predictions of left-out rows by what `learn_sheets` made without them.
 
-
-def _by_device(targets: Sequence[TargetProfile]) -> list[DeviceProfile]:
-    devices: dict[str, dict[str, TargetProfile]] = {}
-    for t in targets:
-        devices.setdefault(t.target.device, {})[str(t.target)] = t
+    `known` rows are those of the chips that were not left out. Targets of classes of which sheets
+    tell nothing are not asked.
+    """
+    asked = [s for t in dict.fromkeys(t for t, _ in rows) if (s := sheet_of(full_target(t)))]
+    profiles: tuple[DeviceProfile, ...] = perfmodel.sheet_profiles(asked, sheets)
+    offered = {str(t.target) for profile in profiles for t in profile.targets}
+    mine = [(target, network) for target, network in rows if target in offered]
+    answers = answered([(network, target, 1) for target, network in mine], profiles)
+    by_name = {str(s.target): s for s in asked}
     return [
-        DeviceProfile(name, name, "phone", tuple(own.values())) for name, own in devices.items()
+        Case(
+            sheet=by_name[target],
+            network=network,
+            measured_ms=rows[target, network],
+            predicted_ms=answer.latency_ms,
+            interval_ms=answer.interval_ms,
+            nearest_ms=_nearest_by_peak(by_name[target], network, known),
+            macs=float(answer.macs),
+        )
+        for (target, network), answer in zip(mine, answers, strict=True)
     ]
 
 
@@ -234,26 +208,18 @@ def lead_core(sheet: MeasuredSheet) -> Core:
 
 def ncnn_cases(data: Path, seed: int, *, relearn: bool = False) -> list[Case]:
     """Phones of ncnn_e2e.csv; `relearn` makes the populations without them."""
-    tables = [campaign(data, unit, precision) for unit, precision in POPULATIONS]
+    tables = [campaign(data, unit, precision) for unit, precision in CLASSES]
     rows = {key: ms for table in tables for key, ms in measured_rows(table).items()}
     phones = sorted({full_target(t).device for t, _ in rows if _is_phone(t)})
     found: list[Case] = []
     for fold in range(FOLDS):
         held = set(phones[fold::FOLDS])
-        chips = {
-            s.chip
-            for t, _ in rows
-            if (s := sheet_of(full_target(t))) and full_target(t).device in held
-        }
-        others = [s for s in other_speeds() if s.chip not in chips]
-        learned = (
-            [_learn_without(table, held, seed) for table in tables] if relearn else ncnn_shipped()
-        )
-        sheets = build_sheets([_less(p, chips) for p in learned], others)
         mine = {key: ms for key, ms in rows.items() if full_target(key[0]).device in held}
-        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(full_target(t)))]
+        chips = {s.chip for t, _ in mine if (s := sheet_of(full_target(t)))}
         known = {k: ms for k, ms in rows.items() if k not in mine}
-        found += cases_of(mine, asked_profiles(asked, sheets), known)
+        learned = [_learn_without(table, held, seed) for table in tables] if relearn else ()
+        sheets = perfmodel.learn_sheets(device_facts(), populations=learned, without=chips)
+        found += cases_of(mine, sheets, known)
     return found
 
 
@@ -275,21 +241,9 @@ def measured_rows(table: Campaign) -> dict[tuple[str, str], float]:
     return {(named[t], table.path(m)): ms for (t, m), ms in table.latency_ms().items()}
 
 
-def _learn_without(table: Campaign, devices: set[str], seed: int) -> Population:
+def _learn_without(table: Campaign, devices: set[str], seed: int) -> Any:
     keep = ~table.frame["device"].isin(devices).to_numpy()
-    learned: Population = learn(table, keep, seed)
-    return learned
-
-
-def _less(population: Population, chips: set[str]) -> Population:
-    """A population without the targets of some chips, whatever device has them."""
-    facts = device_facts()
-    gone = []
-    for name in population.names:
-        target = full_target(name.partition(" ")[0])
-        sheet = facts.get(facts_key(target.device, target.unit))
-        gone.append(sheet is not None and sheet.chip in chips)
-    return population.without(np.array(gone))
+    return learn(table, keep, seed)
 
 
 def ncnn_phones(data: Path, seed: int) -> list[Result]:
@@ -314,10 +268,8 @@ def other_cases(data: Path, seed: int) -> list[Case]:
     for held in sorted(set(chip.values())):
         mine = {key: ms for key, ms in rows.items() if chip[key[0]] == held}
         known = {key: ms for key, ms in rows.items() if chip[key[0]] != held}
-        others = [s for s in other_speeds() if s.chip != held]
-        sheets = build_sheets([_less(p, {held}) for p in ncnn_shipped()], others)
-        asked = [s for t in dict.fromkeys(t for t, _ in mine) if (s := sheet_of(full_target(t)))]
-        found += cases_of(mine, asked_profiles(asked, sheets), known)
+        sheets = perfmodel.learn_sheets(device_facts(), without={held})
+        found += cases_of(mine, sheets, known)
     return found
 
 

@@ -11,23 +11,21 @@ import gzip
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import numpy as np
-
-from perfmodel.formats.load import load
-from perfmodel.kernels import KernelTable, fuse
+import perfmodel
+from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
-from perfmodel.zoo.pack import packed_networks
 
 FILE = "timm_infer.csv.gz"
+SOURCE = "timm: huggingface/pytorch-image-models@aa4b5850c154 results/"
 
 SAME_NETWORK = 0.03
 """Parameters that the benchmark prints and the pack counts agree within this, or another graph ran:
 RepVGG, MobileOne and GhostNet V3 were folded before they were timed."""
 
 _PARAMETERS = re.compile(r"params M ([\d.]+)")
+_ACTIVATIONS = re.compile(r"macts ([\d.]+)")
 
 GPU_RUNS = {
     "amp-nchw-pt113-cu117-rtx3090": Target("rtx-3090", "gpu", "pytorch-1.13-amp", "fp16"),
@@ -56,7 +54,11 @@ OLDER = ("pytorch-1.13-amp", "pytorch-2.2-compiled")
 
 @dataclass(frozen=True, kw_only=True)
 class TimmRow:
-    """Latency of a whole batch of a network on a target."""
+    """Latency of a whole batch of a network on a target, and the row's line in the file.
+
+    `macs` and `activations` (outputs of convolutions and products, as the benchmark counts them)
+    are of the whole batch.
+    """
 
     target: Target
     model: str
@@ -64,26 +66,35 @@ class TimmRow:
     batch: int
     latency_ms: float
     build: str
+    line: int
+    macs: float
+    activations: float
 
 
 def read_rows(data: Path, runs: dict[str, Target]) -> list[TimmRow]:
     """The rows of these runs whose network the pack has, as it ran and at that resolution."""
+    known = {network.name: network for network in perfmodel.models("timm:").packed}
     found = []
     with gzip.open(data / FILE, "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+        for line, row in enumerate(csv.DictReader(file), 2):
             run = row["source"].rpartition("benchmark-infer-")[2].removesuffix(".csv")
-            packed = packed_networks().get(f"timm:{row['model']}")
+            packed = known.get(f"timm:{row['model']}")
             if run not in runs or packed is None or str(packed.input_shape[0]) != row["input"]:
                 continue
-            if is_the_network(row["note"], packed.params):
+            acts = _ACTIVATIONS.search(row["note"])
+            if acts is not None and is_the_network(row["note"], packed.params):
+                batch = int(row["batch"])
                 found.append(
                     TimmRow(
                         target=runs[run],
                         model=packed.name,
                         family=packed.family,
-                        batch=int(row["batch"]),
+                        batch=batch,
                         latency_ms=float(row["latency_ms"]),
                         build=row["framework"],
+                        line=line,
+                        macs=float(batch * packed.macs),
+                        activations=batch * float(acts[1]) * 1e6,
                     )
                 )
     return found
@@ -95,30 +106,24 @@ def is_the_network(note: str, parameters: int) -> bool:
     return told is not None and abs(float(told[1]) * 1e6 / parameters - 1) <= SAME_NETWORK
 
 
-@cache
-def kernels_of(model: str, batch: int) -> KernelTable:
-    """The kernels of a network as PyTorch runs them, at a batch."""
-    return at_batch(_kernels(model), batch)
+def table_of(rows: Sequence[TimmRow]) -> MeasurementTable:
+    """The rows as a measurement table; a network is the name that `load` takes."""
+    targets = [row.target for row in rows]
+    columns: dict[str, object] = {
+        "device": [t.device for t in targets],
+        "unit": [t.unit for t in targets],
+        "framework": [t.framework for t in targets],
+        "build": [row.build for row in rows],
+        "precision": [t.precision for t in targets],
+        "source": SOURCE,
+        "model": [row.model for row in rows],
+        "batch": [row.batch for row in rows],
+        "kind": "steady",
+        "latency_ms": [row.latency_ms for row in rows],
+    }
+    return MeasurementTable(make_frame(columns, FILE, [row.line for row in rows]))
 
 
-@cache
-def _kernels(model: str) -> KernelTable:
-    return KernelTable.from_kernels(fuse(load(model), "pytorch"))
-
-
-def at_batch(table: KernelTable, batch: float) -> KernelTable:
-    """The kernels of a batch of one at another: what grows with the images grows by that factor."""
-    kind = table["kernel_class"]
-    number = dict(table.number)
-    for column in ("macs", "input_elements", "output_elements"):
-        number[column] = number[column] * batch
-    # a product of two tensors is repeated, one with weights has more rows, a convolution both
-    number["batch"] = np.where(kind == "fully_connected", number["batch"], number["batch"] * batch)
-    number["m"] = np.where(kind == "matmul", number["m"], number["m"] * batch)
-    return KernelTable(table.text, number)
-
-
-def families(rows: Sequence[TimmRow], folds: int) -> np.ndarray:
-    """The fold of each row: families of networks are left out together."""
-    names = sorted({r.family for r in rows})
-    return np.array([names.index(r.family) % folds for r in rows])
+def families() -> dict[str, str]:
+    """What each network is left out with, by the name that `load` takes."""
+    return {network.name: network.family for network in perfmodel.models("timm:").packed}
