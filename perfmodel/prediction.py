@@ -321,4 +321,38 @@ def predict(
     loaded = load_at_batch(graph, batch_size, dims=dims, input_shape=input_shape)
     resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
-    return predict_workload(work, resolved, per_layer=per_layer)
+    answer = predict_workload(work, resolved, per_layer=per_layer)
+    batches = known_batches(work, resolved) if answer.unknown else ()
+    if not batches:
+        return answer
+    known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch)"
+    return replace(answer, settle=f"{known}; {answer.settle}")
+
+
+BATCHES = tuple(2**power for power in range(11))
+"""Batch sizes that are tried where the one asked for has no answer."""
+
+
+def known_batches(work: Workload, resolved: Resolved) -> tuple[int, ...]:
+    """Those of `BATCHES` at which a network has an answer on a target."""
+    known = []
+    for size in BATCHES:
+        try:
+            graph = load_at_batch(work.graph, size)
+            same = workload(graph, work.framework, allow_uncovered=bool(work.uncovered_ops))
+            if not predict_workload(same, resolved, per_layer=False).unknown:
+                known.append(size)
+        except PerfmodelError:
+            continue  # a network that was written for one batch only
+    return tuple(known)
+
+
+def in_ranges(sizes: Sequence[int]) -> str:
+    """Some of `BATCHES` in words, neighbours joined: `1 to 4, 64`."""
+    runs: list[list[int]] = []
+    for size in sizes:
+        if runs and size == 2 * runs[-1][-1]:
+            runs[-1].append(size)
+        else:
+            runs.append([size])
+    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)

@@ -14,6 +14,7 @@ from perfmodel.devices.registry import ProfileFolder
 from perfmodel.errors import PerfmodelError, UncoveredOpError
 from perfmodel.explore.candidates import Budget
 from perfmodel.graph import Graph, Op, Tensor
+from perfmodel.prediction import in_ranges
 
 PHONE = "snapdragon-855-plus"
 CPU = f"{PHONE}/cpu"
@@ -139,3 +140,23 @@ def test_limits_are_above_zero(name: str, value: float) -> None:
 def test_shares_of_a_fleet_are_shares(share: float) -> None:
     with pytest.raises(PerfmodelError, match="--min-share is a share of 1"):
         perfmodel.select(["vgg16"], fleet="none.csv", min_share=share, max_latency_ms=1.0)
+
+
+def test_an_unknown_batch_names_those_that_are_known() -> None:
+    card = "rtx-3090/gpu/pytorch-amp"
+    answer = perfmodel.predict("resnet50", card, batch_size=1)
+    assert answer.unknown
+    start = f"{answer.target} knows this network at batches of "
+    assert answer.settle.startswith(start)
+    named = answer.settle.removeprefix(start).partition(" (--batch)")[0]
+    low, high = (int(n) for n in named.split(" to "))
+    assert low > 1
+    assert high == 1024
+    assert not perfmodel.predict("resnet50", card, batch_size=low).unknown
+    assert perfmodel.predict("resnet50", card, batch_size=low // 2).unknown
+
+
+def test_batches_are_told_in_ranges() -> None:
+    assert in_ranges((1, 2, 4, 64)) == "1 to 4, 64"
+    assert in_ranges((8,)) == "8"
+    assert in_ranges((8, 32, 64)) == "8, 32 to 64"
