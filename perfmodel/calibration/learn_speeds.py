@@ -54,10 +54,6 @@ SHEETS_LEFT_OUT = "card left out, data sheet alone, whole networks"
 FOLDS = 6
 """Parts of the families, each left out in turn, unless a caller asks for others."""
 
-SPEEDS = Shrinkage(noise=0.1)
-"""How far targets and kinds of kernels depart from one another. Batches of networks repeat better
-than single kernels of phones do: better than 0.15 on families left out of timm's rows."""
-
 FEWEST_FAMILIES = 3
 """Families below which leaving one out says nothing of the rest."""
 
@@ -219,7 +215,7 @@ class SpeedFit:
             measured=tuple(measured),
             targets=tuple(targets),
             seen=tuple(made[id(m.kernels), targets[m.target]] for m in measured),
-            shrinkage=shrinkage or SPEEDS,
+            shrinkage=shrinkage or Shrinkage(),
         )
 
     @property

@@ -225,7 +225,7 @@ FUSION |= {
         source=FUSION["pytorch"].source + "; PyTorch docs, scaled_dot_product_attention: one fused "
         "kernel on CUDA in half precision",
     ),
-    "pytorch-compiled": replace(
+    "pytorch-compiled-amp": replace(
         FUSION["pytorch"],
         attention=True,
         chains=True,
@@ -253,8 +253,6 @@ RULES_OF: Mapping[str, str] = {
     "snpe": "tflite-gpu",
     "enn": "tflite-gpu",
     "coreml": "tflite-gpu",
-    "pytorch-compiled-amp": "pytorch-compiled",
-    "pytorch-2.2-compiled": "pytorch-compiled",
     # one kernel an operator
     "tensorflow": "unfused",
     "darknet": "unfused",

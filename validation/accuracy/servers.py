@@ -14,6 +14,8 @@ import numpy as np
 
 import perfmodel
 from perfmodel.calibration.measured import NetworkTables
+from perfmodel.errors import GraphError
+from perfmodel.target import Target
 from validation.accuracy.common import Result, answered, score
 from validation.accuracy.gpus import SHEETS
 from validation.data.timm_times import (
@@ -34,6 +36,8 @@ FOLDS = 3
 
 SHEET_FRAMEWORK = "pytorch-amp"
 """The way of running that every card has."""
+
+SHEET_RUNS = {run: t for run, t in GPU_RUNS.items() if t.framework == SHEET_FRAMEWORK}
 
 TABLES = NetworkTables()
 """Networks read and fused, kept for all calls."""
@@ -62,11 +66,23 @@ class Case:
         return f"{self.row.target} {self.row.model} b{self.row.batch}"
 
 
+def asked_rows(data: Path, runs: dict[str, Target]) -> list[TimmRow]:
+    """The rows of networks that can be asked at their batch: a few are written for one image."""
+    found = []
+    for row in read_rows(data, runs):
+        try:
+            TABLES.get(row.model, row.batch, row.target.framework)
+        except GraphError:
+            continue
+        found.append(row)
+    return found
+
+
 def unseen_families(data: Path, seed: int) -> list[Result]:
     """A family of networks that no card or mode ran; then the same on the CPU."""
     results = []
     for runs in (GPU_RUNS, CPU_RUNS):
-        cases = family_cases(read_rows(data, runs))
+        cases = family_cases(asked_rows(data, runs))
         frameworks = dict.fromkeys(t.framework for t in runs.values())
         for framework in (f for f in frameworks if f not in OLDER):
             mine = [c for c in cases if c.row.target.framework == framework]
@@ -125,7 +141,7 @@ def _sums(rows: Sequence[TimmRow]) -> np.ndarray:
 
 def unseen_cards(data: Path, seed: int) -> list[Result]:
     """A card of which only the data sheet is known, from the other cards run in the same way."""
-    rows = [r for r in read_rows(data, GPU_RUNS) if r.target.framework == SHEET_FRAMEWORK]
+    rows = asked_rows(data, SHEET_RUNS)
     cases = []
     for device in sorted({r.target.device for r in rows}):
         others = [r for r in rows if r.target.device != device]

@@ -10,7 +10,7 @@ import contextlib
 import csv
 import io
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -218,3 +218,15 @@ def _numbers(cells: tuple[str, ...]) -> tuple[np.ndarray, list[int]]:
             if np.isnan(values[i]):
                 faulty.append(i)
     return values, faulty
+
+
+def mapped(values: np.ndarray, function: Callable[[Any], Any]) -> np.ndarray:
+    """`function` of every value, called once per distinct value."""
+    import numpy as np
+    import pandas as pd
+
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    results = np.empty(len(distinct), dtype=object)
+    results[:] = [function(value) for value in distinct]
+    found: np.ndarray = results[codes]
+    return found

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.measurements import columns as schema
 from perfmodel.measurements.device_names import device_slug, help_column
-from perfmodel.measurements.readers.csv_cells import CsvColumns, header_of, read_csv_columns
+from perfmodel.measurements.readers.architectures_csv import (
+    fbnet,
+    nasbench201,
+    once_for_all,
+    read_architectures,
+)
+from perfmodel.measurements.readers.csv_cells import (
+    CsvColumns,
+    header_of,
+    mapped,
+    read_csv_columns,
+)
 from perfmodel.measurements.readers.frameworks import framework_and_build
 from perfmodel.measurements.readers.results import Reader, ReadResult
 from perfmodel.measurements.readers.source_text import SourceText
@@ -82,7 +93,7 @@ def read(source: SourceText) -> ReadResult:
 
     cells = read_csv_columns(source, study.text)
     if study.convert in _WIDE:
-        return _read_wide(source, cells, study.convert(cells))
+        return read_architectures(source, cells, study.convert(cells))
     columns = study.convert(cells)
     reasons = columns.pop(LEFT_OUT, None)
     frame = make_frame(columns, source.path, cells.lines)
@@ -97,25 +108,12 @@ def read(source: SourceText) -> ReadResult:
     return ReadResult(kept, bad=cells.bad, left_out=left_out, outliers="leave_out")
 
 
-def _mapped(values: np.ndarray, function: Callable[[Any], Any]) -> np.ndarray:
-    """`function` of every value, called once per distinct value."""
-    import pandas as pd
-
-    codes, distinct = pd.factorize(values, use_na_sentinel=False)
-    import numpy as np
-
-    results = np.empty(len(distinct), dtype=object)
-    results[:] = [function(value) for value in distinct]
-    mapped: np.ndarray = results[codes]
-    return mapped
-
-
 def _copied(cells: CsvColumns, *names: str) -> Columns:
     return {name: cells.columns[name] for name in names}
 
 
 def _frameworks(names: np.ndarray) -> Columns:
-    parts = _mapped(names, framework_and_build)
+    parts = mapped(names, framework_and_build)
     return {"framework": [p[0] for p in parts], "build": [p[1] for p in parts]}
 
 
@@ -132,7 +130,7 @@ def ncnn_e2e(cells: CsvColumns) -> Columns:
         **_copied(cells, "device", "run", "unit", "threads", "precision", "min_ms", "max_ms"),
         "soc": c["device_title"],
         "processor": c["gpu_name"],
-        "affinity": _mapped(c["powersave"], lambda value: _POWERSAVE.get(value, str(value))),
+        "affinity": mapped(c["powersave"], lambda value: _POWERSAVE.get(value, str(value))),
         "runs": c["loops"],
         "mean_ms": c["avg_ms"],
         "latency_ms": c["min_ms"],
@@ -140,7 +138,7 @@ def ncnn_e2e(cells: CsvColumns) -> Columns:
         "framework": "ncnn",
         "source": "ncnn benchmark/README.md",
         "source_model": c["model"],
-        "model": _mapped(c["model"], file_of),
+        "model": mapped(c["model"], file_of),
         "batch": 1.0,
         "kind": "steady",
         LEFT_OUT: _broken(c),
@@ -163,7 +161,7 @@ def kernels(cells: CsvColumns) -> Columns:
     return {
         **_copied(cells, "source", "unit", "precision", "op", "batch", "latency_us", *shape),
         **_frameworks(c["framework"]),
-        "device": _mapped(c["device"], device_slug),
+        "device": mapped(c["device"], device_slug),
         "processor": c["device"],
         "statistic": "mean",
         "kind": "steady",
@@ -179,7 +177,7 @@ def network_kernels(cells: CsvColumns) -> Columns:
         **_copied(cells, *common, "latency_us", *shape),
         **_phone_target(cells),
         "source_model": c["model"],
-        "model": _mapped(c["model"], model_name),
+        "model": mapped(c["model"], model_name),
         "statistic": "mean",
         "kind": "steady",
     }
@@ -191,7 +189,7 @@ def _phone_target(cells: CsvColumns) -> Columns:
 
     c = cells.columns
     return {
-        "device": _mapped(c["device"], device_slug),
+        "device": mapped(c["device"], device_slug),
         "threads": np.where(c["unit"] == "cpu", c["threads"], np.nan),
         "affinity": c["core_cluster"],
     }
@@ -210,7 +208,7 @@ def phone_networks(cells: CsvColumns) -> Columns:
         **_phone_target(cells),
         "precision": np.where(half, "fp16", "fp32").astype(object),
         "source_model": c["model"],
-        "model": _mapped(c["model"], model_name),
+        "model": mapped(c["model"], model_name),
         "batch": 1.0,
         "kind": "steady",
         "statistic": "median",
@@ -227,13 +225,13 @@ def gpu_networks(cells: CsvColumns) -> Columns:
 
     c = cells.columns
     training = c["mode"] != "inference"
-    variant = _mapped(c["fused"], lambda fused: "fused=torch.compile" if fused == 1 else "")
+    variant = mapped(c["fused"], lambda fused: "fused=torch.compile" if fused == 1 else "")
     parallel = c["parallel"] != "none"
-    sequence = _mapped(c["seq_len"], lambda length: f"seq_len={length:g}")
+    sequence = mapped(c["seq_len"], lambda length: f"seq_len={length:g}")
     return {
         **_copied(cells, "source", "precision", "batch", "latency_ms"),
         **_frameworks(c["framework"]),
-        "device": _mapped(c["device"], device_slug),
+        "device": mapped(c["device"], device_slug),
         "processor": c["device"],
         "unit": "gpu",
         "variant": variant,
@@ -271,7 +269,7 @@ def published(cells: CsvColumns) -> Columns:
         **_copied(cells, "source", "soc", "unit", "threads", "batch", "latency_ms", "note"),
         **_frameworks(c["framework"]),
         "device": device,
-        "precision": _mapped(c["precision"], lambda p: _PRECISIONS.get(p, p)),
+        "precision": mapped(c["precision"], lambda p: _PRECISIONS.get(p, p)),
         "source_model": c["model"],
         "model": _published_models(c["source"], c["model"], c["input"]),
         "kind": "steady",
@@ -299,70 +297,6 @@ def _published_models(sources: np.ndarray, names: np.ndarray, inputs: np.ndarray
         )
         for source, name, size in zip(sources, names, sizes, strict=True)
     ]
-
-
-def nasbench201(cells: CsvColumns) -> Columns:
-    """nasbench201_latency.csv.gz: one column a device; the model is the cell's string."""
-    cell = cells.columns["arch_string"]
-    return {
-        "model": "nasbench201@arch=" + cell,
-        "source_model": "nasbench201:" + _index(cells),
-    }
-
-
-def fbnet(cells: CsvColumns) -> Columns:
-    """fbnet_latency.csv.gz: one column a device; the model is the list of blocks."""
-    return {
-        "model": "fbnet@ops=" + cells.columns["ops"],
-        "source_model": "fbnet:" + _index(cells),
-    }
-
-
-def once_for_all(cells: CsvColumns) -> Columns:
-    """ofa_latency.csv.gz: one column a device; the model is its kernels, expansions, depths.
-
-    Width 1.2 is that of the supernet the authors validate with; the file does not state it.
-    """
-    c = cells.columns
-    resolution = _mapped(c["resolution"], lambda size: f"{size:g}")
-    model = "once_for_all@ks=" + c["ks"] + ",e=" + c["e"] + ",d=" + c["d"]
-    model = model + ",width=1.2,resolution=" + resolution
-    return {"model": model, "source_model": "ofa:" + _index(cells)}
-
-
-def _index(cells: CsvColumns) -> np.ndarray:
-    return _mapped(cells.columns["arch_index"], lambda index: f"{index:g}")
-
-
-def _read_wide(source: SourceText, cells: CsvColumns, models: Columns) -> ReadResult:
-    """A table of the HELP study: one row an architecture, one latency column (ms) a device.
-
-    The sources state neither framework nor threads, and no precision (float assumed). Times are
-    kept as they are: two of the devices skip the dead branches of a cell, which makes single
-    networks thousands of times faster there than the other devices suggest.
-    """
-    import numpy as np
-    import pandas as pd
-
-    frames = []
-    for name, values in cells.columns.items():
-        known = help_column(name)
-        if known is None or not np.issubdtype(values.dtype, np.floating):
-            continue
-        device, unit, batch, is_sum = known
-        columns = {
-            **models,
-            "device": device,
-            "unit": unit,
-            "batch": float(batch),
-            "precision": "float",
-            "source": "HELP " + source.name.split(".")[0],
-            "variant": "sum_of_blocks" if is_sum else "",
-            "kind": "steady",
-            "latency_ms": values,
-        }
-        frames.append(make_frame(columns, source.path, cells.lines))
-    return ReadResult(pd.concat(frames, ignore_index=True), bad=cells.bad, outliers="keep")
 
 
 _WIDE = (nasbench201, fbnet, once_for_all)
