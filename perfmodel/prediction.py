@@ -18,7 +18,7 @@ from perfmodel.cost_models.predictor import PARTS
 from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
-from perfmodel.errors import TargetError
+from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
 from perfmodel.kernel_times import (

@@ -29,7 +29,7 @@ from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of
 from perfmodel.devices.sheet_rows import target_class
 from perfmodel.devices.spec_sheet import targets_of_sheets
 from perfmodel.errors import ProfileError
-from perfmodel.prediction import predict_many
+from perfmodel.many_queries import predict_many
 from perfmodel.target import Target, full_target, parse_target
 
 REFERENCE = (
