@@ -322,7 +322,7 @@ def predict(
     resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     answer = predict_workload(work, resolved, per_layer=per_layer)
-    batches = known_batches(work, resolved) if answer.unknown else ()
+    batches = known_batches(work, resolved) if batch_size and answer.unknown else ()
     if not batches:
         return answer
     known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch)"
