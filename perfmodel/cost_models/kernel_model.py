@@ -282,11 +282,11 @@ class KernelModel(RegressorMixin, BaseEstimator):
             self.efficiencies_,
             0 if self.spec_only else target,
             self.targets_[target],
-            self._forests(owner),
-            self._describe(self.efficiencies_, self.targets_)[target].tolist(),
-            {c: r for c, r in self.ranges_.items() if c in self.measured_[target]},
-            self.limit,
-            DIGITS if rounded else EXACT,
+            forests=self._forests(owner),
+            seen=self._describe(self.efficiencies_, self.targets_)[target].tolist(),
+            ranges={c: r for c, r in self.ranges_.items() if c in self.measured_[target]},
+            limit=self.limit,
+            digits=DIGITS if rounded else EXACT,
         )
 
     def _forests(self, owner: int | None) -> dict[str, Forest]:

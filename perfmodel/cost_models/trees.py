@@ -61,14 +61,14 @@ class Forest:
     def rounded(self, digits: int = 6) -> Forest:
         """Thresholds and values at `digits` significant digits: shorter text, same answers."""
         return Forest(
-            float(f"{self.baseline:.{digits}g}"),
-            self.roots,
-            self.feature,
-            _significant(self.threshold, digits),
-            self.left,
-            self.right,
-            _significant(self.value, digits),
-            self.depth,
+            baseline=float(f"{self.baseline:.{digits}g}"),
+            roots=self.roots,
+            feature=self.feature,
+            threshold=_significant(self.threshold, digits),
+            left=self.left,
+            right=self.right,
+            value=_significant(self.value, digits),
+            depth=self.depth,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -121,21 +121,30 @@ class Forest:
             raise ProfileError("trees.roots: no such node")
         left, right = np.where(leaf, here, here + 1), np.where(leaf, here, right)
         return Forest(
-            baseline,
-            roots,
-            np.where(leaf, 0, feature),
-            np.where(leaf, 0.0, number),
-            left,
-            right,
-            np.where(leaf, number, 0.0),
-            _depth(roots, left, right),
+            baseline=baseline,
+            roots=roots,
+            feature=np.where(leaf, 0, feature),
+            threshold=np.where(leaf, 0.0, number),
+            left=left,
+            right=right,
+            value=np.where(leaf, number, 0.0),
+            depth=_depth(roots, left, right),
         )
 
 
 def empty_forest(baseline: float = 0.0) -> Forest:
     """A forest without trees: always `baseline`."""
     none, numbers = np.zeros(0, dtype=np.int64), np.zeros(0)
-    return Forest(baseline, none, none, numbers, none, none, numbers, 0)
+    return Forest(
+        baseline=baseline,
+        roots=none,
+        feature=none,
+        threshold=numbers,
+        left=none,
+        right=none,
+        value=numbers,
+        depth=0,
+    )
 
 
 def forest_of(model: Any) -> Forest:
@@ -156,14 +165,14 @@ def forest_of(model: Any) -> Forest:
     left = np.where(leaf, here, nodes["left"].astype(np.int64) + shift)
     right = np.where(leaf, here, nodes["right"].astype(np.int64) + shift)
     return Forest(
-        baseline,
-        offset.astype(np.int64),
-        np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
-        np.where(leaf, 0.0, nodes["num_threshold"]),
-        left,
-        right,
-        np.where(leaf, nodes["value"], 0.0),
-        int(nodes["depth"].max()),
+        baseline=baseline,
+        roots=offset.astype(np.int64),
+        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        threshold=np.where(leaf, 0.0, nodes["num_threshold"]),
+        left=left,
+        right=right,
+        value=np.where(leaf, nodes["value"], 0.0),
+        depth=int(nodes["depth"].max()),
     )
 
 
@@ -189,14 +198,14 @@ class _Pruner:
         left, right = np.array(self.left, dtype=np.int64), np.array(self.right, dtype=np.int64)
         starts = np.array(roots, dtype=np.int64)
         return Forest(
-            baseline,
-            starts,
-            np.array(self.feature, dtype=np.int64),
-            np.array(self.number, dtype=float),
-            left,
-            right,
-            np.array(self.value, dtype=float),
-            _depth(starts, left, right),
+            baseline=baseline,
+            roots=starts,
+            feature=np.array(self.feature, dtype=np.int64),
+            threshold=np.array(self.number, dtype=float),
+            left=left,
+            right=right,
+            value=np.array(self.value, dtype=float),
+            depth=_depth(starts, left, right),
         )
 
     def _skip(self, node: int) -> int:

@@ -59,6 +59,14 @@ def test_verdicts_follow_the_percentile_and_the_chance(answer: MarketMinSpec) ->
     assert apart
 
 
+def test_what_another_limit_fails_no_chance_of_the_latency_helps() -> None:
+    asked = market_minspec("mobilenet_v3_small", 1000.0, max_memory_mb=1.0, since=2025)
+    failing = [a for a in asked.failing if a.reason.startswith("memory")]
+    assert any(a.chance > 0.5 for a in failing)
+    assert {a.verdict for a in failing} == {"fail"}
+    assert (asked.border, asked.fleet.expected) == ((), 0.0)
+
+
 def test_the_oldest_chip_comes_first_and_the_answer_says_so(answer: MarketMinSpec) -> None:
     years = [a.year for a in answer.passing]
     assert years == sorted(y for y in years if y is not None)

@@ -99,7 +99,7 @@ class Unmapped(Exception):
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConvertedOp:
     """The operator in our terms."""
 
     kind: str
@@ -107,11 +107,11 @@ class Converted:
     attrs: dict[str, Any]
 
 
-Converter = Callable[[OpView], Converted]
+Converter = Callable[[OpView], ConvertedOp]
 CONVERTERS: dict[str, Converter] = {}
 
 
-def convert(view: OpView) -> Converted:
+def convert(view: OpView) -> ConvertedOp:
     """Our operator for one of the file's."""
     name = "CUSTOM" if view.custom else view.name
     converter = CONVERTERS.get(name)
@@ -121,7 +121,7 @@ def convert(view: OpView) -> Converted:
         except Unmapped:
             pass
     shapes = tuple(t.shape for t in view.outputs)
-    return Converted("custom", view.inputs, {"custom_name": view.name, "output_shapes": shapes})
+    return ConvertedOp("custom", view.inputs, {"custom_name": view.name, "output_shapes": shapes})
 
 
 converts = registering(CONVERTERS)

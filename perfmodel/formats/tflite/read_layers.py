@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from perfmodel.formats.tflite.op_view import Converted, OpView, Slots, converts, fused_activation
+from perfmodel.formats.tflite.op_view import ConvertedOp, OpView, Slots, converts, fused_activation
 from perfmodel.graph.ir import Tensor
 from perfmodel.graph.ops import same_pads
 
@@ -33,14 +33,14 @@ def _window_pads(
 
 
 @converts("CONV_2D")
-def _conv(view: OpView) -> Converted:
+def _conv(view: OpView) -> ConvertedOp:
     x, weights = view.input(0), view.input(1)
     _, height, width, channels = x.shape
     _, kh, kw, channels_in_group = weights.shape
     stride, dilation = (view.option(2), view.option(1)), (view.option(5, 1), view.option(4, 1))
     if channels_in_group < 1 or channels % channels_in_group:
         raise ValueError(f"{channels} channels in, weights {weights.shape}")
-    return Converted(
+    return ConvertedOp(
         "conv2d",
         view.inputs,
         {
@@ -54,14 +54,14 @@ def _conv(view: OpView) -> Converted:
 
 
 @converts("DEPTHWISE_CONV_2D")
-def _depthwise(view: OpView) -> Converted:
+def _depthwise(view: OpView) -> ConvertedOp:
     x, weights = view.input(0), view.input(1)
     _, height, width, channels = x.shape
     one, kh, kw, cout = weights.shape
     if one != 1 or channels < 1 or cout % channels:
         raise ValueError(f"{channels} channels in, depthwise weights {weights.shape}")
     stride, dilation = (view.option(2), view.option(1)), (view.option(6, 1), view.option(5, 1))
-    return Converted(
+    return ConvertedOp(
         "conv2d",
         (x, replace(weights, shape=(cout, kh, kw, 1)), *view.inputs[2:]),
         {
@@ -75,7 +75,7 @@ def _depthwise(view: OpView) -> Converted:
 
 
 @converts("TRANSPOSE_CONV")
-def _transpose_conv(view: OpView) -> Converted:
+def _transpose_conv(view: OpView) -> ConvertedOp:
     weights, x = view.input(1), view.input(2)
     stride = (view.option(2), view.option(1))
     if min(stride) < 1:
@@ -83,7 +83,7 @@ def _transpose_conv(view: OpView) -> Converted:
     sizes = (view.constant_ints(0) or view.outputs[0].shape)[1:3]
     attrs = transposed_attrs(uncut_sizes(x, weights, stride), sizes, stride)
     attrs["activation"] = fused_activation(view.flag(3))
-    return Converted("transpose_conv2d", (x, weights, *view.inputs[3:]), attrs)
+    return ConvertedOp("transpose_conv2d", (x, weights, *view.inputs[3:]), attrs)
 
 
 def uncut_sizes(x: Tensor, weights: Tensor, stride: tuple[int, int]) -> list[int]:
@@ -106,7 +106,7 @@ def transposed_attrs(
 
 
 @converts("MAX_POOL_2D AVERAGE_POOL_2D")
-def _pool(view: OpView) -> Converted:
+def _pool(view: OpView) -> ConvertedOp:
     _, height, width, _ = view.input(0).shape
     stride, kernel = (view.option(2), view.option(1)), (view.option(4), view.option(3))
     attrs = {
@@ -116,48 +116,48 @@ def _pool(view: OpView) -> Converted:
         "activation": fused_activation(view.flag(5)),
     }
     kind = "max_pool2d" if view.name == "MAX_POOL_2D" else "avg_pool2d"
-    return Converted(kind, view.inputs[:1], attrs)
+    return ConvertedOp(kind, view.inputs[:1], attrs)
 
 
 @converts("FULLY_CONNECTED")
-def _fully_connected(view: OpView) -> Converted:
+def _fully_connected(view: OpView) -> ConvertedOp:
     if len(view.input(1).shape) != 2:
         raise ValueError(f"weights {view.input(1).shape}")
     attrs = {"activation": fused_activation(view.flag(0)), "keep_dims": bool(view.flag(2))}
-    return Converted("fully_connected", view.inputs, attrs)
+    return ConvertedOp("fully_connected", view.inputs, attrs)
 
 
 @converts("BATCH_MATMUL")
-def _matmul(view: OpView) -> Converted:
+def _matmul(view: OpView) -> ConvertedOp:
     attrs = {"transpose_a": bool(view.flag(0)), "transpose_b": bool(view.flag(1))}
-    return Converted("matmul", view.inputs, attrs)
+    return ConvertedOp("matmul", view.inputs, attrs)
 
 
 @converts("UNIDIRECTIONAL_SEQUENCE_LSTM")
-def _lstm(view: OpView) -> Converted:
+def _lstm(view: OpView) -> ConvertedOp:
     attrs = _recurrent_attrs(view.input(8), 1, bool(view.flag(3)))
-    return Converted("lstm", _weights_only(view), attrs)
+    return ConvertedOp("lstm", _weights_only(view), attrs)
 
 
 @converts("BIDIRECTIONAL_SEQUENCE_LSTM")
-def _bidirectional_lstm(view: OpView) -> Converted:
+def _bidirectional_lstm(view: OpView) -> ConvertedOp:
     attrs = _recurrent_attrs(view.input(8), 2, bool(view.flag(4)))
     attrs["merge_outputs"] = bool(view.flag(3))
-    return Converted("lstm", _weights_only(view), attrs)
+    return ConvertedOp("lstm", _weights_only(view), attrs)
 
 
 @converts("UNIDIRECTIONAL_SEQUENCE_RNN")
-def _rnn(view: OpView) -> Converted:
-    return Converted(
+def _rnn(view: OpView) -> ConvertedOp:
+    return ConvertedOp(
         "rnn", _weights_only(view), _recurrent_attrs(view.input(2), 1, bool(view.flag(0)))
     )
 
 
 @converts("BIDIRECTIONAL_SEQUENCE_RNN")
-def _bidirectional_rnn(view: OpView) -> Converted:
+def _bidirectional_rnn(view: OpView) -> ConvertedOp:
     attrs = _recurrent_attrs(view.input(2), 2, bool(view.flag(0)))
     attrs["merge_outputs"] = bool(view.flag(2))
-    return Converted("rnn", _weights_only(view), attrs)
+    return ConvertedOp("rnn", _weights_only(view), attrs)
 
 
 def _recurrent_attrs(recurrent: Tensor, directions: int, time_major: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from perfmodel.formats.tflite.op_view import (
     CONVERTERS,
-    Converted,
+    ConvertedOp,
     Converter,
     OpView,
     converts,
@@ -15,29 +15,29 @@ from perfmodel.formats.tflite.op_view import (
 
 
 @converts("CONCATENATION")
-def _concat(view: OpView) -> Converted:
+def _concat(view: OpView) -> ConvertedOp:
     rank = len(view.input(0).shape)
     attrs = {"axis": view.option(0) % rank, "activation": fused_activation(view.flag(1))}
-    return Converted("concat", view.inputs, attrs)
+    return ConvertedOp("concat", view.inputs, attrs)
 
 
 def _fused_binary(kind: str) -> Converter:
-    def converter(view: OpView) -> Converted:
-        return Converted(kind, view.inputs, {"activation": fused_activation(view.flag(0))})
+    def converter(view: OpView) -> ConvertedOp:
+        return ConvertedOp(kind, view.inputs, {"activation": fused_activation(view.flag(0))})
 
     return converter
 
 
 def _same_inputs(kind: str, **attrs: Any) -> Converter:
-    def converter(view: OpView) -> Converted:
-        return Converted(kind, view.inputs, dict(attrs))
+    def converter(view: OpView) -> ConvertedOp:
+        return ConvertedOp(kind, view.inputs, dict(attrs))
 
     return converter
 
 
 def _first_input(kind: str, **attrs: Any) -> Converter:
-    def converter(view: OpView) -> Converted:
-        return Converted(kind, view.inputs[:1], dict(attrs))
+    def converter(view: OpView) -> ConvertedOp:
+        return ConvertedOp(kind, view.inputs[:1], dict(attrs))
 
     return converter
 
@@ -70,22 +70,22 @@ CONVERTERS["GATHER_ND"] = _same_inputs("gather_nd")
 
 
 @converts("SOFTMAX")
-def _softmax(view: OpView) -> Converted:
-    return Converted("softmax", view.inputs, {"axis": -1, "beta": view.real(0)})
+def _softmax(view: OpView) -> ConvertedOp:
+    return ConvertedOp("softmax", view.inputs, {"axis": -1, "beta": view.real(0)})
 
 
 @converts("GELU")
-def _gelu(view: OpView) -> Converted:
-    return Converted("gelu", view.inputs, {"approximate": bool(view.flag(0))})
+def _gelu(view: OpView) -> ConvertedOp:
+    return ConvertedOp("gelu", view.inputs, {"approximate": bool(view.flag(0))})
 
 
 @converts("LEAKY_RELU")
-def _leaky_relu(view: OpView) -> Converted:
-    return Converted("leaky_relu", view.inputs, {"alpha": view.real(0)})
+def _leaky_relu(view: OpView) -> ConvertedOp:
+    return ConvertedOp("leaky_relu", view.inputs, {"alpha": view.real(0)})
 
 
 @converts("LOCAL_RESPONSE_NORMALIZATION")
-def _lrn(view: OpView) -> Converted:
+def _lrn(view: OpView) -> ConvertedOp:
     """TFLite's alpha multiplies the sum of squares, ours (as Caffe's and ONNX's) their mean."""
     size = 2 * view.option(0) + 1
     attrs = {
@@ -94,20 +94,20 @@ def _lrn(view: OpView) -> Converted:
         "beta": view.real(3),
         "bias": view.real(1),
     }
-    return Converted("lrn", view.inputs, attrs)
+    return ConvertedOp("lrn", view.inputs, attrs)
 
 
 @converts("MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL")
-def _reduce(view: OpView) -> Converted:
+def _reduce(view: OpView) -> ConvertedOp:
     rank = len(view.input(0).shape)
     axes = sorted({axis % rank for axis in view.known_ints(1)}) if rank else []
     kind = {"MEAN": "reduce_mean", "SUM": "reduce_sum"}.get(view.name, view.name.lower())
     attrs = {"axes": tuple(axes), "keep_dims": bool(view.flag(0))}
-    return Converted(kind, view.inputs[:1], attrs)
+    return ConvertedOp(kind, view.inputs[:1], attrs)
 
 
 @converts("ARG_MAX ARG_MIN")
-def _arg(view: OpView) -> Converted:
+def _arg(view: OpView) -> ConvertedOp:
     (axis,) = view.known_ints(1)
     attrs = {"axis": axis % len(view.input(0).shape), "keep_dims": False}
-    return Converted(view.name.lower(), view.inputs[:1], attrs)
+    return ConvertedOp(view.name.lower(), view.inputs[:1], attrs)

@@ -7,21 +7,21 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from perfmodel.formats.tflite.op_view import Converted, OpView, Unmapped, converts, strided_index
+from perfmodel.formats.tflite.op_view import ConvertedOp, OpView, Unmapped, converts, strided_index
 from perfmodel.formats.tflite.read_layers import transposed_attrs, uncut_sizes
 from perfmodel.graph.ops import broadcast, same_pads
 
 
 @converts("REVERSE_V2")
-def _reverse(view: OpView) -> Converted:
+def _reverse(view: OpView) -> ConvertedOp:
     rank = max(1, len(view.input(0).shape))
     axes = view.constant_ints(1)
     attrs = {} if axes is None else {"axes": tuple(a % rank for a in axes)}
-    return Converted("reverse", view.inputs[:1], attrs)
+    return ConvertedOp("reverse", view.inputs[:1], attrs)
 
 
 @converts("RESHAPE SQUEEZE EXPAND_DIMS")
-def _reshape(view: OpView) -> Converted:
+def _reshape(view: OpView) -> ConvertedOp:
     target: tuple[int, ...] = view.outputs[0].shape
     inputs = view.inputs[:1]
     if view.name == "RESHAPE" and len(view.inputs) > 1:
@@ -34,7 +34,7 @@ def _reshape(view: OpView) -> Converted:
             target = written
     elif view.is_open:
         target = _reshaped(view)
-    return Converted("reshape", inputs, {"shape": target})
+    return ConvertedOp("reshape", inputs, {"shape": target})
 
 
 def _reshaped(view: OpView) -> tuple[int, ...]:
@@ -52,19 +52,19 @@ def _reshaped(view: OpView) -> tuple[int, ...]:
 
 
 @converts("TRANSPOSE")
-def _transpose(view: OpView) -> Converted:
-    return Converted("transpose", view.inputs[:1], {"perm": view.known_ints(1)})
+def _transpose(view: OpView) -> ConvertedOp:
+    return ConvertedOp("transpose", view.inputs[:1], {"perm": view.known_ints(1)})
 
 
 @converts("PAD PADV2")
-def _pad(view: OpView) -> Converted:
+def _pad(view: OpView) -> ConvertedOp:
     flat = view.known_ints(1)
     pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Converted("pad", view.inputs[:1], {"paddings": pairs})
+    return ConvertedOp("pad", view.inputs[:1], {"paddings": pairs})
 
 
 @converts("MIRROR_PAD")
-def _mirror_pad(view: OpView) -> Converted:
+def _mirror_pad(view: OpView) -> ConvertedOp:
     flat = view.known_ints(1)
     attrs = {
         "paddings": tuple(zip(flat[::2], flat[1::2], strict=True)),
@@ -76,11 +76,11 @@ def _mirror_pad(view: OpView) -> Converted:
             ),
         ),
     }
-    return Converted("mirror_pad", view.inputs[:1], attrs)
+    return ConvertedOp("mirror_pad", view.inputs[:1], attrs)
 
 
 @converts("SPLIT SPLIT_V")
-def _split(view: OpView) -> Converted:
+def _split(view: OpView) -> ConvertedOp:
     data, axis_input = (1, 0) if view.name == "SPLIT" else (0, 2)
     (axis,) = view.known_ints(axis_input)
     shape = view.input(data).shape
@@ -92,11 +92,11 @@ def _split(view: OpView) -> Converted:
         listed = view.known_ints(1)
         rest = shape[axis] - sum(d for d in listed if d >= 0)
         sizes = tuple(rest if d < 0 else d for d in listed)
-    return Converted("split", (view.input(data),), {"axis": axis, "sizes": sizes})
+    return ConvertedOp("split", (view.input(data),), {"axis": axis, "sizes": sizes})
 
 
 @converts("SLICE")
-def _slice(view: OpView) -> Converted:
+def _slice(view: OpView) -> ConvertedOp:
     attrs: dict[str, Any] = {"size": view.outputs[0].shape}
     begin, size = view.constant_ints(1), view.constant_ints(2)
     if begin is not None:
@@ -106,11 +106,11 @@ def _slice(view: OpView) -> Converted:
         attrs["size"] = tuple(
             d - b if s < 0 else s for d, b, s in zip(view.input(0).shape, starts, size, strict=True)
         )
-    return Converted("slice", view.inputs[:1], attrs)
+    return ConvertedOp("slice", view.inputs[:1], attrs)
 
 
 @converts("STRIDED_SLICE")
-def _strided_slice(view: OpView) -> Converted:
+def _strided_slice(view: OpView) -> ConvertedOp:
     attrs: dict[str, Any] = {"output_shape": view.outputs[0].shape}
     for index, key in enumerate(("begin", "end", "strides"), start=1):
         values = view.constant_ints(index)
@@ -120,7 +120,7 @@ def _strided_slice(view: OpView) -> Converted:
     attrs.update({mask: view.option(slot) for slot, mask in enumerate(masks)})
     if view.is_open and {"begin", "end", "strides"} <= attrs.keys():
         attrs["output_shape"] = _strided_shape(view, attrs)
-    return Converted("strided_slice", view.inputs[:1], attrs)
+    return ConvertedOp("strided_slice", view.inputs[:1], attrs)
 
 
 def _strided_shape(view: OpView, attrs: dict[str, Any]) -> tuple[int, ...]:
@@ -144,27 +144,27 @@ def _strided_shape(view: OpView, attrs: dict[str, Any]) -> tuple[int, ...]:
 
 
 @converts("GATHER")
-def _gather(view: OpView) -> Converted:
+def _gather(view: OpView) -> ConvertedOp:
     attrs = {"axis": view.option(0), "batch_dims": view.option(1)}
-    return Converted("gather", view.inputs, attrs)
+    return ConvertedOp("gather", view.inputs, attrs)
 
 
 @converts("EMBEDDING_LOOKUP")
-def _embedding(view: OpView) -> Converted:
-    return Converted("gather", (view.input(1), view.input(0)), {"axis": 0, "batch_dims": 0})
+def _embedding(view: OpView) -> ConvertedOp:
+    return ConvertedOp("gather", (view.input(1), view.input(0)), {"axis": 0, "batch_dims": 0})
 
 
 @converts("TILE")
-def _tile(view: OpView) -> Converted:
-    return Converted("tile", view.inputs[:1], {"multiples": view.known_ints(1)})
+def _tile(view: OpView) -> ConvertedOp:
+    return ConvertedOp("tile", view.inputs[:1], {"multiples": view.known_ints(1)})
 
 
 @converts("BROADCAST_TO FILL RANGE ONE_HOT")
-def _made(view: OpView) -> Converted:
+def _made(view: OpView) -> ConvertedOp:
     # a fill's first input is the shape, which the attribute already tells
     inputs = view.inputs[1:2] if view.name == "FILL" else view.inputs[:1]
     shape = _made_shape(view) if view.is_open else None
-    return Converted(view.name.lower(), inputs, {"output_shape": shape or view.outputs[0].shape})
+    return ConvertedOp(view.name.lower(), inputs, {"output_shape": shape or view.outputs[0].shape})
 
 
 def _made_shape(view: OpView) -> tuple[int, ...] | None:
@@ -189,12 +189,12 @@ def _made_shape(view: OpView) -> tuple[int, ...] | None:
 
 
 @converts("PACK UNPACK")
-def _pack(view: OpView) -> Converted:
-    return Converted(view.name.lower(), view.inputs, {"axis": view.option(1)})
+def _pack(view: OpView) -> ConvertedOp:
+    return ConvertedOp(view.name.lower(), view.inputs, {"axis": view.option(1)})
 
 
 @converts("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR")
-def _resize(view: OpView) -> Converted:
+def _resize(view: OpView) -> ConvertedOp:
     _, height, width, _ = view.outputs[0].shape
     size = view.constant_ints(1) or (height, width)
     attrs = {
@@ -203,14 +203,14 @@ def _resize(view: OpView) -> Converted:
         "align_corners": bool(view.flag(0)),
         "half_pixel_centers": bool(view.flag(1)),
     }
-    return Converted("resize", view.inputs[:1], attrs)
+    return ConvertedOp("resize", view.inputs[:1], attrs)
 
 
 @converts("DEPTH_TO_SPACE SPACE_TO_DEPTH")
-def _blocks(view: OpView) -> Converted:
+def _blocks(view: OpView) -> ConvertedOp:
     if view.option(0) < 1:
         raise ValueError(f"block size {view.option(0)}")
-    return Converted(view.name.lower(), view.inputs, {"block": view.option(0)})
+    return ConvertedOp(view.name.lower(), view.inputs, {"block": view.option(0)})
 
 
 _LISTED = {
@@ -234,15 +234,15 @@ _LISTED = {
 
 
 @converts(_LISTED)
-def _listed(view: OpView) -> Converted:
+def _listed(view: OpView) -> ConvertedOp:
     shapes = tuple(t.shape for t in view.outputs)
     if view.is_open:
         shapes = _listed_shapes(view) or shapes
     attrs: dict[str, Any] = {"output_shapes": shapes}
     if view.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
         attrs["block"] = view.known_ints(1)
-        return Converted(_LISTED[view.name], view.inputs[:1], attrs)
-    return Converted(_LISTED[view.name], view.inputs, attrs)
+        return ConvertedOp(_LISTED[view.name], view.inputs[:1], attrs)
+    return ConvertedOp(_LISTED[view.name], view.inputs, attrs)
 
 
 def _listed_shapes(view: OpView) -> tuple[tuple[int, ...], ...] | None:
@@ -280,18 +280,18 @@ def _moved_blocks(view: OpView) -> tuple[int, ...]:
 
 
 @converts("IF WHILE")
-def _control_flow(view: OpView) -> Converted:
+def _control_flow(view: OpView) -> ConvertedOp:
     """`bodies` are the file's subgraph numbers: then/else, or condition/body."""
     attrs = {
         "bodies": tuple(view.option(slot) for slot in range(2)),
         "output_shapes": tuple(t.shape for t in view.outputs),
         "custom_name": view.name,
     }
-    return Converted("control_flow", view.inputs, attrs)
+    return ConvertedOp("control_flow", view.inputs, attrs)
 
 
 @converts("CUSTOM")
-def _custom(view: OpView) -> Converted:
+def _custom(view: OpView) -> ConvertedOp:
     known = _CUSTOM.get(view.name)
     if known is not None:
         try:
@@ -301,13 +301,13 @@ def _custom(view: OpView) -> Converted:
     raise Unmapped
 
 
-def _detection(view: OpView) -> Converted:
+def _detection(view: OpView) -> ConvertedOp:
     shapes = tuple(t.shape for t in view.outputs)
     attrs = {"custom_name": view.name, "output_shapes": shapes}
-    return Converted("detection_postprocess", view.inputs, attrs)
+    return ConvertedOp("detection_postprocess", view.inputs, attrs)
 
 
-def _transpose_conv_bias(view: OpView) -> Converted:
+def _transpose_conv_bias(view: OpView) -> ConvertedOp:
     """Inputs: data, weights (cout, kh, kw, cin), bias; options: scheme, stride width and height."""
     x, weights = view.input(0), view.input(1)
     scheme, *strides = struct.unpack_from("<3i", view.custom_options)
@@ -320,10 +320,10 @@ def _transpose_conv_bias(view: OpView) -> Converted:
         same = [x.shape[axis] * stride[axis - 1] for axis in (1, 2)]
         sizes = same if scheme == _SAME else full
     attrs = transposed_attrs(full, sizes, stride)
-    return Converted("transpose_conv2d", view.inputs, attrs)
+    return ConvertedOp("transpose_conv2d", view.inputs, attrs)
 
 
-def _pool_with_places(view: OpView) -> Converted:
+def _pool_with_places(view: OpView) -> ConvertedOp:
     """Options: scheme, stride width and height, window width and height (TfLitePoolParams)."""
     scheme, sw, sh, kw, kh = struct.unpack_from("<5i", view.custom_options)
     if scheme not in (_SAME, _VALID) or min(sw, sh, kw, kh) < 1:
@@ -333,12 +333,12 @@ def _pool_with_places(view: OpView) -> Converted:
     if scheme == _SAME:
         pads = (*same_pads(height, kh, sh), *same_pads(width, kw, sw))
     attrs = {"kernel": (kh, kw), "stride": (sh, sw), "pads": pads, "with_places": True}
-    return Converted("max_pool2d", view.inputs[:1], attrs)
+    return ConvertedOp("max_pool2d", view.inputs[:1], attrs)
 
 
-def _unpool(view: OpView) -> Converted:
+def _unpool(view: OpView) -> ConvertedOp:
     shapes = tuple(t.shape for t in view.outputs)
-    return Converted("scatter", view.inputs, {"output_shapes": shapes})
+    return ConvertedOp("scatter", view.inputs, {"output_shapes": shapes})
 
 
 _SAME, _VALID = 1, 2

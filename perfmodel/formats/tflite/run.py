@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from perfmodel.errors import GraphError
 from perfmodel.formats.limits import MAX_NESTING, MAX_OPS
 from perfmodel.formats.tflite import read_layers, read_operators, read_shapes
-from perfmodel.formats.tflite.op_view import Converted, OpView, convert
+from perfmodel.formats.tflite.op_view import ConvertedOp, OpView, convert
 from perfmodel.formats.tflite.schema import CompositeSlot, OperatorSlot
 from perfmodel.formats.tflite.subgraphs import FileSubgraph, StoredOperator, StoredTensor
 from perfmodel.graph.ir import Op, Tensor
@@ -215,14 +215,14 @@ class SubgraphRun:
         self.tensors[outputs[0]] = replace(self.tensors[inputs[0]], variable=False)
         return True
 
-    def _inferred(self, converted: Converted) -> tuple[tuple[int, ...], ...]:
+    def _inferred(self, converted: ConvertedOp) -> tuple[tuple[int, ...], ...]:
         shapes = [t.shape if t is not None else () for t in converted.inputs]
         return infer_shapes(converted.kind, shapes, converted.attrs)
 
     def _settle_shapes(
         self,
         where: str,
-        converted: Converted,
+        converted: ConvertedOp,
         operator: StoredOperator,
         shapes: tuple[tuple[int, ...], ...],
     ) -> None:
@@ -261,7 +261,7 @@ class SubgraphRun:
                 # the numbers are not those for which the file's shapes were written down
                 self.resized.update(operator.outputs)
 
-    def _append(self, converted: Converted, outputs: Sequence[int], number: int) -> None:
+    def _append(self, converted: ConvertedOp, outputs: Sequence[int], number: int) -> None:
         use = self.written.use
         inputs = tuple(use(t) if t is not None else "" for t in converted.inputs)
         while inputs and not inputs[-1]:
