@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -320,18 +320,15 @@ def from_sheet_alone(data: Path, seed: int) -> list[Result]:
     return [asked.result("ncnn, new device from its spec sheet", "cpu float", seed, {})]
 
 
-def leave_one_network_out(data: Path, seed: int) -> list[Result]:
+def leave_one_network_out(data: Path, seed: int, *, unit: str, precision: str) -> list[Result]:
     """Each network with its variants is unseen on every device."""
-    results = []
-    for unit, precision in (("cpu", "float"), ("cpu", "int8"), ("gpu", "float")):
-        rows = campaign(data, unit, precision)
-        family = np.array([family_of(m) for m in rows.model])
-        asked: list[Asked] = [
-            _one_network_out(rows, family, left, place, seed)
-            for place, left in enumerate(sorted(set(family)))
-        ]
-        results.append(_joined(asked, f"{unit} {precision}", seed))
-    return results
+    rows = campaign(data, unit, precision)
+    family = np.array([family_of(m) for m in rows.model])
+    asked: list[Asked] = [
+        _one_network_out(rows, family, left, place, seed)
+        for place, left in enumerate(sorted(set(family)))
+    ]
+    return [_joined(asked, f"{unit} {precision}", seed)]
 
 
 def _one_network_out(rows: Campaign, family: np.ndarray, left: str, place: int, seed: int) -> Asked:
@@ -397,17 +394,12 @@ def _linear(design: np.ndarray, ms: np.ndarray) -> np.ndarray:
     return solution
 
 
-def _few_shot(shots: int, chosen: bool = False) -> Callable[[Path, int], list[Result]]:
-    def run(data: Path, seed: int) -> list[Result]:
-        return new_device(data, seed, shots, chosen)
-
-    return run
-
-
 EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
-    "ncnn-network": leave_one_network_out,
-    **{f"ncnn-device-{n}": _few_shot(n) for n in SHOTS},
+    "ncnn-network-cpu": partial(leave_one_network_out, unit="cpu", precision="float"),
+    "ncnn-network-int8": partial(leave_one_network_out, unit="cpu", precision="int8"),
+    "ncnn-network-gpu": partial(leave_one_network_out, unit="gpu", precision="float"),
+    **{f"ncnn-device-{n}": partial(new_device, shots=n) for n in SHOTS},
     "ncnn-device-specs": from_sheet_alone,
-    "ncnn-device-10-chosen": _few_shot(10, chosen=True),
+    "ncnn-device-10-chosen": partial(new_device, shots=10, chosen=True),
 }
 """Experiments by name."""
