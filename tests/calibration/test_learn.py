@@ -13,7 +13,9 @@ from perfmodel.calibration.adapt import adapt
 from perfmodel.calibration.learn import family_of_model, kin_spread, learn_population
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.errors import MeasurementError
+from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 
@@ -93,6 +95,44 @@ def test_without_a_measurement_intervals_are_judged_from_spec_sheets(
     assert first == {("board-1", True), ("board-2", True)}
     assert not measured
     assert both != alone
+
+
+def test_quantised_targets_are_learned_beside_the_same_hardware_in_float(tmp_path: Path) -> None:
+    """Devices whose memory differs: three quantised networks of products do not show it, float
+    networks of the same hardware do."""
+    rng, lines = np.random.default_rng(5), []
+    truth: dict[int, float] = {}
+    few, asked = ("resnet18", "alexnet", "vgg11"), TABLES.get("mobilenet_v2", 1, "ncnn")
+
+    def ms(made: KernelTable, macs_cost: float, memory_cost: float) -> float:
+        moved = float((made["input_elements"] + made["output_elements"]).sum())
+        return float(macs_cost * made["macs"].sum() + memory_cost * 12 * moved) / 50e6
+
+    for device in range(6):
+        memory = float(np.exp(rng.normal(0, 1.0)))
+        for name in NETWORKS:
+            made = TABLES.get(name, 1, "ncnn")
+            lines.append(f"board-{device},cpu,ncnn,float,4,big,{name},{ms(made, 1, memory):.6g}")
+            if name in few:
+                time = ms(made, 0.5, memory)
+                lines.append(f"board-{device},cpu,ncnn,int8,4,big,{name},{time:.6g}")
+        truth[device] = ms(asked, 0.5, memory)
+    head = "device,unit,framework,precision,threads,affinity,model,latency_ms"
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([head, *lines]) + "\n")
+    rows = read_measurements([path])[0]
+    off = []
+    for given in (rows, rows.where(precision="int8")):
+        known = learn_population(
+            given, framework="ncnn", unit="cpu", precision="int8", networks=TABLES
+        )
+        assert {n.split("/")[3] for n in known.names} == {"int8"}
+        assert len(known.names) == 6
+        said = work_matrix(asked, "int8").sum(axis=0) @ np.exp(known.log_cost).T
+        order = [int(n.split("/")[0].removeprefix("board-")) for n in known.names]
+        off.append(float(np.std(np.log(said / [truth[d] for d in order]))))
+    # what is left is the same for all devices: no network shows it
+    assert off[0] < 0.5 * off[1]
 
 
 def test_too_few_targets_teach_nothing(tmp_path: Path) -> None:
