@@ -81,15 +81,19 @@ class Adaptation:
         return self.population.width_factor(self.measurements) * spread
 
     @property
+    def strange_log(self) -> float:
+        """What is added to the half width for a network that is like none of the known ones."""
+        width = self.half_width_log
+        return float(np.hypot(width, self.population.strange_width) - width)
+
+    @property
     def predictor(self) -> EfficiencyPredictor:
         """The predictor to keep in a profile."""
-        width, strange = self.half_width_log, self.population.strange_width
-        extra = float(np.hypot(width, strange) - width)
         return EfficiencyPredictor(
             log_cost=tuple(float(v) for v in self.log_cost),
             precision=work_precision(self.population),
             ranges=self.population.ranges,
-            correction=replace(self.correction, strange_log=extra),
+            correction=replace(self.correction, strange_log=self.strange_log),
         )
 
     def latency_ms(self, network: KernelTable) -> float:

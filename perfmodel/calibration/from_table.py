@@ -169,7 +169,7 @@ def calibrate_from_sheet(
     profile = TargetProfile(
         target,
         "steady",
-        _predictor(fitted, ()),
+        _predictor(fitted, (), fitted),
         expected_interval(np.zeros(0), fitted.half_width_log, NOVELTY_SLOPE),
         expected_error(NOT_TESTED, fitted.half_width_log),
         Provenance(f"spec sheet: {cores}", 0, note=f"costs of {prior.population.title}"),
@@ -298,7 +298,7 @@ def _from_networks(
     profile = TargetProfile(
         target,
         group.latency_kind,
-        _predictor(fitted, group.measured),
+        _predictor(fitted, group.measured, judged),
         expected_interval(np.zeros(0), judged.half_width_log, NOVELTY_SLOPE),
         _error(judged, group.measured),
         origin(group, len(group.measured), f"borrowed from {source}"),
@@ -347,11 +347,20 @@ def _borrowed(fitted: Adaptation, prior: Prior) -> tuple[str, str]:
     return name, f"of {title} it explains the measurements best, with {share} of the weight"
 
 
-def _predictor(fitted: Adaptation, measured: Sequence[MeasuredNetwork]) -> EfficiencyPredictor:
-    """The adapted costs; what was borrowed and what was measured both count as known sizes."""
+def _predictor(
+    fitted: Adaptation, measured: Sequence[MeasuredNetwork], judged: Adaptation
+) -> EfficiencyPredictor:
+    """The adapted costs; what was borrowed and what was measured both count as known sizes.
+
+    How much wider the interval of a strange network is depends on how wide that of known ones is.
+    """
     made = fitted.predictor
     own = size_ranges([m.kernels for m in measured])
-    return replace(made, ranges=joined_ranges(made.ranges, own))
+    return replace(
+        made,
+        ranges=joined_ranges(made.ranges, own),
+        correction=replace(made.correction, strange_log=judged.strange_log),
+    )
 
 
 def _judged(group: TargetRows, population: Population, start: Start | None) -> Adaptation:

@@ -53,6 +53,9 @@ FEWEST_BLOCKS = 3
 STRANGE_FOLDS = 3
 """Parts of the network families, each left out of a fit to see how strange networks fare."""
 
+LEAST_STRANGE = 0.01
+"""Log units by which the interval of a strange network is wider at least."""
+
 COUNTS = (0, 1, 3, 5, 10, 16)
 """Numbers of measurements at which intervals are calibrated; between them it is interpolated."""
 
@@ -109,12 +112,10 @@ def learn_population(
     learned = _learned(campaign, beside, framework, unit, precision)
     learned = replace(learned, cores=tuple((cores or {}).get(d, "") for d in _devices(learned)))
     strange = _strange_misses(campaign, beside, unit)
-    learned = replace(
-        learned,
-        strange_sd=max(1.4826 * float(np.median(strange)), 0.02),
-        strange_width=conformal_quantile(strange),
-    )
-    return replace(learned, width_factors=_width_factors(learned, campaign, seed))
+    typical = float(np.nanmedian(strange)) if np.isfinite(strange).any() else 0.2
+    learned = replace(learned, strange_sd=max(1.4826 * typical, 0.02))
+    learned = replace(learned, width_factors=_width_factors(learned, campaign, seed))
+    return replace(learned, strange_width=_strange_width(learned, campaign, strange, seed))
 
 
 def family_of_model(model: str) -> str:
@@ -319,9 +320,12 @@ def _departures(
 
 
 def _strange_misses(campaign: Campaign, beside: Campaign | None, unit: str) -> np.ndarray:
-    """|log error| of networks whose family no target had run, a third of the families at a time."""
+    """|log error| of networks whose family no target had run, a third of the families at a time.
+
+    Shape (targets, networks), NaN where there is none.
+    """
     families = sorted(set(campaign.families))
-    misses = []
+    misses = np.full(campaign.log_ms.shape, np.nan)
     for first in range(min(STRANGE_FOLDS, len(families))):
         left = families[first::STRANGE_FOLDS]
         held = np.isin(campaign.families, left)
@@ -330,9 +334,35 @@ def _strange_misses(campaign: Campaign, beside: Campaign | None, unit: str) -> n
         costs = _fitted_costs(campaign, beside, unit, left)
         asked = np.isfinite(campaign.log_ms) & held[None, :] & np.isfinite(costs[:, :1])
         gap = np.log(np.exp(costs) @ campaign.work.T) - campaign.log_ms
-        misses.append(np.abs(gap[asked]))
-    found = np.concatenate(misses) if misses else np.zeros(0)
-    return found if len(found) else np.array([0.3])
+        misses[asked] = np.abs(gap[asked])
+    return misses
+
+
+def _strange_width(
+    population: Population, campaign: Campaign, misses: np.ndarray, seed: int
+) -> float:
+    """What a strange network adds, as the root of a sum of squares, to a target's own half width.
+
+    So that 90 % of the networks whose family no target had run are inside; shape of `misses` as
+    `_strange_misses`. A target that errs much already needs less for being asked a strange network.
+    """
+    tables = dict(zip(campaign.names, campaign.tables, strict=True))
+    devices = np.array(_devices(population))
+    beyond = []
+    for target in np.random.default_rng(seed).permutation(len(misses))[:MOST_JUDGED]:
+        seen = np.isfinite(misses[target])
+        if not seen.any():
+            continue
+        places = np.flatnonzero(np.isfinite(campaign.log_ms[target]))
+        measured = [
+            MeasuredNetwork(name, tables[name], float(np.exp(campaign.log_ms[target, n])))
+            for n, name in ((n, campaign.names[n]) for n in places)
+        ]
+        others = population.without(devices == devices[target])
+        own = adapt(measured, others, None, blocks_of(measured)).half_width_log
+        beyond.append(np.sqrt(np.maximum(misses[target, seen] ** 2 - own**2, 0.0)))
+    found = np.concatenate(beyond) if beyond else np.array([0.3])
+    return max(conformal_quantile(found), LEAST_STRANGE)
 
 
 def _width_factors(population: Population, campaign: Campaign, seed: int) -> dict[int, float]:

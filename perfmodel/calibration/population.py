@@ -38,10 +38,11 @@ class Population:
     `measured` is false, fitted. `spread` (features + networks, squared) is the covariance of what
     tells a target from its nearest kin, log costs first, then log times; `wide` (features, squared)
     that of the shapes of costs among all targets. `noise_sd` of one careful measurement,
-    `strange_sd` and `strange_width` of what costs leave of a network that no target ran (log units;
-    the latter holds 90 %). `width_factors`: standard deviations that held 90 % on targets left out,
-    by number of measurements. `evidence` measurements count fully when weighing targets; more
-    are not independent. `cores` of the targets' processors as spec sheets write them, or "".
+    `strange_sd` of what costs leave of a network that no target ran, `strange_width` the half width
+    that holds 90 % of it with what the target itself is unsure of (log units). `width_factors`:
+    standard deviations that held 90 % on targets left out, by number of measurements. `evidence`
+    measurements count fully when weighing targets; more are not independent. `cores` of the
+    targets' processors as spec sheets write them, or "".
     """
 
     framework: str
