@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from perfmodel.calibration.from_table import calibrate, calibrate_device
+from perfmodel.calibration.population import shipped_population
 from perfmodel.calibration.suggest import next_measurements
 from perfmodel.cli.app import run
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.profile import read_profile, write_profile
 from perfmodel.errors import MeasurementError, TargetError
 from perfmodel.measurements.read import read_measurements
@@ -99,6 +101,19 @@ def test_more_rows_make_the_interval_narrower(tmp_path: Path) -> None:
         (made,) = calibrate_device(read(path), device="my-phone", like=LIKE).targets
         widths.append(made.profile.interval.high_log)
     assert widths == sorted(widths, reverse=True)
+
+
+def test_a_strange_networks_interval_is_the_known_ones_and_what_is_beyond_it(
+    tmp_path: Path,
+) -> None:
+    path = slower_twin(tmp_path / "t.csv", NETWORKS, 1.5, noise=0.2)
+    (made,) = calibrate_device(read(path), device="my-phone").targets
+    shipped, predictor = shipped_population(made.profile.target), made.profile.predictor
+    assert shipped is not None
+    assert isinstance(predictor, EfficiencyPredictor)
+    strange = predictor.correction.strange_log
+    whole = np.hypot(made.profile.interval.high_log, shipped.strange_width)
+    assert made.profile.interval.high_log + strange == pytest.approx(whole, abs=2e-3)
 
 
 def test_one_row_is_not_called_tested(tmp_path: Path) -> None:
