@@ -35,8 +35,10 @@ from perfmodel.runners.random_nets import (
     DRAWING,
     MAX_MACS,
     random_image,
+    random_named,
     random_network,
     random_recurrent,
+    random_staged,
 )
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
@@ -118,9 +120,9 @@ def calibrate_host(
             entries = dict(book.entries)
         machine = bench.runner.describe()
     scaling = scaling_of(setups)
-    by_name = {g.name: g for g in candidates}
+    graphs = _graphs(entries, candidates)
     usual = _usual_reference(entries)
-    samples, lost = _samples(entries, by_name, usual, by)
+    samples, lost = _samples(entries, graphs, usual, by)
     fitted = fit_targets(samples, seed)
     profile = host_profile(
         device,
@@ -169,10 +171,11 @@ def _setups(
 
 
 def _drawn(seed: int) -> list[Graph]:
-    """Candidates in random order; every third is a recurrent layer, which is timed alone, every
-    ninth an image network. Those of microcontrollers come last."""
+    """Candidates in random order; of nine three are recurrent layers, which are timed alone, three
+    networks of stages, one an image network. Those of microcontrollers come last."""
     first = seed * 1_000_000
     kinds = {2: random_recurrent, 5: random_recurrent, 8: random_recurrent, 4: random_image}
+    kinds |= dict.fromkeys((1, 3, 7), random_staged)
     usual = [kinds.get(i % 9, random_network)(first + i) for i in range(CANDIDATES)]
     return usual + [random_micro(first + i) for i in range(MICRO_CANDIDATES)]
 
@@ -188,7 +191,16 @@ def _measured(
 ) -> list[int]:
     place = {g.name: i for i, g in enumerate(candidates)}
     prefix = f"{setup}/"
-    return [place[k[len(prefix) :]] for k in entries if k.startswith(prefix)]
+    # journals of before may hold networks that are no candidates any more
+    found = (place.get(k[len(prefix) :]) for k in entries if k.startswith(prefix))
+    return [i for i in found if i is not None]
+
+
+def _graphs(entries: Mapping[str, Any], candidates: Sequence[Graph]) -> dict[str, Graph]:
+    """The networks of a journal by name; those that are no candidates any more are drawn again."""
+    known = {g.name: g for g in candidates}
+    names = dict.fromkeys(key.rpartition("/")[2] for key in entries)
+    return {name: known.get(name) or random_named(name) for name in names}
 
 
 def _measure(

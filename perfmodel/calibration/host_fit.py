@@ -27,9 +27,10 @@ from perfmodel.cost_models.interval import (
 from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.cost_models.kernel_terms import Machine, waste, work_of
+from perfmodel.cost_models.kernel_terms import Machine, coldness, cooled, waste, work_of
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
+from perfmodel.kernels.recency import with_recency
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.samples import Sample
 
@@ -47,6 +48,10 @@ BLOCKS = (1, 4, 8, 16, 32, 64)
 """Output channels that a library may compute at once: vectors of 4 to 16, times 1 to 4 of them."""
 NEAR_BYTES = (0.0, *(2.0**20 * 2 ** (i / 4) for i in range(2, 25)))
 """Sizes of a last cache that are tried: none, then 1.4 to 64 MiB in steps of a quarter octave."""
+COLD_STARTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""How many times longer starts of kernels are tried to take whose like ran long ago."""
+COLD_MOVES = (0.0, 0.5, 1.0, 2.0)
+"""The same of moving their tensors: beyond three times as long there is no cache to be missed."""
 PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
 BUSY_MACS = 2e6
 """Smaller products take too much of their time to start to show a library's blocks: 2 MMAC take
@@ -134,7 +139,31 @@ def traits_of(
         channels=_block(table["groups"], table["macs"], latency_us, depthwise),
         near_bytes=near_bytes,
     )
-    return TargetTraits(str(setup), machine)
+    return TargetTraits(str(setup), _with_cold_costs(machine, table, latency_us))
+
+
+def _with_cold_costs(machine: Machine, table: KernelTable, latency_us: np.ndarray) -> Machine:
+    """The machine with `cold_start` and `cold_bytes` of those tried that let speeds explain the
+    times best; an odd kernel counts no more than one that is off by all of its time."""
+    work, cold = work_of(table, machine), coldness(table, machine.element_bytes)
+    cells = [work.cell == cell for cell in sorted(set(work.cell))]
+    cells = [own for own in cells if own.sum() >= MIN_NETWORKS]
+
+    def miss(tried: Machine) -> float:
+        terms = cooled(work.terms, cold, tried)
+        off = 0.0
+        for own in cells:
+            design = terms[own] / latency_us[own, None]
+            speeds = nnls(design, np.ones(int(own.sum())))[0]
+            off += float(np.minimum(np.abs(design @ speeds - 1), 1.0).sum())
+        return off
+
+    tried = [
+        replace(machine, cold_start=start, cold_bytes=moves)
+        for start in COLD_STARTS
+        for moves in COLD_MOVES
+    ]
+    return min(tried, key=miss)
 
 
 def near_bytes_of(layers: Sequence[tuple[RunConfig, KernelTable, np.ndarray]]) -> float:
@@ -183,7 +212,7 @@ def fit_predictors(
 ) -> dict[RunConfig, KernelPredictor]:
     """One predictor a setup, fitted together."""
     setups = [s for s in overheads if any(x.setup == s for x in samples)]
-    table = concatenated([s.table for s in samples])
+    table = concatenated([with_recency(s.table) for s in samples])
     target = np.concatenate([np.full(len(s.table), setups.index(s.setup)) for s in samples])
     latency = np.concatenate([stretched(s, overheads[s.setup]) for s in samples])
     own = [np.flatnonzero(target == i) for i in range(len(setups))]

@@ -51,6 +51,9 @@ MAX_CELLS = 1000
 MAX_LOG = 60.0
 """Bound of a log cost or log size: e^60 of anything is past all hardware."""
 
+MAX_COLD = 1e3
+"""Bound of how many times longer a kernel takes because its like ran long ago."""
+
 WINOGRAD_RULES = ("best", "acl", "none")
 
 ROUNDING = 1e-4
@@ -297,7 +300,8 @@ _FIELDS = (
 )
 
 _BLOCKS = ("columns", "channels")
-_ONLY_IF_SET = {"whole": "shares_cache", **{n: n for n in (*_BLOCKS, "near_bytes")}}
+_COLD = ("cold_start", "cold_bytes")
+_ONLY_IF_SET = {"whole": "shares_cache", **{n: n for n in (*_BLOCKS, "near_bytes", *_COLD)}}
 """Fields of a machine by their name in a file, which leaves them out where they are the default."""
 
 
@@ -317,6 +321,7 @@ def _machine(data: dict[str, Any]) -> Machine:
         shares_cache=plain_data.flag(data.get("whole", False), "machine.whole"),
         **{n: round(number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
         near_bytes=number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
+        **{n: number(data.get(n, 0.0), f"machine.{n}", 0.0, MAX_COLD) for n in _COLD},
     )
 
 

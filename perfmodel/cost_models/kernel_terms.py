@@ -14,13 +14,14 @@ import numpy as np
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.kernel_classes import ATTENTION
 from perfmodel.kernels.operators import PRECISION_BYTES
+from perfmodel.kernels.recency import SINCE_COLUMN, with_recency
 from perfmodel.kernels.recurrent import Steps, steps_of
 from perfmodel.kernels.winograd import winograd_work
 
 TERMS = ("compute", "memory", "weights", "transform", "launch")
 """Terms of a kernel's time, in microseconds at the reference speeds below."""
 
-LAUNCH = TERMS.index("launch")
+MEMORY, LAUNCH = TERMS.index("memory"), TERMS.index("launch")
 
 BY_BYTES = np.array([0.0, 1.0, 1.0, 1.0, 0.0])
 """Terms that count bytes."""
@@ -33,6 +34,11 @@ REFERENCE_BYTES_PER_US = 4e3
 REFERENCE_LAUNCH_US = 10.0
 """Units of the log costs, not measurements: about one big core of a phone of 2019 (10 GMAC/s,
 4 GB/s) and the start of one kernel, so that log costs are small and share a prior around 0."""
+
+WARM_BYTES, COLD_BYTES = 1e5, 1e7
+"""Bytes moved since the last kernel like it up to which a kernel finds everything still near the
+core, and from which on nothing: in round numbers a tenth of a core's own cache, and the share of a
+last cache that one core of a server has."""
 
 SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
 """A network that holds less stays in any core's cache, one that holds more in no cache."""
@@ -71,7 +77,9 @@ class Machine:
     holds, which decides on the cache that its weights come from, and recurrent layers run by step
     (see `steps_of`). A product computes `columns` output channels at once, a depthwise convolution
     `channels`: a block that is only partly used takes as long as a full one. `near_bytes` of a
-    recurrent layer's weights stay near the core from one step to the next.
+    recurrent layer's weights stay near the core from one step to the next. A kernel whose like ran
+    long ago (see `kernels.recency`) takes `cold_start` times longer to start, and `cold_bytes`
+    times longer to move its tensors, than one whose like has just run: 0 for as long.
     """
 
     lanes: float = 1.0
@@ -83,6 +91,8 @@ class Machine:
     columns: int = 1
     channels: int = 1
     near_bytes: float = 0.0
+    cold_start: float = 0.0
+    cold_bytes: float = 0.0
 
     @property
     def element_bytes(self) -> float:
@@ -238,6 +248,25 @@ def _terms(shape: _Shape, machine: Machine, steps: Steps | None) -> np.ndarray:
     )
 
 
+def coldness(network: KernelTable, element_bytes: float) -> np.ndarray:
+    """How much of a kernel's code and buffers has left the caches since its like ran, from 0 to 1.
+
+    By the logarithm of what was moved since then, from `WARM_BYTES` to `COLD_BYTES`: caches grow
+    in steps of a factor. A recurrent layer is like itself from step to step.
+    """
+    moved = np.maximum(with_recency(network)[SINCE_COLUMN] * element_bytes, WARM_BYTES)
+    share = np.minimum(np.log(moved / WARM_BYTES) / np.log(COLD_BYTES / WARM_BYTES), 1.0)
+    return np.where(network["kernel_class"] == "recurrent", 0.0, share)
+
+
+def cooled(terms: np.ndarray, cold: np.ndarray, machine: Machine) -> np.ndarray:
+    """Terms of kernels, shape (kernels, len(TERMS)), of that coldness on a machine."""
+    longer = np.zeros(len(TERMS))
+    longer[[MEMORY, LAUNCH]] = machine.cold_bytes, machine.cold_start
+    slower: np.ndarray = terms * (1 + cold[:, None] * longer)
+    return slower
+
+
 def _filled(shape: _Shape, machine: Machine) -> np.ndarray:
     """Products that run for one that counts, as the last block of output channels is filled up."""
     t = shape.table
@@ -345,7 +374,10 @@ def work_of(table: KernelTable, machine: Machine) -> Work:
         # tens of layers are too few to learn more from than the speeds
         group[recurrent] = "recurrent"
     features = np.column_stack(list(_features(shape, machine).values()))
-    return Work(cell, group, _terms(shape, machine, steps), features)
+    terms = _terms(shape, machine, steps)
+    if machine.shares_cache and (machine.cold_start or machine.cold_bytes):
+        terms = cooled(terms, coldness(table, machine.element_bytes), machine)
+    return Work(cell, group, terms, features)
 
 
 def _feature_names() -> tuple[str, ...]:

@@ -39,6 +39,10 @@ class Draw:
         """True in that share of cases."""
         return bool(self.generator.random() < share)
 
+    def seed(self) -> int:
+        """A seed of another generator."""
+        return int(self.generator.integers(2**31))
+
     def stride(self, x: str) -> int:
         """Stride of a layer: 1, or rarely 2 while the image is large enough."""
         return self.pick((1, 1, 2)) if self.size(x) > 7 else 1

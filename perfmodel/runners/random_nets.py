@@ -7,6 +7,8 @@ order are drawn, so that no published network is among them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from perfmodel.graph.ir import Graph
@@ -24,12 +26,72 @@ MAX_WEIGHTS = 30_000_000
 layer: enough that they do not stay in the caches of a large processor."""
 MAX_HEAVY_WEIGHTS = 80_000_000
 """The most of the few largest fully connected layers, those of 2012 to 2014."""
+STAGE_KINDS = 3
+"""Kinds of blocks of a network of stages, as published ones have two to four."""
+MAX_OPS = 150
+"""Operators from which on a network of stages gets no further block: writing and listing more takes
+longer than it teaches."""
+REPEATS = (1, 2, 2, 3, 3, 4, 6)
+"""How often a stage has its block: one to six times in the mobile networks of the zoo."""
 
 
 def random_network(seed: int, *, blocks: int = 10) -> Graph:
     """A random network of about `blocks` blocks and at most `MAX_MACS`; the same for one seed."""
     generator = np.random.default_rng(seed)
     d = Draw(f"random_{seed}", generator)
+    x, small = _stem(d)
+    weights = np.array([w for _, w in BLOCKS])
+    for _ in range(blocks):
+        block, _weight = BLOCKS[int(generator.choice(len(BLOCKS), p=weights / weights.sum()))]
+        x = block(d, x)
+        if d.size(x) > 28 and d.chance(0.35):
+            x = down(d, x)
+        if _full(d, small):
+            break
+    return d.g.build(_classified(d, x), source=f"random:{seed}", format="zoo")
+
+
+def random_staged(seed: int) -> Graph:
+    """A random network of stages, each the same block several times; the same for one seed.
+
+    Few kinds of blocks, mostly with the same sizes again: such a network finds the code and the
+    buffers of most of its kernels still in the caches, as published ones do.
+    """
+    d = Draw(f"random_staged_{seed}", np.random.default_rng((seed, 4)))
+    x, small = _stem(d)
+    weights = np.array([w for _, w in BLOCKS])
+    kinds = d.generator.choice(len(BLOCKS), STAGE_KINDS, p=weights / weights.sum())
+    for _ in range(d.pick((3, 4, 5, 6))):
+        x = _stage(d, x, BLOCKS[d.pick(kinds)][0], small)
+        if _full(d, small) or len(d.g.ops) > MAX_OPS:
+            break
+        if d.size(x) > 14 and d.chance(0.5):
+            x = down(d, x)
+    return d.g.build(_classified(d, x), source=f"random_staged:{seed}", format="zoo")
+
+
+def _stage(d: Draw, x: str, block: Callable[[Draw, str], str], small: bool) -> str:
+    """The same block several times: it draws the same each time, unless it halves the image."""
+    of_network, seed = d.generator, d.seed()
+    for _ in range(d.pick(REPEATS)):
+        size = d.size(x)
+        d.generator = np.random.default_rng(seed)
+        x = block(d, x)
+        d.generator = of_network
+        # the first block of a stage may halve it, the others not
+        seed = seed if d.size(x) == size else d.seed()
+        if _full(d, small) or len(d.g.ops) > MAX_OPS:
+            break
+    return x
+
+
+def _full(d: Draw, small: bool) -> bool:
+    """Whether a network gets no further block."""
+    return d.macs > MAX_MACS or d.weights > MAX_WEIGHTS or (small and d.macs > SMALL_MACS)
+
+
+def _stem(d: Draw) -> tuple[str, bool]:
+    """Input and first layers of a network, and whether it is a small one."""
     small, large = d.chance(0.2), d.chance(0.2)
     sizes = (16, 28, 32, 48, 64) if small else (64, 96, 112, 128, 160, 192, 224, 224, 256, 320, 513)
     resolution = d.pick(sizes)
@@ -39,22 +101,18 @@ def random_network(seed: int, *, blocks: int = 10) -> Graph:
     x = d.g.conv(x, d.channels(8, 16 if small else 64), stem, stride, activation=d.activation)
     while d.size(x) > (260 if large else 112):
         x = d.g.pool(x, "max", d.pick((2, 3)), 2, "same")
-    weights = np.array([w for _, w in BLOCKS])
-    for _ in range(blocks):
-        block, _weight = BLOCKS[int(generator.choice(len(BLOCKS), p=weights / weights.sum()))]
-        x = block(d, x)
-        if d.size(x) > 28 and d.chance(0.35):
-            x = down(d, x)
-        if d.macs > MAX_MACS or d.weights > MAX_WEIGHTS or (small and d.macs > SMALL_MACS):
-            break
+    return x, small
+
+
+def _classified(d: Draw, x: str) -> str:
+    """The end of a network: its image as one vector, fully connected layers, shares of classes."""
     flat, heavy = d.size(x) <= 16 and d.chance(0.3), d.chance(0.15)
     x = x if flat else _pooled(d, x)
     for _ in range(d.pick((1, 1, 1, 2))):
         most = (MAX_HEAVY_WEIGHTS if heavy else MAX_WEIGHTS) // d.g.tensors[x].elements
         most = min(4096, max(10, most))
         x = d.g.fc(x, d.channels(min(1024 if heavy else 10, most), most), activation="relu")
-    x = d.g.op("softmax", d.g.fc(x, d.pick((10, 100, 1000, 1001))), axis=-1)
-    return d.g.build(x, source=f"random:{seed}", format="zoo")
+    return d.g.op("softmax", d.g.fc(x, d.pick((10, 100, 1000, 1001))), axis=-1)
 
 
 def _pooled(d: Draw, x: str) -> str:
@@ -129,6 +187,7 @@ def random_recurrent(seed: int) -> Graph:
 
 _KINDS = {
     "random": random_network,
+    "random_staged": random_staged,
     "random_recurrent": random_recurrent,
     "random_image": random_image,
     "random_micro": random_micro,

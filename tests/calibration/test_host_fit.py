@@ -30,6 +30,7 @@ from perfmodel.kernel_times import network_batch
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import NETWORK_COLUMN, KernelTable
 from perfmodel.kernels.loading import PIECES, LoadWork, load_work
+from perfmodel.kernels.recency import with_recency
 from perfmodel.prediction import predict_batch, predict_workload
 from perfmodel.runners.campaign import result_from_entry
 from perfmodel.runners.host_bench import RunConfig
@@ -289,6 +290,18 @@ def test_the_blocks_of_the_library_are_found_from_times() -> None:
     assert (machine.columns, machine.channels) == (32, 8)
     even = traits_of(SETUP, table, np.maximum(table["macs"] / 4e4, 1e-3)).machine
     assert (even.columns, even.channels) == (1, 1)
+
+
+@pytest.mark.parametrize(("start", "moves"), [(0.0, 0.0), (4.0, 0.0), (0.0, 2.0), (1.0, 0.5)])
+def test_what_a_kernel_costs_whose_like_ran_long_ago_is_found_from_times(
+    start: float, moves: float
+) -> None:
+    table = concatenated([with_recency(one.table) for one in samples(12)])
+    machine = replace(traits_of(SETUP, table, np.ones(len(table))).machine, columns=1, channels=1)
+    planted = replace(machine, cold_start=start, cold_bytes=moves)
+    us = work_of(table, planted).terms @ np.array([0.3, 0.5, 0.4, 0.3, 0.2])
+    found = traits_of(SETUP, table, us).machine
+    assert (found.cold_start, found.cold_bytes) == (start, moves)
 
 
 def test_a_batch_knows_what_each_network_holds() -> None:

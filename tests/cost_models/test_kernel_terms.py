@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from perfmodel.cost_models.kernel_terms import (
+    COLD_BYTES,
     FLOAT_STEPS,
     GROUPS,
     LAUNCH,
+    MEMORY,
     REFERENCE_BYTES_PER_US,
     REFERENCE_LAUNCH_US,
     REFERENCE_MACS_PER_US,
     TERMS,
+    WARM_BYTES,
     Machine,
+    coldness,
     work_of,
 )
 from perfmodel.graph.builder import GraphBuilder
@@ -92,6 +96,37 @@ def test_weights_that_stay_near_the_core_cost_no_reading() -> None:
         assert work[WEIGHTS] * REFERENCE_BYTES_PER_US == pytest.approx(10 * directions * 1000)
         (work,) = work_of(lstm(directions), replace(machine, near_bytes=2 * near)).terms
         assert work[WEIGHTS] == 0
+
+
+def chain(between: int) -> KernelTable:
+    """Two small operators of a kind, and one that moves so many bytes between them."""
+    g = GraphBuilder("chain")
+    x, y = g.input((1, 8)), g.input((1, between // 8))
+    first = g.op("tanh", x)
+    y = g.op("sigmoid", y)
+    return table_of(g, g.op("tanh", first), y)
+
+
+def test_a_kernel_whose_like_ran_long_ago_starts_later_and_moves_more_slowly() -> None:
+    cold = replace(HOST, cold_start=3.0, cold_bytes=0.5)
+    half_way = int((WARM_BYTES * COLD_BYTES) ** 0.5)
+    for between, share in ((12_000, 0.0), (half_way, 0.5), (30 * int(COLD_BYTES), 1.0)):
+        network = chain(between)
+        assert coldness(network, 4.0)[-1] == pytest.approx(share, abs=0.01)
+        now, before = (work_of(network, m).terms[-1] for m in (cold, HOST))
+        assert now[LAUNCH] == pytest.approx((1 + 3 * share) * REFERENCE_LAUNCH_US, rel=0.01)
+        assert now[MEMORY] == pytest.approx((1 + 0.5 * share) * before[MEMORY], rel=0.01)
+        others = [i for i in range(len(TERMS)) if i not in (LAUNCH, MEMORY)]
+        assert list(now[others]) == list(before[others])
+    # elements of half the size fill the caches half as much
+    assert coldness(chain(2 * half_way), 2.0)[-1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_what_ran_before_counts_on_calibrated_hosts_alone_and_for_no_recurrent_layer() -> None:
+    cold = Machine(winograd="none", cold_start=3.0, cold_bytes=0.5)
+    network = chain(30 * int(COLD_BYTES))
+    assert (work_of(network, cold).terms == work_of(network, Machine(winograd="none")).terms).all()
+    assert list(coldness(lstm(1), 1e9)) == [0.0]
 
 
 def test_a_recurrent_layer_of_a_calibrated_host_is_left_to_physics() -> None:

@@ -98,11 +98,20 @@ def with_machine(**change: Any) -> KernelPredictor:
 
 
 def test_a_machine_is_read_field_by_field() -> None:
-    made = with_machine(whole=True, columns=16, channels=8, near_bytes=1e6)
+    made = with_machine(
+        whole=True,
+        columns=16,
+        channels=8,
+        near_bytes=1e6,
+        cold_start=2.0,
+        cold_bytes=0.5,
+    )
     assert (made.overhead_ms, made.limit) == (1.5, 0.5)
     machine = made.machine
     assert (machine.lanes, machine.precision, machine.shares_cache) == (4.0, "fp32", True)
     assert (machine.columns, machine.channels, machine.near_bytes) == (16, 8, 1e6)
+    assert (machine.cold_start, machine.cold_bytes) == (2.0, 0.5)
+    assert KernelPredictor.from_dict(made.to_dict()).machine == machine
     assert made.to_dict()["machine"]["whole"] is True
     assert with_machine(precision="x" * 20).machine.precision == "x" * 20
     plain = with_machine()
@@ -128,6 +137,8 @@ def test_a_machine_is_read_field_by_field() -> None:
         ("columns", 0),
         ("channels", 5000),
         ("near_bytes", -1.0),
+        ("cold_start", -0.1),
+        ("cold_bytes", 1e4),
     ],
 )
 def test_a_machine_that_cannot_be_names_its_field(field: str, bad: object) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from perfmodel.graph.ir import Graph
 from perfmodel.kernels import macs
 from perfmodel.runners.random_micro import MICRO_MACS, is_micro, random_micro
-from perfmodel.runners.random_nets import MAX_MACS, random_image, random_named, random_recurrent
+from perfmodel.runners.random_nets import (
+    MAX_MACS,
+    random_image,
+    random_named,
+    random_network,
+    random_recurrent,
+    random_staged,
+)
 
 SEEDS = range(400)
 
@@ -66,7 +74,28 @@ def test_networks_of_microcontrollers_are_small_and_a_third_are_one_operator() -
     assert sum(len(g.ops) >= 6 for g in drawn_ones) >= 0.25 * 300
 
 
+def repeated(graph: Graph) -> float:
+    """Share of a network's convolutions that another one of it equals."""
+    shapes = [
+        (op.attrs["stride"], *(graph.tensors[t].shape for t in (op.inputs[1], op.outputs[0])))
+        for op in graph.ops
+        if op.kind == "conv2d"
+    ]
+    return sum(shapes.count(s) > 1 for s in shapes) / len(shapes)
+
+
+def test_networks_of_stages_have_most_convolutions_several_times_and_few_kinds_of_blocks() -> None:
+    seeds = range(40)
+    staged = sum(repeated(random_staged(s)) for s in seeds) / len(seeds)
+    mixed = sum(repeated(random_network(s)) for s in seeds) / len(seeds)
+    assert staged > 0.55 > 0.4 > mixed
+    drawn_ones = [random_staged(seed) for seed in seeds]
+    assert all(macs(g) <= 3 * MAX_MACS for g in drawn_ones)
+    assert max(len(g.ops) for g in drawn_ones) < 400
+    assert sum(len(g.ops) > 30 for g in drawn_ones) > 20
+
+
 def test_random_networks_of_every_kind_are_found_by_their_names() -> None:
-    for graph in (random_micro(5), random_image(5), random_recurrent(5)):
+    for graph in (random_micro(5), random_image(5), random_recurrent(5), random_staged(5)):
         assert random_named(graph.name) == graph
         assert is_micro(graph.name) == (graph == random_micro(5))
