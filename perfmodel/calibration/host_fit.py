@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.optimize import nnls
@@ -52,6 +53,8 @@ COLD_STARTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """How many times longer starts of kernels are tried to take whose like ran long ago."""
 COLD_MOVES = (0.0, 0.5, 1.0, 2.0)
 """The same of moving their tensors: beyond three times as long there is no cache to be missed."""
+WINOGRAD_TRIED = ("none", "best")
+"""Rules by which a library may use Winograd's algorithm: of those run here MNN and ncnn do."""
 PLAIN_PRODUCTS = ("conv1x1", "conv3x3", "convkxk")
 BUSY_MACS = 2e6
 """Smaller products take too much of their time to start to show a library's blocks: 2 MMAC take
@@ -139,31 +142,32 @@ def traits_of(
         channels=_block(table["groups"], table["macs"], latency_us, depthwise),
         near_bytes=near_bytes,
     )
-    return TargetTraits(str(setup), _with_cold_costs(machine, table, latency_us))
+    return TargetTraits(str(setup), _explaining(machine, table, latency_us))
 
 
-def _with_cold_costs(machine: Machine, table: KernelTable, latency_us: np.ndarray) -> Machine:
-    """The machine with `cold_start` and `cold_bytes` of those tried that let speeds explain the
-    times best; an odd kernel counts no more than one that is off by all of its time."""
-    work, cold = work_of(table, machine), coldness(table, machine.element_bytes)
-    cells = [work.cell == cell for cell in sorted(set(work.cell))]
-    cells = [own for own in cells if own.sum() >= MIN_NETWORKS]
+def _explaining(machine: Machine, table: KernelTable, latency_us: np.ndarray) -> Machine:
+    """The machine with that rule of Winograd's and those costs of kernels whose like ran long ago
+    with which speeds explain the times best; an odd kernel counts no more than one that is off by
+    all of its time."""
+    cold = coldness(table, machine.element_bytes)
+    found: list[tuple[float, int, Machine]] = []
+    for winograd in WINOGRAD_TRIED:
+        work = work_of(table, replace(machine, winograd=winograd))
+        cells = [work.cell == cell for cell in sorted(set(work.cell))]
+        cells = [own for own in cells if own.sum() >= MIN_NETWORKS]
+        for start, moves in product(COLD_STARTS, COLD_MOVES):
+            tried = replace(machine, winograd=winograd, cold_start=start, cold_bytes=moves)
+            terms = cooled(work.terms, cold, tried)
+            off = sum(_unexplained(terms[own], latency_us[own]) for own in cells)
+            found.append((off, len(found), tried))
+    return min(found)[2]
 
-    def miss(tried: Machine) -> float:
-        terms = cooled(work.terms, cold, tried)
-        off = 0.0
-        for own in cells:
-            design = terms[own] / latency_us[own, None]
-            speeds = nnls(design, np.ones(int(own.sum())))[0]
-            off += float(np.minimum(np.abs(design @ speeds - 1), 1.0).sum())
-        return off
 
-    tried = [
-        replace(machine, cold_start=start, cold_bytes=moves)
-        for start in COLD_STARTS
-        for moves in COLD_MOVES
-    ]
-    return min(tried, key=miss)
+def _unexplained(terms: np.ndarray, latency_us: np.ndarray) -> float:
+    """Sum of the shares by which the best speeds miss the times of kernels of one cell."""
+    design = terms / latency_us[:, None]
+    speeds = nnls(design, np.ones(len(latency_us)))[0]
+    return float(np.minimum(np.abs(design @ speeds - 1), 1.0).sum())
 
 
 def near_bytes_of(layers: Sequence[tuple[RunConfig, KernelTable, np.ndarray]]) -> float:

@@ -292,16 +292,19 @@ def test_the_blocks_of_the_library_are_found_from_times() -> None:
     assert (even.columns, even.channels) == (1, 1)
 
 
-@pytest.mark.parametrize(("start", "moves"), [(0.0, 0.0), (4.0, 0.0), (0.0, 2.0), (1.0, 0.5)])
-def test_what_a_kernel_costs_whose_like_ran_long_ago_is_found_from_times(
-    start: float, moves: float
+@pytest.mark.parametrize(
+    ("start", "moves", "winograd"),
+    [(0.0, 0.0, "none"), (4.0, 0.0, "best"), (0.0, 2.0, "none"), (1.0, 0.5, "best")],
+)
+def test_winograd_and_what_a_kernel_costs_whose_like_ran_long_ago_are_found_from_times(
+    start: float, moves: float, winograd: str
 ) -> None:
     table = concatenated([with_recency(one.table) for one in samples(12)])
     machine = replace(traits_of(SETUP, table, np.ones(len(table))).machine, columns=1, channels=1)
-    planted = replace(machine, cold_start=start, cold_bytes=moves)
+    planted = replace(machine, winograd=winograd, cold_start=start, cold_bytes=moves)
     us = work_of(table, planted).terms @ np.array([0.3, 0.5, 0.4, 0.3, 0.2])
     found = traits_of(SETUP, table, us).machine
-    assert (found.cold_start, found.cold_bytes) == (start, moves)
+    assert (found.winograd, found.cold_start, found.cold_bytes) == (winograd, start, moves)
 
 
 def test_a_batch_knows_what_each_network_holds() -> None:
