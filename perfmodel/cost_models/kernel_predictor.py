@@ -300,8 +300,8 @@ _FIELDS = (
 )
 
 _BLOCKS = ("columns", "channels")
-_COLD = ("cold_start", "cold_bytes")
-_ONLY_IF_SET = {"whole": "shares_cache", **{n: n for n in (*_BLOCKS, "near_bytes", *_COLD)}}
+_NUMBERS = (*_BLOCKS, "near_bytes", "cold_start", "cold_bytes")
+_ONLY_IF_SET = {"whole": "shares_cache", **{n: n for n in _NUMBERS}}
 """Fields of a machine by their name in a file, which leaves them out where they are the default."""
 
 
@@ -321,7 +321,8 @@ def _machine(data: dict[str, Any]) -> Machine:
         shares_cache=plain_data.flag(data.get("whole", False), "machine.whole"),
         **{n: round(number(data.get(n, 1), f"machine.{n}", 1, 4096)) for n in _BLOCKS},
         near_bytes=number(data.get("near_bytes", 0.0), "machine.near_bytes", 0.0, 1e12),
-        **{n: number(data.get(n, 0.0), f"machine.{n}", 0.0, MAX_COLD) for n in _COLD},
+        cold_start=number(data.get("cold_start", 0.0), "machine.cold_start", 0.0, MAX_COLD),
+        cold_bytes=number(data.get("cold_bytes", 0.0), "machine.cold_bytes", 0.0, MAX_COLD),
     )
 
 

@@ -62,7 +62,7 @@ def random_staged(seed: int) -> Graph:
     weights = np.array([w for _, w in BLOCKS])
     kinds = d.generator.choice(len(BLOCKS), STAGE_KINDS, p=weights / weights.sum())
     for _ in range(d.pick((3, 4, 5, 6))):
-        x = _stage(d, x, BLOCKS[d.pick(kinds)][0], small)
+        x = _stage(d, x, BLOCKS[d.pick(kinds.tolist())][0], small)
         if _full(d, small) or len(d.g.ops) > MAX_OPS:
             break
         if d.size(x) > 14 and d.chance(0.5):
