@@ -27,6 +27,7 @@ from perfmodel.cost_models.interval import (
     COVERAGE,
     NOVELTY_SLOPE,
     Interval,
+    conformal_quantile,
     fit_error,
     widths_by_group,
 )
@@ -79,13 +80,13 @@ def learn_npus(
             if measured.batch == 1:
                 log_ms[i, known.names.index(measured.name)] = np.log(measured.latency_ms)
     places = [_place(g, chips or {}) for g in kept]
-    left = family_left_out(places, known, log_ms, folds)
+    tried = family_left_out(places, known, log_ms, folds)
+    left = tried.log_ratio
     population = replace(
-        population_of([str(g.target) for g in kept], places, known, log_ms),
-        strange_width=_strange_widths(places, left),
+        population_of([str(g.target) for g in kept], places, known, log_ms, tried.shares),
+        strange_width=_strange_widths(places, known, left),
     )
-    rows, _ = np.nonzero(np.isfinite(left))
-    widths = widths_by_group(left[np.isfinite(left)], rows, len(kept))
+    widths = _widths(places, known, left)
     targets = [
         _profile(group, population, i, left[i][np.isfinite(left[i])], float(widths[i]))
         for i, group in enumerate(kept)
@@ -112,13 +113,40 @@ def _place(group: TargetRows, chips: Mapping[str, str]) -> NpuPlace:
     )
 
 
-def _strange_widths(places: Sequence[NpuPlace], left: np.ndarray) -> dict[str, float]:
+def _of_precision(
+    places: Sequence[NpuPlace], networks: NpuNetworks, left: np.ndarray, precision: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """The targets of a precision, their misses and which of them each is, and a coverage.
+
+    Misses of a family go together, so that families are the cases of which one in ten may lie
+    outside: of few families the share of all misses to cover is larger, as of few cases.
+    """
+    mine = np.flatnonzero([p.precision == precision for p in places])
+    row, column = np.nonzero(np.isfinite(left[mine]))
+    count = len({networks.families[i] for i in column.tolist()})
+    coverage = min(COVERAGE * (1 + 1 / max(count, 1)), 1.0)
+    return mine, left[mine][row, column], row, coverage
+
+
+def _widths(places: Sequence[NpuPlace], networks: NpuNetworks, left: np.ndarray) -> np.ndarray:
+    """Half width of the interval of a strange network on each target."""
+    widths = np.zeros(len(places))
+    for precision in sorted({p.precision for p in places}):
+        mine, missed, row, coverage = _of_precision(places, networks, left, precision)
+        widths[mine] = widths_by_group(missed, row, len(mine), coverage)
+    return widths
+
+
+def _strange_widths(
+    places: Sequence[NpuPlace], networks: NpuNetworks, left: np.ndarray
+) -> dict[str, float]:
     """Half width of the interval of a strange network on a new target, by precision."""
-    known = [p for p in PRECISIONS if any(place.precision == p for place in places)]
-    by_precision = np.array([known.index(p.precision) for p in places])
-    rows, _ = np.nonzero(np.isfinite(left))
-    widths = widths_by_group(left[np.isfinite(left)], by_precision[rows], len(known))
-    return {p: round(float(w), 4) for p, w in zip(known, widths, strict=True)}
+    found = {}
+    for precision in PRECISIONS:
+        mine, missed, _, coverage = _of_precision(places, networks, left, precision)
+        if len(mine):
+            found[precision] = round(conformal_quantile(np.abs(missed), coverage), 4)
+    return found
 
 
 def _profile(

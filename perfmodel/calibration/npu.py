@@ -6,7 +6,7 @@ base for new ones (`npu_adapt`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from perfmodel.cost_models.network_correction import (
     NetworkCorrection,
     lawful_along,
 )
-from perfmodel.cost_models.npu_known import LARGEST_BEYOND, KnownNetworks
-from perfmodel.cost_models.npu_known import log_ms as log_work_ms
+from perfmodel.cost_models.npu_known import LARGEST_BEYOND, KnownNetworks, log_total
 from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
-from perfmodel.cost_models.npu_predictor import NpuPredictor, network_work
+from perfmodel.cost_models.npu_plain import FEWEST, blended, plain_costs
+from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, network_work
 from perfmodel.cost_models.npu_terms import NPU_TERMS, WEIGHT_BYTES
 from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.work_predictor import size_ranges, work_matrix
@@ -36,6 +36,13 @@ PRECISIONS = ("fp16", "w8a8", "w8a16")
 KNOWN_LOG = 0.15
 """Half width of the 90 % interval of a network that was measured, in log units: jobs repeat within
 a few percent, and one in ten runs on a chip in another state of power (SA8775P)."""
+
+SHARES = tuple(i / 10 for i in range(11))
+"""What four numbers may say of a time, of which the best is chosen by families left out."""
+
+LARGEST_MISS = 0.3
+"""Log miss from which on shares are judged alike: larger ones are of a compiler's paths, which no
+share mends."""
 
 LEAST_SHARE = 0.05
 """Least share of a known time that kernels take, where calls of the NPU are fitted to take more
@@ -120,17 +127,22 @@ def without_folder(network: str) -> str:
 
 
 def population_of(
-    names: Sequence[str], places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray
+    names: Sequence[str],
+    places: Sequence[NpuPlace],
+    networks: NpuNetworks,
+    log_ms: np.ndarray,
+    shares: Mapping[str, float] | None = None,
 ) -> NpuPopulation:
     """The population of measured targets; `log_ms` (targets, networks) is NaN where not measured.
 
+    `shares`, by precision, is what four numbers say of a time (`LeftOut`); nothing if left out.
     Raises `MeasurementError` without any measurement.
     """
     measured = np.isfinite(log_ms)
     if not measured.any():
         raise MeasurementError("no NPU target was measured", "give rows of unit npu")
     work = {p: networks.work(p) for p in PRECISIONS}
-    log_cost = npu_costs(places, work, log_ms)
+    log_cost = npu_costs(places, work, log_ms).blended(places, shares or {})
     modelled = modelled_log_ms(places, work, log_cost)
     misfit = shared_misfits(places, np.where(measured, log_ms - modelled, np.nan))
     return NpuPopulation(
@@ -148,17 +160,41 @@ def population_of(
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NpuFit:
+    """Log costs of targets by kinds of work and by four numbers, shape (targets, costs) each.
+
+    The latter are NaN for a target of too few networks.
+    """
+
+    by_kind: np.ndarray
+    plain: np.ndarray
+
+    def blended(self, places: Sequence[NpuPlace], shares: Mapping[str, float]) -> np.ndarray:
+        """Log costs with the share of each precision by four numbers."""
+        found = self.by_kind.copy()
+        for i, place in enumerate(places):
+            if np.isfinite(self.plain[i]).all():
+                share = shares.get(place.precision, 0.0)
+                found[i] = blended(self.by_kind[i], self.plain[i], share)
+        return found
+
+
 def npu_costs(
     places: Sequence[NpuPlace], work: dict[str, np.ndarray], log_ms: np.ndarray
-) -> np.ndarray:
-    """Log costs of targets, shape (targets, costs), from their measured times."""
+) -> NpuFit:
+    """Log costs of targets from their measured times."""
     target, network = np.nonzero(np.isfinite(log_ms))
     pairs = zip(target.tolist(), network.tolist(), strict=True)
     rows = np.array([work[places[t].precision][n] for t, n in pairs])
-    seen = NpuTimes(
-        target=target, network=network, work=rows, latency_ms=np.exp(log_ms[target, network])
-    )
-    return fit_npu_costs(places, seen).log_cost
+    ms = np.exp(log_ms[target, network])
+    seen = NpuTimes(target=target, network=network, work=rows, latency_ms=ms)
+    plain = np.full((len(places), len(COST_NAMES)), np.nan)
+    for i in range(len(places)):
+        mine = target == i
+        if mine.sum() >= FEWEST:
+            plain[i] = plain_costs(rows[mine], ms[mine])
+    return NpuFit(by_kind=fit_npu_costs(places, seen).log_cost, plain=plain)
 
 
 def modelled_log_ms(
@@ -179,10 +215,23 @@ def shared_misfits(places: Sequence[NpuPlace], misfit: np.ndarray) -> np.ndarray
     return out
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LeftOut:
+    """What comes of network families left out of a fit on every target.
+
+    `log_ratio` holds log(measured / predicted), shape (targets, networks), NaN where not measured;
+    `shares`, by precision, how much of a time four numbers say (`npu_plain`): that which misses
+    least.
+    """
+
+    log_ratio: np.ndarray
+    shares: dict[str, float]
+
+
 def family_left_out(
     places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray, folds: int = 0
-) -> np.ndarray:
-    """log(measured / predicted) with a network's family left out on every target; NaN elsewhere.
+) -> LeftOut:
+    """Misses of networks whose family is left out on every target, and the best shares.
 
     Families are left out one at a time, or `folds` parts of them where it is above 0.
     """
@@ -190,14 +239,24 @@ def family_left_out(
     kinds = sorted(set(networks.families))
     part = {family: i % (folds or len(kinds)) for i, family in enumerate(kinds)}
     parts = np.array([part[family] for family in networks.families])
-    out = np.full(log_ms.shape, np.nan)
+    # of every share, as if all precisions had it
+    missed = np.full((len(SHARES), *log_ms.shape), np.nan)
     for number in sorted(set(part.values())):
         held = parts == number
         seen = np.where(held[None, :], np.nan, log_ms)
-        predicted = modelled_log_ms(places, work, npu_costs(places, work, seen))
+        fit = npu_costs(places, work, seen)
         asked = np.isfinite(log_ms) & held[None, :]
-        out[asked] = (log_ms - predicted)[asked]
-    return out
+        for out, share in zip(missed, SHARES, strict=True):
+            costs = fit.blended(places, dict.fromkeys(PRECISIONS, share))
+            out[asked] = (log_ms - modelled_log_ms(places, work, costs))[asked]
+    shares, log_ratio = {}, np.full(log_ms.shape, np.nan)
+    for precision in sorted({p.precision for p in places}):
+        mine = np.array([p.precision == precision for p in places])
+        sizes = np.minimum(np.abs(missed[:, mine]), LARGEST_MISS)
+        if np.isfinite(sizes).any():
+            best = int(np.argmin(np.nanmean(sizes, axis=(1, 2))))
+            shares[precision], log_ratio[mine] = SHARES[best], missed[best][mine]
+    return LeftOut(log_ratio=log_ratio, shares=shares)
 
 
 def recognised(population: NpuPopulation, precision: str, measured: MeasuredNetwork) -> np.ndarray:
@@ -253,7 +312,7 @@ def predictor_of(
     """
     timed = _timed(population, precision, log_ms, own)
     cost, work = log_cost[:-1], timed.work[:, :-1]
-    costs = log_work_ms(work, cost)
+    costs = log_total(work * np.exp(cost))
     call = timed.work[:, -1] * np.exp(log_cost[-1])
     rest = np.maximum(np.exp(timed.log_ms) - call, LEAST_SHARE * np.exp(timed.log_ms))
     beyond = np.clip(np.log(rest) - costs, -LARGEST_BEYOND, LARGEST_BEYOND)

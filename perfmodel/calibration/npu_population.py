@@ -23,7 +23,7 @@ from perfmodel.errors import ProfileError
 KIND = FileKind(
     what="a population of NPUs",
     format="perfmodel-npu-population",
-    version=1,
+    version=2,
     most_bytes=8_000_000,
 )
 FILE = "npu.json"

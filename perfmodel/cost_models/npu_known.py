@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,13 @@ from perfmodel.cost_models.network_correction import array_of
 from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
 from perfmodel.errors import ProfileError
 
-ROUNDING = 1e-5
-"""Relative difference of amounts of work that files round away."""
+NEARLY_SAME, LEAST_ALIKE = 0.025, 0.1
+"""Hellinger distance (`likeness`) by which networks are alike, and the least likeness of what may
+be one network at two resolutions: networks of the zoo at 192 to 512 pixels lie 0.001 to 0.03 from
+themselves at 224, as pools and windows round in another way."""
 
-NEARLY_SAME = 0.025
-"""Hellinger distance (`likeness`) at which a network has exp(-1/2) of what a known one takes beyond
-its costs. Networks of the zoo at 192 to 512 pixels lie 0.001 to 0.03 from themselves at 224, as
-pools and windows round in another way; mobilenet_v2 a tenth wider lies 0.025 away."""
+UNSCALED = [i for i, name in enumerate(NPU_TERM_NAMES) if name == "weights" or "starts" in name]
+"""Terms that a network has alike at every resolution and batch."""
 
 LARGEST_BEYOND = 10.0
 """Bound of what a network may take beyond its costs in log units, of a file."""
@@ -34,6 +33,13 @@ MOST_WORK = 1e9
 """Bound of an amount of work, in units of `npu_terms`: days of a fast NPU."""
 
 FIELDS = ("known_work", "beyond")
+
+ROUNDING = 1e-5
+"""Share of a network's costs that files round away."""
+
+SLACK = 0.03
+"""Share of a known network's costs that another may lack, or do beyond, and still count as doing
+all that it does, or no more: files of one network differ by a softmax at its end or a reshape."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,37 +52,19 @@ class KnownNetworks:
     work: np.ndarray = field(default_factory=lambda: np.zeros((0, len(NPU_TERM_NAMES))))
     beyond: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        """Whether each known network does all that each other one does, shape (known, known)."""
-        return does_all_of(self.work, self.work)
+    def at(self, log_cost: np.ndarray) -> KnownTimes:
+        """Their times where a unit of each term costs exp(`log_cost`), shape (terms,)."""
+        spent = self.work * np.exp(log_cost)
+        return KnownTimes(spent=spent, beyond=self.beyond, log_ms=log_total(spent) + self.beyond)
 
-    def log_factors(
-        self, work: np.ndarray, log_cost: np.ndarray, between: np.ndarray, alike: np.ndarray
-    ) -> np.ndarray:
-        """Log factors of the kernels of asked networks, shape (asked,).
+    def same(self, work: np.ndarray, alike: np.ndarray) -> np.ndarray:
+        """Whether asked networks are known ones at some resolution or batch, (asked, known).
 
-        `work` (asked, terms) is theirs and `log_cost` (terms,) what it costs; `between` (asked,)
-        are the factors of networks that are not known, and `alike` (asked, known) tells how nearly
-        each is a known network at some resolution or batch, from 0 to 1: it has so much of that
-        one's factor. A network that does just the work of a known one takes its time. All others
-        keep the order of their work: where known networks do not keep it themselves, the one that
-        does more is taken for as long as the longest of those that do no more.
+        They are alike (`likeness` by `NEARLY_SAME`), and have the same weights and kernels.
         """
-        if not len(self.beyond):
-            return between
-        spent, costs = log_ms(work, log_cost), log_ms(self.work, log_cost)
-        known = costs + self.beyond
-        share = alike.max(axis=1)
-        factor = (1.0 - share) * between + share * self.beyond[alike.argmax(axis=1)]
-        more, less = does_all_of(work, self.work), does_all_of(self.work, work).T
-        longest = np.where(self._order, known, -np.inf).max(axis=1)
-        shortest_of_more = np.where(less, longest, np.inf).min(axis=1)
-        longest_of_less = np.where(more, known, -np.inf).max(axis=1)
-        held = np.minimum(np.maximum(spent + factor, longest_of_less), shortest_of_more)
-        itself = more & less
-        held = np.where(itself.any(axis=1), known[itself.argmax(axis=1)], held)
-        return np.asarray(held - spent)
+        own, known = work[:, None, UNSCALED], self.work[None, :, UNSCALED]
+        equal = np.abs(own - known) <= SLACK * known.sum(axis=2, keepdims=True)
+        return np.asarray((alike > LEAST_ALIKE) & equal.all(axis=2))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; nothing where no network is known."""
@@ -104,11 +92,44 @@ class KnownNetworks:
         )
 
 
-def does_all_of(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Whether each row of `one` is at least each row of `other` everywhere, (one, other)."""
-    return np.asarray((one[:, None, :] >= other[None, :, :] * (1.0 - ROUNDING)).all(axis=2))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KnownTimes:
+    """Known networks on one target: ms of each term by costs, and log ms of all kernels.
+
+    `spent` has shape (networks, terms), `beyond` and `log_ms` (networks,).
+    """
+
+    spent: np.ndarray
+    beyond: np.ndarray
+    log_ms: np.ndarray
+
+    def log_factors(self, spent: np.ndarray, between: np.ndarray, same: np.ndarray) -> np.ndarray:
+        """Log factors of the kernels of asked networks, shape (asked,).
+
+        `spent` (asked, terms) is theirs by costs; `between` (asked,) are the factors of networks
+        that are not known, and `same` (asked, known) tells which known network each is, at any
+        resolution or batch: it has that one's factor. A network that does just the work of a known
+        one takes its time. All others keep the order of their work: no less than known ones that
+        do no more, and else no more than known ones that do no less.
+        """
+        if not len(self.beyond):
+            return between
+        total, size = log_total(spent), self.spent.sum(axis=1)[:, None]
+        factor = np.where(same.any(axis=1), self.beyond[same.argmax(axis=1)], between)
+        lacking, further = excess(self.spent, spent), excess(spent, self.spent).T
+        low = np.where(lacking <= SLACK * size, self.log_ms[:, None], -np.inf).max(axis=0)
+        high = np.where(further <= SLACK * size, self.log_ms[:, None], np.inf).min(axis=0)
+        held = np.maximum(np.minimum(total + factor, high), low)
+        itself = np.maximum(lacking, further) <= ROUNDING * size
+        held = np.where(itself.any(axis=0), self.log_ms[itself.argmax(axis=0)], held)
+        return np.asarray(held - total)
 
 
-def log_ms(work: np.ndarray, log_cost: np.ndarray) -> np.ndarray:
-    """Log milliseconds of the kernels of networks by costs alone, shape (networks,)."""
-    return np.log(np.maximum(work @ np.exp(log_cost), 1e-300))
+def excess(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """What each row of `one` spends beyond each row of `other`, shape (one, other)."""
+    return np.asarray(np.maximum(one[:, None, :] - other[None, :, :], 0.0).sum(axis=2))
+
+
+def log_total(spent: np.ndarray) -> np.ndarray:
+    """Log of the sum of each row, shape (rows,)."""
+    return np.log(np.maximum(spent.sum(axis=1), 1e-300))

@@ -9,12 +9,12 @@ what is general carries most of the weight.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
-from perfmodel.cost_models.npu_predictor import COST_NAMES
+from perfmodel.cost_models.npu_predictor import COST_NAMES, NO_COST, PLAIN
 from perfmodel.cost_models.npu_terms import NPU_GROUPS
 
 GENERAL_SD = 0.4
@@ -38,6 +38,9 @@ NOISE_SD = 0.06
 """Log spread of a measurement around its target's costs and its network's misfit."""
 
 HUBER_LIMIT, MOST_STEPS = 1.5, 300
+
+BY_KIND = np.array([name not in PLAIN for name in COST_NAMES])
+"""Which costs are drawn here: those that tell kinds of work apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +67,16 @@ class NpuTimes:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NpuCosts:
-    """Log costs by target, shape (targets, costs), and the levels they are sums of."""
+    """Log costs by target, shape (targets, costs), and what is general of those `BY_KIND`."""
 
     log_cost: np.ndarray
     general: np.ndarray
 
 
 def group_loadings() -> np.ndarray:
-    """Which terms move together, shape (costs, groups); a call goes with the starts."""
-    groups = (*NPU_GROUPS, "start")
+    """Which costs `BY_KIND` move together, shape (costs, groups); a call goes with the starts."""
+    every = (*NPU_GROUPS, "start")
+    groups = [g for g, mine in zip(every, BY_KIND, strict=True) if mine]
     names = sorted(set(groups))
     return np.array([[g == n for n in names] for g in groups], dtype=float)
 
@@ -89,7 +93,8 @@ def fit_npu_costs(places: Sequence[NpuPlace], seen: NpuTimes) -> NpuCosts:
         np.unique([getattr(p, name) for p in places], return_inverse=True)[1]
         for name in ("chip", "runtime", "precision")
     )
-    one, count = np.eye(len(COST_NAMES)), len(places)
+    seen = replace(seen, work=seen.work[:, BY_KIND])
+    one, count = np.eye(int(BY_KIND.sum())), len(places)
     free = Level(index=np.arange(count), loadings=np.ones((len(one), 1)), sd=float("inf"))
     shared = [free, Level(index=np.zeros(count, dtype=np.int64), loadings=one * GENERAL_SD)]
     for index, spread in ((precisions, PRECISION_SD), (runtimes, RUNTIME_SD)):
@@ -113,7 +118,9 @@ def fit_npu_costs(places: Sequence[NpuPlace], seen: NpuTimes) -> NpuCosts:
     departed = _fitted(
         seen, log_ms - misfit[label], own, general.log_cost, alike, np.ones(len(log_ms))
     )
-    return NpuCosts(log_cost=departed.log_cost, general=GENERAL_SD * general.vectors[1][0])
+    log_cost = np.full((count, len(COST_NAMES)), NO_COST)
+    log_cost[:, BY_KIND] = departed.log_cost
+    return NpuCosts(log_cost=log_cost, general=GENERAL_SD * general.vectors[1][0])
 
 
 def _scales(seen: NpuTimes, log_ms: np.ndarray, count: int) -> np.ndarray:

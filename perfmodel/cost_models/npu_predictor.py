@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from perfmodel.cost_models.likeness import descriptions, likeness
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.npu_known import FIELDS as KNOWN_FIELDS
-from perfmodel.cost_models.npu_known import NEARLY_SAME, KnownNetworks
+from perfmodel.cost_models.npu_known import NEARLY_SAME, KnownNetworks, KnownTimes
 from perfmodel.cost_models.npu_terms import (
     MACS_PER_INFERENCE,
     NPU_PARTS,
@@ -37,6 +38,12 @@ CALL = "call"
 """The cost that an inference pays once, beside those of `NPU_TERMS`."""
 
 COST_NAMES: tuple[str, ...] = (*NPU_TERM_NAMES, CALL)
+
+PLAIN = ("macs", "moved")
+"""Terms that count all kernels alike: files of before lack them."""
+
+NO_COST = -20.0
+"""Log cost of a term that takes no time."""
 
 DEPARTURE_SD, KERNEL_NOISE_SD = 0.3, 0.3
 """How far single kernels move each term's cost in log units, and how far they stray from costs
@@ -136,13 +143,18 @@ class NpuPredictor:
         terms = self.correction.terms(networks)
         if not len(self.known.beyond) or not networks:
             return terms
-        factors = self.known.log_factors(
-            np.array([kernels_work(t, self.precision) for t in networks]),
-            np.array(self.log_cost[:-1]),
+        work = np.array([kernels_work(t, self.precision) for t in networks])
+        alike = likeness(descriptions(networks), self.correction.anchors, NEARLY_SAME)
+        factors = self._known_times.log_factors(
+            work * np.exp(self.log_cost[:-1]),
             terms.log_factor,
-            likeness(descriptions(networks), self.correction.anchors, NEARLY_SAME),
+            self.known.same(work, alike),
         )
         return replace(terms, log_factor=factors)
+
+    @cached_property
+    def _known_times(self) -> KnownTimes:
+        return self.known.at(np.array(self.log_cost[:-1]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""
@@ -163,12 +175,16 @@ class NpuPredictor:
         precision = plain_data.choice(data.get("precision"), "precision", WEIGHT_BYTES)
         correction = NetworkCorrection.from_dict(data)
         return cls(
-            log_cost=costs_from_dict(data.get("log_cost"), COST_NAMES, "term"),
+            log_cost=costs_from_dict(_with_plain(data.get("log_cost")), COST_NAMES, "term"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=correction,
             known=KnownNetworks.from_dict(data, len(correction.anchors)),
         )
+
+
+def _with_plain(costs: Any) -> Any:
+    return {**dict.fromkeys(PLAIN, NO_COST), **costs} if isinstance(costs, dict) else costs
 
 
 def kernels_work(kernels: KernelTable, precision: str) -> np.ndarray:

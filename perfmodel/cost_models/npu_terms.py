@@ -71,9 +71,9 @@ class NpuColumns:
         self.pixels_in = get["batch"] * get["hin"] * get["win"]
         self.first = self.of("conv_first") * (get["hin"] * get["win"] > 1)
         alone = get["hout"] * get["wout"] <= 1
-        self.raw_output = get["output_elements"]
+        self.raw_input, self.raw_output = get["input_elements"], get["output_elements"]
         filled_in = np.where(alone | (self.first > 0), 1.0, _fill(get["cin"]))
-        self.input = get["input_elements"] * filled_in
+        self.input = self.raw_input * filled_in
         self.output = self.raw_output * np.where(alone, 1.0, _fill(get["cout"]))
         self.filled_channels = _fill(get["cout"])
         self.output_bytes = self.output * ACTIVATION_BYTES[precision]
@@ -202,8 +202,11 @@ NPU_TERMS: tuple[NpuTerm, ...] = (
     _term(
         "other_starts", "start", lambda c: (1 - c.of(*_PRODUCTS, "data_movement", "resize")) * _K
     ),
+    NpuTerm("macs", "compute", "product", lambda c: c.macs),
+    NpuTerm("moved", "memory", "vector", lambda c: (c.raw_input + c.raw_output) * 3 * _E),
 )
-"""Every term of a kernel, in the order of the columns of `npu_work`."""
+"""Every term of a kernel, in the order of the columns of `npu_work`. The last two count all kernels
+alike; they have a cost where few numbers say more than many (`npu_plain`)."""
 
 NPU_TERM_NAMES: tuple[str, ...] = tuple(t.name for t in NPU_TERMS)
 

@@ -7,8 +7,8 @@ import perfmodel
 from perfmodel import zoo
 from perfmodel.calibration import learn_npus
 from perfmodel.calibration.measured import NetworkTables
-from perfmodel.calibration.npu import NpuNetworks, family_left_out
-from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
+from perfmodel.calibration.npu import NpuNetworks, family_left_out, npu_costs
+from perfmodel.cost_models.npu_model import BY_KIND, NpuPlace, NpuTimes, fit_npu_costs
 from perfmodel.cost_models.npu_predictor import COST_NAMES, network_work
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels import fuse
@@ -110,7 +110,7 @@ def test_families_are_left_out_in_as_many_parts_as_asked(tables, monkeypatch):
     networks = NpuNetworks(names=NAMES, families=NAMES, tables=tuple(tables.values()))
     places = [NpuPlace(chip="a", runtime="qnn", precision="fp16")]
     log_ms = np.log(networks.work("fp16").sum(axis=1))[None, :]
-    left = family_left_out(places, networks, log_ms, folds=2)
+    left = family_left_out(places, networks, log_ms, folds=2).log_ratio
     assert seen == [2, 3]
     assert np.isfinite(left).all()
     seen.clear()
@@ -142,7 +142,7 @@ def test_measurements_of_a_network_on_many_chips_count_as_one_in_general():
 
 def test_what_a_network_takes_beyond_its_work_on_all_chips_is_no_strength_of_a_chip():
     rng = np.random.default_rng(1)
-    work, count = rng.lognormal(0, 1, (12, len(COST_NAMES))), 12
+    work, count = rng.lognormal(0, 1, (12, len(COST_NAMES))) * BY_KIND, 12
     beyond = np.where(np.arange(count) % 3 == 0, 3.0, 1.0)
     ms = np.concatenate([work.sum(axis=1) * beyond * speed for speed in (1.0, 2.0)])
     seen = NpuTimes(
@@ -154,7 +154,7 @@ def test_what_a_network_takes_beyond_its_work_on_all_chips_is_no_strength_of_a_c
     places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "ab"]
     found = fit_npu_costs(places, seen)
     for cost in found.log_cost:
-        assert np.ptp(cost - found.general) < 0.02
+        assert np.ptp(cost[BY_KIND] - found.general) < 0.02
 
 
 @pytest.mark.parametrize(("missed", "known", "more"), [(0.1, 0.1, 0.0), (0.4, 0.15, 0.25)])
@@ -162,9 +162,69 @@ def test_a_strange_network_is_as_unsure_as_families_left_out_and_a_known_one_les
     tables, monkeypatch, missed, known, more
 ):
     monkeypatch.setattr(
-        learn_npus, "widths_by_group", lambda left, group, groups: np.full(groups, missed)
+        learn_npus, "widths_by_group", lambda left, group, groups, coverage: np.full(groups, missed)
     )
     rows = table(tables, precisions=("fp16",))
     (made, *_) = perfmodel.learn_npus(rows, folds=2).profiles[0].targets
     assert made.interval.low_log == made.interval.high_log == pytest.approx(known)
     assert made.predictor.correction.strange_log == pytest.approx(more)
+
+
+def test_four_numbers_say_as_much_of_a_time_as_misses_least_of_families_left_out():
+    """Times by MACs alone, which tiles of 32 channels do not follow; and by kinds of work."""
+    rng = np.random.default_rng(5)
+    names = [f"n{i}" for i in range(16)]
+    work = rng.lognormal(0, 1.2, (16, len(COST_NAMES)))
+    column = {n: COST_NAMES.index(n) for n in ("macs", "call")}
+    work[:, column["call"]] = 0.15
+    places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "ab"]
+
+    class Made(NpuNetworks):
+        def work(self, precision):
+            return work
+
+    networks = Made(names=names, families=names, tables=())
+    by_macs = np.log(np.outer([1.0, 2.0], work[:, column["macs"]]))
+    by_kind = np.log(np.outer([1.0, 2.0], (work * BY_KIND).sum(axis=1)))
+    found = [family_left_out(places, networks, times, folds=4) for times in (by_macs, by_kind)]
+    assert found[0].shares["fp16"] > 0.8
+    assert found[1].shares["fp16"] < 0.3
+    assert np.nanmedian(np.abs(found[0].log_ratio)) < 0.05
+
+
+def test_a_target_of_few_networks_has_no_four_numbers():
+    work = np.random.default_rng(6).lognormal(0, 1, (9, len(COST_NAMES)))
+    places = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "ab"]
+    log_ms = np.log(np.outer([1.0, 2.0], work.sum(axis=1)))
+    log_ms[1, 7:] = np.nan
+    fit = npu_costs(places, {"fp16": work}, log_ms)
+    assert np.isfinite(fit.plain[0]).all()
+    assert np.isnan(fit.plain[1]).all()
+    mixed = fit.blended(places, {"fp16": 0.5})
+    assert (mixed[1] == fit.by_kind[1]).all()
+    assert (mixed[0] != fit.by_kind[0]).any()
+
+
+def test_few_families_make_a_wider_interval_than_many_by_the_share_they_cover(monkeypatch):
+    seen = []
+
+    def noted(left, group, groups, coverage):
+        seen.append(coverage)
+        return np.full(groups, 0.3)
+
+    monkeypatch.setattr(learn_npus, "widths_by_group", noted)
+    left = np.full((3, 4), 0.1)
+    left[2, 2:] = np.nan
+    places = [NpuPlace(chip=c, runtime="qnn", precision=p) for c, p in
+              (("a", "fp16"), ("b", "fp16"), ("a", "w8a8"))]  # fmt: skip
+    networks = NpuNetworks(names=tuple("wxyz"), families=("f", "f", "g", "h"), tables=())
+    widths = learn_npus._widths(places, networks, left)
+    assert widths.tolist() == [0.3] * 3
+    # three families and one
+    assert seen == pytest.approx([1.0, 1.0])
+    many = NpuNetworks(
+        names=tuple(map(str, range(40))), families=tuple(map(str, range(40))), tables=()
+    )
+    seen.clear()
+    learn_npus._widths(places[:1], many, np.full((1, 40), 0.1))
+    assert seen == pytest.approx([0.9 * 41 / 40])

@@ -19,6 +19,7 @@ from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, 
 from perfmodel.calibration.npu_sheet import npu_of_generation
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_predictor import COST_NAMES
+from perfmodel.cost_models.predictor import network_ms
 from perfmodel.devices.market import chip
 from perfmodel.devices.npu_sheets import npu_targets
 from perfmodel.errors import MeasurementError, ProfileError
@@ -93,7 +94,7 @@ def test_a_missing_time_is_filled_in_from_other_chips(places, networks, log_ms):
 def test_a_family_left_out_does_not_tell_of_itself(places, networks, log_ms):
     changed = log_ms.copy()
     changed[:, 2] += 1.0
-    before, after = (family_left_out(places, networks, x) for x in (log_ms, changed))
+    before, after = (family_left_out(places, networks, x).log_ratio for x in (log_ms, changed))
     # the prediction is the same, so the miss grows by just what was added
     assert after[:, 2] - before[:, 2] == pytest.approx(np.ones(4), abs=1e-9)
 
@@ -222,3 +223,50 @@ def test_a_scaled_target_takes_a_factor_more(places, networks, log_ms):
     slower, table = made.scaled(np.log(3)), networks.tables[0]
     assert slower.parts_ms(table).sum() == pytest.approx(3 * made.parts_ms(table).sum())
     assert slower.overhead_ms == pytest.approx(3 * made.overhead_ms)
+
+
+def test_a_network_that_was_measured_on_a_new_chip_is_answered_by_its_time(
+    places, networks, log_ms
+):
+    known = population(places[:3], networks, log_ms[:3])
+    strange = KernelTable.from_kernels(fuse(zoo.build("mnasnet"), "qnn"))
+    told = [
+        MeasuredNetwork(NAMES[0], networks.tables[0], 7.0),
+        MeasuredNetwork(NAMES[1], networks.tables[1], 2.0),
+        MeasuredNetwork("mnasnet", strange, 11.0),
+    ]
+    made = adapt_npu(known, told, "fp16", "qnn")
+    predictor = predictor_of(known, "fp16", made.log_cost, made.log_ms, told)
+    for network in told:
+        assert network_ms(predictor, network.kernels) == pytest.approx(network.latency_ms)
+    assert len(predictor.known.beyond) == len(NAMES) + 1
+
+
+def test_what_a_measurement_misses_by_goes_to_networks_that_go_with_it(places, networks, log_ms):
+    """Two networks that are slow together on known chips are so on a new one."""
+    many = [NpuPlace(chip=c, runtime="qnn", precision="fp16") for c in "abcdefgh"]
+    times = np.repeat(log_ms[:1], 8, axis=0)
+    times[::2, 4:] += 0.4
+    times[1::2, 4:] -= 0.4
+    known = population(many, networks, times)
+    told = [
+        MeasuredNetwork(NAMES[i], networks.tables[i], float(np.exp(log_ms[0, i] + more)))
+        for i, more in ((0, 0.0), (1, 0.0), (2, 0.0), (4, 0.2))
+    ]
+    made = adapt_npu(known, told, "fp16", "qnn")
+    assert made.log_ms[5] - log_ms[0, 5] == pytest.approx(0.2, abs=0.1)
+    assert made.log_ms[3] == pytest.approx(log_ms[0, 3], abs=0.05)
+
+
+def test_the_answer_of_one_measurement_is_the_median_of_known_targets_and_of_three_the_mean(
+    places, networks, log_ms
+):
+    times = np.repeat(log_ms[:1], 3, axis=0)
+    times[2, 5] += 3.0
+    known = population(places[:3], networks, times)
+    told = [
+        MeasuredNetwork(NAMES[i], networks.tables[i], float(np.exp(log_ms[0, i]))) for i in range(3)
+    ]
+    one, three = (adapt_npu(known, told[:n], "fp16", "qnn").log_ms[5] for n in (1, 3))
+    assert one == pytest.approx(log_ms[0, 5])
+    assert three == pytest.approx(log_ms[0, 5] + 1.0, abs=0.02)
