@@ -20,6 +20,7 @@ _API = {
     "gpu_profile": "perfmodel.calibration.learn_kernels:gpu_profile",
     "inspect": "perfmodel.inspection:inspect",
     "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
+    "learn_networks": "perfmodel.calibration.learn_networks:learn_networks",
     "learn_npus": "perfmodel.calibration.learn_npus:learn_npus",
     "learn_population": "perfmodel.calibration.learn:learn_population",
     "learn_sheets": "perfmodel.calibration.learn_sheets:learn_sheets",

@@ -94,10 +94,11 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
 
     Parameters are standard deviations of log costs: `population_sd` and `population_shared_sd` of
     what each feature costs in general (own of the feature, shared by its group), `precision_sd` of
-    what a precision changes, `hardware_sd` and `hardware_shared_sd` of a piece of hardware with
-    its threads, `target_sd` of what is left; `noise_sd` of a measurement. `huber_limit` is in
-    units of `noise_sd`. `noise_rounds` times the fit is repeated with each target weighted by its
-    own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
+    what a precision changes, `hardware_sd` and `hardware_shared_sd` of a piece of hardware with its
+    threads and framework, `device_sd` and `device_shared_sd` of a device whatever runs on it (only
+    where `fit` is told the devices), `target_sd` of what is left; `noise_sd` of a measurement.
+    `huber_limit` is in units of `noise_sd`. `noise_rounds` times the fit is repeated with each
+    target weighted by its own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
 
     Input columns: `CODES` (integers), then work by feature in the order of `FEATURE_NAMES`
     (`perfmodel.cost_models.work_predictor.work_matrix`, summed over the kernels). Output: ms.
@@ -115,6 +116,8 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         hardware_sd: float = 0.4,
         hardware_shared_sd: float = 1.0,
         target_sd: float = 0.2,
+        device_sd: float = 0.2,
+        device_shared_sd: float = 0.2,
         noise_sd: float = 0.1,
         huber_limit: float = 1.5,
         max_iter: int = 150,
@@ -126,13 +129,21 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         self.hardware_sd = hardware_sd
         self.hardware_shared_sd = hardware_shared_sd
         self.target_sd = target_sd
+        self.device_sd = device_sd
+        self.device_shared_sd = device_shared_sd
         self.noise_sd = noise_sd
         self.huber_limit = huber_limit
         self.max_iter = max_iter
         self.noise_rounds = noise_rounds
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> JointEfficiencyModel:
-        """Learn costs from rows of (codes, work) and latencies in ms, all > 0."""
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, device: np.ndarray | None = None
+    ) -> JointEfficiencyModel:
+        """Learn costs from rows of (codes, work) and latencies in ms, all > 0.
+
+        `device` numbers the device of each row, so that its targets share a departure, whatever
+        runs on it.
+        """
         X = check_array(X, dtype=float)
         y = check_array(y, dtype=float, ensure_2d=False)
         check_consistent_length(X, y)
@@ -144,7 +155,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
             codes[:, 0], return_index=True, return_inverse=True
         )
         work, network = np.unique(X[:, len(CODES) :], axis=0, return_inverse=True)
-        levels = self._levels(codes[first])
+        levels = self._levels(codes[first], None if device is None else device[first])
         seen = NetworkTimes(target=target, network=network.ravel(), log_ms=np.log(y))
         noise = np.full(len(self.targets_), self.noise_sd)
         options: dict[str, Any] = {"huber_limit": self.huber_limit, "max_iter": self.max_iter}
@@ -170,7 +181,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         latency: np.ndarray = (X[:, len(CODES) :] * np.exp(self.log_cost_[place])).sum(axis=1)
         return latency
 
-    def _levels(self, codes: np.ndarray) -> list[Level]:
+    def _levels(self, codes: np.ndarray, device: np.ndarray | None) -> list[Level]:
         hardware = np.unique(codes[:, 1], return_inverse=True)[1]
         _, precision = np.unique(codes[:, 2], return_inverse=True)
         everything = np.zeros(len(codes), dtype=int)
@@ -180,6 +191,13 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
             ),
             Level(index=hardware, loadings=loadings(self.hardware_sd, self.hardware_shared_sd)),
         ]
+        if device is not None and len(np.unique(device)) < len(np.unique(hardware)):
+            levels.append(
+                Level(
+                    index=np.unique(device, return_inverse=True)[1],
+                    loadings=loadings(self.device_sd, self.device_shared_sd),
+                )
+            )
         if precision.max() > 0:
             levels.append(
                 Level(index=precision, loadings=loadings(self.precision_sd, self.precision_sd))

@@ -68,8 +68,9 @@ def market_profile(
 
     `measured` are the profiles of its chip, the nearest to it first, `spec` the one of the chip's
     spec sheet. Of two targets that are alike the first counts, so that the spec sheet stands in
-    for what nobody measured. Targets keep the names of the devices they were measured on. Those
-    that hardly anybody measured come last, and another phone's CPU with one thread.
+    for what nobody measured. Targets keep the names of the devices they were measured on, and the
+    profile that of the phone's own, where it has one. Those that hardly anybody measured come last,
+    and another phone's CPU with one thread.
     """
     made = found.chips[0]
     years = [p.year for p in found.phones if p.year is not None]
@@ -84,7 +85,7 @@ def market_profile(
     own = {p.device for p in measured if is_named_for(p.device, found.phones)}
     listed = sorted(targets.values(), key=lambda t: _hardly_chosen(t, own))
     return DeviceProfile(
-        device=made.slug,
+        device=next((p.device for p in measured if p.device in own), made.slug),
         title=f"{name} ({made.name})" if name else made.name,
         kind="phone",
         targets=tuple(listed),

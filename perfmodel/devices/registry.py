@@ -49,11 +49,14 @@ class Resolved:
 
     @property
     def stands_for(self) -> str:
-        """Which phone or chip was meant and why this target answers; empty where it was named."""
+        """Which phone or chip was meant and why this target answers; empty for a phone's own."""
         if not self.device.found_as:
             return ""
-        spec = self.target.target.device == self.device.device
-        how = self.target.provenance.source if spec else f"measured as {self.target.target.device}"
+        made, measured_as = chip_of(self.device), self.target.target.device
+        spec = made is not None and measured_as == made.slug
+        if measured_as == self.device.device and not spec:
+            return ""
+        how = self.target.provenance.source if spec else f"measured as {measured_as}"
         return f"{self.device.found_as}, {how}"
 
 
@@ -131,7 +134,9 @@ class ProfileFolder:
     def device(self, name: str) -> DeviceProfile:
         """The profile of a device, or of a phone or chip of the market, by its name.
 
-        Raises `TargetError` with the nearest names, or with the choices where a name means several.
+        A phone is answered alike whatever it is called: by what was measured on it and, for the
+        rest, by what is known of its chip. Raises `TargetError` with the nearest names, or with the
+        choices where a name means several.
         """
         if name in self._named:
             return self._named[name]
@@ -139,7 +144,7 @@ class ProfileFolder:
         if path is None and not why and slug(name) != name:
             path, why = self._found(slug(name))  # a profile's name with spaces: "pixel 2"
         if path is not None:
-            return _read(path)
+            return self._with_its_chip(_read(path))
         if (other := device_called(slug(name))) != slug(name):
             return self.device(other)
         found = find(name)
@@ -147,6 +152,23 @@ class ProfileFolder:
             return self.of_market(found)
         reason = f": {why}" if why else ""
         raise TargetError(f"no profile of a device {name!r}{reason}", _nearest(name, self._kinds))
+
+    def profile(self, name: str) -> DeviceProfile:
+        """The profile that a device has itself; raises `TargetError` where it has none."""
+        path = None if name in self._named else self._found(name)[0]
+        if path is not None:
+            return _read(path)
+        return self.device(name)
+
+    def _with_its_chip(self, profile: DeviceProfile) -> DeviceProfile:
+        """A phone's own profile with what is known of its chip; others as they are."""
+        if profile.kind != "phone":
+            return profile
+        found = find(profile.device)
+        one = len(found.chips) == 1 and is_named_for(profile.device, found.phones)
+        if not one or profile.device not in self.measured_on(found):
+            return profile
+        return self.of_market(found)
 
     def expand(self, text: str) -> list[str]:
         """The targets that a text with `*` means: `pixel-8/*` is one for each unit of the phone,
@@ -172,7 +194,7 @@ class ProfileFolder:
             )
         if not found.chips:
             raise TargetError(f"nobody says which chip {found.text!r} has")
-        measured = [self.device(name) for name in self.measured_on(found)]
+        measured = [self.profile(name) for name in self.measured_on(found)]
         profile = market_profile(found, measured, profile_of_chip(found.chips[0]))
         if not profile.targets:
             raise TargetError(
@@ -346,7 +368,7 @@ def list_targets(extra: Sequence[ProfileSource] = ()) -> tuple[TargetLine, ...]:
         if shipped and name in indexed and not folder.is_named(name):
             lines.extend(indexed[name])
         else:
-            lines.extend(target_lines(folder.device(name)))
+            lines.extend(target_lines(folder.profile(name)))
     return tuple(lines)
 
 

@@ -88,7 +88,7 @@ def _asked(
     A chip's sheet is asked for its usual threads only, so that any number measured stands for it.
     """
     seen = set()
-    for profile in [*map(folder.device, folder.by_chip.get(unbinned(chip.slug), ())), sheet]:
+    for profile in [*map(folder.profile, folder.by_chip.get(unbinned(chip.slug), ())), sheet]:
         mine = [t for t in profile.targets if choice.allows(t)]
         new = [t for t in mine if profile is not sheet or _runtime(t) not in seen]
         seen |= {_runtime(t) for t in mine}

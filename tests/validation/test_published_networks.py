@@ -8,23 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import perfmodel
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURE_PARTS
-from perfmodel.cost_models.work_predictor import EfficiencyPredictor, work_matrix
+from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.profile import Provenance, TargetProfile
-from perfmodel.kernels import KernelTable, fuse
 from perfmodel.target import Target
 from perfmodel.workload import workload
-from validation.data.published_networks import (
-    Pool,
-    PooledRow,
-    base_framework,
-    family_of_spec,
-    pool_of,
-    published_rows,
-)
+from validation.data.published_networks import family_of_spec, published_rows
 from validation.data.published_sources import (
     FILES,
     TWICE,
@@ -37,26 +28,12 @@ from validation.data.published_sources import (
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.data.yolo11 import yolo11
 from validation.profiles.common import BuiltTarget, DeviceInfo
-from validation.profiles.known_networks import KNOWN_LOG, known_networks, split_interval
-from validation.profiles.published import errors_for, fitted
 from validation.profiles.sheet_twins import in_integers, sheet_twins
-
-
-def test_builds_that_are_other_kernels_share_a_base() -> None:
-    assert base_framework("torch7-cudnn-5.1") == "torch7-cudnn"
-    assert base_framework("paddle-lite-armv7") == "paddle-lite"
-    assert base_framework("tflite") == "tflite"
 
 
 def test_detectors_are_left_out_with_their_backbone() -> None:
     assert family_of_spec("ssd_mobilenet_v1") == family_of_spec("mobilenet_v1@width=0.5")
     assert family_of_spec("resnet50") == family_of_spec("resnet101_v2")
-
-
-def test_processors_of_one_kind_share_a_pool() -> None:
-    assert pool_of(Target("pixel-3", "gpu", "tflite", "fp16")) == "mobile-gpu"
-    assert pool_of(Target("gtx-1080", "gpu", "torch7-nn", "fp32")) == "cuda"
-    assert pool_of(Target("pixel-3", "nnapi", "tflite", "int8")) == "npu"
 
 
 def test_every_published_row_is_used_or_counted(data_dir: Path) -> None:
@@ -113,26 +90,6 @@ def test_yolo11_is_the_published_network(name: str, parameters_m: float, gflops:
     assert 2 * work.macs == pytest.approx(gflops * 1e9, rel=0.01)
 
 
-def test_a_bound_that_the_fit_keeps_to_teaches_nothing() -> None:
-    kernels = KernelTable.from_kernels(fuse(perfmodel.load("mobilenet_v1"), "tensorrt"))
-    work = work_matrix(kernels, "fp32").sum(axis=0)
-    target = Target("board", "gpu", "tensorrt", "fp16")
-
-    def pool(bound_ms: float) -> Pool:
-        def row(ms: float, at_most: bool) -> PooledRow:
-            return PooledRow(target, "m", "m", 1, ms, False, "s", "", at_most)
-
-        rows = (row(10.0, False), row(bound_ms, True))
-        return Pool("cuda", rows, (kernels,), np.array([work, 2 * work]), np.array([0, 1]))
-
-    def second_ms(bound_ms: float) -> float:
-        model = fitted(pool(bound_ms), np.ones(2, dtype=bool))
-        return float(model.predict(pool(bound_ms).inputs()[1:])[0])
-
-    assert second_ms(30.0) == pytest.approx(20.0, rel=0.01)
-    assert second_ms(12.0) < 17.0
-
-
 def test_chips_are_found_by_name_and_by_phone(data_dir: Path) -> None:
     facts = soc_facts(data_dir)
     found = facts_of("pixel-3", "Snapdragon 845", facts)
@@ -140,13 +97,6 @@ def test_chips_are_found_by_name_and_by_phone(data_dir: Path) -> None:
     assert found.hardware["gpu_fp32_gflops"].value == 737
     assert facts_of("pixel-4", "", facts) == facts_of("x", "Snapdragon 855", facts)
     assert facts_of("no-such-device", "", facts) is None
-
-
-def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
-    errors = np.array([0.1] * 30 + [0.5] * 30 + [np.nan])
-    first = np.arange(61) < 30
-    assert errors_for(errors, first).tolist() == [0.1] * 30
-    assert len(errors_for(errors, np.arange(61) < 29)) == 60
 
 
 def test_a_board_timed_in_half_precision_runs_integers_as_others_do() -> None:
@@ -184,40 +134,6 @@ def test_a_board_timed_in_half_precision_runs_integers_as_others_do() -> None:
         "jetson-xavier-nx/gpu/tensorrt/int8",
     }
     assert [t.profile.interval.low_log for t in nx] == pytest.approx([0.8, 0.8])
-
-
-def test_a_measured_network_is_known_on_its_target() -> None:
-    """Two networks whose times the costs miss by 20 % either way, one of them at two batches."""
-    names = ("mobilenet_v1", "resnet18", "vgg11")
-    tables = [KernelTable.from_kernels(fuse(perfmodel.load(n), "tensorrt")) for n in names]
-    work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
-    target = Target("board", "gpu", "tensorrt", "fp16")
-    cost = np.zeros(work.shape[1])
-    ms = work[[0, 1, 1]] @ np.exp(cost)
-    taken = ms * np.array([1.2, 0.8, 0.7])
-    rows = tuple(PooledRow(target, "m", "m", 1, t, False, "s", "") for t in taken)
-    pool = Pool("cuda", rows, tuple(tables), work, np.array([0, 1, 1]))
-    known = known_networks(pool, np.arange(3), np.log(ms))
-    assert known.misfit == pytest.approx([np.log(1.2), (np.log(0.8) + np.log(0.7)) / 2])
-    correction = known.correction(cost, 0.5)
-    factor, recognised = correction.of_described(pool.described(np.arange(2)))
-    assert factor == pytest.approx(known.misfit, abs=0.01)
-    assert recognised == pytest.approx([1.0, 1.0], abs=0.01)
-    assert correction.terms([tables[2]]).extra_log == pytest.approx(0.5, abs=0.05)
-    assert known.left(cost) == pytest.approx([0.0, 0.0], abs=0.01)
-
-
-def test_an_interval_is_split_into_what_every_network_needs_and_what_a_strange_one_adds() -> None:
-    known, strange = split_interval(Interval(0.9, 0.5, 1.1), np.array([0.3, 0.3]))
-    assert known.low_log + known.high_log == pytest.approx(0.6)
-    assert 2 * strange + 0.6 == pytest.approx(1.6)
-    assert known.high_log > known.low_log > 0
-    # what two sources differ by is the least; a narrow interval adds nothing
-    known, strange = split_interval(Interval(0.9, 0.05, 0.05), np.zeros(2))
-    assert (known.low_log, known.high_log) == pytest.approx((KNOWN_LOG, KNOWN_LOG), abs=1e-4)
-    assert strange == 0.0
-    known, _ = split_interval(Interval(0.9, 0.5, 0.1), np.array([0.3]))
-    assert known.low_log > known.high_log > 0
 
 
 def test_a_board_of_demos_alone_is_its_measured_twin_by_the_data_sheets() -> None:

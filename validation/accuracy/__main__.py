@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = ROOT / "validation" / "results" / "accuracy.unfinished.json"
 """Where a run keeps what it has until it is done."""
 
-MODULES = ("ncnn", "phones", "market", "gpus", "servers", "npus", "nasbench")
+MODULES = ("ncnn", "phones", "published", "market", "gpus", "servers", "npus", "nasbench")
 """Modules of this package; each has `EXPERIMENTS`, a dict from names to `Experiment`s."""
 
 Experiment = Callable[[Path, int], list[Result]]

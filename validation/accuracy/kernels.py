@@ -84,3 +84,14 @@ def simple_columns(kernels: KernelTimes) -> Mapping[str, list[np.ndarray]]:
     """Columns of the two linear baselines."""
     ones = np.ones(len(kernels))
     return {"FLOPs": [kernels.macs], "roofline": [kernels.macs, kernels.elements, ones]}
+
+
+def relative_costs(numbers: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """What each column of `numbers` (rows, columns) costs, >= 0, by least squares of the relative
+    errors of `measured` (rows,)."""
+    from scipy.optimize import nnls
+
+    scaled = numbers / measured[:, None]
+    size = np.maximum(scaled.max(axis=0), 1e-300)
+    costs: np.ndarray = nnls(scaled / size, np.ones(len(scaled)))[0] / size
+    return costs

@@ -20,6 +20,7 @@ from perfmodel.calibration.measured import NetworkTables
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import Target
 from validation.accuracy.common import Result, answered, score
+from validation.accuracy.kernels import relative_costs
 from validation.data.aihub import (
     SAME_CHIP,
     AiHubRow,
@@ -133,12 +134,7 @@ def four_numbers(name: str) -> tuple[float, ...]:
 
 def fitted_numbers(names: Sequence[str], latency_ms: np.ndarray) -> np.ndarray:
     """What each of the four numbers costs, by non-negative least squares of relative errors."""
-    from scipy.optimize import nnls
-
-    scaled = np.array([four_numbers(name) for name in names]) / latency_ms[:, None]
-    size = scaled.max(axis=0)
-    costs: np.ndarray = nnls(scaled / size, np.ones(len(names)))[0] / size
-    return costs
+    return relative_costs(np.array([four_numbers(name) for name in names]), latency_ms)
 
 
 def least_squares(kept: Sequence[AiHubRow], held: Sequence[AiHubRow]) -> list[float]:

@@ -1,40 +1,31 @@
-"""Published latencies of whole networks, pooled by the kind of processor, for the joint model."""
+"""Published latencies of whole networks: which rows are of known networks, as one table."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+import perfmodel
 from perfmodel import zoo
-from perfmodel.cost_models.likeness import descriptions
-from perfmodel.cost_models.work_predictor import work_matrix
-from perfmodel.errors import PerfmodelError
-from perfmodel.formats.ncnn.reader import read_ncnn
-from perfmodel.graph.ir import Graph
-from perfmodel.graph.rebatch import rebatch
-from perfmodel.kernels import KernelTable, fuse
+from perfmodel.calibration.measured import NetworkTables
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.kernels import KernelTable
 from perfmodel.measurements.read import read_measurements
+from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import PRECISIONS, Target
+from perfmodel.workload import workload
 from validation.data.published_sources import (
     AT_MOST,
     FILES,
     network_family,
-    network_graph,
     network_spec,
     other_kind,
     steady_ms,
 )
-
-POOLS = ("cpu", "mobile-gpu", "npu", "cuda")
-"""Pools of targets that borrow from one another (`pool_of`)."""
-
-MOBILE_GPU_FRAMEWORKS = ("tflite", "tnn", "mace", "ncnn", "mnn", "acl")
+from validation.data.yolo11 import SIZES, yolo11
 
 ANCHORS = (
     "snapdragon-855-plus",
@@ -48,6 +39,17 @@ ANCHORS = (
     "iphone-5s",
 )
 """ncnn devices whose many networks show what kinds of work cost beside the few published ones."""
+
+ANCHOR_GPUS = (
+    *("jetson-nano", "jetson-tx2-nx", "jetson-agx-xavier", "jetson-agx-orin"),
+    *("iphone-5s", "kirin-970", "snapdragon-660", "snapdragon-810", "snapdragon-855-plus"),
+    *("snapdragon-888", "snapdragon-8-gen-2", "snapdragon-x-elite", "macbook-pro-m1"),
+    *("macbook-air-m3", "khadas-vim3", "radxa-orion-o6", "rk3288", "rk3399", "rk3588"),
+    *("station-m2-rk3566", "station-m3-rk3588s", "t-head-th1520", "visionfive2-jh7110"),
+    "muse-pi-pro-m1",
+)
+"""NVIDIA's boards and devices with phones' GPUs that ncnn ran many networks on: what kinds of work
+cost there, and on the same GPU by other frameworks."""
 
 _ARMV7 = ("armv7", "armeabi-v7a")
 _FRAMEWORK_OF_BUILD = {
@@ -91,8 +93,9 @@ RESTRICTED_TWINS = {"ssd_mobilenet_v1": "mobilenet_v1", "ssd_mobilenet_v2": "mob
 
 
 @dataclass(frozen=True)
-class PooledRow:
-    """One published latency on a target of a pool; `at_most` where it only bounds the network's."""
+class PublishedRow:
+    """One published latency; `anchor` where others only borrow from it, `at_most` where the network
+    alone takes less."""
 
     target: Target
     model: str
@@ -103,87 +106,6 @@ class PooledRow:
     source: str
     build: str
     at_most: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Rows of one pool with the work of each (network, batch, fusion, precision)."""
-
-    name: str
-    rows: tuple[PooledRow, ...]
-    tables: tuple[KernelTable, ...]
-    work: np.ndarray
-    network: np.ndarray
-
-    @cached_property
-    def targets(self) -> tuple[Target, ...]:
-        """Targets in the order of their codes."""
-        return tuple(sorted({r.target for r in self.rows}, key=str))
-
-    @cached_property
-    def target(self) -> np.ndarray:
-        """Target code of each row."""
-        place = {t: i for i, t in enumerate(self.targets)}
-        return np.array([place[r.target] for r in self.rows])
-
-    @cached_property
-    def families(self) -> np.ndarray:
-        """Family of each row's network."""
-        return np.array([r.family for r in self.rows], dtype=object)
-
-    @cached_property
-    def latency_ms(self) -> np.ndarray:
-        """Latency of each row."""
-        return np.array([r.latency_ms for r in self.rows])
-
-    @cached_property
-    def anchors(self) -> np.ndarray:
-        """Rows that are only borrowed from."""
-        return np.array([r.anchor for r in self.rows])
-
-    @cached_property
-    def bounds(self) -> np.ndarray:
-        """Rows whose latency is only known not to be exceeded."""
-        return np.array([r.at_most for r in self.rows])
-
-    def described(self, rows: np.ndarray) -> np.ndarray:
-        """What the networks of some rows are like (`likeness.described`)."""
-        return descriptions([self.tables[n] for n in self.network[rows].tolist()])
-
-    def inputs(self) -> np.ndarray:
-        """Input of the joint model: target, hardware with framework, framework with precision."""
-        hardware: dict[object, int] = {}
-        style: dict[object, int] = {}
-        codes = [
-            (
-                hardware.setdefault(
-                    (t.device, t.unit, t.framework, t.threads, t.cluster), len(hardware)
-                ),
-                style.setdefault((base_framework(t.framework), t.precision == "int8"), len(style)),
-            )
-            for t in self.targets
-        ]
-        pairs = np.array(codes)[self.target]
-        return np.hstack([self.target[:, None], pairs, self.work[self.network]])
-
-
-def base_framework(framework: str) -> str:
-    """A framework without its version or build: torch7-cudnn-5.1 is torch7-cudnn."""
-    name = framework.removesuffix("-armv7")
-    stem, _, last = name.rpartition("-")
-    return stem if stem and last.replace(".", "").isdigit() else name
-
-
-def precision_of(target: Target) -> str:
-    """Which bytes of a weight a target's features count."""
-    return "int8" if target.precision == "int8" else "fp32"
-
-
-def rules_of(target: Target) -> str:
-    """Fusion rules of a target, as prediction takes them."""
-    if target.framework == "tflite":
-        return "tflite-cpu" if target.unit == "cpu" else "tflite-gpu"
-    return target.framework
 
 
 def _framework(framework: str, build: str) -> str:
@@ -197,9 +119,9 @@ AI_HUB = "quic/ai-hub-models"
 """Source of rows that stand in a table of their own."""
 
 
-def published_rows(data: Path) -> tuple[list[PooledRow], Counter[str]]:
+def published_rows(data: Path) -> tuple[list[PublishedRow], Counter[str]]:
     """Steady rows of the published tables whose network is known, and why others are left out."""
-    rows: list[PooledRow] = []
+    rows: list[PublishedRow] = []
     left: Counter[str] = Counter()
     for file in FILES:
         table, bad = read_measurements([data / file], skip_bad=True)
@@ -238,7 +160,7 @@ def _records(frame: Any) -> list[dict[str, Any]]:
     return records
 
 
-def _row(row: Mapping[str, object], spec: str, precision: str, latency_ms: float) -> PooledRow:
+def _row(row: Mapping[str, object], spec: str, precision: str, latency_ms: float) -> PublishedRow:
     cpu, threads = row["unit"] == "cpu", float(str(row["threads"]))
     target = Target(
         str(row["device"]),
@@ -247,7 +169,7 @@ def _row(row: Mapping[str, object], spec: str, precision: str, latency_ms: float
         precision,
         int(threads) if cpu and threads == threads else 0,
     )
-    return PooledRow(
+    return PublishedRow(
         target,
         spec,
         family_of_spec(spec),
@@ -266,25 +188,27 @@ def family_of_spec(spec: str) -> str:
     return RESTRICTED_TWINS.get(family, family)
 
 
-def anchor_rows(data: Path) -> list[PooledRow]:
+def anchor_rows(data: Path) -> list[PublishedRow]:
     """Rows of other tables that published targets borrow from: ncnn, MNN and ACL devices."""
     return _ncnn_anchors(data) + _phone_anchors(data)
 
 
-def _ncnn_anchors(data: Path) -> list[PooledRow]:
+def _ncnn_anchors(data: Path) -> list[PublishedRow]:
     table, _ = read_measurements([data / "ncnn_e2e.csv"], skip_bad=True)
     frame = table.networks.frame
-    frame = frame[frame["device"].isin(ANCHORS)]
+    on_gpu = frame["device"].isin(ANCHOR_GPUS) & (frame["unit"] == "gpu")
+    frame = frame[frame["device"].isin(ANCHORS) | on_gpu]
     rows = []
     for row in _records(frame):
         stem = Path(row["model"]).stem
-        if (data / "ncnn_models" / f"{stem}.param").is_file():
+        network = (data / "ncnn_models" / f"{stem}.param").resolve()
+        if network.is_file():
             precision = "int8" if "int8" in stem else "float"
-            rows.append(_anchor(row, precision, stem, _ncnn_family(stem)))
+            rows.append(_anchor(row, precision, str(network), _ncnn_family(stem)))
     return rows
 
 
-def _phone_anchors(data: Path) -> list[PooledRow]:
+def _phone_anchors(data: Path) -> list[PublishedRow]:
     table, _ = read_measurements([data / "networks_phones.csv"], skip_bad=True)
     rows = []
     frame = table.networks.frame
@@ -298,7 +222,7 @@ def _phone_anchors(data: Path) -> list[PooledRow]:
     return rows
 
 
-def _anchor(row: Mapping[str, Any], precision: str, model: str, family: str) -> PooledRow:
+def _anchor(row: Mapping[str, Any], precision: str, model: str, family: str) -> PublishedRow:
     cpu, threads = row["unit"] == "cpu", row["threads"]
     target = Target(
         row["device"],
@@ -308,7 +232,7 @@ def _anchor(row: Mapping[str, Any], precision: str, model: str, family: str) -> 
         int(threads) if cpu and threads == threads else 0,
         row["affinity"] if cpu else "",
     )
-    return PooledRow(target, model, family, 1, row["latency_ms"], True, row["source"], "")
+    return PublishedRow(target, model, family, 1, row["latency_ms"], True, row["source"], "")
 
 
 def _ncnn_family(stem: str) -> str:
@@ -317,55 +241,46 @@ def _ncnn_family(stem: str) -> str:
     return family_of_spec(name) if name in zoo.names() else plain
 
 
-class _Graphs:
-    """Networks read or built once."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.graphs: dict[tuple[str, int, bool], Graph] = {}
-
-    def get(self, row: PooledRow) -> Graph:
-        key = (row.model, row.batch, row.target.framework == "ncnn")
-        if key not in self.graphs:
-            if row.target.framework == "ncnn":
-                graph = read_ncnn(self.data / "ncnn_models" / f"{row.model}.param")
-            else:
-                graph = network_graph(row.model)
-            if graph.batch_size != row.batch:
-                graph = rebatch(graph, row.batch)
-            self.graphs[key] = graph
-        return self.graphs[key]
-
-
-def pool_of(target: Target) -> str:
-    """The pool that a target is fitted in."""
-    if target.unit == "gpu":
-        mobile = base_framework(target.framework) in MOBILE_GPU_FRAMEWORKS
-        return "mobile-gpu" if mobile and target.device != "titan-xp" else "cuda"
-    return "cpu" if target.unit == "cpu" else "npu"
+def table_of(rows: Sequence[PublishedRow]) -> MeasurementTable:
+    """The rows as a measurement table; a network is the name or file that `load` takes."""
+    targets = [row.target for row in rows]
+    columns: dict[str, object] = {
+        "device": [t.device for t in targets],
+        "unit": [t.unit for t in targets],
+        "framework": [t.framework for t in targets],
+        "build": [row.build for row in rows],
+        "precision": [t.precision for t in targets],
+        "threads": [t.threads or float("nan") for t in targets],
+        "affinity": [t.cluster for t in targets],
+        "source": [row.source for row in rows],
+        "model": [row.model for row in rows],
+        "batch": [row.batch for row in rows],
+        "kind": "steady",
+        "latency_ms": [row.latency_ms for row in rows],
+    }
+    return MeasurementTable(make_frame(columns, "published.csv", range(2, len(rows) + 2)))
 
 
-def make_pool(name: str, rows: Sequence[PooledRow], data: Path) -> Pool:
-    """The rows of one pool, their networks fused and turned into work."""
-    graphs, places = _Graphs(data), {}
-    tables: list[KernelTable] = []
-    works: list[np.ndarray] = []
-    kept: list[PooledRow] = []
-    network: list[int] = []
-    # bounds alone say nothing of how long anything takes
-    timed = {r.target for r in rows if not r.at_most}
-    for row in rows:
-        if pool_of(row.target) != name or row.target not in timed:
-            continue
-        key = (row.model, row.batch, rules_of(row.target), precision_of(row.target))
-        if key not in places:
-            try:
-                table = KernelTable.from_kernels(fuse(graphs.get(row), rules_of(row.target)))
-            except PerfmodelError as error:
-                raise PerfmodelError(f"{row.model} on {row.target}: {error}") from error
-            places[key] = len(tables)
-            tables.append(table)
-            works.append(work_matrix(table, precision_of(row.target)).sum(axis=0))
-        kept.append(row)
-        network.append(places[key])
-    return Pool(name, tuple(kept), tuple(tables), np.array(works), np.array(network))
+class PublishedTables(NetworkTables):
+    """Networks read and fused once; those that no file holds are built here."""
+
+    def get(self, model: str, batch: int, rules: str) -> KernelTable:
+        """Kernels of a network; raises `PerfmodelError`."""
+        if model in SIZES and batch == 1 and (model, batch, rules) not in self.tables:
+            self.tables[model, batch, rules] = workload(yolo11(model), rules).table
+        return super().get(model, batch, rules)
+
+
+def learned(
+    rows: Sequence[PublishedRow], networks: NetworkTables, folds: int
+) -> tuple[DeviceProfile, ...]:
+    """The targets that are learned of rows, by the function that users call."""
+    bounds = [r for r in rows if r.at_most]
+    profiles: tuple[DeviceProfile, ...] = perfmodel.learn_networks(
+        table_of([r for r in rows if not r.at_most]),
+        at_most=table_of(bounds) if bounds else None,
+        families={row.model: row.family for row in rows},
+        networks=networks,
+        folds=folds,
+    ).profiles
+    return profiles

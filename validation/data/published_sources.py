@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfmodel import zoo
-from perfmodel.formats.load import load
-from perfmodel.graph.ir import Graph
 from perfmodel.zoo.pack import LIBRARIES, packed_networks
 from perfmodel.zoo.published_names import model_name
-from validation.data.yolo11 import SIZES, yolo11
+from validation.data.yolo11 import SIZES
 
 FILES = (
     "published_e2e.csv",
@@ -97,11 +95,6 @@ def network_spec(model: str, published: str, source: str) -> str | None:
     if plain in NAMED or plain in SIZES:
         return NAMED.get(plain, plain)
     return next((n for lib in LIBRARIES if (n := f"{lib}:{plain}") in packed_networks()), None)
-
-
-def network_graph(spec: str) -> Graph:
-    """The graph of a network by its spec here."""
-    return yolo11(spec) if spec in SIZES else load(spec)
 
 
 def network_family(spec: str) -> str:

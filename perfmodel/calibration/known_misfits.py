@@ -1,4 +1,4 @@
-"""What a target of published rows knows of the networks that were measured on it.
+"""What a target of few measured networks knows of those networks.
 
 Its costs are fitted to all of them together and leave each a misfit. A network that was measured is
 predicted with its misfit and a narrow interval, one that is like none of them by costs alone and
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.cost_models.interval import COVERAGE, NORMAL_90, Interval
+from perfmodel.cost_models.interval import COVERAGE, NORMAL_90
 from perfmodel.cost_models.likeness import SAME_NETWORK, distances
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
-from validation.data.published_networks import Pool
 
 BETWEEN_SOURCES = 0.06
 """Spread of one network on one target between sources, in log units: 32 rows of 16 networks lie up
@@ -46,29 +45,21 @@ class NetworkMisfits:
         return self.misfit - factor
 
 
-def known_networks(pool: Pool, rows: np.ndarray, log_ms: np.ndarray) -> NetworkMisfits:
-    """The networks of some rows of one target (indices), `log_ms` being the rows' times by costs.
+def misfits_of(described: np.ndarray, work: np.ndarray, misfit: np.ndarray) -> NetworkMisfits:
+    """The networks of some rows of one target: descriptions, work and misfit of each row.
 
     One network at several sizes or batches, or from several sources, is one: the median counts.
     """
-    described = pool.described(rows)
-    misfit = np.log(pool.latency_ms[rows]) - log_ms
     first = (distances(described, described) < SAME_NETWORK).argmax(axis=1)
     kept = np.unique(first)
     median = np.array([np.median(misfit[first == k]) for k in kept])
-    return NetworkMisfits(described[kept], pool.work[pool.network[rows[kept]]], median)
+    return NetworkMisfits(described[kept], work[kept], median)
 
 
-def split_interval(whole: Interval, left: np.ndarray) -> tuple[Interval, float]:
-    """The interval of a measured network, and what is added to it for a strange one.
+def split_width(whole: float, left: np.ndarray) -> tuple[float, float]:
+    """Half widths of the log interval: of a measured network, and what a strange one adds to it.
 
-    `whole` is what strange networks need, `left` what the correction leaves of measured ones. The
-    sum is as wide in all as `whole`, and shares its skew only as far as the addition, which is the
-    same on both sides, lets it.
+    `whole` is what strange networks need, `left` what the correction leaves of measured ones.
     """
     known = max(KNOWN_LOG, float(np.quantile(np.abs(left), COVERAGE)))
-    strange = max((whole.low_log + whole.high_log) / 2 - known, 0.0)
-    skew = min((whole.high_log - whole.low_log) / 2, known - KNOWN_LOG / 2)
-    skew = max(skew, KNOWN_LOG / 2 - known)
-    made = Interval(COVERAGE, round(known - skew, 4), round(known + skew, 4), whole.novelty_slope)
-    return made, strange
+    return known, max(whole - known, 0.0)

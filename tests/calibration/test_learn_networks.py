@@ -1,0 +1,213 @@
+"""Targets learned from published latencies of whole networks, joined by kinds of processors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import perfmodel
+from perfmodel.calibration.known_misfits import KNOWN_LOG, misfits_of, split_width
+from perfmodel.calibration.learn_networks import LeftOut, errors_for, strange_width
+from perfmodel.calibration.network_pool import (
+    POOL_PARAMETERS,
+    Pool,
+    PooledNetwork,
+    base_framework,
+    fitted,
+    left_out_log_ratio,
+    pool_of,
+    pools,
+)
+from perfmodel.cost_models.likeness import descriptions
+from perfmodel.cost_models.work_model import JointEfficiencyModel
+from perfmodel.cost_models.work_predictor import work_matrix
+from perfmodel.errors import MeasurementError
+from perfmodel.kernels import KernelTable, fuse
+from perfmodel.measurements.table import MeasurementTable, make_frame
+from perfmodel.target import Target
+
+BOARD = Target("board", "gpu", "tensorrt", "fp16")
+
+
+def kernels(name: str) -> KernelTable:
+    return KernelTable.from_kernels(fuse(perfmodel.load(name), "tensorrt"))
+
+
+def row(name: str, ms: float, target: Target = BOARD, at_most: bool = False) -> PooledNetwork:
+    return PooledNetwork(
+        target=target, family=name, kernels=kernels(name), latency_ms=ms, at_most=at_most
+    )
+
+
+def table(rows: list[tuple[str, str, float]]) -> MeasurementTable:
+    """Rows of (target, network, ms)."""
+    parts = [t.split("/") for t, _, _ in rows]
+    columns: dict[str, object] = {
+        name: [p[place] for p in parts]
+        for place, name in enumerate(("device", "unit", "framework", "precision"))
+    }
+    columns |= {"model": [n for _, n, _ in rows], "latency_ms": [ms for _, _, ms in rows]}
+    columns |= {"batch": 1, "kind": "steady", "source": "s"}
+    return MeasurementTable(make_frame(columns, "t.csv", range(2, len(rows) + 2)))
+
+
+def test_builds_that_are_other_kernels_share_a_base() -> None:
+    assert base_framework("torch7-cudnn-5.1") == "torch7-cudnn"
+    assert base_framework("paddle-lite-armv7") == "paddle-lite"
+    assert base_framework("tflite") == "tflite"
+
+
+def test_processors_of_one_kind_share_a_pool() -> None:
+    assert pool_of(Target("pixel-3", "gpu", "tflite", "fp16")) == "mobile-gpu"
+    assert pool_of(Target("gtx-1080", "gpu", "torch7-nn", "fp32")) == "cuda"
+    assert pool_of(Target("pixel-3", "nnapi", "tflite", "int8")) == "npu"
+    # ncnn on an NVIDIA GPU tells of that GPU, not of phones' GPUs
+    assert pool_of(Target("jetson-nano", "gpu", "ncnn", "float")) == "cuda"
+
+
+def test_a_bound_that_the_fit_keeps_to_teaches_nothing() -> None:
+    def second_ms(bound_ms: float) -> float:
+        bound = row("mobilenet_v1", bound_ms, at_most=True)
+        pool = Pool("cuda", (row("mobilenet_v1", 10.0), bound))
+        pool.__dict__["work"] = pool.work * np.array([[1.0], [2.0]])
+        model = fitted(pool, np.ones(2, dtype=bool))
+        return float(model.predict(pool.inputs[1:])[0])
+
+    assert second_ms(30.0) == pytest.approx(20.0, rel=0.01)
+    assert second_ms(12.0) < 17.0
+
+
+def test_a_target_of_bounds_alone_is_none() -> None:
+    other = replace(BOARD, device="demo")
+    (pool,) = pools([row("mobilenet_v1", 10.0), row("resnet18", 9.0, other, at_most=True)])
+    assert pool.targets == (BOARD,)
+
+
+def test_a_kind_of_kernel_is_learned_on_the_device_under_another_framework() -> None:
+    """Depthwise convolutions are ten times as slow on one of two boards, whatever runs there; by
+    TensorRT only the other board ran a network that has them."""
+    nets = ("resnet18", "vgg11", "squeezenet_1_1", "mobilenet_v1", "mobilenet_v2")
+    slow, usual = np.zeros((2, kernel_work("resnet18").size))
+    depthwise = [i for i, n in enumerate(feature_names()) if n.startswith("depthwise")]
+    slow[depthwise] = np.log(10.0)
+
+    def ms(name: str, log_cost: np.ndarray, scale: float) -> float:
+        return float(scale * kernel_work(name) @ np.exp(log_cost))
+
+    rows = []
+    for device, cost in (("a", slow), ("b", usual)):
+        for framework, scale in (("tensorrt", 0.01), ("ncnn", 0.02)):
+            target = Target(f"jetson-{device}", "gpu", framework, "fp16")
+            for name in nets:
+                if (device, framework) != ("a", "tensorrt") or not name.startswith("mobilenet"):
+                    rows.append(row(name, ms(name, cost, scale), target))
+    (pool,) = pools(rows)
+    asked = pool.targets.index(Target("jetson-a", "gpu", "tensorrt", "fp16"))
+    inputs = pool.inputs[pool.target == asked][:1].copy()
+    inputs[:, 3:] = kernel_work("mobilenet_v2")
+    alone = JointEfficiencyModel(**POOL_PARAMETERS["cuda"]).fit(pool.inputs, pool.latency_ms)
+    joined = fitted(pool, np.ones(len(rows), dtype=bool))
+    true, said = ms("mobilenet_v2", slow, 0.01), float(joined.predict(inputs)[0])
+    assert 1.05 * float(alone.predict(inputs)[0]) < said < 1.1 * true
+
+
+def kernel_work(name: str) -> np.ndarray:
+    found: np.ndarray = work_matrix(kernels(name), "fp32").sum(axis=0)
+    return found
+
+
+def feature_names() -> tuple[str, ...]:
+    from perfmodel.cost_models.work_features import FEATURE_NAMES
+
+    return FEATURE_NAMES
+
+
+def test_families_are_left_out_alone_or_in_parts() -> None:
+    nets = ("mobilenet_v1", "resnet18", "vgg11")
+    uneven = (1.0, 1.5, 0.8)
+    rows = tuple(
+        row(n, f * float(kernel_work(n).sum()) / 100) for n, f in zip(nets, uneven, strict=True)
+    )
+    pool = Pool("cuda", rows)
+    alone, parts = left_out_log_ratio(pool), left_out_log_ratio(pool, 2)
+    assert np.isfinite(alone).all()
+    # the first and the third are left out together
+    assert parts[1] == pytest.approx(alone[1])
+    assert parts[0] != pytest.approx(alone[0])
+    # nothing is left of a target with one family
+    assert np.isnan(left_out_log_ratio(Pool("cuda", rows[:1]))).all()
+
+
+def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
+    errors = np.array([0.1] * 30 + [0.5] * 30 + [np.nan])
+    left = LeftOut(log_ratio=errors, families=np.array(["f"] * 61, dtype=object))
+    first = np.arange(61) < 30
+    assert errors_for(left, first).log_ratio.tolist() == [0.1] * 30
+    assert len(errors_for(left, np.arange(61) < 29).log_ratio) == 60
+
+
+def test_a_measured_network_is_known_on_its_target() -> None:
+    """Two networks whose times the costs miss by 20 % either way, one of them at two batches."""
+    tables = [kernels(n) for n in ("mobilenet_v1", "resnet18", "vgg11")]
+    work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
+    described, cost = descriptions(tables), np.zeros(work.shape[1])
+    twice = [0, 1, 1]
+    known = misfits_of(described[twice], work[twice], np.log([1.2, 0.8, 0.7]))
+    assert known.misfit == pytest.approx([np.log(1.2), (np.log(0.8) + np.log(0.7)) / 2])
+    correction = known.correction(cost, 0.5)
+    factor, recognised = correction.of_described(described[:2])
+    assert factor == pytest.approx(known.misfit, abs=0.01)
+    assert recognised == pytest.approx([1.0, 1.0], abs=0.01)
+    assert correction.terms([tables[2]]).extra_log == pytest.approx(0.5, abs=0.05)
+    assert known.left(cost) == pytest.approx([0.0, 0.0], abs=0.01)
+
+
+def test_a_width_is_split_into_what_every_network_needs_and_what_a_strange_one_adds() -> None:
+    known, strange = split_width(0.8, np.array([0.3, 0.3]))
+    assert (known, strange) == pytest.approx((0.3, 0.5))
+    # what two sources differ by is the least; a narrow interval adds nothing
+    assert split_width(0.05, np.zeros(2)) == pytest.approx((KNOWN_LOG, 0.0))
+
+
+def test_families_of_a_target_widen_its_interval_as_far_as_they_are_many() -> None:
+    def left(sizes: list[float], families: int) -> LeftOut:
+        names = [str(i % families) for i in range(len(sizes))]
+        return LeftOut(log_ratio=np.array(sizes), families=np.array(names, dtype=object))
+
+    pool = left([0.1, -0.2, 0.3, -0.4], 4)
+    none = left([], 1)
+    assert strange_width(none, pool) == pytest.approx(1.5 * 0.4)
+    own = left([0.8] * 5, 5)
+    # as many families as the pool counts for: halfway, in logs
+    assert strange_width(own, pool) == pytest.approx((0.8 * 0.4) ** 0.5)
+    assert strange_width(left([0.8] * 5, 1), pool) == pytest.approx(0.8 ** (1 / 6) * 0.4 ** (5 / 6))
+    # 19 of 20 families, the last of which errs much more: it is the tenth part that is left out
+    many = left([0.1] * 19 + [3.0], 20)
+    assert many.width() == pytest.approx(0.1)
+    assert left([0.1] * 19 + [3.0], 2).width() == pytest.approx(3.0)
+    assert left([1e-9], 1).width() == pytest.approx(0.02)
+    with pytest.raises(MeasurementError, match="one family"):
+        strange_width(none, none)
+
+
+def test_a_table_becomes_a_profile_of_each_device() -> None:
+    rows = [
+        (f"{device}/gpu/tensorrt/fp16", name, scale * float(kernel_work(name).sum()) / 100)
+        for device, scale in (("a", 1.0), ("b", 3.0))
+        for name in ("mobilenet_v1", "resnet18", "vgg11", "squeezenet_1_1")
+    ]
+    made = perfmodel.learn_networks(table([*rows, ("c/gpu/tensorrt/fp16", "no_such_network", 1.0)]))
+    assert [p.device for p in made.profiles] == ["a", "b"]
+    for profile, scale in zip(made.profiles, (1.0, 3.0), strict=True):
+        (target,) = profile.targets
+        assert (target.error.cases, target.provenance.measurements) == (4, 4)
+        said = perfmodel.predict("resnet18", profile.device, profiles=(profile,))
+        true = scale * float(kernel_work("resnet18").sum()) / 100
+        assert said.latency_ms == pytest.approx(true, rel=0.05)
+        strange = perfmodel.predict("resnet50", profile.device, profiles=(profile,))
+        known = said.interval_ms[1] / said.interval_ms[0]
+        assert strange.interval_ms[1] / strange.interval_ms[0] >= known
+    with pytest.raises(MeasurementError, match="no network of the table is known"):
+        perfmodel.learn_networks(table([("c/gpu/tensorrt/fp16", "no_such_network", 1.0)]))

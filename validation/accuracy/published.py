@@ -1,0 +1,210 @@
+"""Whole networks that somebody published times of: a family that a target never ran.
+
+A family is left out on every target, in every form, and with it the networks that share its
+backbone; `learn_networks` makes targets of the rest, as it makes those that ship. Asked are the
+published rows whose target has something left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import perfmodel
+from perfmodel.devices.profile import DeviceProfile
+from perfmodel.target import QUANTISED, Target
+from validation.accuracy.common import Result, answered, score
+from validation.accuracy.kernels import relative_costs
+from validation.data.published_networks import (
+    PublishedRow,
+    PublishedTables,
+    anchor_rows,
+    learned,
+    published_rows,
+)
+from validation.data.yolo11 import SIZES, yolo11
+
+FOLDS = 3
+"""Parts of the families that intervals come of, within what is left."""
+
+CLEAR = 0.15
+"""Two targets whose measured times differ by more are a pair that has an answer."""
+
+TABLES = PublishedTables()
+"""Networks read and fused, kept for all calls."""
+
+SIZED_BY = "tflite-cpu"
+"""Rules of fusion by which the simple models count a network's kernels."""
+
+KINDS = {
+    "mobile GPU": lambda t: t.unit == "gpu" and not _of_nvidia(t),
+    "CPU": lambda t: t.unit == "cpu",
+    "NPU, NNAPI, DSP": lambda t: t.unit not in ("cpu", "gpu"),
+    "GPU of NVIDIA": lambda t: t.unit == "gpu" and _of_nvidia(t),
+}
+"""Targets that are judged together; each borrows from its own kind alone."""
+
+NVIDIA = ("jetson", "titan", "gtx", "rtx", "tesla")
+
+REASONS: Mapping[str, str] = {}
+
+
+def _of_nvidia(target: Target) -> bool:
+    return target.device.startswith(NVIDIA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A network on a target that did not know its family: milliseconds, and the simple models'."""
+
+    row: PublishedRow
+    predicted: float
+    interval: tuple[float, float]
+    by_macs: float
+    by_line: float
+
+    @property
+    def name(self) -> str:
+        """The network and the target."""
+        batch = f", batch {self.row.batch}" if self.row.batch > 1 else ""
+        return f"{self.row.target} {self.row.model}{batch}"
+
+
+@lru_cache(maxsize=2)
+def all_rows(data: Path) -> tuple[PublishedRow, ...]:
+    """Published rows, then those that are only borrowed from."""
+    rows, _ = published_rows(data)
+    return (*rows, *anchor_rows(data))
+
+
+@lru_cache(maxsize=8)
+def unseen_cases(data: Path, kind: str) -> tuple[Case, ...]:
+    """Every published row of a kind of targets, its family left out on every target."""
+    rows, found = [r for r in all_rows(data) if KINDS[kind](r.target)], []
+    for family in sorted({r.family for r in rows if _asked(r)}):
+        kept = [r for r in rows if r.family != family]
+        profiles = learned(kept, TABLES, FOLDS)
+        known = {t.target for p in profiles for t in p.targets}
+        held = [r for r in rows if r.family == family and _asked(r) and r.target in known]
+        if held:
+            found += _cases(held, kept, profiles)
+    return tuple(found)
+
+
+def _asked(row: PublishedRow) -> bool:
+    return not row.anchor and not row.at_most
+
+
+def _cases(
+    held: Sequence[PublishedRow], kept: Sequence[PublishedRow], profiles: Sequence[DeviceProfile]
+) -> list[Case]:
+    cases = []
+    for row, answer in zip(held, _answers(held, profiles), strict=True):
+        own = [r for r in kept if r.target == row.target and not r.at_most]
+        seen = np.array([r.latency_ms for r in own])
+        numbers, asked = (
+            np.array([sizes(r.model, r.batch) for r in own]),
+            sizes(row.model, row.batch),
+        )
+        cases.append(
+            Case(
+                row=row,
+                predicted=answer.latency_ms,
+                interval=answer.interval_ms,
+                by_macs=asked[0] * float(np.exp(np.mean(np.log(seen / numbers[:, 0])))),
+                by_line=max(float(np.dot(asked, relative_costs(numbers, seen))), 1e-3),
+            )
+        )
+    return cases
+
+
+def _answers(held: Sequence[PublishedRow], profiles: Sequence[DeviceProfile]) -> list[Any]:
+    """Predictions of the rows, by the calls that users make; raises the first error."""
+    by_name = [(r.model, str(r.target), r.batch) for r in held if r.model not in SIZES]
+    said = iter(answered(by_name, profiles))
+    return [
+        perfmodel.predict(yolo11(r.model), str(r.target), profiles=profiles)
+        if r.model in SIZES
+        else next(said)
+        for r in held
+    ]
+
+
+def sizes(model: str, batch: int) -> tuple[float, ...]:
+    """MACs, elements that kernels move, weights and 1 of a network."""
+    table = TABLES.get(model, batch, SIZED_BY)
+    moved = table["input_elements"].sum() + table["output_elements"].sum()
+    return float(table["macs"].sum()), float(moved), float(table["weight_elements"].sum()), 1.0
+
+
+def unseen_network(kind: str) -> Callable[[Path, int], list[Result]]:
+    """The experiment of one kind of targets."""
+
+    def run(data: Path, seed: int) -> list[Result]:
+        cases = unseen_cases(data, kind)
+        return [
+            score(
+                "published, unseen network family",
+                kind,
+                np.array([c.predicted for c in cases]),
+                np.array([c.row.latency_ms for c in cases]),
+                [c.name for c in cases],
+                seed,
+                groups=[str(c.row.target) for c in cases],
+                intervals=np.array([c.interval for c in cases]),
+                baselines={
+                    "FLOPs": np.array([c.by_macs for c in cases]),
+                    "four numbers": np.array([c.by_line for c in cases]),
+                },
+                reasons=REASONS,
+            )
+        ]
+
+    return run
+
+
+def which_is_faster(data: Path, seed: int) -> list[Result]:
+    """Of two units or precisions of a device the faster one, the network's family left out.
+
+    Pairs are of one network on one device, on unlike units or in floats and in integers, whose
+    measured times differ by more than `CLEAR`; errors are of the predicted ratio, the share of
+    right answers stands in the kind.
+    """
+    places: dict[tuple[str, str, int], list[Case]] = {}
+    for kind in KINDS:
+        for case in unseen_cases(data, kind):
+            row = case.row
+            places.setdefault((row.target.device, row.model, row.batch), []).append(case)
+    pairs = [
+        (a, b)
+        for cases in places.values()
+        for a, b in combinations(cases, 2)
+        if _unlike(a.row.target, b.row.target)
+        and abs(np.log(a.row.latency_ms / b.row.latency_ms)) > np.log1p(CLEAR)
+    ]
+    said = np.array([a.predicted / b.predicted for a, b in pairs])
+    true = np.array([a.row.latency_ms / b.row.latency_ms for a, b in pairs])
+    right = 100 * np.mean((said > 1) == (true > 1))
+    names = [f"{a.name} against {b.row.target}" for a, b in pairs]
+    kind = f"ratio of two units or precisions; {right:.1f} % right which is faster"
+    return [score("published, which unit or precision is faster", kind, said, true, names, seed)]
+
+
+def _unlike(a: Target, b: Target) -> bool:
+    """Whether two targets of a device differ in unit, or one computes in integers."""
+    return a.unit != b.unit or (a.precision in QUANTISED) != (b.precision in QUANTISED)
+
+
+EXPERIMENTS = {
+    "published-mobile-gpu": unseen_network("mobile GPU"),
+    "published-cpu": unseen_network("CPU"),
+    "published-npu": unseen_network("NPU, NNAPI, DSP"),
+    "published-nvidia": unseen_network("GPU of NVIDIA"),
+    "published-faster": which_is_faster,
+}
