@@ -170,6 +170,12 @@ class ProfileFolder:
             return profile
         return self.of_market(found)
 
+    def _of_chip(self, profile: DeviceProfile) -> DeviceProfile | None:
+        """What is known of a chip of phones beside its profile; None for another device."""
+        found = find(profile.device) if profile.kind == "phone" and not profile.found_as else None
+        chip = found.chip if found is not None and not self.is_named(profile.device) else None
+        return self.of_market(found) if found is not None and chip is not None else None
+
     def expand(self, text: str) -> list[str]:
         """The targets that a text with `*` means: `pixel-8/*` is one for each unit of the phone,
         `pixel-8/cpu/*` one for each framework on its CPU; any other text means itself."""
@@ -245,6 +251,8 @@ class ProfileFolder:
         query = parse_target(text)
         profile = self.device(query.device)
         agree = [t for t in profile.targets if query.matches(t.target)]
+        if not agree and (whole := self._of_chip(profile)) is not None:
+            profile, agree = whole, [t for t in whole.targets if query.matches(t.target)]
         if agree:
             return of_arithmetic(profile, agree, stored, named=bool(query.precision))[0]
         have = [str(t.target) for t in profile.targets]

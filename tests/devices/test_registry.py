@@ -268,6 +268,9 @@ def test_a_phone_is_answered_alike_whatever_it_is_called(own_folder: Path) -> No
     # its own targets need no word of why they answer, another device's and the sheet's do
     assert folder.resolve("Galaxy S23/npu").stands_for == ""
     assert folder.resolve("samsung-galaxy-s23/gpu").stands_for.endswith("as snapdragon-8-gen-2")
+    # what a sheet says of a chip with a profile of its own is found by the name that is printed
+    for target in folder.device("honor-v10").targets:
+        assert folder.resolve(str(target.target)).target.target == target.target
     # a board or a chip that is no phone's name stays as it is
     for name in ("jetson-nano", "snapdragon-8-gen-2"):
         assert folder.device(name) == folder.profile(name)

@@ -1,10 +1,10 @@
 """The order of a device's targets: first the one that its owner would choose.
 
-A target that is measured comes before one from a data sheet, one that answers for the networks that
-most people know before one that does not, a float one before an integer one (a quantised network
-looks for the first integer one). Of those the fastest on these networks leads, with the others of
-its unit behind it. A Jetson's owner takes its GPU by TensorRT in half precision, however little is
-known of it, if only it is measured.
+A target that is measured comes before one from a data sheet, one that answers for more of the
+networks that most people know before one that answers for fewer, a float one before an integer one
+(a quantised network looks for the first integer one). Of those the fastest on these networks leads,
+with the others of its unit behind it. A Jetson's owner takes its GPU by TensorRT in half precision,
+however little is known of it, if only it is measured.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEWEST = 3
 
 OWN_CHOICE = ("phone", "laptop", "board", "jetson")
 """Kinds of devices whose owner chooses between units; a server's targets keep their order, behind
-those that answer and of these behind those that are measured."""
+those that answer for any of these networks and of these behind those that are measured."""
 
 NEVER_FIRST = ("nnapi", "dla")
 """Units behind which anything may stand (NNAPI), or that need another one's help (DLA)."""
@@ -34,11 +34,11 @@ NEVER_FIRST = ("nnapi", "dla")
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What a target says of `KNOWN_NETWORKS`: the geometric mean of their times, and whether its
-    interval of each is narrow enough to be an answer."""
+    """What a target says of `KNOWN_NETWORKS`: the geometric mean of their times, and of how many
+    its interval is too wide to be an answer."""
 
     latency_ms: float
-    answers: bool
+    unknown: int
 
 
 def said_of(profile: DeviceProfile) -> Mapping[int, Said]:
@@ -53,9 +53,9 @@ def said_of(profile: DeviceProfile) -> Mapping[int, Said]:
     for place, target in enumerate(profile.targets):
         mine = said[place * count : (place + 1) * count]
         times = [np.inf if isinstance(a, Exception) else a.latency_ms for a in mine]
-        answers = all(not isinstance(a, Exception) and not a.unknown for a in mine)
+        unknown = sum(isinstance(a, Exception) or bool(a.unknown) for a in mine)
         mean_ms = float(np.exp(np.mean(np.log(times))))
-        found[id(target)] = Said(latency_ms=mean_ms, answers=answers)
+        found[id(target)] = Said(latency_ms=mean_ms, unknown=unknown)
     return found
 
 
@@ -64,7 +64,8 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
     said = said_of(profile)
     rank = {id(t): _rank(t, said[id(t)]) for t in profile.targets}
     if profile.kind not in OWN_CHOICE:
-        return tuple(sorted(profile.targets, key=lambda t: rank[id(t)][1::-1]))
+        none = {id(t): said[id(t)].unknown == len(KNOWN_NETWORKS) for t in profile.targets}
+        return tuple(sorted(profile.targets, key=lambda t: (none[id(t)], rank[id(t)][0])))
     if profile.kind == "jetson":
         rank = {
             id(t): (rank[id(t)][0], not _by_tensorrt(t), *rank[id(t)][1:]) for t in profile.targets
@@ -80,11 +81,11 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
     return tuple(sorted(profile.targets, key=order))
 
 
-def _rank(target: TargetProfile, said: Said) -> tuple[bool, ...]:
-    """Not measured; no answer; never first; few measurements; integers."""
+def _rank(target: TargetProfile, said: Said) -> tuple[int, ...]:
+    """Not measured; networks without an answer; never first; few measurements; integers."""
     return (
         target.provenance.measurements == 0,
-        not said.answers,
+        said.unknown,
         target.target.unit in NEVER_FIRST,
         target.provenance.measurements < FEWEST,
         target.target.precision in QUANTISED,
