@@ -1,8 +1,8 @@
 """The order of a device's targets: first the one that its owner would choose.
 
-A target that is measured comes before one from a data sheet, one that answers for more of the
-networks that most people know before one that answers for fewer, a float one before an integer one
-(a quantised network looks for the first integer one). Of those the fastest on these networks leads,
+A target that is measured comes before one from a data sheet, a float one before an integer one (a
+quantised network looks for the first integer one), one that answers for more of the networks that
+most people know before one that answers for fewer. Of those the fastest on these networks leads,
 with the others of its unit behind it. A Jetson's owner takes its GPU by TensorRT in half precision,
 however little is known of it, if only it is measured.
 """
@@ -82,13 +82,13 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
 
 
 def _rank(target: TargetProfile, said: Said) -> tuple[int, ...]:
-    """Not measured; networks without an answer; never first; few measurements; integers."""
+    """Not measured; integers; networks without an answer; never first; few measurements."""
     return (
         target.provenance.measurements == 0,
+        target.target.precision in QUANTISED,
         said.unknown,
         target.target.unit in NEVER_FIRST,
         target.provenance.measurements < FEWEST,
-        target.target.precision in QUANTISED,
     )
 
 
