@@ -11,6 +11,7 @@ import pytest
 
 from perfmodel.runners import host_bench
 from perfmodel.runners.host_bench import ONE_KERNEL, HostBench, RunConfig
+from perfmodel.runners.host_frameworks import FRAMEWORKS
 from perfmodel.runners.runner import RawRuns
 
 SETUP = RunConfig("fp32", 1)
@@ -43,6 +44,11 @@ class FakeWorker:
 
     def runner(self, name: str, **options: Any) -> Any:
         return SimpleNamespace(prepare=self.prepare)
+
+    def call(self, function: str, **asked: Any) -> None:
+        self.asked = function, asked
+        assert Path(asked["source"]).is_file()
+        Path(asked["made"]).write_bytes(b"made")
 
     def prepare(self, job: Any) -> Prepared:
         self.loads += 1
@@ -77,3 +83,31 @@ def test_what_is_compiled_as_it_is_loaded_is_loaded_once(
         assert len(entry["loads"]) == loads
         # the reference too
         assert bench.worker.loads == loads + 2  # type: ignore[attr-defined]
+
+
+def test_a_real_file_of_another_format_is_converted_apart_from_what_is_timed(
+    bench_of: Callable[[str], HostBench], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"a file")
+    with bench_of("onnxruntime") as bench:
+        assert bench.runnable(path, "fp32") == path
+    for framework, stored in (("executorch", "int8"), ("mnn", "weights8")):
+        with bench_of(framework) as bench:
+            made = bench.runnable(path, "int8", {"": (1, 4)})
+            assert made.parent == bench.folder
+            assert made.suffix == bench.framework.suffix
+            function, asked = bench._converting.asked  # type: ignore[attr-defined]
+            assert function == "convert"
+            assert asked["source"] == str(path)
+            assert (asked["stored"], asked["shapes"]) == (stored, {"": (1, 4)})
+            assert not hasattr(bench.worker, "asked")
+
+
+def test_a_network_is_written_as_its_source_and_then_converted(tmp_path: Path) -> None:
+    worker: Any = FakeWorker()
+    FRAMEWORKS["executorch"].write(host_bench.reference_graph(), tmp_path / "a.pte", "int8", worker)
+    _, asked = worker.asked
+    assert (tmp_path / "a.pte").read_bytes() == b"made"
+    assert asked["source"].endswith(".onnx")
+    assert not Path(asked["source"]).exists()

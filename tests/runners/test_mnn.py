@@ -11,7 +11,7 @@ import pytest
 from perfmodel.errors import RunnerError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
-from perfmodel.runners.host_frameworks import FRAMEWORKS
+from perfmodel.runners.host_frameworks import FRAMEWORKS, convert_here
 from perfmodel.runners.mnn_files import convert
 from perfmodel.runners.runner import Job
 
@@ -59,6 +59,21 @@ def test_a_converter_that_fails_is_told_in_its_own_words(
     # what it leaves lies beside the source, not where the user is
     assert list((tmp_path / "here").iterdir()) == []
     assert (tmp_path / "left").exists()
+
+
+@pytest.mark.parametrize(("stored", "bits"), [("float32", False), ("weights8", True)])
+def test_a_real_file_is_converted_with_weights_of_its_precision(
+    stored: str, bits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "_tools.py").write_text(
+        "def mnnconvert(words):\n    made = words[words.index('--MNNModel') + 1]\n"
+        "    open(made, 'w').write(' '.join(words))\n"
+    )
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    done = convert_here("mnn", str(tmp_path / "a.onnx"), str(tmp_path / "a.mnn"), stored, {})
+    said = (tmp_path / "a.mnn").read_text()
+    assert done.size_bytes == len(said)
+    assert ("--weightQuantBits 8" in said) == bits
 
 
 @pytest.mark.ci
