@@ -41,8 +41,14 @@ and without other work on the machine. The lower end: what is refused could not 
 
 
 def ordered(setups: Iterable[RunConfig]) -> dict[RunConfig, float]:
-    """Setups with their shares, in the order of their first turns."""
-    found = {s: SHARES.get((s.precision, s.threads), OTHER_SHARE) for s in setups}
+    """Setups with their shares, in the order of their first turns.
+
+    `float`, a framework's own mixture, is what `fp32` is elsewhere: what most ask for.
+    """
+    found = {
+        s: SHARES.get((s.precision.replace("float", "fp32"), s.threads), OTHER_SHARE)
+        for s in setups
+    }
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 

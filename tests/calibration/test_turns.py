@@ -24,7 +24,7 @@ from perfmodel.errors import MeasurementError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.runners.host_bench import RunConfig
-from perfmodel.runners.host_frameworks import host_framework
+from perfmodel.runners.host_frameworks import FRAMEWORKS, host_framework
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.random_micro import is_micro, random_micro
@@ -141,3 +141,9 @@ def test_every_turn_holds_one_network_of_a_microcontroller_beside_the_planned_on
         book.entries |= {f"{FP32}/{drawn[i].name}": PROFILED for i in turn}
     assert seen == [[True] + [False] * 4, [True] + [False] * 4, [False]]
     assert from_host._turn(cast(Journal, book), by, planner, drawn, FP32) == []
+
+
+def test_the_floats_of_every_framework_have_the_first_turn() -> None:
+    for by in FRAMEWORKS.values():
+        found = ordered(RunConfig(p, t) for t in by.threads for p in reversed([*by.precisions]))
+        assert next(iter(found)) == RunConfig(next(iter(by.precisions)), 1)

@@ -237,3 +237,11 @@ def _state(pid: str) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return "Z"
+
+
+def test_the_first_answer_of_a_process_may_take_twice_as_long() -> None:
+    with (
+        DyingWorker(answer_s=0.5) as worker,
+        pytest.raises(WorkerDied, match="no answer within 1 s"),
+    ):
+        loaded(worker, "load hang")
