@@ -47,8 +47,11 @@ def kernel_times(
     """Mean time of each kernel in us, shape (kernels,), from times by "position name".
 
     What bears no name of ours (copies between layouts) counts to the kernel listed before it, or
-    to the first. Raises `RunnerError` where most kernels are not listed.
+    to the first; of a lone kernel everything is its own, whatever it is called (OpenVINO gives
+    recurrent layers names of its own). Raises `RunnerError` where most kernels are not listed.
     """
+    if len(kernels) == 1:
+        return np.array([sum(trimmed_mean(values) for values in per_op_us.values())])
     at = owners(graph, kernels)
     times = np.zeros(len(kernels))
     pending, owner = 0.0, -1

@@ -85,3 +85,11 @@ def test_a_list_of_other_names_is_refused() -> None:
 def test_the_longest_leading_part_that_is_a_name_owns_a_time() -> None:
     at = {"a": 0, "a/b": 1}
     assert [owner_of(n, at) for n in ("a", "a/b", "a/b/c", "a/c", "b")] == [0, 1, 1, 0, -1]
+
+
+def test_of_a_lone_kernel_everything_is_its_own_whatever_it_is_called() -> None:
+    g = GraphBuilder("lone")
+    graph = g.build(g.conv(g.input((1, 8, 8, 3)), 16, 3, activation="relu", name="a"))
+    kernels = FRAMEWORKS["openvino"].fused(graph)
+    listed = {"0 LSTMSequence_1": (2.0, 4.0), "1 LSTMSequence_2": (5.0,)}
+    assert kernel_times(graph, "float32", kernels, listed).tolist() == [8.0]
