@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from perfmodel import many_queries
 from perfmodel.cli.app import run
-from perfmodel.devices.registry import ProfileFolder
+from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.errors import TargetError, UncoveredOpError
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.graph.ir import Graph
+from perfmodel.kernel_times import NetworkBatch
 from perfmodel.many_queries import predict_many
-from perfmodel.prediction import predict
+from perfmodel.prediction import BatchPrediction, predict, predict_batch
 from perfmodel.workload import load_at_batch, workload
 
 TARGET = "snapdragon-855-plus/cpu"
@@ -98,6 +100,18 @@ def test_bad_pairs_give_their_error_in_place() -> None:
     pairs = [("mobilenet_v2", TARGET, None), ("nothing", TARGET, None), ("mobilenet_v2", "x", 2)]
     answers = list(predict_many(pairs))
     assert [isinstance(a, Exception) for a in answers] == [False, True, True]
+
+
+def test_a_network_that_fails_among_others_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def picky(batch: NetworkBatch, resolved: Resolved) -> BatchPrediction:
+        if any(work.graph.name == "nin" for work in batch.works):
+            raise TargetError("no nin")
+        return predict_batch(batch, resolved)
+
+    monkeypatch.setattr(many_queries, "predict_batch", picky)
+    answers = list(predict_many([(m, TARGET, None) for m in ("alexnet", "nin", "vgg11")]))
+    assert [isinstance(answer, TargetError) for answer in answers] == [False, True, False]
+    assert [getattr(answer, "model", "") for answer in answers] == ["alexnet", "", "vgg11"]
 
 
 def test_many_answers_equal_single_ones() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable
 from typing import TypeVar
 
 from perfmodel.errors import GraphError
-from perfmodel.graph.ir import Graph
+from perfmodel.graph.ir import Graph, Op
 
 Converter = TypeVar("Converter")
 
@@ -40,9 +40,13 @@ def check_precision(precision: str) -> None:
         raise GraphError(f"precision {precision!r}", f"choose one of {known}")
 
 
+def unwritable(graph: Graph, op: Op, reason: str) -> GraphError:
+    """The error for an operator that cannot be written."""
+    return GraphError(f"{graph.name}: op {op.name!r} ({op.kind}): {reason}")
+
+
 def check_written(graph: Graph, known: Container[str], file: str) -> None:
     """Raise `GraphError` for the first operator that the writer of a kind of file does not know."""
     for op in graph.ops:
         if op.kind not in known:
-            reason = f"the {file} writer does not know it"
-            raise GraphError(f"{graph.name}: op {op.name!r} ({op.kind}): {reason}")
+            raise unwritable(graph, op, f"the {file} writer does not know it")

@@ -11,7 +11,7 @@ from made_phones import MakePhone
 from perfmodel.cli.app import run
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.market_minspec import market_minspec
-from perfmodel.explore.minspec import Requirement, minspec
+from perfmodel.explore.minspec import QUANTISED, Requirement, minspec
 from perfmodel.render.minspec import minspec_data
 
 CPU = "cpu/ncnn/fp32/t1"
@@ -167,3 +167,12 @@ def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(choice:
     for ask in (minspec, market_minspec) if choice != "kind" else (minspec,):
         with pytest.raises(TargetError, match=f"{choice} 'brick'"):
             ask("mobilenet_v2", 1.0, **{choice: "brick"})
+
+
+def test_what_quantising_costs_is_said_where_int8_may_answer(phones: MakePhone) -> None:
+    three_phones(phones)
+    said = {
+        precision: QUANTISED in minspec("mobilenet_v1", 50, precision=precision).assumptions
+        for precision in ("any", "fp32")
+    }
+    assert said == {"any": True, "fp32": False}

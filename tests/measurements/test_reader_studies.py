@@ -223,3 +223,21 @@ def test_reading_all_together_keeps_every_row(data_dir: Path) -> None:
     table, _ = read_measurements(paths)
     parts: list[MeasurementTable] = [read_measurements(path)[0] for path in paths]
     assert len(table) == sum(len(part) for part in parts)
+
+
+def test_a_published_time_that_does_not_fit_the_others_is_left_out(tmp_path: Path) -> None:
+    head = "source,device,soc,unit,framework,precision,threads,model,input,batch,latency_ms,note"
+    times = {"Mobilenet_V1_1.0_224": 10.0, "resnet50": 60.0, "VGG-16": 200.0, "InceptionV3": 90.0}
+    rows = [
+        f"a@b,Phone {phone},Chip {phone},cpu,TFLite,fp32,4,{model},224x224,1,{speed * ms},"
+        for phone, speed in {"A": 1.0, "B": 2.0, "C": 3.0}.items()
+        for model, ms in times.items()
+    ]
+    rows[5] = rows[5].replace(",120.0,", ",120000.0,")
+    path = tmp_path / "published.csv"
+    path.write_text("\n".join([head, *rows, ""]))
+    table, listed = read_measurements(path)
+    assert len(table) == 11
+    assert [(row.line, row.reason[:50]) for row in listed] == [
+        (7, "left out: column latency_ms: 1e+03 times slower th")
+    ]

@@ -19,7 +19,7 @@ from perfmodel.errors import GraphError
 from perfmodel.files import replaced, write_atomically
 from perfmodel.formats.ncnn.reader import ARRAY_KEY, MAGIC
 from perfmodel.formats.ncnn.reshaping import ORDERS
-from perfmodel.formats.operator_table import registering
+from perfmodel.formats.operator_table import registering, unwritable
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.file import Data
 from perfmodel.graph.ir import Graph, Op
@@ -193,7 +193,7 @@ class NcnnWriter:
 
     def refuse(self, op: Op, reason: str) -> GraphError:
         """The error for an op that cannot be written."""
-        return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
+        return unwritable(self.graph, op, reason)
 
     def finished(self) -> tuple[ParamLine, ...]:
         """All layers, with a Split behind each blob that several read, as ncnn demands.

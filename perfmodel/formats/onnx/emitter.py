@@ -17,7 +17,7 @@ import numpy as np
 
 from perfmodel.errors import GraphError
 from perfmodel.formats.onnx.encode import Attr, OnnxFile, declared
-from perfmodel.formats.operator_table import registering
+from perfmodel.formats.operator_table import registering, unwritable
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.emitter import IMAGE, LINEAR, REAL_DTYPES, Shape
 from perfmodel.formats.tflite.file import Quant
@@ -257,7 +257,7 @@ class OnnxEmitter:
 
     def refuse(self, op: Op, reason: str) -> GraphError:
         """The error for an op that cannot be written."""
-        return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
+        return unwritable(self.graph, op, reason)
 
 
 def moved(shape: Sequence[int], order: Sequence[int]) -> Shape:

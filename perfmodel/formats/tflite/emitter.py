@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import GraphError
-from perfmodel.formats.operator_table import registering
+from perfmodel.formats.operator_table import registering, unwritable
 from perfmodel.formats.tflite import random_weights as weights
 from perfmodel.formats.tflite.file import Data, Quant, TfliteFile
 from perfmodel.graph.ir import Graph, Op
@@ -196,7 +196,7 @@ class TfliteEmitter:
 
     def refuse(self, op: Op, reason: str) -> GraphError:
         """The error for an op that cannot be written."""
-        return GraphError(f"{self.graph.name}: op {op.name!r} ({op.kind}): {reason}")
+        return unwritable(self.graph, op, reason)
 
 
 EmitOp = Callable[[TfliteEmitter, Op], None]

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfmodel.measurements.evidence import by_tool, in_log
+from perfmodel.measurements.readers.mlperf_results import FOR_ACCURACY, benchmarks_of
 from perfmodel.measurements.readers.results import Reader, ReadResult, log_result
 from perfmodel.measurements.readers.source_text import (
     SourceText,
-    json_lines,
     json_number,
     number_in,
 )
@@ -57,16 +57,12 @@ def read_result(source: SourceText) -> ReadResult:
     An entry with nothing but a score raises MeasurementError: score, latency and rate cannot be
     told apart.
     """
-    lines = json_lines(source.text, '"benchmark_id"')
     rows: list[dict[str, Any]] = []
     left_out: list[BadRow] = []
     bad: list[BadRow] = []
-    for i, entry in enumerate(source.json):
-        line = lines[i] if i < len(lines) else 1
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("benchmark_id"), str):
-            raise bad_input(source.path, line, f"column benchmark_id: missing in entry {i}")
+    for line, entry in benchmarks_of(source, source.json):
         if "accuracy" in str(entry.get("mode", "")).lower():
-            left_out.append(BadRow(source.path, line, "left out: a run for accuracy, not for time"))
+            left_out.append(BadRow(source.path, line, FOR_ACCURACY))
             continue
         stated = [key for key in _LATENCY_KEYS if entry.get(key) is not None]
         if not stated:

@@ -8,7 +8,7 @@ one over the 90th percentile, and is never taken for anything else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from perfmodel.measurements.evidence import Said, by_tool, in_log
@@ -19,6 +19,7 @@ from perfmodel.measurements.readers.source_text import SourceText, json_lines, j
 from perfmodel.measurements.table import BadRow, bad_input
 from perfmodel.zoo.published_names import model_name
 
+FOR_ACCURACY = "left out: a run for accuracy, not for time"
 _MILLISECONDS = 1e3
 _UNITS = {
     # Words of an accelerator's code and description -> unit.
@@ -40,24 +41,34 @@ def _is_results(source: SourceText) -> bool:
     )
 
 
-def read(source: SourceText) -> ReadResult:
-    """A network row for each single-stream performance run; what else there is, is left out."""
+def benchmarks_of(
+    source: SourceText, entries: Sequence[Any]
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Each benchmark of a file of MLPerf Mobile, and the line of its name.
+
+    Raises `MeasurementError` for one that has no name.
+    """
     lines = json_lines(source.text, '"benchmark_id"')
-    rows: list[dict[str, Any]] = []
-    bad: list[BadRow] = []
-    left_out: list[BadRow] = []
-    for i, entry in enumerate(source.json["results"]):
+    for i, entry in enumerate(entries):
         line = lines[i] if i < len(lines) else 1
         if not isinstance(entry, Mapping) or not isinstance(entry.get("benchmark_id"), str):
             raise bad_input(source.path, line, f"column benchmark_id: missing in entry {i}")
+        yield line, entry
+
+
+def read(source: SourceText) -> ReadResult:
+    """A network row for each single-stream performance run; what else there is, is left out."""
+    rows: list[dict[str, Any]] = []
+    bad: list[BadRow] = []
+    left_out: list[BadRow] = []
+    for line, entry in benchmarks_of(source, source.json["results"]):
         run = entry.get("performance_run")
         scenario = entry.get("loadgen_scenario")
         if scenario != "SingleStream":
             reason = f"left out: {str(scenario)[:30]!r} reports a rate, not a latency"
             left_out.append(BadRow(source.path, line, reason))
         elif not isinstance(run, Mapping):
-            reason = "left out: a run for accuracy, not for time"
-            left_out.append(BadRow(source.path, line, reason))
+            left_out.append(BadRow(source.path, line, FOR_ACCURACY))
         elif (times := _times(run, source, line)) is None:
             reason = "column performance_run: no latency, and no duration of a number of samples"
             bad.append(BadRow(source.path, line, reason))
