@@ -25,6 +25,7 @@ from perfmodel.cost_models.kernel_terms import (
 from perfmodel.graph.builder import GraphBuilder
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
+from perfmodel.kernels.recency import SINCE_COLUMN
 from perfmodel.kernels.recurrent import GATE_MOVES, STEPS_TO_START
 
 HOST = Machine(winograd="none", shares_cache=True)
@@ -126,7 +127,9 @@ def test_what_ran_before_counts_on_calibrated_hosts_alone_and_for_no_recurrent_l
     cold = Machine(winograd="none", cold_start=3.0, cold_bytes=0.5)
     network = chain(30 * int(COLD_BYTES))
     assert (work_of(network, cold).terms == work_of(network, Machine(winograd="none")).terms).all()
-    assert list(coldness(lstm(1), 1e9)) == [0.0]
+    long_ago = {SINCE_COLUMN: np.array([1e12])}
+    layer = lstm(1)
+    assert list(coldness(KernelTable(layer.text, layer.number | long_ago), 4.0)) == [0.0]
 
 
 def test_a_recurrent_layer_of_a_calibrated_host_is_left_to_physics() -> None:
