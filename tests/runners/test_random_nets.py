@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import macs
+from perfmodel.runners.random_blocks import Draw
 from perfmodel.runners.random_micro import MICRO_MACS, is_micro, random_micro
 from perfmodel.runners.random_nets import (
     MAX_MACS,
+    _stage,
     random_image,
     random_named,
     random_network,
@@ -93,6 +97,15 @@ def test_networks_of_stages_have_most_convolutions_several_times_and_few_kinds_o
     assert all(macs(g) <= 3 * MAX_MACS for g in drawn_ones)
     assert max(len(g.ops) for g in drawn_ones) < 400
     assert sum(len(g.ops) > 30 for g in drawn_ones) > 20
+
+
+def test_a_stage_leaves_the_draws_of_its_network_alone() -> None:
+    d = Draw("stage", np.random.default_rng(1))
+    of_network = d.generator
+    before = d.g.input((1, 32, 32, 16))
+    after = _stage(d, before, lambda one, x: one.g.conv(x, one.channels(16, 64), 3), small=False)
+    assert d.generator is of_network
+    assert {d.g.shape(op.outputs[0]) for op in d.g.ops} == {d.g.shape(after)}
 
 
 def test_random_networks_of_every_kind_are_found_by_their_names() -> None:
