@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from perfmodel.errors import ModelFileError
+from perfmodel.runners.mnn_host import PreparedMnn
 from perfmodel.runners.openvino_host import OpenVinoRunner
 from perfmodel.runners.runner import Job
+from perfmodel.runners.tflite_host import _open
 from perfmodel.runners.timed import shapes_of
 
 
@@ -101,3 +103,51 @@ def test_openvino_is_told_the_sizes_before_it_compiles(
     runner.prepare(Job("net", tmp_path / "net.onnx", shapes={"": (3, 4)}))
     assert [model.reshaped for model in models] == [{}, {"wide": [3, 4]}]
     assert [inputs[0].shape for inputs in fed] == [(1, 4), (3, 4)]
+
+
+class Interpreter:
+    """TFLite's, of one open and one fixed input; it notes what is resized before it allocates."""
+
+    def __init__(self, model_path: str, num_threads: int) -> None:
+        self.resized: dict[int, tuple[int, ...]] = {}
+        self.allocated: dict[int, tuple[int, ...]] | None = None
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        signatures = {"picture": [1, -1, -1, 3], "scale": [1, 4]}
+        return [
+            {"name": name, "index": 7 + place, "shape_signature": np.array(signature)}
+            for place, (name, signature) in enumerate(signatures.items())
+        ]
+
+    def resize_tensor_input(self, index: int, shape: tuple[int, ...]) -> None:
+        self.resized[index] = shape
+
+    def allocate_tensors(self) -> None:
+        self.allocated = dict(self.resized)
+
+
+def test_tflite_is_told_the_sizes_before_it_allocates() -> None:
+    asked = Job("net", Path("net.tflite"), shapes={"picture": (1, 3, 32, 40)})
+    assert _open(Interpreter, asked).allocated == {7: (1, 32, 40, 3)}
+    assert _open(Interpreter, Job("net", Path("net.tflite"))).allocated == {}
+
+
+def test_mnn_is_told_the_sizes_of_its_inputs() -> None:
+    told: list[Any] = []
+    tensors = {
+        "x": SimpleNamespace(getShape=lambda: (1, 3, -1, -1)),
+        "y": SimpleNamespace(getShape=lambda: (2, 5)),
+    }
+    prepared: Any = PreparedMnn.__new__(PreparedMnn)
+    prepared._session = "session"
+    prepared._interpreter = SimpleNamespace(
+        getSessionInputAll=lambda session: tensors,
+        resizeTensor=lambda tensor, shape: told.append(shape),
+        resizeSession=told.append,
+    )
+    prepared.job = job()
+    prepared._resize()
+    assert told == []
+    prepared.job = job(x=(1, 3, 8, 9))
+    prepared._resize()
+    assert told == [(1, 3, 8, 9), (2, 5), "session"]
