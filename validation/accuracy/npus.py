@@ -7,7 +7,7 @@ on every target, a chip in every form that it has (`SAME_CHIP`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -193,20 +193,17 @@ def integers_or_floats(data: Path, seed: int) -> list[Result]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChipCase:
-    """A network on a chip that was left out: ms predicted, measured and by the nearest chip."""
+class NewTarget:
+    """A target of a chip that was left out: its profile, the rows it is asked, a baseline's ms."""
 
-    name: str
-    target: str
-    predicted: float
-    measured: float
-    nearest: float
+    profile: DeviceProfile
+    asked: Sequence[AiHubRow]
+    nearest: Sequence[float]
 
 
 def new_chip(data: Path, seed: int) -> list[Result]:
     """A chip left out in every form, from 1 and from 10 networks measured on it."""
-    results = []
-    by_count: dict[int, list[ChipCase]] = {count: [] for count in MEASURED}
+    by_count: dict[int, list[NewTarget]] = {count: [] for count in MEASURED}
     rows = campaign_rows(data)
     rng = np.random.default_rng(seed)
     for chip in sorted({r.chip for r in rows}):
@@ -217,47 +214,49 @@ def new_chip(data: Path, seed: int) -> list[Result]:
             order = [own[i] for i in rng.permutation(len(own))]
             for count in MEASURED:
                 if len(order) >= count + LEAST_LEFT:
-                    by_count[count] += _chip_cases(order[:count], order[count:], others, population)
-    for count, cases in by_count.items():
-        results.append(
-            score(
-                "NPU, new chip",
-                f"from {count} network{'s' if count > 1 else ''}",
-                np.array([c.predicted for c in cases]),
-                np.array([c.measured for c in cases]),
-                [c.name for c in cases],
-                seed,
-                groups=[c.target for c in cases],
-                baselines={"nearest scaled": np.array([c.nearest for c in cases])},
-                reasons=REASONS,
-            )
-        )
-    return results
+                    made = _new_target(order[:count], order[count:], others, population)
+                    by_count[count].append(made)
+    return [_chip_result(count, made, seed) for count, made in by_count.items()]
 
 
-def _chip_cases(
+def _new_target(
     told: Sequence[AiHubRow],
     asked: Sequence[AiHubRow],
     others: Sequence[AiHubRow],
     population: Any,
-) -> list[ChipCase]:
-    """Cases of one target: calibrated with `told`, asked for the networks of `asked`."""
-    device = told[0].target.device
+) -> NewTarget:
+    """A target calibrated with `told`, to be asked for the networks of `asked`."""
     profile = perfmodel.calibrate(
-        table_of(told), device=device, population=population, trusted=True, pick="median"
+        table_of(told),
+        device=told[0].target.device,
+        population=population,
+        trusted=True,
+        pick="median",
     )
-    near = _nearest_scaled(told, asked, others)
+    return NewTarget(profile=profile, asked=asked, nearest=_nearest_scaled(told, asked, others))
+
+
+def _chip_result(count: int, made: Sequence[NewTarget], seed: int) -> Result:
+    """Scores of all new targets, asked at once: each network is read and fused once."""
+    devices: dict[str, DeviceProfile] = {}
+    for target in made:
+        mine = target.profile
+        known = devices.get(mine.device)
+        targets = (*known.targets, *mine.targets) if known else mine.targets
+        devices[mine.device] = replace(mine, targets=targets)
+    rows = [row for target in made for row in target.asked]
     lines = network_lines()
-    return [
-        ChipCase(
-            name=f"{row.target} {lines[row.network].model}",
-            target=str(row.target),
-            predicted=answer.latency_ms,
-            measured=row.latency_ms,
-            nearest=scaled,
-        )
-        for row, answer, scaled in zip(asked, answers(asked, [profile]), near, strict=True)
-    ]
+    return score(
+        "NPU, new chip",
+        f"from {count} network{'s' if count > 1 else ''}",
+        np.array([answer.latency_ms for answer in answers(rows, list(devices.values()))]),
+        np.array([row.latency_ms for row in rows]),
+        [f"{row.target} {lines[row.network].model}" for row in rows],
+        seed,
+        groups=[str(row.target) for row in rows],
+        baselines={"nearest scaled": np.array([ms for t in made for ms in t.nearest])},
+        reasons=REASONS,
+    )
 
 
 def _nearest_scaled(
