@@ -10,7 +10,7 @@ import pytest
 from perfmodel import zoo
 from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.network_correction import NetworkCorrection
-from perfmodel.cost_models.npu_known import KnownNetworks
+from perfmodel.cost_models.npu_known import UNSCALED, KnownNetworks
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, kernels_work
 from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
 from perfmodel.cost_models.predictor import network_ms
@@ -160,3 +160,15 @@ def test_a_predictor_is_the_same_after_its_file(
 def test_damaged_known_networks_are_refused(predictor: NpuPredictor, damage: dict) -> None:
     with pytest.raises(ProfileError, match=r"known_work|beyond"):
         NpuPredictor.from_dict({**predictor.to_dict(), **damage})
+
+
+def test_only_a_network_of_the_same_weights_and_kernels_is_one_at_another_size() -> None:
+    weights, starts = NPU_TERM_NAMES.index("weights"), NPU_TERM_NAMES.index("product_starts")
+    work = np.ones((1, TERMS))
+    known = KnownNetworks(work=work, beyond=np.zeros(1))
+    larger, heavier, deeper = 4 * work, work.copy(), work.copy()
+    larger[:, UNSCALED] = 1.0
+    heavier[:, weights], deeper[:, starts] = 1.5, 1.5
+    asked = np.vstack([work, larger, heavier, deeper, work])
+    alike = np.array([[1.0], [0.5], [1.0], [1.0], [0.05]])
+    assert known.same(asked, alike)[:, 0].tolist() == [True, True, False, False, False]
