@@ -239,6 +239,10 @@ def test_tensor_cores_are_told_from_the_data_sheet() -> None:
     # NVIDIA L4: 121 of fp16 are less than four times its 31 of fp32, and tensor cores give them
     l4 = sheet_traits(sheets_by_device()["nvidia-l4"], Target("l", "gpu", "pytorch", "fp16"))
     assert l4.traits == (0.0, 1.0)
+    # cards that were timed by whole networks at batches that fill them
+    amp = sheet_traits(v100, Target("v", "gpu", "pytorch-amp-nhwc", "fp16"))
+    assert (amp.traits, amp.known_log) == ((), half.known_log)
+    assert (amp.machine.overlap, amp.machine.winograd) == ("launch", "none")
     p100 = sheets_by_device()["tesla-p100"]
     half = sheet_traits(p100, Target("p", "gpu", "pytorch", "fp16"))
     assert (half.traits, half.machine.precision) == ((0.0, 0.0), "fp16")

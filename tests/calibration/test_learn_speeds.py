@@ -178,6 +178,25 @@ def test_a_card_from_its_sheet_is_as_much_faster_as_the_sheet_says(
     assert target.error.median < 0.1
 
 
+def test_a_card_that_belies_its_sheet_widens_what_sheets_say(
+    networks: dict[str, KernelTable],
+) -> None:
+    """One of two equal cards takes half as long again, so that each is told a third off or more."""
+    rows = [
+        TimedNetwork(kernels=k, target=t, latency_ms=factor * truth_ms(k, 20.0, 0.5))
+        for t, factor in enumerate((1.0, 1.5))
+        for k in networks.values()
+    ]
+    targets = [TargetTraits(f"{name}/gpu/pytorch-amp/fp16", GPU) for name in ("a", "b")]
+    left_out = SpeedFit.of(rows, targets).shared().left_out
+    assert left_out is not None
+    # 1 / 1.5 is a third less, 1.5 is a half more: the median lies between
+    assert left_out.error.median == pytest.approx((1 / 3 + 1 / 2) / 2, abs=0.05)
+    assert left_out.interval.low_log == pytest.approx(np.log(1.5), abs=0.1)
+    assert left_out.interval.high_log == pytest.approx(np.log(1.5), abs=0.1)
+    assert SpeedFit.of(rows[:6], targets[:1]).shared().left_out is None
+
+
 def test_what_cards_have_in_common_survives_its_file(
     learned: LearnedSpeeds, tmp_path: Path
 ) -> None:
