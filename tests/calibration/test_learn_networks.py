@@ -171,14 +171,21 @@ def test_a_width_is_split_into_what_every_network_needs_and_what_a_strange_one_a
 
 
 def test_errors_of_a_target_widen_its_interval_as_far_as_they_are_many() -> None:
-    pool, none = np.array([0.1, -0.2, 0.3, -0.4]), np.array([])
-    assert strange_width(none, pool) == pytest.approx(1.5 * 0.4)
+    alike, none = np.array([0.2, -0.2, 0.2]), np.array([])
+    normal = 1.645 / 0.6745  # half width of 90 % over the median deviation
+    pool = 0.2 * normal**0.5
+    assert strange_width(none, alike) == pytest.approx(1.5 * pool, rel=1e-3)
     # as many cases as the pool counts for: halfway, in logs
-    assert strange_width(np.full(10, -0.8), pool) == pytest.approx((0.8 * 0.4) ** 0.5)
-    assert strange_width(np.array([0.8]), pool) == pytest.approx(0.8 ** (1 / 11) * 0.4 ** (10 / 11))
-    # one case in twenty may err much more
-    assert strange_width(none, np.array([0.1] * 19 + [3.0])) == pytest.approx(0.15)
+    own = 0.8 * normal**0.5
+    assert strange_width(np.full(10, -0.8), alike) == pytest.approx((own * pool) ** 0.5, rel=1e-3)
+    one = strange_width(np.array([0.8]), alike)
+    assert one == pytest.approx(own ** (1 / 11) * pool ** (10 / 11), rel=1e-3)
+    # a family that errs much more widens it by the root of how much it does
+    odd = strange_width(none, np.array([0.2] * 7 + [1.8] * 3))
+    assert odd == pytest.approx(3 * 1.5 * pool, rel=1e-3)
     assert strange_width(none, np.array([1e-9])) == pytest.approx(0.03)
+    wide = strange_width(np.full(3, 0.3), alike, "cuda") / strange_width(np.full(3, 0.3), alike)
+    assert wide == pytest.approx(1.3)
     with pytest.raises(MeasurementError, match="one family"):
         strange_width(none, none)
 
