@@ -7,6 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+ADRENO_660 = (
+    "vgg16 takes as long as resnet50 on Adreno 660 and 740, twice as long on Adreno 640 and six "
+    "times on Mali-G72"
+)
+
+ODD_RUNS = {
+    "rtx-a3000-laptop gpu": "ten loops that did not settle: mnasnet takes 6.5 ms and "
+    "mobilenet_v2 0.98 there, resnet18 5.2 and resnet50 3.0",
+    "rtx-3090 gpu 10 threads": "its two runs differ: vgg16 takes 4.55 ms in one, 1.38 in the other",
+    "vgg16 on snapdragon-888 gpu": ADRENO_660,
+    "vgg16_int8 on core-i7-7700k": "2.2 times as long as resnet18_int8 there, 5.4 times on most "
+    "targets",
+    "phytium-ft-2000-4 cpu 4 threads": "four threads take longer than one for many networks there, "
+    "143 and 97 ms for resnet18_int8",
+    "squeezenet_ssd_int8 on intel-celeron-n5105": "1.9 times as long as squeezenet_int8 there, 2.6 "
+    "times on most targets",
+    "azure-d64as-v7 cpu 64 threads": "64 threads take longer than 16 there",
+    "alexnet on muse-pi-pro-m1": "half as long as resnet18 there, as long on most targets",
+    "radxa-orion-o6 cpu 12 threads": "mobilenet_v2 takes 58 ms on twelve threads there, 9.7 on one",
+}
+"""What the rows of a target themselves show to be odd (ncnn_e2e.csv, the fastest of its loops), by
+a part of the case's name."""
+
 REASONS: Mapping[str, Mapping[str, str]] = {
     "ncnn, ": {
         "vision_transformer": "the only network with attention: its kernels are never seen",
@@ -17,13 +40,28 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "radxa-orion-o6 gpu": "the only Mali-G720; its kin there are Mali-G52 and G610",
         "kunpeng-920-7260 cpu 64 threads": "64 threads take longer than 16 for a small network: "
         "starting and joining them decides",
+        **ODD_RUNS,
     },
-    "which of two phones": {"alexnet": "the only network with 5x5 groups and normalisation"},
+    "phone from its spec sheet": {
+        "vgg16 on snapdragon-888 gpu": ADRENO_660,
+        "snapdragon-8-gen-2 cpu/ncnn": "the only Cortex-X3 of the table",
+        "alexnet on kirin-970 gpu": "four times as long as resnet18 there, as long on Adreno 640",
+    },
+    "which of two phones": {
+        "alexnet": "the only network with 5x5 groups and normalisation",
+        "vgg16 on snapdragon-8-gen-2 gpu": ADRENO_660,
+        "oneplus5t gpu": "the host waits 0.2 ms for a kernel in some sessions and 1.2 in others",
+        "oneplus5t cpu": "faster than every other Cortex-A73 of the table",
+    },
     "unseen GPU from its data sheet, whole networks, transformers, training": {
         "": "a step is taken as three forward passes"
     },
     "known GPU, whole networks, transformers, training": {
         "": "a step is taken as three forward passes"
+    },
+    "unseen GPU from its data sheet, kernels": {
+        "tesla-t4 linear": "of the other cards the P4 alone draws as little power, and products of "
+        "this size run at a fifth of its peak",
     },
     "NAS-Bench-201": {
         "|none~0|+|none~0|none~1|+|": "its output hangs on the last node alone: hardly any work",
