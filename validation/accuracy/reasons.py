@@ -19,7 +19,7 @@ ODD_RUNS = {
     "vgg16 on snapdragon-888 gpu": ADRENO_660,
     "vgg16_int8 on core-i7-7700k": "2.2 times as long as resnet18_int8 there, 5.4 times on most "
     "targets",
-    "phytium-ft-2000-4 cpu 4 threads": "four threads take longer than one for many networks there, "
+    "phytium-ft-2000-4 cpu 4 threads": "four threads take longer than one there, "
     "143 and 97 ms for resnet18_int8",
     "squeezenet_ssd_int8 on intel-celeron-n5105": "1.9 times as long as squeezenet_int8 there, 2.6 "
     "times on most targets",
