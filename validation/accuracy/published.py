@@ -7,7 +7,7 @@ published rows whose target has something left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -51,8 +51,6 @@ KINDS = {
 """Targets that are judged together; each borrows from its own kind alone."""
 
 NVIDIA = ("jetson", "titan", "gtx", "rtx", "tesla")
-
-REASONS: Mapping[str, str] = {}
 
 
 def _of_nvidia(target: Target) -> bool:
@@ -162,7 +160,6 @@ def unseen_network(kind: str) -> Callable[[Path, int], list[Result]]:
                     "FLOPs": np.array([c.by_macs for c in cases]),
                     "four numbers": np.array([c.by_line for c in cases]),
                 },
-                reasons=REASONS,
             )
         ]
 

@@ -42,6 +42,14 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "starting and joining them decides",
         **ODD_RUNS,
     },
+    "published, unseen network family, mobile GPU": {
+        "pixel-4/gpu/tflite/fp16 efficientnet_lite": "its two sources disagree: mobilenet_v1 takes "
+        "9 ms in one, efficientnet_lite1 8 in the other",
+        "samsung-galaxy-s9-plus/gpu/tnn/fp16 squeezenet_1_0": "squeezenet_1_1, of half the "
+        "products, takes 7 ms there",
+        "iphone-xs/gpu/tflite/fp16": "two other networks were measured there, and squeezenet takes "
+        "4.6 times as long as mobilenet_v1, 1.5 times on the Pixel 3",
+    },
     "phone from its spec sheet": {
         "vgg16 on snapdragon-888 gpu": ADRENO_660,
         "snapdragon-8-gen-2 cpu/ncnn": "the only Cortex-X3 of the table",
