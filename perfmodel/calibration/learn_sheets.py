@@ -99,7 +99,7 @@ def ncnn_populations() -> list[Population]:
         shipped_population(Target("", unit, "ncnn", precision)) for unit, precision in POPULATIONS
     ]
     if any(p is None for p in found):
-        raise ProfileError("populations of ncnn are missing", "install perfmodel anew")
+        raise ProfileError("populations of ncnn are missing", "install the package anew")
     return [p for p in found if p is not None]
 
 

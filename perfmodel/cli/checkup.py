@@ -159,7 +159,7 @@ def _shipped_profiles() -> Iterator[Check]:
         name="shipped",
         state=HERE if sound else WRONG,
         found=f"{len(files)} devices" + (f", damaged: {', '.join(damaged[:3])}" if damaged else ""),
-        todo="" if sound else "install perfmodel anew: its own profiles are incomplete",
+        todo="" if sound else "install the package anew: its own profiles are incomplete",
     )
 
 
