@@ -325,7 +325,7 @@ def predict(
     batches = known_batches(work, resolved) if batch_size and answer.unknown else ()
     if not batches:
         return answer
-    known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch)"
+    known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch-size)"
     return replace(answer, settle=f"{known}; {answer.settle}")
 
 

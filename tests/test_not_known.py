@@ -148,7 +148,7 @@ def test_an_unknown_batch_names_those_that_are_known() -> None:
     assert answer.unknown
     start = f"{answer.target} knows this network at batches of "
     assert answer.settle.startswith(start)
-    named = answer.settle.removeprefix(start).partition(" (--batch)")[0]
+    named = answer.settle.removeprefix(start).partition(" (--batch-size)")[0]
     low, high = (int(n) for n in named.split(" to "))
     assert low > 1
     assert high == 1024
