@@ -11,11 +11,11 @@ import numpy as np
 
 from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
-from perfmodel.cost_models.likeness import descriptions, likeness
+from perfmodel.cost_models.likeness import descriptions, distances, likeness
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.npu_known import FIELDS as KNOWN_FIELDS
-from perfmodel.cost_models.npu_known import NEARLY_SAME, KnownNetworks, KnownTimes
+from perfmodel.cost_models.npu_known import KIN, NEARLY_SAME, KnownNetworks, KnownTimes
 from perfmodel.cost_models.npu_terms import (
     MACS_PER_INFERENCE,
     NPU_PARTS,
@@ -144,11 +144,13 @@ class NpuPredictor:
         if not len(self.known.beyond) or not networks:
             return terms
         work = np.array([kernels_work(t, self.precision) for t in networks])
-        alike = likeness(descriptions(networks), self.correction.anchors, NEARLY_SAME)
+        described, anchors = descriptions(networks), self.correction.anchors
+        alike = likeness(described, anchors, NEARLY_SAME)
         factors = self._known_times.log_factors(
             work * np.exp(self.log_cost[:-1]),
             terms.log_factor,
             self.known.same(work, alike),
+            distances(described, anchors) <= KIN,
         )
         return replace(terms, log_factor=factors)
 

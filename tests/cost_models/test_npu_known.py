@@ -32,7 +32,7 @@ def works(*firsts: tuple[float, float]) -> np.ndarray:
 
 def times(known: KnownNetworks, asked: np.ndarray, between: float = 0.0) -> list[float]:
     strange = np.zeros((len(asked), len(known.beyond)), dtype=bool)
-    factors = known.at(FREE).log_factors(asked, np.full(len(asked), between), strange)
+    factors = known.at(FREE).log_factors(asked, np.full(len(asked), between), strange, ~strange)
     return [float(v) for v in np.exp(factors) * asked.sum(axis=1)]
 
 
@@ -66,7 +66,7 @@ def test_a_known_network_at_another_size_has_its_factor() -> None:
     known = KnownNetworks(work=works((1, 1), (2, 8)), beyond=np.log([3.0, 7.0]))
     same = np.array([[True, False], [False, True], [False, False]])
     asked = works((2, 2), (4, 16), (0.1, 50))
-    factors = known.at(FREE).log_factors(asked, np.zeros(3), same)
+    factors = known.at(FREE).log_factors(asked, np.zeros(3), same, same | True)
     assert np.exp(factors) == pytest.approx([3, 7, 1])
 
 
@@ -96,6 +96,17 @@ def test_a_network_that_lacks_little_of_a_known_one_is_bound_by_it() -> None:
     assert times(known, works((5, 0.96), (5, 0.92))) == pytest.approx([40, 5.92])
     fast = KnownNetworks(work=works((1, 1)), beyond=np.log([0.1]))
     assert times(fast, works((1.05, 0.5), (1.08, 0.5))) == pytest.approx([0.2, 1.58])
+
+
+def test_a_network_far_from_its_costs_bounds_its_kin_alone() -> None:
+    none = np.zeros((1, 1), dtype=bool)
+    for ratio, kin, said in ((20.0, True, 40.0), (20.0, False, 6.0), (1.6, False, 6.0)):
+        known = KnownNetworks(work=works((1, 1)), beyond=np.log([ratio])).at(FREE)
+        factor = known.log_factors(works((5, 1)), np.zeros(1), none, none | kin)
+        assert 6 * np.exp(factor) == pytest.approx([said])
+    near = KnownNetworks(work=works((1, 1)), beyond=np.log([1.6])).at(FREE)
+    factor = near.log_factors(works((1.1, 1)), np.zeros(1), none, none)
+    assert 2.1 * np.exp(factor) == pytest.approx([3.2])
 
 
 def test_two_files_of_a_network_take_the_time_of_the_known_one() -> None:
