@@ -56,7 +56,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     write_tflite(perfmodel.load("mobilenet_v1@width=0.5"), quantised, precision="int8")
     graphs = {m: perfmodel.load(m) for m in ("vgg16", "mobilenet_v2", str(quantised))}
     folder = ProfileFolder()
-    targets = tuple(Resolved(p, t) for p in map(folder.device, folder.names()) for t in p.targets)
+    targets = tuple(Resolved(p, t) for p in map(folder.profile, folder.names()) for t in p.targets)
     told = {
         (model, name): perfmodel.predict(graph, name, per_layer=False)
         for name in (str(r.target.target) for r in targets)

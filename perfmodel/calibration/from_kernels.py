@@ -195,7 +195,7 @@ def _shipped_alike(target: Target) -> list[tuple[Target, Predictor]]:
     for name in dict.fromkeys(same):
         file = folder.file_of(name)
         if file is not None and file.parent == shipped:
-            measured = [t for t in folder.device(name).targets if t.provenance.measurements > 0]
+            measured = [t for t in folder.profile(name).targets if t.provenance.measurements > 0]
             alike = [t for t in measured if str(t.target).split("/")[1:4] == wanted]
             found += [(t.target, t.predictor) for t in alike]
     return found
@@ -270,7 +270,7 @@ def _known(folder: ProfileFolder, like: str) -> list[tuple[Target, Predictor]]:
         if is_own and own != builtin_folder() and name != like:
             continue
         try:
-            found += [(t.target, t.predictor) for t in folder.device(name).targets]
+            found += [(t.target, t.predictor) for t in folder.profile(name).targets]
         except ProfileError:
             continue  # a damaged file of somebody else must not stop this calibration
     return found

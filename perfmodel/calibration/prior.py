@@ -125,7 +125,7 @@ def shipped_targets() -> tuple[Known, ...]:
 
 def _of_device(folder: ProfileFolder, name: str) -> list[Known]:
     try:
-        return _known(folder.device(name).targets)
+        return _known(folder.profile(name).targets)
     except ProfileError as error:
         raise TargetError(f"--like {name}: {error.message}", error.hint) from error
 
