@@ -276,6 +276,13 @@ def test_a_phone_is_answered_alike_whatever_it_is_called(own_folder: Path) -> No
         assert folder.device(name) == folder.profile(name)
 
 
+def test_a_profile_of_another_chip_than_its_phones_stays_alone(own_folder: Path) -> None:
+    name = "samsung-galaxy-s23"
+    other = replace(_renamed("mine", name), kind="phone", soc="Kirin 970")
+    write_profile(other, own_folder / f"{name}.json")
+    assert ProfileFolder().device(name) == ProfileFolder().profile(name)
+
+
 def test_a_name_of_several_phones_is_asked_about(own_folder: Path) -> None:
     with pytest.raises(TargetError) as caught:
         ProfileFolder().resolve("Galaxy S9+/cpu")
