@@ -275,7 +275,7 @@ def resolved_targets(
     folder = ProfileFolder(tuple(profiles))
     wanted = (line.device for line in list_targets(profiles) if kind in (ANY, line.kind))
     for device in dict.fromkeys(wanted):
-        profile = folder.device(device)
+        profile = folder.profile(device)
         asked = [
             t
             for t in profile.targets
