@@ -122,7 +122,7 @@ def array_of(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) 
         raise ProfileError(f"{name}: must be a list of at most {MAX_ANCHORS}")
     try:
         array = np.array(rows, dtype=float).reshape((-1, *shape[1:]) if rows else (0, *shape[1:]))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ProfileError(f"{name}: must hold numbers only, rows of one length") from None
     wanted = shape[0] if shape[0] is not None else len(rows)
     if len(array) != wanted or not (np.abs(array) <= limit).all():
