@@ -28,7 +28,9 @@ MUTATIONS = 600
 def shipped(name: str = "snapdragon-855-plus") -> dict[str, Any]:
     data: dict[str, Any] = json.loads((builtin_folder() / f"{name}.json").read_text())
     data["targets"] = data["targets"][:2]
-    return data
+    # what the other targets share with one another is no longer there
+    kept: dict[str, Any] = profile_to_dict(profile_from_dict(data))
+    return kept
 
 
 def test_a_profile_survives_writing_and_reading(tmp_path: Path) -> None:
