@@ -24,7 +24,7 @@ from perfmodel.calibration.kernel_settings import (
 )
 from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kernel_population import KernelPopulation, LeftOut, TargetTraits
+from perfmodel.cost_models.kernel_population import KernelPopulation, SheetLeftOut, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.cost_models.plain_file import FileKind
@@ -257,7 +257,7 @@ def gpu_profile(
             "model of layers_gpu.csv" if framework == EAGER else f"other cards by {framework}"
         )
         origin = Provenance(f"data sheet; {known_by}", 0, note=note)
-        left_out = used.left_out or LeftOut(interval=SHEET_INTERVAL, error=SHEET_ERROR)
+        left_out = used.left_out or SheetLeftOut(interval=SHEET_INTERVAL, error=SHEET_ERROR)
         made.append(
             TargetProfile(target, "steady", predictor, left_out.interval, left_out.error, origin)
         )

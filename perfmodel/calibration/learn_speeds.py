@@ -34,7 +34,7 @@ from perfmodel.cost_models.interval import (
 )
 from perfmodel.cost_models.kernel_population import (
     KernelPopulation,
-    LeftOut,
+    SheetLeftOut,
     TargetTraits,
     predictor_of,
 )
@@ -273,7 +273,7 @@ class SpeedFit:
             limit=LARGEST_LIMIT,
         )
 
-    def _targets_left_out(self) -> LeftOut | None:
+    def _targets_left_out(self) -> SheetLeftOut | None:
         """How wrong the data sheet of each target is by the others; None for a single target."""
         if len(self.targets) == 1:
             return None
@@ -286,7 +286,7 @@ class SpeedFit:
         log_ratio = np.array(left)
         low, high = conformal_bounds(log_ratio)
         interval = Interval(COVERAGE, round(max(-low, 0.0), 4), round(max(high, 0.0), 4))
-        return LeftOut(interval=interval, error=fit_error(SHEETS_LEFT_OUT, log_ratio))
+        return SheetLeftOut(interval=interval, error=fit_error(SHEETS_LEFT_OUT, log_ratio))
 
     def _fitted(self, rows: np.ndarray, target: np.ndarray, targets: int) -> Efficiencies:
         seen = [self.seen[i] for i in rows]

@@ -21,7 +21,7 @@ from perfmodel.cost_models.network_correction import (
     NetworkCorrection,
     lawful_along,
 )
-from perfmodel.cost_models.npu_known import LARGEST_BEYOND, KnownNetworks, log_total
+from perfmodel.cost_models.npu_known import LARGEST_BEYOND, TimedNetworks, log_total
 from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
 from perfmodel.cost_models.npu_plain import FEWEST, blended, plain_costs
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, network_work
@@ -135,8 +135,8 @@ def population_of(
 ) -> NpuPopulation:
     """The population of measured targets; `log_ms` (targets, networks) is NaN where not measured.
 
-    `shares`, by precision, is what four numbers say of a time (`LeftOut`); nothing if left out.
-    Raises `MeasurementError` without any measurement.
+    `shares`, by precision, is what four numbers say of a time (`FamiliesLeftOut`); nothing if left
+    out. Raises `MeasurementError` without any measurement.
     """
     measured = np.isfinite(log_ms)
     if not measured.any():
@@ -216,7 +216,7 @@ def shared_misfits(places: Sequence[NpuPlace], misfit: np.ndarray) -> np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LeftOut:
+class FamiliesLeftOut:
     """What comes of network families left out of a fit on every target.
 
     `log_ratio` holds log(measured / predicted), shape (targets, networks), NaN where not measured;
@@ -230,7 +230,7 @@ class LeftOut:
 
 def family_left_out(
     places: Sequence[NpuPlace], networks: NpuNetworks, log_ms: np.ndarray, folds: int = 0
-) -> LeftOut:
+) -> FamiliesLeftOut:
     """Misses of networks whose family is left out on every target, and the best shares.
 
     Families are left out one at a time, or `folds` parts of them where it is above 0.
@@ -256,7 +256,7 @@ def family_left_out(
         if np.isfinite(sizes).any():
             best = int(np.argmin(np.nanmean(sizes, axis=(1, 2))))
             shares[precision], log_ratio[mine] = SHARES[best], missed[best][mine]
-    return LeftOut(log_ratio=log_ratio, shares=shares)
+    return FamiliesLeftOut(log_ratio=log_ratio, shares=shares)
 
 
 def recognised(population: NpuPopulation, precision: str, measured: MeasuredNetwork) -> np.ndarray:
@@ -331,5 +331,5 @@ def predictor_of(
         precision=precision,
         ranges=population.ranges,
         correction=replace(correction, strange_log=strange),
-        known=KnownNetworks(work=work, beyond=beyond),
+        known=TimedNetworks(work=work, beyond=beyond),
     )

@@ -75,7 +75,7 @@ class TargetTraits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut:
+class SheetLeftOut:
     """What leaving known targets out, one at a time, found of targets that are not measured."""
 
     interval: Interval
@@ -86,7 +86,7 @@ class LeftOut:
         return {"interval": self.interval.to_dict(), "error": asdict(self.error)}
 
     @classmethod
-    def from_dict(cls, data: Any) -> LeftOut:
+    def from_dict(cls, data: Any) -> SheetLeftOut:
         """Read and check plain data; raises `ProfileError` that names the field."""
         found = plain_data.table(data, "left_out", 2)
         plain_data.only(found, ("interval", "error"), ("interval", "error"))
@@ -135,7 +135,7 @@ class KernelPopulation:
     described: bool
     ranges: Mapping[str, Range]
     limit: float
-    left_out: LeftOut | None = None
+    left_out: SheetLeftOut | None = None
 
     def unmeasured(self, traits: TargetTraits) -> KernelPredictor:
         """The predictor of a target that was never measured: the average, at its data sheet."""
@@ -241,7 +241,7 @@ class KernelPopulation:
                 data["ranges"], "ranges", MAX_CELLS, len(RANGE_FEATURES), MAX_LOG
             ),
             limit=plain_data.number(data["limit"], "limit", 0.0, 10.0),
-            left_out=LeftOut.from_dict(data["left_out"]) if "left_out" in data else None,
+            left_out=SheetLeftOut.from_dict(data["left_out"]) if "left_out" in data else None,
         )
 
 

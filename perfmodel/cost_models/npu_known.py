@@ -47,7 +47,7 @@ all that it does, or no more: files of one network differ by a softmax at its en
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class KnownNetworks:
+class TimedNetworks:
     """Work of known networks and the log factor that their kernels' costs take to give their time.
 
     `work` has shape (networks, len(NPU_TERM_NAMES)), in units of `npu_terms`; `beyond` (networks,).
@@ -80,7 +80,7 @@ class KnownNetworks:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], count: int) -> KnownNetworks:
+    def from_dict(cls, data: Mapping[str, Any], count: int) -> TimedNetworks:
         """Read and check plain data of `count` networks; absent fields mean that none is known.
 
         Raises `ProfileError`.

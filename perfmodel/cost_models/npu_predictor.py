@@ -15,7 +15,7 @@ from perfmodel.cost_models.likeness import descriptions, distances, likeness
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.npu_known import FIELDS as KNOWN_FIELDS
-from perfmodel.cost_models.npu_known import KIN, NEARLY_SAME, KnownNetworks, KnownTimes
+from perfmodel.cost_models.npu_known import KIN, NEARLY_SAME, KnownTimes, TimedNetworks
 from perfmodel.cost_models.npu_terms import (
     MACS_PER_INFERENCE,
     NPU_PARTS,
@@ -68,7 +68,7 @@ class NpuPredictor:
     precision: str
     ranges: Mapping[str, Range] = field(default_factory=dict)
     correction: NetworkCorrection = field(default_factory=NetworkCorrection)
-    known: KnownNetworks = field(default_factory=KnownNetworks)
+    known: TimedNetworks = field(default_factory=TimedNetworks)
 
     @property
     def overhead_ms(self) -> float:
@@ -181,7 +181,7 @@ class NpuPredictor:
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=correction,
-            known=KnownNetworks.from_dict(data, len(correction.anchors)),
+            known=TimedNetworks.from_dict(data, len(correction.anchors)),
         )
 
 

@@ -19,7 +19,7 @@ from perfmodel.runners.pytorch_host import PreparedTorch, PyTorchRunner
 from perfmodel.runners.runner import Job
 
 COMPILED_S = 90.0
-"""Longest wait for a network to be compiled: a worker is waited for two minutes in all."""
+"""Longest wait for a network to be compiled, well within what a worker is waited for."""
 LIBRARY_CALLS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM"})
 """Nodes that compiled code runs by the same call of the library as eager code does."""
 LEAST = 0.05

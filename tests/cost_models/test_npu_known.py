@@ -10,7 +10,7 @@ import pytest
 from perfmodel import zoo
 from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.network_correction import NetworkCorrection
-from perfmodel.cost_models.npu_known import UNSCALED, KnownNetworks
+from perfmodel.cost_models.npu_known import UNSCALED, TimedNetworks
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, kernels_work
 from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
 from perfmodel.cost_models.predictor import network_ms
@@ -30,7 +30,7 @@ def works(*firsts: tuple[float, float]) -> np.ndarray:
     return rows
 
 
-def times(known: KnownNetworks, asked: np.ndarray, between: float = 0.0) -> list[float]:
+def times(known: TimedNetworks, asked: np.ndarray, between: float = 0.0) -> list[float]:
     strange = np.zeros((len(asked), len(known.beyond)), dtype=bool)
     factors = known.at(FREE).log_factors(asked, np.full(len(asked), between), strange, ~strange)
     return [float(v) for v in np.exp(factors) * asked.sum(axis=1)]
@@ -38,24 +38,24 @@ def times(known: KnownNetworks, asked: np.ndarray, between: float = 0.0) -> list
 
 def test_a_network_takes_its_own_time_and_others_no_less_for_more_work() -> None:
     # two units of work that take 40 ms
-    known = KnownNetworks(work=works((1, 1)), beyond=np.log([20.0]))
+    known = TimedNetworks(work=works((1, 1)), beyond=np.log([20.0]))
     assert times(known, works((1, 1), (2, 1), (1, 3), (30, 30))) == pytest.approx([40, 40, 40, 60])
 
 
 def test_a_network_that_does_less_takes_no_longer() -> None:
-    known = KnownNetworks(work=works((4, 4)), beyond=np.log([0.25]))
+    known = TimedNetworks(work=works((4, 4)), beyond=np.log([0.25]))
     assert times(known, works((4, 4), (3, 4), (1, 0.5))) == pytest.approx([2, 2, 1.5])
 
 
 def test_a_network_that_does_more_of_one_kind_and_less_of_another_is_not_bound() -> None:
-    known = KnownNetworks(work=works((4, 4)), beyond=np.log([9.0]))
+    known = TimedNetworks(work=works((4, 4)), beyond=np.log([9.0]))
     assert times(known, works((5, 3)), np.log(1.5)) == pytest.approx([12])
 
 
 def test_known_networks_that_break_the_order_keep_their_times_and_the_longer_bounds_others() -> (
     None
 ):
-    known = KnownNetworks(work=works((1, 1), (3, 3)), beyond=np.log([5.0, 0.5]))
+    known = TimedNetworks(work=works((1, 1), (3, 3)), beyond=np.log([5.0, 0.5]))
     # 10 ms for the lesser, 3 ms for the greater: what lies between and beyond takes 10
     assert times(known, works((1, 1), (3, 3), (2, 2), (3.5, 3), (9, 9))) == pytest.approx(
         [10, 3, 10, 10, 18]
@@ -63,7 +63,7 @@ def test_known_networks_that_break_the_order_keep_their_times_and_the_longer_bou
 
 
 def test_a_known_network_at_another_size_has_its_factor() -> None:
-    known = KnownNetworks(work=works((1, 1), (2, 8)), beyond=np.log([3.0, 7.0]))
+    known = TimedNetworks(work=works((1, 1), (2, 8)), beyond=np.log([3.0, 7.0]))
     same = np.array([[True, False], [False, True], [False, False]])
     asked = works((2, 2), (4, 16), (0.1, 50))
     factors = known.at(FREE).log_factors(asked, np.zeros(3), same, same | True)
@@ -72,7 +72,7 @@ def test_a_known_network_at_another_size_has_its_factor() -> None:
 
 def test_more_work_never_takes_less_whatever_is_known() -> None:
     rng = np.random.default_rng(0)
-    known = KnownNetworks(work=rng.lognormal(0, 1, (12, TERMS)), beyond=rng.normal(0, 1, 12))
+    known = TimedNetworks(work=rng.lognormal(0, 1, (12, TERMS)), beyond=rng.normal(0, 1, 12))
     known.work[:, 3:] = 0.0
     asked = [rng.lognormal(-2, 1, TERMS)]
     asked[0][3:] = 0.0
@@ -86,31 +86,31 @@ def test_more_work_never_takes_less_whatever_is_known() -> None:
 
 
 def test_nothing_is_changed_where_nothing_is_known() -> None:
-    assert times(KnownNetworks(), works((2, 2)), 0.5) == pytest.approx([4 * np.exp(0.5)])
-    assert KnownNetworks().to_dict() == {}
+    assert times(TimedNetworks(), works((2, 2)), 0.5) == pytest.approx([4 * np.exp(0.5)])
+    assert TimedNetworks().to_dict() == {}
 
 
 def test_a_network_that_lacks_little_of_a_known_one_is_bound_by_it() -> None:
     # two ms of work that take 40: a fiftieth less of one kind is within a thirtieth of all
-    known = KnownNetworks(work=works((1, 1)), beyond=np.log([20.0]))
+    known = TimedNetworks(work=works((1, 1)), beyond=np.log([20.0]))
     assert times(known, works((5, 0.96), (5, 0.92))) == pytest.approx([40, 5.92])
-    fast = KnownNetworks(work=works((1, 1)), beyond=np.log([0.1]))
+    fast = TimedNetworks(work=works((1, 1)), beyond=np.log([0.1]))
     assert times(fast, works((1.05, 0.5), (1.08, 0.5))) == pytest.approx([0.2, 1.58])
 
 
 def test_a_network_far_from_its_costs_bounds_its_kin_alone() -> None:
     none = np.zeros((1, 1), dtype=bool)
     for ratio, kin, said in ((20.0, True, 40.0), (20.0, False, 6.0), (1.6, False, 6.0)):
-        known = KnownNetworks(work=works((1, 1)), beyond=np.log([ratio])).at(FREE)
+        known = TimedNetworks(work=works((1, 1)), beyond=np.log([ratio])).at(FREE)
         factor = known.log_factors(works((5, 1)), np.zeros(1), none, none | kin)
         assert 6 * np.exp(factor) == pytest.approx([said])
-    near = KnownNetworks(work=works((1, 1)), beyond=np.log([1.6])).at(FREE)
+    near = TimedNetworks(work=works((1, 1)), beyond=np.log([1.6])).at(FREE)
     factor = near.log_factors(works((1.1, 1)), np.zeros(1), none, none)
     assert 2.1 * np.exp(factor) == pytest.approx([3.2])
 
 
 def test_two_files_of_a_network_take_the_time_of_the_known_one() -> None:
-    known = KnownNetworks(work=works((1, 1)), beyond=np.log([20.0]))
+    known = TimedNetworks(work=works((1, 1)), beyond=np.log([20.0]))
     assert times(known, works((1.01, 1), (0.99, 1), (1.04, 0.98))) == pytest.approx([40] * 3)
 
 
@@ -127,7 +127,7 @@ def predictor(table: KernelTable) -> NpuPredictor:
         correction=NetworkCorrection(
             anchors=descriptions([table]), misfits=np.array([0.2]), strange_log=0.1
         ),
-        known=KnownNetworks(work=kernels_work(table, "w8a8")[None], beyond=np.array([np.log(9.0)])),
+        known=TimedNetworks(work=kernels_work(table, "w8a8")[None], beyond=np.array([np.log(9.0)])),
     )
 
 
@@ -152,7 +152,7 @@ def test_a_predictor_is_the_same_after_its_file(
     again = NpuPredictor.from_dict(predictor.to_dict())
     assert network_ms(again, table) == pytest.approx(network_ms(predictor, table), rel=1e-4)
     assert again.to_dict() == predictor.to_dict()
-    plain = replace(predictor, known=KnownNetworks()).to_dict()
+    plain = replace(predictor, known=TimedNetworks()).to_dict()
     assert not set(plain) & {"known_work", "beyond"}
 
 
@@ -176,7 +176,7 @@ def test_damaged_known_networks_are_refused(predictor: NpuPredictor, damage: dic
 def test_only_a_network_of_the_same_weights_and_kernels_is_one_at_another_size() -> None:
     weights, starts = NPU_TERM_NAMES.index("weights"), NPU_TERM_NAMES.index("product_starts")
     work = np.ones((1, TERMS))
-    known = KnownNetworks(work=work, beyond=np.zeros(1))
+    known = TimedNetworks(work=work, beyond=np.zeros(1))
     larger, heavier, deeper = 4 * work, work.copy(), work.copy()
     larger[:, UNSCALED] = 1.0
     heavier[:, weights], deeper[:, starts] = 1.5, 1.5

@@ -33,7 +33,7 @@ NEVER_FIRST = ("nnapi", "dla")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class DefaultSaid:
     """What a target says of `KNOWN_NETWORKS`: the geometric mean of their times, and of how many
     its interval is too wide to be an answer."""
 
@@ -41,7 +41,7 @@ class Said:
     unknown: int
 
 
-def said_of(profile: DeviceProfile) -> Mapping[int, Said]:
+def said_of(profile: DeviceProfile) -> Mapping[int, DefaultSaid]:
     """What each target of a profile says, by its `id`; a network that it cannot run is no answer.
 
     A target measured with hundreds of inputs at once may know nothing of one, and one of few
@@ -55,7 +55,7 @@ def said_of(profile: DeviceProfile) -> Mapping[int, Said]:
         times = [np.inf if isinstance(a, Exception) else a.latency_ms for a in mine]
         unknown = sum(isinstance(a, Exception) or bool(a.unknown) for a in mine)
         mean_ms = float(np.exp(np.mean(np.log(times))))
-        found[id(target)] = Said(latency_ms=mean_ms, unknown=unknown)
+        found[id(target)] = DefaultSaid(latency_ms=mean_ms, unknown=unknown)
     return found
 
 
@@ -81,7 +81,7 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
     return tuple(sorted(profile.targets, key=order))
 
 
-def _rank(target: TargetProfile, said: Said) -> tuple[int, ...]:
+def _rank(target: TargetProfile, said: DefaultSaid) -> tuple[int, ...]:
     """Not measured; integers; networks without an answer; never first; few measurements."""
     return (
         target.provenance.measurements == 0,
