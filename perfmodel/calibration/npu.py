@@ -257,28 +257,27 @@ def family_left_out(
     shares, log_ratio = {}, np.full(log_ms.shape, np.nan)
     for precision in sorted({p.precision for p in places}):
         mine = np.array([p.precision == precision for p in places])
-        sizes = np.minimum(np.abs(missed[:, mine]), LARGEST_MISS)
-        if np.isfinite(sizes).any():
-            best = _steady_best(sizes, families)
+        if np.isfinite(missed[:, mine]).any():
+            best = _steady_best(missed[:, mine], families)
             shares[precision], log_ratio[mine] = SHARES[best], missed[best][mine]
     return FamiliesLeftOut(log_ratio=log_ratio, shares=shares)
 
 
-def _steady_best(sizes: np.ndarray, family: np.ndarray) -> int:
-    """Which share misses least, of `sizes` (shares, targets, networks), NaN where not measured.
+def _steady_best(missed: np.ndarray, family: np.ndarray) -> int:
+    """Which share misses least, of log misses (shares, targets, networks), NaN where not measured.
 
     `family` numbers each network's, shape (networks,). Of few families one decides which share that
     is, and the next one that is left out moves it from none to all. So families are drawn again and
     again (bootstrap) and the answer is the mean of the shares that miss least, rounded to one of
     them.
     """
-    one_family = np.eye(family.max() + 1)[family]
-    total = np.nansum(sizes, axis=1) @ one_family
-    cases = np.isfinite(sizes[0]).sum(axis=0) @ one_family
-    seen = np.flatnonzero(cases)
-    drawn = np.random.default_rng(0).choice(seen, (DRAWS, len(seen)))
-    means = total[:, drawn].sum(axis=2) / cases[drawn].sum(axis=1)
-    share = np.array(SHARES)[means.argmin(axis=0)].mean()
+    measured = np.isfinite(missed[0]).any(axis=0)
+    sizes = np.nansum(np.minimum(np.abs(missed), LARGEST_MISS), axis=1)
+    seen = np.unique(family[measured])
+    by_family = np.array([sizes[:, family == number].sum(axis=1) for number in seen])
+    drawn = np.random.default_rng(0).choice(len(seen), (DRAWS, len(seen)))
+    best = by_family[drawn].sum(axis=1).argmin(axis=1)
+    share = np.array(SHARES)[best].mean()
     return int(np.argmin(np.abs(np.array(SHARES) - share)))
 
 

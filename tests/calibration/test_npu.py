@@ -20,7 +20,8 @@ from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
 from perfmodel.calibration.npu_sheet import npu_of_generation
 from perfmodel.cost_models.npu_model import NpuPlace
-from perfmodel.cost_models.npu_predictor import COST_NAMES
+from perfmodel.cost_models.npu_plain import COLUMNS
+from perfmodel.cost_models.npu_predictor import COST_NAMES, NO_COST
 from perfmodel.cost_models.predictor import network_ms
 from perfmodel.devices.market import chip
 from perfmodel.devices.npu_sheets import npu_targets
@@ -279,10 +280,26 @@ def test_the_share_of_four_numbers_does_not_hang_on_one_family() -> None:
     shares = np.array(SHARES)
     common = 0.1 + 0.02 * np.abs(shares - 0.2)
     strange = 0.3 - 0.25 * shares
-    sizes = np.column_stack([*[common] * 9, strange])[:, None, :]
-    assert SHARES[int(sizes.mean(axis=(1, 2)).argmin())] == 1.0
-    found = SHARES[_steady_best(sizes, np.arange(10))]
+    missed = np.column_stack([*[common] * 9, strange])[:, None, :]
+    assert SHARES[int(missed.mean(axis=(1, 2)).argmin())] == 1.0
+    found = SHARES[_steady_best(missed, np.arange(10))]
     # a family is not drawn in a third of the samples: (1 - 1/10)^10
     assert found == pytest.approx(0.2 * 0.35 + 1.0 * 0.65, abs=0.11)
-    # what families agree on is taken
-    assert SHARES[_steady_best(sizes[:, :, :9], np.arange(9))] == 0.2
+    # what families agree on is taken, whatever is not measured or misses beyond any share's reach
+    missed[:, :, 9] = 3.0 - 2.5 * shares[:, None]
+    missed = np.concatenate([missed, np.full((len(shares), 1, 20), np.nan)], axis=2)
+    assert SHARES[_steady_best(-missed, np.arange(30))] == 0.2
+    assert SHARES[_steady_best(missed[:, :, [0, *range(10, 30)]], np.arange(21))] == 0.2
+
+
+def test_four_numbers_say_more_where_they_are_the_truth() -> None:
+    names = (*NAMES, "vgg11", "mnasnet", "resnet50")
+    tables = [KernelTable.from_kernels(fuse(zoo.build(n), "qnn")) for n in names]
+    many = NpuNetworks(names=names, families=names, tables=tuple(tables))
+    costs = np.full(len(COST_NAMES), NO_COST)
+    costs[COLUMNS] = np.log([2.0, 0.3, 4.0, 0.5])
+    times = np.log(many.work("fp16") @ np.exp(costs))
+    place = NpuPlace(chip="a", runtime="qnn", precision="fp16")
+    left = family_left_out([place], many, times[None])
+    assert left.shares["fp16"] >= 0.9
+    assert np.nanmedian(np.abs(left.log_ratio)) < 0.02
