@@ -109,6 +109,17 @@ def test_a_network_far_from_its_costs_bounds_its_kin_alone() -> None:
     assert 2.1 * np.exp(factor) == pytest.approx([3.2])
 
 
+def test_where_known_networks_contradict_each_other_those_near_their_costs_have_the_last_word() -> (
+    None
+):
+    # the lesser takes a strange 10 ms, the greater 4.2 where its costs say 6
+    known = TimedNetworks(work=works((1, 1), (3, 3)), beyond=np.log([5.0, 0.7]))
+    assert times(known, works((2, 2), (3.5, 3), (9, 9))) == pytest.approx([4.2, 10, 18])
+    # the greater is strange: the lesser of 2.4 ms still bounds what does more
+    known = TimedNetworks(work=works((1, 1), (3, 3)), beyond=np.log([1.2, 0.1]))
+    assert times(known, works((2, 2), (9, 9))) == pytest.approx([2.4, 18])
+
+
 def test_two_files_of_a_network_take_the_time_of_the_known_one() -> None:
     known = TimedNetworks(work=works((1, 1)), beyond=np.log([20.0]))
     assert times(known, works((1.01, 1), (0.99, 1), (1.04, 0.98))) == pytest.approx([40] * 3)
