@@ -10,9 +10,9 @@ import numpy as np
 from perfmodel.answer import Answer
 from perfmodel.calibration.adapt import Adaptation, Start, adapt
 from perfmodel.calibration.beside_sheet import named_chip, targets_beside
+from perfmodel.calibration.families import FEWEST_BLOCKS, blocks_of, family_of_model
 from perfmodel.calibration.from_kernels import Learned, fit_kernels
 from perfmodel.calibration.from_spec import start_from_sheet
-from perfmodel.calibration.learn import FEWEST_BLOCKS, blocks_of, family_of_model
 from perfmodel.calibration.measured import (
     NetworkTables,
     TargetRows,

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from perfmodel.calibration.adapt import adapt
+from perfmodel.calibration.families import blocks_of, family_of_model
 from perfmodel.calibration.from_spec import sheets_of, shipped_facts, start_from_sheet
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.measured_network import MeasuredNetwork
@@ -46,9 +47,6 @@ LARGEST_COST_GAP, LARGEST_TIME_GAP = 2.0, 0.7
 
 NOISE_SD = 0.03
 """Log spread of one careful measurement; 0.03 and 0.06 predict targets left out equally well."""
-
-FEWEST_BLOCKS = 3
-"""Families, or networks, from which on each is left out of a target to see how good it is."""
 
 STRANGE_FOLDS = 3
 """Parts of the network families, each left out of a fit to see how strange networks fare."""
@@ -116,30 +114,6 @@ def learn_population(
     learned = replace(learned, strange_sd=max(1.4826 * typical, 0.02))
     learned = replace(learned, width_factors=_width_factors(learned, campaign, seed))
     return replace(learned, strange_width=_strange_width(learned, campaign, strange, seed))
-
-
-def family_of_model(model: str) -> str:
-    """What a measured network is left out with: its zoo family, else its file's name."""
-    from pathlib import Path
-
-    from perfmodel import zoo
-
-    name = model.partition("@")[0]
-    if name in zoo.names():
-        return zoo.entry(name).family
-    return Path(name).stem.replace("_int8", "").replace("-int8", "")
-
-
-def blocks_of(measured: Sequence[MeasuredNetwork]) -> list[object]:
-    """What is left out together to see how well the rest predicts it, one label a network.
-
-    Network families; single networks where fewer than three families were measured, as when
-    somebody searches one family; nothing where there are fewer than three networks.
-    """
-    families = [family_of_model(m.name) for m in measured]
-    if len(set(families)) >= FEWEST_BLOCKS:
-        return list(families)
-    return list(range(len(measured))) if len(measured) >= FEWEST_BLOCKS else []
 
 
 def _campaign(groups: Sequence[TargetRows]) -> Campaign:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from perfmodel.calibration.families import family_of_model
 from perfmodel.calibration.known_misfits import NetworkMisfits, split_width
-from perfmodel.calibration.learn import family_of_model
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.network_pool import (
     Pool,

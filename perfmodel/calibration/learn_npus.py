@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.calibration.learn import MIN_NETWORKS, family_of_model
+from perfmodel.calibration.families import family_of_model
+from perfmodel.calibration.learn import MIN_NETWORKS
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.npu import (
     KNOWN_LOG,

@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from perfmodel.calibration.learn import MIN_NETWORKS, family_of_model
+from perfmodel.calibration.families import family_of_model, family_parts
+from perfmodel.calibration.learn import MIN_NETWORKS
 from perfmodel.calibration.learn_kernels import target_traits
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.cost_models.efficiencies import (
@@ -236,11 +237,9 @@ class SpeedFit:
     def left_out_log(self, folds: int) -> np.ndarray:
         """log(measured / predicted), each family left out on every target; NaN where its target
         has no other."""
-        names = sorted({m.family for m in self.measured})
-        parts = min(folds, len(names))
-        fold = np.array([names.index(m.family) % parts for m in self.measured])
+        fold = family_parts([m.family for m in self.measured], folds)
         left = np.full(len(self.measured), np.nan)
-        for part in range(parts):
+        for part in range(fold.max() + 1):
             models = self.predictors(fold != part)
             known = set(self.places[fold != part].tolist())
             for i in np.flatnonzero(fold == part).tolist():

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from perfmodel.calibration.families import family_parts
 from perfmodel.calibration.known_misfits import NetworkMisfits, misfits_of
 from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.work_model import JointEfficiencyModel
@@ -180,11 +181,9 @@ def left_out_log_ratio(pool: Pool, folds: int = 0) -> np.ndarray:
 
     Families are left out one at a time, or in `folds` parts where it is above 0.
     """
-    target, kinds = pool.target, sorted(set(pool.families))
-    part = {family: i % (folds or len(kinds)) for i, family in enumerate(kinds)}
-    parts = np.array([part[family] for family in pool.families])
+    target, parts = pool.target, family_parts(pool.families.tolist(), folds)
     out = np.full(len(target), np.nan)
-    for number in range(max(part.values()) + 1):
+    for number in range(parts.max() + 1):
         held = parts == number
         known = np.unique(target[~held & ~pool.bounds])
         asked = held & ~pool.bounds & np.isin(target, known)

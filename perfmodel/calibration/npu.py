@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perfmodel.calibration.families import family_parts
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.likeness import SAME_NETWORK, are_same, descriptions
 from perfmodel.cost_models.network_correction import (
@@ -240,13 +241,10 @@ def family_left_out(
     Families are left out one at a time, or `folds` parts of them where it is above 0.
     """
     work = {p: networks.work(p) for p in PRECISIONS}
-    kinds = sorted(set(networks.families))
-    part = {family: i % (folds or len(kinds)) for i, family in enumerate(kinds)}
-    parts = np.array([part[family] for family in networks.families])
-    families = np.array([kinds.index(family) for family in networks.families])
+    parts, families = (family_parts(networks.families, n) for n in (folds, 0))
     # of every share, as if all precisions had it
     missed = np.full((len(SHARES), *log_ms.shape), np.nan)
-    for number in sorted(set(part.values())):
+    for number in range(parts.max() + 1):
         held = parts == number
         seen = np.where(held[None, :], np.nan, log_ms)
         fit = npu_costs(places, work, seen)

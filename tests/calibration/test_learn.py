@@ -11,7 +11,8 @@ import pytest
 
 from perfmodel.calibration import learn
 from perfmodel.calibration.adapt import adapt
-from perfmodel.calibration.learn import family_of_model, kin_spread, learn_population
+from perfmodel.calibration.families import family_of_model
+from perfmodel.calibration.learn import kin_spread, learn_population
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.work_predictor import work_matrix

@@ -18,6 +18,7 @@ from typing import Any
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
+from validation.data.network_tables import target_columns
 
 FOLDER = Path(__file__).resolve().parents[1] / "aihub"
 SOURCE = "Qualcomm AI Hub, quic/ai-hub-models v0.46.1, perf.yaml (BSD-3-Clause)"
@@ -200,11 +201,8 @@ def table_of(rows: Sequence[AiHubRow]) -> MeasurementTable:
     names = [network_name(line) for line in network_lines()]
     targets = [row.target for row in rows]
     columns: dict[str, object] = {
-        "device": [t.device for t in targets],
-        "unit": "npu",
-        "framework": [t.framework for t in targets],
+        **target_columns(targets),
         "build": [row.tools for row in rows],
-        "precision": [t.precision for t in targets],
         "source": SOURCE,
         "model": [names[row.network] for row in rows],
         "batch": 1,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from perfmodel.target import Target
+
 
 def network_name(model: str) -> str:
     """A model's name without folder and suffix."""
@@ -12,3 +16,13 @@ def family_of(model: str) -> str:
     """What a model must be left out with: its name without precision, width and resolution."""
     name = model.rsplit("/", 1)[-1].split("@", 1)[0].removesuffix(".param")
     return name.replace("_int8", "").replace("-int8", "")
+
+
+def target_columns(targets: Sequence[Target]) -> dict[str, object]:
+    """Columns of a measurement table that name the target of each row."""
+    return {
+        "device": [t.device for t in targets],
+        "unit": [t.unit for t in targets],
+        "framework": [t.framework for t in targets],
+        "precision": [t.precision for t in targets],
+    }

@@ -17,6 +17,7 @@ from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import PRECISIONS, Target
 from perfmodel.workload import workload
+from validation.data.network_tables import target_columns
 from validation.data.published_sources import (
     AT_MOST,
     FILES,
@@ -245,11 +246,8 @@ def table_of(rows: Sequence[PublishedRow]) -> MeasurementTable:
     """The rows as a measurement table; a network is the name or file that `load` takes."""
     targets = [row.target for row in rows]
     columns: dict[str, object] = {
-        "device": [t.device for t in targets],
-        "unit": [t.unit for t in targets],
-        "framework": [t.framework for t in targets],
+        **target_columns(targets),
         "build": [row.build for row in rows],
-        "precision": [t.precision for t in targets],
         "threads": [t.threads or float("nan") for t in targets],
         "affinity": [t.cluster for t in targets],
         "source": [row.source for row in rows],

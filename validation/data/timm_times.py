@@ -16,6 +16,7 @@ from pathlib import Path
 import perfmodel
 from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
+from validation.data.network_tables import target_columns
 
 FILE = "timm_infer.csv.gz"
 SOURCE = "timm: huggingface/pytorch-image-models@aa4b5850c154 results/"
@@ -110,11 +111,8 @@ def table_of(rows: Sequence[TimmRow]) -> MeasurementTable:
     """The rows as a measurement table; a network is the name that `load` takes."""
     targets = [row.target for row in rows]
     columns: dict[str, object] = {
-        "device": [t.device for t in targets],
-        "unit": [t.unit for t in targets],
-        "framework": [t.framework for t in targets],
+        **target_columns(targets),
         "build": [row.build for row in rows],
-        "precision": [t.precision for t in targets],
         "source": SOURCE,
         "model": [row.model for row in rows],
         "batch": [row.batch for row in rows],

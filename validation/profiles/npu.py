@@ -11,14 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from perfmodel.calibration.learn_npus import LearnedNpus, learn_npus
-from perfmodel.calibration.npu import NpuPopulation
+from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.target import Target
 from validation.data.aihub import SAME_CHIP, campaign_rows, families, table_of
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
 FRAMEWORKS = ("qnn", "tflite", "onnxruntime")
-PRECISIONS = ("fp16", "w8a8", "w8a16")
 NOTE = "near the fastest run; networks it was measured with get their own misfit"
 
 NAMES = {
