@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing import parent_process
 
 _PR_SET_PDEATHSIG = 1
@@ -42,6 +43,16 @@ def killed_with_parent(parent: int) -> None:
     if os.getppid() != parent:
         # it ended before the system was asked
         os._exit(1)
+
+
+SIGNAL_WORDS: Mapping[str, str] = {
+    "SIGSEGV": "it touched memory that is not its own",
+    "SIGBUS": "it touched memory that is not there",
+    "SIGABRT": "it found an error of its own and gave up",
+    "SIGILL": "it holds instructions that this processor does not have",
+    "SIGFPE": "it divided by zero",
+}
+"""What it means that a signal ended a program, for those who do not write them."""
 
 
 def signal_name(status: int) -> str:

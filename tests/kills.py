@@ -37,7 +37,7 @@ from perfmodel.files import write_atomically
 from perfmodel.graph.ir import Graph
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
-from perfmodel.runners import litert_profiler
+from perfmodel.runners import litert_profiler, scaling
 from perfmodel.runners.campaign import SetResult
 from perfmodel.runners.host_bench import HostBench, RunConfig
 from perfmodel.runners.runner import RawRuns
@@ -112,7 +112,7 @@ def validate(folder: Path) -> None:
     """Three networks in every setup of the committed profile, and its yardsticks."""
     host.HostBench = ReplayedBench  # type: ignore[misc]
     # how far the cores of this machine are shared differs from one probe to the next
-    host.scaling_of = lambda setups: {2: 2.0}
+    scaling.busy_scaling = lambda *_: 2.0
     done = host.validate_host(
         folder.parent / "profile.json",
         folder / "journal.jsonl",

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from perfmodel.calibration.host_fit import FittedTarget, fit_targets
-from perfmodel.calibration.host_profile import host_profile, scaling_of
+from perfmodel.calibration.host_profile import host_profile
 from perfmodel.calibration.next_networks import Planner
 from perfmodel.calibration.turns import check_budget, next_setup, not_fitted, ordered, spent_s
 from perfmodel.devices.profile import DeviceProfile
@@ -42,6 +42,7 @@ from perfmodel.runners.random_nets import (
 )
 from perfmodel.runners.runner import MachineFacts, machine_to_dict
 from perfmodel.runners.samples import Sample, sample
+from perfmodel.runners.scaling import Scaling, ScalingWatch, networks_of
 from perfmodel.target import check_device
 
 FIT_SHARE = 0.15
@@ -66,7 +67,7 @@ class HostCalibration:
     """A profile and what it rests on; `lost` counts networks that could not be used, by reason.
 
     `not_fitted` says of each setup without a target why it has none, `scaling` by threads how many
-    times the work of one busy process as many do.
+    times the work of one busy process as many were seen to do.
     """
 
     profile: DeviceProfile
@@ -78,7 +79,7 @@ class HostCalibration:
     lost: Mapping[str, int]
     not_fitted: Mapping[str, str]
     machine: MachineFacts
-    scaling: Mapping[int, float]
+    scaling: Mapping[int, Scaling]
     warning: str
 
 
@@ -116,10 +117,11 @@ def calibrate_host(
             planned_s = time.monotonic() - began
             check_budget(budget_s, planned_s, FIT_SHARE, book.entries)
             measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
-            _measure(book, bench, planner, candidates, setups, measuring_s)
-            entries = dict(book.entries)
+            watch = ScalingWatch(book, [s.threads for s in setups])
+            _measure(book, bench, planner, candidates, setups, measuring_s, watch)
+            scaling = watch.finish()
+            entries = networks_of(book.entries)
         machine = bench.runner.describe()
-    scaling = scaling_of(setups)
     graphs = _graphs(entries, candidates)
     usual = _usual_reference(entries)
     samples, lost = _samples(entries, graphs, usual, by)
@@ -210,6 +212,7 @@ def _measure(
     candidates: Sequence[Graph],
     setups: Mapping[RunConfig, float],
     budget_s: float,
+    watch: ScalingWatch,
 ) -> None:
     """Take turns until the budget, less what the journal has already spent, is used up."""
     started = time.monotonic() - spent_s(book.entries.values())
@@ -224,6 +227,7 @@ def _measure(
                 if elapsed >= budget_s:
                     break
                 graph = candidates[number]
+                watch.look()
                 bar.show(elapsed, f"{setup} {graph.name}")
                 expected_ms = float(planner.expected_ms[number])
                 book.add(f"{setup}/{graph.name}", _entry(bench, graph, setup, expected_ms))
@@ -343,6 +347,6 @@ def calibration_to_dict(done: HostCalibration) -> dict[str, Any]:
         "lost": dict(done.lost),
         "not_fitted": dict(done.not_fitted),
         "machine": machine_to_dict(done.machine),
-        "scaling": {str(n): value for n, value in done.scaling.items()},
+        "scaling": {str(n): found.to_dict() for n, found in done.scaling.items()},
         "warning": done.warning,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from perfmodel.calibration.first_run import fit_load
@@ -15,20 +15,16 @@ from perfmodel.devices.facts import LoadFact, Traits
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.host_frameworks import HostFramework
-from perfmodel.runners.machine import busy_scaling, shares_cores
+from perfmodel.runners.machine import shares_cores
 from perfmodel.runners.runner import MachineFacts
 from perfmodel.runners.samples import Sample
+from perfmodel.runners.scaling import Scaling, scaling_facts, scaling_then, work_of_many
 from perfmodel.target import Target
 
 SCALING_CHANGE = 1.15
 """Change of what several busy processes do from which on times on several threads are doubted:
 three times the error of a usual prediction."""
 SOURCE = "measured or read on this machine by perfmodel calibrate"
-
-
-def scaling_of(setups: Iterable[RunConfig]) -> dict[int, float]:
-    """By number of threads of some setups: how many times one busy process's work as many do."""
-    return {n: busy_scaling(n) for n in sorted({s.threads for s in setups if s.threads > 1})}
 
 
 def host_profile(
@@ -39,13 +35,13 @@ def host_profile(
     samples: Sequence[Sample],
     usual: Mapping[RunConfig, float],
     machine: MachineFacts,
-    scaling: Mapping[int, float],
+    scaling: Mapping[int, Scaling],
 ) -> DeviceProfile:
     """A profile of fitted targets; `usual` are the times of the references in ms, `scaling` by
-    threads what `scaling_of` found."""
+    threads what as many busy processes did meanwhile."""
     facts = machine.facts
     hardware = {name: Fact(text[:200], SOURCE) for name, text in facts.items() if text}
-    hardware |= {scaling_fact(n): Fact(value, SOURCE) for n, value in scaling.items()}
+    hardware |= {name: Fact(value, SOURCE) for name, value in scaling_facts(scaling).items()}
     for setup, value in usual.items():
         hardware[reference_fact(setup)] = Fact(value, SOURCE)
     hardware |= {name: Fact(value, SOURCE) for name, value in chosen(samples).items()}
@@ -74,45 +70,58 @@ def reference_fact(setup: RunConfig) -> str:
     return f"reference_{setup.precision}_t{setup.threads}_ms"
 
 
-def scaling_fact(threads: int) -> str:
-    """Key among a profile's hardware facts of what so many busy processes do, in one's work."""
-    return f"scaling_t{threads}"
-
-
-def shared_cores(threads: int, scaling: Mapping[int, float]) -> str:
-    """In words, where so many threads have no core each; empty where they have one."""
+def unsteady_cores(threads: int, scaling: Mapping[int, Scaling]) -> str:
+    """In words, where so many threads have no core each, or at one time and not at another; empty
+    where they have one."""
     found = scaling.get(threads)
-    if found is None or not shares_cores(found, threads):
+    if found is None or not (shares_cores(found.least, threads) or _wavers(found)):
         return ""
+    if shares_cores(found.most, threads):
+        what = "its threads share cores"
+    elif shares_cores(found.least, threads):
+        what = "its threads share cores at times"
+    else:
+        what = "its cores are not always free"
     return (
-        f"{threads} busy processes do {found:.2f} times the work of one on this machine: its "
-        f"threads share cores, and times on {threads} threads change with what else runs"
+        f"{work_of_many(threads, found)} on this machine: {what}, and times on {threads} threads "
+        "change with what else runs"
     )
 
 
-def doubted(interval: Interval, threads: int, scaling: Mapping[int, float]) -> Interval:
-    """The interval of a target whose threads share cores: from what it would be with a core for
-    each thread to what it would be with one core for all, as either may be found another time."""
-    if not shared_cores(threads, scaling):
+def _wavers(found: Scaling) -> bool:
+    return found.most > SCALING_CHANGE * found.least
+
+
+def doubted(interval: Interval, threads: int, scaling: Mapping[int, Scaling]) -> Interval:
+    """The interval of a target whose threads share cores, or did so at times: it reaches from what
+    would be with the most of them that was seen to what would be with the least.
+
+    The times were taken somewhere in between. Threads that share cores may have one for all another
+    time, and those that were never seen to have one each may have that.
+    """
+    if not unsteady_cores(threads, scaling):
         return interval
-    found = min(max(scaling[threads], 1.0), float(threads))
+    found = scaling[threads]
+    least, most = (min(max(s, 1.0), float(threads)) for s in (found.least, found.most))
+    slowest = 1.0 if shares_cores(least, threads) else least
+    quickest = float(threads) if shares_cores(most, threads) else most
     return replace(
         interval,
-        low_log=interval.low_log + math.log(threads / found),
-        high_log=interval.high_log + math.log(found),
+        low_log=interval.low_log + math.log(quickest / least),
+        high_log=interval.high_log + math.log(most / slowest),
     )
 
 
-def changed_scaling(profile: DeviceProfile, scaling: Mapping[int, float]) -> str:
+def changed_scaling(profile: DeviceProfile, scaling: Mapping[int, Scaling]) -> str:
     """A warning in words where threads scale otherwise than when the profile was made, else ""."""
     changed = []
     for threads, now in scaling.items():
-        fact = profile.hardware.get(scaling_fact(threads))
-        then = now if fact is None or isinstance(fact.value, str) else fact.value
-        if not 1 / SCALING_CHANGE <= now / then <= SCALING_CHANGE:
+        then = scaling_then(profile, threads) or now
+        less, more = then.least / SCALING_CHANGE, then.most * SCALING_CHANGE
+        if now.least < less or now.most > more:
             changed.append(
-                f"{threads} busy processes do {now:.2f} times the work of one, {then:.2f} when the "
-                f"profile was made: times on {threads} threads are off by as much; calibrate again"
+                f"{work_of_many(threads, now)}, {then} when the profile was made: times on "
+                f"{threads} threads are off by as much; calibrate again"
             )
     return "; ".join(changed)
 
@@ -123,7 +132,7 @@ def _target(
     fitted: FittedTarget,
     samples: Sequence[Sample],
     facts: Mapping[str, str],
-    scaling: Mapping[int, float],
+    scaling: Mapping[int, Scaling],
 ) -> TargetProfile:
     mine = [s for s in samples if s.setup == fitted.setup]
     target = Target(device, "cpu", by.name, fitted.setup.precision, fitted.setup.threads)
@@ -134,7 +143,7 @@ def _target(
         "",
         datetime.date.today().isoformat(),
         "times are ratios to a reference network of the same precision and threads",
-        shared_cores(fitted.setup.threads, scaling),
+        unsteady_cores(fitted.setup.threads, scaling),
     )
     interval = doubted(fitted.interval, fitted.setup.threads, scaling)
     return TargetProfile(target, "steady", fitted.predictor, interval, fitted.error, provenance)

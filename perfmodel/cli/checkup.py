@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from perfmodel.errors import PerfmodelError
+from perfmodel.errors import PerfmodelError, ProfileError
 
 HERE, MISSING, WRONG = "here", "missing", "wrong"
 WAIT_S = 0.7
@@ -263,9 +263,27 @@ def _cores() -> Iterator[Check]:
         topic="cores",
         name=str(count),
         state=WRONG if shared else HERE,
-        found=f"two busy processes do {scaling:.1f} times one's work",
+        found=f"two busy processes do {scaling:.1f} times one's work now{_cores_then()}",
         todo="end what else runs: times measured now would be too long" if shared else "",
     )
+
+
+def _cores_then() -> str:
+    """What two busy processes did while this machine was calibrated, by profile."""
+    from perfmodel.devices.profile_files import read_once
+    from perfmodel.devices.user_profiles import profile_files, user_folder
+    from perfmodel.runners.host_frameworks import FRAMEWORKS, own_profile
+    from perfmodel.runners.scaling import scaling_then
+
+    here = filter(Path.is_file, map(own_profile, FRAMEWORKS))
+    told = []
+    for path in [*here, *profile_files(user_folder())][:MOST_PROFILES]:
+        try:
+            then = scaling_then(read_once(path), 2)
+        except ProfileError:
+            continue  # told of among the profiles
+        told += [f", {then} when {path.name} was made"] if then else []
+    return "".join(told)
 
 
 def _browser() -> Iterator[Check]:

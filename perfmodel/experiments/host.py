@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from perfmodel.calibration.host_profile import changed_scaling, reference_fact, scaling_of
+from perfmodel.calibration.host_profile import changed_scaling, reference_fact
 from perfmodel.calibration.yardsticks import Yardstick, drifts, yardsticks_of
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import PerfmodelError, ProfileError, RunnerError
@@ -34,6 +34,7 @@ from perfmodel.runners.journal import Journal
 from perfmodel.runners.progress import ProgressBar
 from perfmodel.runners.runner import MachineFacts
 from perfmodel.runners.samples import first_run, operator_us, whole_ms
+from perfmodel.runners.scaling import ScalingWatch, networks_of
 
 REPEATS = "#2"
 SET_MS = 40.0
@@ -75,14 +76,16 @@ def validate_host(
     write_predictions(predicted, predictions or journal.with_suffix(".predictions.json"))
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
     with Journal(journal, header) as book, HostBench(framework=by.name) as bench:
-        _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry)
-        entries = dict(book.entries)
+        watch = ScalingWatch(book, [s.threads for s in setups_of(profile, by.name)])
+        _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry, watch)
+        scaling = watch.finish()
+        entries = networks_of(book.entries)
         machine = bench.runner.describe()
-    scaling = scaling_of(setups_of(profile, by.name))
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
     done = _compare(profile, by, predicted, entries, refused, machine, spent)
     told = " ".join(filter(None, [done.warning, changed_scaling(profile, scaling)]))
-    return replace(done, scaling={str(n): found for n, found in scaling.items()}, warning=told)
+    by_threads = {str(n): found.to_dict() for n, found in scaling.items()}
+    return replace(done, scaling=by_threads, warning=told)
 
 
 def _zoo_names() -> tuple[str, ...]:
@@ -120,6 +123,7 @@ def _run(
     yardsticks: Sequence[Yardstick],
     budget_s: float,
     retry: bool,
+    watch: ScalingWatch,
 ) -> None:
     """Network by network, quickest first, in all its setups, with yardsticks evenly in between;
     then some networks once more."""
@@ -138,6 +142,7 @@ def _run(
                 continue
             if p.key.endswith(REPEATS) and "sets" not in book.entries.get(_base(p.key), {}):
                 continue
+            watch.look()
             bar.show(elapsed, f"{p.setup} {p.model}")
             book.add(p.key, _entry(bench, p))
             due = (number + 1) * len(yardsticks) // len(order)

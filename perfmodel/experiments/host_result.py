@@ -30,8 +30,8 @@ class HostValidation(Answer, command="validate"):
     """Everything the comparison found; `repeat` is the median disagreement of second runs.
 
     `drift` is how the yardsticks of a setup changed since the calibration, as a factor that the
-    measured times were divided by; `scaling` by threads what as many busy processes do, in the work
-    of one.
+    measured times were divided by; `scaling` by threads the least and most that as many busy
+    processes were seen to do, in the work of one.
     """
 
     cases: tuple[Case, ...]
@@ -45,7 +45,7 @@ class HostValidation(Answer, command="validate"):
     warning: str
     spent_s: float
     drift: Mapping[str, float]
-    scaling: Mapping[str, float] = field(default_factory=dict)
+    scaling: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with the keys of `validate --json`."""

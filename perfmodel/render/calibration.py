@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.measurements.evidence import FACETS
 from perfmodel.render.result import Data, Result, ResultTable, plain
 from perfmodel.render.text import percent
+from perfmodel.runners.scaling import Scaling, work_of_many
 from perfmodel.units import US_PER_MS
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def host_calibration_result(data: Data) -> Result:
         f"{data['measuring_s']:.0f} s; errors are those of networks left out of the fit",
         data=data,
         facts=[
-            f"{threads} busy processes do {found:.2f} times the work of one on this machine"
+            f"{work_of_many(threads, Scaling(**found))} on this machine"
             for threads, found in data["scaling"].items()
         ],
         warnings=[data["warning"]] if data["warning"] else [],

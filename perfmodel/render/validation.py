@@ -10,6 +10,7 @@ from perfmodel.render.cut_curve import curve_svg
 from perfmodel.render.plots import Point, scatter
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.text import percent
+from perfmodel.runners.scaling import Scaling, work_of_many
 from perfmodel.units import format_ms
 
 WORST = 15
@@ -78,7 +79,7 @@ def _facts(data: Data) -> list[str]:
     """What an experiment says beside its cases, as far as it says it."""
     facts = []
     for threads, found in (data.get("scaling") or {}).items():
-        facts.append(f"{threads} busy processes do {found:.2f} times the work of one")
+        facts.append(work_of_many(threads, Scaling(**found)))
     if data.get("drift"):
         changes = ", ".join(f"{setup} {factor - 1:+.1%}" for setup, factor in data["drift"].items())
         facts.append(f"the machine since its calibration (taken out): {changes}")

@@ -24,7 +24,7 @@ from typing import Any
 
 from perfmodel.errors import RunnerError, printable
 from perfmodel.files import folder_prefix
-from perfmodel.processes import signal_name
+from perfmodel.processes import SIGNAL_WORDS, signal_name
 from perfmodel.runners.litert_profiler import ProfilerError
 from perfmodel.runners.runner import Job, MachineFacts, RawRuns, raw_from_dict
 
@@ -239,7 +239,8 @@ class Worker:
         if name == "SIGKILL":
             what = "was killed (SIGKILL), as the system does where memory is short"
         elif name:
-            what = f"died of {name}"
+            meaning = SIGNAL_WORDS.get(name, "")
+            what = f"died of {name}" + (f": {meaning}" if meaning else "")
         else:
             what = f"ended by itself with exit status {status}"
         return WorkerDied(f"the runtime {what}{self._said()}", signal=name)
