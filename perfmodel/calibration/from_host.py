@@ -56,6 +56,9 @@ TURN = 4
 """Networks that a setup measures before the next one has its turn, beside one of a
 microcontroller: that is measured in a tenth of the time, and the plan, which knows the zoo only,
 would take none."""
+LOADED_OFTEN = 48
+"""Networks of a setup that are loaded cold several times: the twelve costs of a first run are
+known from as many, and the time that loading takes measures further networks instead."""
 MOVED = "the reference moved while it was measured"
 EXPLORE = 0.25
 """Share of networks taken as drawn, whatever the plan says, by judgement: the plan only knows the
@@ -230,7 +233,14 @@ def _measure(
                 watch.look()
                 bar.show(elapsed, f"{setup} {graph.name}")
                 expected_ms = float(planner.expected_ms[number])
-                book.add(f"{setup}/{graph.name}", _entry(bench, graph, setup, expected_ms))
+                loads = LOADS if _often(book.entries, setup) < LOADED_OFTEN else 1
+                found = _entry(bench, graph, setup, expected_ms, loads)
+                book.add(f"{setup}/{graph.name}", found)
+
+
+def _often(entries: Mapping[str, Any], setup: RunConfig) -> int:
+    """Networks of a setup that were loaded several times."""
+    return sum(bool(e.get("loads")) for k, e in entries.items() if k.startswith(f"{setup}/"))
 
 
 def _turn(
@@ -259,13 +269,15 @@ def _first(free: np.ndarray) -> list[int]:
     return [int(np.argmax(free))] if free.any() else []
 
 
-def _entry(bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float) -> dict[str, Any]:
+def _entry(
+    bench: HostBench, graph: Graph, setup: RunConfig, expected_ms: float, loads: int
+) -> dict[str, Any]:
     """Measure one network; what the runtime refuses is kept as a reason."""
     began = time.monotonic()
     path = None
     try:
         path = bench.write(graph, setup.precision)
-        entry = bench.measure(graph.name, path, setup, in_situ(expected_ms), loads=LOADS)
+        entry = bench.measure(graph.name, path, setup, in_situ(expected_ms), loads=loads)
         alone = len(bench.framework.fused(graph)) == 1
         if not (alone or bench.framework.tells_operators()):
             entry["pieces"] = bench.measure_pieces(graph.name, graph, setup)

@@ -39,7 +39,7 @@ class FirstRun:
     was on disk.
 
     `load_ms` counts opening the file and preparing its operators, `inference_ms` the first
-    inference.
+    inference; each is the least of `loads` cold ones.
     """
 
     load_ms: float
@@ -47,6 +47,7 @@ class FirstRun:
     steady_ms: float
     work: LoadWork
     cold: bool
+    loads: int = 1
 
     @property
     def first_ms(self) -> float:
@@ -178,4 +179,5 @@ def first_run(
         whole_ms(result, usual_ms),
         load_work(table, setup.precision),
         bool(entry.get("cold", False)),
+        len(loads),
     )
