@@ -233,6 +233,16 @@ def test_loads_of_other_threads_tell_how_parts_relate_and_own_ones_how_long_they
         assert first_ms(fact, unseen, 2.0) == pytest.approx(then, rel=0.05)
 
 
+def test_files_loaded_once_teach_nothing_of_first_runs_where_enough_were_loaded_often() -> None:
+    often = [replace(s.first, loads=4) for s in samples(30)]
+    # the only load of a file is longer than the least of four
+    once = [replace(r, load_ms=1.5 * r.load_ms, loads=1) for r in often]
+    assert fit_load([*often, *once], SETUP, others=once) == fit_load(often, SETUP)
+    few = fit_load([*often[:7], *once], SETUP)
+    assert few is not None
+    assert few.measurements == 37
+
+
 def test_a_load_fact_of_an_older_profile_has_no_further_costs() -> None:
     old = {"unit": "cpu", "framework": "tflite/t1", "fixed_ms": 1.0, "bytes_per_ms": 1e6}
     traits = traits_from_dict({"load": [old | {"source": "s", "precision": "fp32"}]}, "traits")

@@ -23,7 +23,7 @@ from perfmodel.calibration.turns import (
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
-from perfmodel.runners.host_bench import RunConfig
+from perfmodel.runners.host_bench import LOADS, RunConfig
 from perfmodel.runners.host_frameworks import FRAMEWORKS, host_framework
 from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
@@ -141,6 +141,27 @@ def test_every_turn_holds_one_network_of_a_microcontroller_beside_the_planned_on
         book.entries |= {f"{FP32}/{drawn[i].name}": PROFILED for i in turn}
     assert seen == [[True] + [False] * 4, [True] + [False] * 4, [False]]
     assert from_host._turn(cast(Journal, book), by, planner, drawn, FP32) == []
+
+
+def test_files_are_loaded_often_until_first_runs_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = [random_micro(seed) for seed in range(3)]
+    tables = [KernelTable.from_kernels(fuse(g, "tflite-cpu")) for g in small]
+    loads: list[int] = []
+
+    def entry(*arguments: Any) -> dict[str, Any]:
+        loads.append(arguments[-1])
+        return {**PROFILED, "loads": [[1.0, 1.0]] * (arguments[-1] - 1)}
+
+    monkeypatch.setattr(from_host, "_entry", entry)
+    monkeypatch.setattr(from_host, "LOADED_OFTEN", 2)
+    entries: dict[str, Any] = {}
+    book = SimpleNamespace(entries=entries, add=entries.__setitem__)
+    bench = SimpleNamespace(framework=host_framework("tflite"))
+    planner = Planner(tables, tables)
+    for setup in (FP32, INT8):
+        from_host._measure(cast(Any, book), cast(Any, bench), planner, small, {setup: 1.0}, 60.0)
+    # each setup has first runs of its own
+    assert loads == [LOADS, LOADS, 1] * 2
 
 
 def test_the_floats_of_every_framework_have_the_first_turn() -> None:
