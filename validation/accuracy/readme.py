@@ -44,10 +44,11 @@ HOST_FILES = {
     **dict.fromkeys(
         (f"{f}_validation.json" for f in ("tflite", "ncnn", "onnxruntime", "mnn", "pytorch")), ""
     ),
+    "tflite_threads_validation.json": f" with two threads too{EARLIER}",
     "validation.json": EARLIER,
 }
-"""Validations of this machine in the order in which they are told, and their mark. The last holds
-all four kinds of TFLite's targets."""
+"""Validations of this machine in the order in which they are told, and their mark. The last two
+hold all four kinds of TFLite's targets."""
 
 LINES = (
     Line(
