@@ -30,6 +30,8 @@ from perfmodel.kernel_times import (
 )
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.kernels.titles import kernel_blocks, kernel_title
+from perfmodel.latency_kinds import another_kind, first_run_time
+from perfmodel.target import LATENCY_KINDS
 from perfmodel.units import format_ms
 from perfmodel.workload import (
     BYTES_OF_PRECISION,
@@ -308,6 +310,7 @@ def predict(
     input_shape: InputShape | None = None,
     profiles: Sequence[ProfileSource] = (),
     allow_uncovered: bool = False,
+    kind: str = "",
     per_layer: bool = True,
 ) -> Prediction:
     """Latency of `graph` (or of the network with that name or path) on `target`, in ms.
@@ -315,18 +318,51 @@ def predict(
     `target` may leave out trailing parts; the answer holds the full one. Where it leaves the
     precision open, that of the network's weights is taken. `batch_size` changes the batch of the
     graph; `dims` and `input_shape` are sizes that a file leaves open (as in `load`); `profiles` are
-    further profiles, as files or as made. Raises `PerfmodelError`s: unknown model or target,
-    uncovered operators, damaged files.
+    further profiles, as files or as made. `kind` is the kind of latency (of `LATENCY_KINDS`), empty
+    for the one that the target answers; a target of steady latencies answers for first runs too,
+    where the loads of its device were measured. Raises `PerfmodelError`s: unknown model or target,
+    a kind that the target does not answer, uncovered operators, damaged files.
     """
+    if kind and kind not in LATENCY_KINDS:
+        raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
     loaded = load_at_batch(graph, batch_size, dims=dims, input_shape=input_shape)
     resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     answer = predict_workload(work, resolved, per_layer=per_layer)
+    if kind and kind != answer.kind:
+        return _of_kind(kind, answer, work, resolved)
     batches = known_batches(work, resolved) if batch_size and answer.unknown else ()
     if not batches:
         return answer
     known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch-size)"
     return replace(answer, settle=f"{known}; {answer.settle}")
+
+
+def _of_kind(kind: str, other: Prediction, work: Workload, resolved: Resolved) -> Prediction:
+    """The prediction of a kind of latency from that of the kind that a target answers.
+
+    Raises `PerfmodelError` where nothing is known of the one from the other.
+    """
+    first = first_run_time(work, resolved, other.latency_ms, other.interval_ms)
+    if kind != "first" or first is None:
+        raise another_kind(other.target, other.kind, kind)
+    fact, unknown = first.fact, why_unknown(*first.interval_ms)
+    slower = fact.first_inference
+    origin = replace(other.provenance, source=fact.source, measurements=fact.measurements)
+    return replace(
+        other,
+        kind=kind,
+        latency_ms=first.latency_ms,
+        interval_ms=first.interval_ms,
+        # what is no kernel's: opening the file and preparing it
+        overhead_ms=first.latency_ms - slower * (other.latency_ms - other.overhead_ms),
+        kernels=tuple(replace(k, latency_ms=slower * k.latency_ms) for k in other.kernels),
+        error=FitError("first runs that it was fitted to", fact.measurements, fact.median_error),
+        provenance=origin,
+        energy=None,
+        unknown=unknown,
+        settle=how_to_settle(other.target) if unknown else "",
+    )
 
 
 BATCHES = tuple(2**power for power in range(11))

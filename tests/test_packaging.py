@@ -27,6 +27,7 @@ FLOORS = (
     {"workload"},
     {"inspection"},
     {"kernel_times"},
+    {"latency_kinds"},
     {"prediction"},
     {"many_queries"},
     {"runners"},

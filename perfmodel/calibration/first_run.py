@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perfmodel.devices.facts import LoadFact, Traits
-from perfmodel.kernels.loading import LoadWork
+from perfmodel.devices.facts import LoadFact, loader
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.host_frameworks import DEFAULT
 from perfmodel.runners.samples import FirstRun
+from perfmodel.units import MB
 
 MIN_RUNS = 8
 """First runs needed for twelve costs, most of which are nought in a fit of so few."""
@@ -29,13 +29,6 @@ REPEATS = 0.15
 """Log ratio by which loads of the same files differ from hour to hour; in the committed campaign
 those of two threads took 5 % longer, which its validation did not see again. A framework whose
 loads differ by more between numbers of threads prepares on all of them."""
-MB = 1e6
-"""Bytes of a megabyte, the unit of costs by size."""
-
-
-def framework_of(setup: RunConfig, framework: str = DEFAULT) -> str:
-    """Name under which a setup's load fact stands: threads change the first inference."""
-    return f"{framework}/t{setup.threads}"
 
 
 def fit_load(
@@ -65,7 +58,7 @@ def fit_load(
     cold = all(r.cold for r in runs)
     return LoadFact(
         unit="cpu",
-        framework=framework_of(setup, framework),
+        framework=loader(framework, setup.threads),
         fixed_ms=fixed + beside,
         bytes_per_ms=MB / max(per_mb, 1e-6),
         source=f"{'cold' if cold else 'warm'} page cache, measured on this machine",
@@ -114,21 +107,3 @@ def _costs(design: np.ndarray, times_ms: np.ndarray) -> np.ndarray:
         off = np.abs(design @ found / times_ms - 1)
         kept = off <= max(3 * float(np.median(off)), 0.02)
     return found
-
-
-def load_fact(traits: Traits, setup: RunConfig, framework: str = DEFAULT) -> LoadFact | None:
-    """The fact of a setup in a profile, if it has one."""
-    wanted = ("cpu", framework_of(setup, framework), setup.precision)
-    facts = (f for f in traits.load if (f.unit, f.framework, f.precision) == wanted)
-    return next(facts, None)
-
-
-def first_ms(fact: LoadFact, work: LoadWork, steady_ms: float) -> float:
-    """Predicted first run of a network in ms."""
-    prepared = fact.fixed_ms + fact.kernel_ms * work.kernels + work.packed_bytes / fact.bytes_per_ms
-    prepared += fact.window_ms_per_mb * work.window_bytes / MB
-    prepared += fact.pointer_ms_per_mb * work.pointer_bytes / MB
-    pieces = zip(fact.piece_ms_per_mb, work.piece_bytes, strict=False)
-    prepared += sum(cost * size / MB for cost, size in pieces)
-    read = fact.unpacked_ms_per_mb * work.unpacked_bytes / MB
-    return prepared + fact.first_inference * steady_ms + read

@@ -24,19 +24,9 @@ from perfmodel.cli.options import (
     sizes,
 )
 from perfmodel.errors import PerfmodelError
-from perfmodel.target import LATENCY_KINDS
 
 if TYPE_CHECKING:
     from perfmodel.prediction import Prediction
-
-WAYS_TO: Mapping[str, str] = {
-    "first": "rows of kind first in a table give a target of first runs (`perfmodel calibrate "
-    "--from TABLE`), and `perfmodel validate kinds` measures them on this machine",
-    "steady": "`perfmodel devices` lists targets of steady runs",
-    "sustained": "`perfmodel simulate` heats a device up; `perfmodel validate kinds` this machine",
-    "in_app": "`perfmodel simulate` runs it beside other work",
-}
-"""Where an answer of a kind comes from, for targets that answer another."""
 
 
 def command(
@@ -136,9 +126,7 @@ def _predicted(
             "predict needs a MODEL and --on TARGET",
             "for example: perfmodel predict mobilenet_v2 --on snapdragon-855-plus/cpu",
         )
-    if kind not in LATENCY_KINDS:
-        raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
-    answer = predict(
+    return predict(
         model,
         on,
         batch_size=batch_size,
@@ -146,13 +134,8 @@ def _predicted(
         input_shape=input_shape,
         profiles=profiles,
         allow_uncovered=allow_uncovered,
+        kind=kind,
     )
-    if kind != answer.kind:
-        raise PerfmodelError(
-            f"{answer.target} answers latency kind {answer.kind!r}, not {kind!r}",
-            f"kinds are never mixed: {WAYS_TO[kind]}",
-        )
-    return answer
 
 
 def _show(

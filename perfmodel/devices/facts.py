@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from perfmodel.errors import ProfileError
+from perfmodel.kernels.loading import LoadWork
+from perfmodel.target import Target
+from perfmodel.units import MB
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,18 @@ class LoadFact:
     unpacked_ms_per_mb: float = 0.0
     piece_ms_per_mb: tuple[float, ...] = ()
 
+    def first_ms(self, work: LoadWork, steady_ms: float) -> float:
+        """Milliseconds of a first run: making a network ready and one inference, a steady one of
+        which takes `steady_ms`."""
+        prepared = self.fixed_ms + self.kernel_ms * work.kernels
+        prepared += work.packed_bytes / self.bytes_per_ms
+        prepared += self.window_ms_per_mb * work.window_bytes / MB
+        prepared += self.pointer_ms_per_mb * work.pointer_bytes / MB
+        pieces = zip(self.piece_ms_per_mb, work.piece_bytes, strict=False)
+        prepared += sum(cost * size / MB for cost, size in pieces)
+        read = self.unpacked_ms_per_mb * work.unpacked_bytes / MB
+        return prepared + self.first_inference * steady_ms + read
+
 
 @dataclass(frozen=True)
 class Traits:
@@ -124,6 +139,18 @@ class Traits:
     def storage_of(self, unit: str) -> StorageFact | None:
         """The weight storage of a unit, if it matters there."""
         return next((s for s in self.storage if s.unit == unit), None)
+
+    def load_of(self, target: Target) -> LoadFact | None:
+        """How networks are made ready for a target, where it was measured for its framework, its
+        precision and its number of threads."""
+        wanted = (target.unit, loader(target.framework, target.threads), target.precision)
+        facts = (f for f in self.load if (f.unit, f.framework, f.precision) == wanted)
+        return next(facts, None)
+
+
+def loader(framework: str, threads: int) -> str:
+    """Name under which a framework's load facts stand: threads change the first inference."""
+    return f"{framework}/t{threads}"
 
 
 _KINDS: Mapping[str, type] = {

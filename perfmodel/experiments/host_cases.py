@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfmodel.calibration.first_run import first_ms, load_fact
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import ModelFileError, PerfmodelError, ProfileError
 from perfmodel.graph.ir import Graph
 from perfmodel.graph.ops import Shape
-from perfmodel.kernels.loading import load_work
 from perfmodel.kernels.precisions import stored_precision
+from perfmodel.latency_kinds import first_run_time
 from perfmodel.prediction import Prediction, predict_workload
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.host_frameworks import DEFAULT, FRAMEWORKS, HostFramework
@@ -135,9 +134,8 @@ def _predicted(
         == (by.name, setup.precision, setup.threads)
     )
     work = workload(graph, by.rules, allow_uncovered=True)
-    prediction = predict_workload(work, Resolved(profile, target))
-    fact = load_fact(profile.traits, setup, by.name)
-    first = None
-    if fact is not None:
-        first = first_ms(fact, load_work(work.table, setup.precision), prediction.latency_ms)
-    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first, shapes)
+    resolved = Resolved(profile, target)
+    prediction = predict_workload(work, resolved)
+    first = first_run_time(work, resolved, prediction.latency_ms, prediction.interval_ms)
+    first_ms = None if first is None else first.latency_ms
+    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first_ms, shapes)

@@ -28,7 +28,7 @@ from perfmodel.kernel_times import NetworkBatch, network_batch
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.prediction import BatchPrediction, network_energy, predict_batch
 from perfmodel.target import PRECISIONS, UNITS, Target
-from perfmodel.units import format_ms
+from perfmodel.units import MB, format_ms
 from perfmodel.workload import (
     BYTES_OF_PRECISION,
     Workload,
@@ -39,7 +39,6 @@ from perfmodel.workload import (
 )
 
 ANY = "any"
-MB = 1e6
 LOWEST_PERCENTILE, HIGHEST_PERCENTILE = 1.0, 99.99
 """Percentiles are in percent; beyond these bounds a law through an interval is a guess."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from perfmodel.devices.market import Phone
+from perfmodel.units import MB, MIB
 
-MIB = 2**20 / 1e6
+MB_OF_MIB = MIB / MB
 """Megabytes in a mebibyte: phones' memory is told in mebibytes."""
 
 RUNTIME_MB = 30.0
@@ -36,9 +37,9 @@ def free_mb(phone: Phone) -> float | None:
         return None
     least = phone.ram_mb[0]
     if phone.brand == "Apple":
-        return IPHONE_SHARE * least * MIB
+        return IPHONE_SHARE * least * MB_OF_MIB
     kept = ANDROID_KEEPS_MIB if least >= SMALL_MIB else SMALL_ANDROID_KEEPS_MIB
-    return max(least - kept, 0.0) * MIB
+    return max(least - kept, 0.0) * MB_OF_MIB
 
 
 def lacks_memory(phone: Phone, needs_mb: float) -> bool:

@@ -11,11 +11,11 @@ from perfmodel import zoo
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import GraphError, PerfmodelError, ScenarioError, TargetError
 from perfmodel.explore.accuracy import accuracy_of
-from perfmodel.explore.candidates import MB, Networks, memory_mb
+from perfmodel.explore.candidates import Networks, memory_mb
 from perfmodel.prediction import network_energy
 from perfmodel.sim.resolve import named_link
 from perfmodel.target import parse_target
-from perfmodel.units import mbps_to_bytes_per_s
+from perfmodel.units import MB, mbps_to_bytes_per_s
 from perfmodel.workload import BYTES_OF_PRECISION
 from perfmodel.zoo.pack import library_of
 

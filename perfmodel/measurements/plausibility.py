@@ -26,11 +26,18 @@ kernel rows stay within 135 (a reshape that MNN turns into nothing); ms for us i
 CPU_THREAD_MACS_PER_S = 4e12
 """No thread does more: a core with matrix units reaches about 2e12 in 8 bits, Winograd doubles."""
 UNIT_MACS_PER_S = {"cpu": 64 * CPU_THREAD_MACS_PER_S}
+"""Of rows without a number of threads: 64 are more than runtimes take by themselves."""
 MOST_MACS_PER_S = 1e16
 """Ten times the densest 8-bit GPU."""
 NEIGHBOURS = 15
+"""Kernels nearest in work that one is compared with: odd, so that one of them is the median."""
 FEWEST_ROWS = 8
+"""Kernels of a target from which on the others tell what is usual."""
 FEWEST_NETWORKS = 4
+"""Networks of a target from which on the others tell what is usual: one wrong one of three might be
+the median."""
+SLIPS = (30.0, 30_000.0)
+"""Factors that may be a slip of one unit, which is 1,000, of a time that is itself off by 30."""
 TARGET = ("device", "unit", "framework", "precision", "threads", "affinity", "source")
 
 
@@ -151,7 +158,7 @@ def _macs_of_networks(
 def _unit_slip(log_ratio: float, unit: str, other: str) -> str:
     factor = 10 ** abs(log_ratio)
     direction = "slower" if log_ratio > 0 else "faster"
-    guess = f"; {other} for {unit}?" if 30 <= factor <= 30_000 else ""
+    guess = f"; {other} for {unit}?" if SLIPS[0] <= factor <= SLIPS[1] else ""
     return f"column latency_{unit}: {factor:.3g} times {direction} than the table implies{guess}"
 
 

@@ -24,6 +24,7 @@ from perfmodel.kernels.precisions import stored_precision
 from perfmodel.plans.layers import LayerGraph, layer_graph
 from perfmodel.plans.units import NO_TRANSFER, UNKNOWN_TRANSFER, SlowStorage, Transfer, Unit
 from perfmodel.prediction import predict_priced
+from perfmodel.units import MS_PER_S, mbps_to_bytes_per_s
 from perfmodel.workload import BYTES_OF_PRECISION, Workload, fusion_rules, kernel_work, workload
 
 
@@ -51,7 +52,7 @@ class Link:
     def transfer(self, upward: bool) -> Transfer:
         """Half a round trip a message, and its bytes over the rate; the tail follows the uplink."""
         mbps = self.uplink_mbps if upward else self.downlink_mbps
-        bytes_per_ms = mbps * 1e6 / 8 / 1e3
+        bytes_per_ms = mbps_to_bytes_per_s(mbps) / MS_PER_S
         power_mw = (self.uplink_mw if upward else self.downlink_mw) or 0.0
         return Transfer(
             bytes_per_ms=bytes_per_ms,

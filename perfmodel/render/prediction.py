@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfmodel.kernels.titles import CLASS_TITLES
@@ -26,6 +26,14 @@ HEAVIEST = 5
 PLOTTED = 30
 NAMED = 32
 """Letters of a layer's name that are shown: the last ones tell layers apart."""
+ASSUMED: Mapping[str, tuple[str, ...]] = {
+    "steady": (STEADY,),
+    "first": (
+        "first run of a network that has the unit to itself: its file is opened, its kernels are "
+        "prepared, and one inference is run",
+    ),
+}
+"""What an answer of a kind of latency takes for granted."""
 HEADERS = ("kernel", "layer", "class", "MACs", "bytes", "ms", "share", "bound")
 MAY_GO = ("class", "bound", "bytes", "layer")
 """Columns of kernels that go first where a terminal is narrow."""
@@ -88,7 +96,7 @@ def prediction_result(data: Data, *, per_layer: bool = True, written: Sequence[s
             *_sure(data),
         ),
         parts=_parts(data, per_layer),
-        assumptions=(STEADY, *data.get("notes", ())),
+        assumptions=(*ASSUMED.get(data["kind"], ()), *data.get("notes", ())),
         sources=_provenance(data),
         closing=[f"wrote {path}" for path in written],
     )

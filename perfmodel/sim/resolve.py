@@ -18,7 +18,7 @@ from perfmodel.sim.schema import read_table
 from perfmodel.sim.tables import DeviceSpec, LinkSpec, Radio, RateSpec
 from perfmodel.sim.toml import read_toml
 from perfmodel.sim.traces import read_arrivals, read_trace
-from perfmodel.units import MS_PER_S
+from perfmodel.units import MB, MS_PER_S
 
 if TYPE_CHECKING:
     from perfmodel.graph.ir import Graph
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Batches of a model that are predicted; times of those between are linear."""
 
-BYTES_PER_MB = 1e6
 BYTES_PER_FP32 = 4
 MACS_PER_GMAC = 1e9
 
@@ -132,7 +131,7 @@ def _on_device(plan: OnDevice, predicted: _Predicted | None, folder: Path) -> On
         answer = predicted.answer
         plan = replace(plan, compute_ms=constant(answer.latency_ms))
         if plan.weights_mb is None:
-            plan = replace(plan, weights_mb=answer.weights_bytes / BYTES_PER_MB)
+            plan = replace(plan, weights_mb=answer.weights_bytes / MB)
         if plan.memory_mb is None:
             plan = replace(plan, memory_mb=_memory_mb(answer, predicted.graph))
     if plan.load_ms is None and plan.load_ms_per_mb is not None:
@@ -150,7 +149,7 @@ def _memory_mb(prediction: Prediction, graph: Graph) -> float:
 
     held = prediction.weights_bytes + prediction.peak_activation_bytes
     computed = BYTES_OF_PRECISION[parse_target(prediction.target).precision]
-    return float(held * computed / BYTES_OF_PRECISION[stored_precision(graph)] / BYTES_PER_MB)
+    return float(held * computed / BYTES_OF_PRECISION[stored_precision(graph)] / MB)
 
 
 def _on_server(plan: OnServer, most: int, folder: Path) -> OnServer:
@@ -186,7 +185,7 @@ def _weights_mb(model: str, folder: Path) -> float:
     """Return the size of the weights as fp32, in MB."""
     from perfmodel.kernels import params
 
-    return BYTES_PER_FP32 * params(_graph(model, folder)) / BYTES_PER_MB
+    return BYTES_PER_FP32 * params(_graph(model, folder)) / MB
 
 
 def _graph(model: str, folder: Path) -> Graph:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from perfmodel.calibration.first_run import first_ms, fit_load, load_fact
+from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import (
     LeftOut,
     _target,
@@ -213,7 +213,7 @@ def test_first_runs_are_recovered_by_their_parts() -> None:
     assert fact.unpacked_ms_per_mb == pytest.approx(0.4, rel=0.01)
     unseen = load_of(10, 2e6, 1e6, 4e6, 5e6)
     truth = 3 + 0.5 + 2 + 0.7 + 0.6 + 2.0 + 6.5
-    assert first_ms(fact, unseen, 5.0) == pytest.approx(truth, rel=0.01)
+    assert fact.first_ms(unseen, 5.0) == pytest.approx(truth, rel=0.01)
 
 
 def test_loads_of_other_threads_tell_how_parts_relate_and_own_ones_how_long_they_take() -> None:
@@ -230,7 +230,7 @@ def test_loads_of_other_threads_tell_how_parts_relate_and_own_ones_how_long_they
         fact = fit_load(own, SETUP, others=[run(w, 1.0) for w in works[8:]])
         assert fact is not None
         # a twentieth is what loads differ by from hour to hour; twice is another way of loading
-        assert first_ms(fact, unseen, 2.0) == pytest.approx(then, rel=0.05)
+        assert fact.first_ms(unseen, 2.0) == pytest.approx(then, rel=0.05)
 
 
 def test_files_loaded_once_teach_nothing_of_first_runs_where_enough_were_loaded_often() -> None:
@@ -246,9 +246,9 @@ def test_files_loaded_once_teach_nothing_of_first_runs_where_enough_were_loaded_
 def test_a_load_fact_of_an_older_profile_has_no_further_costs() -> None:
     old = {"unit": "cpu", "framework": "tflite/t1", "fixed_ms": 1.0, "bytes_per_ms": 1e6}
     traits = traits_from_dict({"load": [old | {"source": "s", "precision": "fp32"}]}, "traits")
-    fact = load_fact(traits, SETUP)
+    fact = traits.load_of(Target("d", "cpu", "tflite", "fp32", 1))
     assert fact is not None
-    assert first_ms(fact, load_of(10, 2e6, 1e6, 4e6, 5e6), 5.0) == pytest.approx(1 + 2 + 5)
+    assert fact.first_ms(load_of(10, 2e6, 1e6, 4e6, 5e6), 5.0) == pytest.approx(1 + 2 + 5)
 
 
 def test_the_quickest_load_of_three_counts() -> None:

@@ -12,7 +12,7 @@ from perfmodel.devices.market_search import find
 from perfmodel.devices.market_years import came_out
 from perfmodel.errors import PerfmodelError
 from perfmodel.explore.market_minspec import MarketMinSpec, _newest, market_minspec
-from perfmodel.explore.memory_gate import MIB, RUNTIME_MB, free_mb, lacks_memory
+from perfmodel.explore.memory_gate import MB_OF_MIB, RUNTIME_MB, free_mb, lacks_memory
 from perfmodel.units import format_ms
 
 SINCE = 2023
@@ -92,10 +92,10 @@ def test_the_curve_rises_to_the_share_of_the_limit(answer: MarketMinSpec) -> Non
 
 
 def test_a_phone_needs_memory_beside_the_system_and_the_runtime() -> None:
-    assert free_mb(phone(4000)) == pytest.approx((4000 - 944) * MIB)
-    assert free_mb(phone(1000)) == pytest.approx((1000 - 512) * MIB)
-    assert free_mb(phone(4096, "Apple")) == pytest.approx(0.375 * 4096 * MIB)
-    free = (1000 - 512) * MIB
+    assert free_mb(phone(4000)) == pytest.approx((4000 - 944) * MB_OF_MIB)
+    assert free_mb(phone(1000)) == pytest.approx((1000 - 512) * MB_OF_MIB)
+    assert free_mb(phone(4096, "Apple")) == pytest.approx(0.375 * 4096 * MB_OF_MIB)
+    free = (1000 - 512) * MB_OF_MIB
     assert not lacks_memory(phone(1000), free - RUNTIME_MB - 1)
     assert lacks_memory(phone(1000), free - RUNTIME_MB + 1)
 
