@@ -42,7 +42,9 @@ def fit_load(
     `others` are runs of the same precision with other numbers of threads: they tell how the parts
     of a load relate, `runs` how long it takes.
     """
-    runs, others = _repeated(runs), _repeated(others)
+    least = 2 if sum(r.loads > 1 for r in runs) >= MIN_RUNS else 1
+    # the least of several loads is less than an only one by chance alone
+    runs, others = ([r for r in some if r.loads >= least] for some in (runs, others))
     if len(runs) < MIN_RUNS:
         return None
     load = _costs(_loading([*runs, *others]), np.array([r.load_ms for r in [*runs, *others]]))
@@ -72,13 +74,6 @@ def fit_load(
         unpacked_ms_per_mb=ahead + late,
         piece_ms_per_mb=tuple(pieces),
     )
-
-
-def _repeated(runs: Sequence[FirstRun]) -> Sequence[FirstRun]:
-    """The runs of files that were loaded more than once, whose least is less by chance than one
-    load; all of them where those are too few."""
-    often = [r for r in runs if r.loads > 1]
-    return often if len(often) >= MIN_RUNS else runs
 
 
 def _loading(runs: Sequence[FirstRun]) -> np.ndarray:
