@@ -21,6 +21,7 @@ from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 from validation.accuracy.common import Result, score
+from validation.accuracy.macs_baselines import FEWEST_LEFT, simple_models
 from validation.data.network_tables import family_of, network_name
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
 
 DEVICE_FOLDS = 10
 SHOTS = (1, 3, 5, 10)
-FEWEST_LEFT = 3
-"""A target is asked only if this many of its networks are left to predict."""
-
+UNITS = ("cpu", "gpu")
 FEWEST_ASKED = 40
 """A network that is left out is asked of every n-th target only, n such that at least this many
 are asked; the next network is asked of the next ones. All would take three times as long and say
@@ -226,38 +225,37 @@ def _populations(data: Path, unit: str, seed: int) -> dict[int, Any]:
     return {f: learn(rows, folds[rows.target] != f, seed) for f in range(DEVICE_FOLDS)}
 
 
-def new_device(data: Path, seed: int, shots: int, chosen: bool = False) -> list[Result]:
+def new_device(
+    data: Path, seed: int, *, unit: str, shots: int, chosen: bool = False
+) -> list[Result]:
     """A device unseen in every form; `shots` of its networks are measured, the rest predicted.
 
     The measured ones are drawn at random, or chosen by `next_measurements` if `chosen`.
     """
-    results = []
-    for unit in ("cpu", "gpu"):
-        rows, populations = campaign(data, unit), _populations(data, unit, seed)
-        folds, times = device_folds(rows, seed), rows.latency_ms()
-        rng, asked, near = np.random.default_rng(seed), Asked(rows), _Nearest(rows, times)
-        for t in range(len(rows.targets)):
-            own = sorted(m for target, m in times if target == t)
-            order = rng.permutation(len(own))
-            if len(own) < shots + FEWEST_LEFT:
-                continue
-            first = [own[i] for i in order[:shots]]
-            if chosen:
-                first = _suggested(rows, own, populations[folds[t]], shots)
-            asked.calibrate(t, first, populations[folds[t]])
-            rest = [m for m in own if m not in first]
-            asked.ask(t, rest)
-            asked.nearest += near.times(t, first, rest, np.flatnonzero(folds != folds[t]))
-        how = "chosen" if chosen else "random"
-        results.append(
-            asked.result(
-                f"ncnn, new device from {shots} networks ({how})",
-                f"{unit} float",
-                seed,
-                {"nearest device": np.array(asked.nearest)},
-            )
+    rows, populations = campaign(data, unit), _populations(data, unit, seed)
+    folds, times = device_folds(rows, seed), rows.latency_ms()
+    rng, asked, near = np.random.default_rng(seed), Asked(rows), _Nearest(rows, times)
+    for t in range(len(rows.targets)):
+        own = sorted(m for target, m in times if target == t)
+        order = rng.permutation(len(own))
+        if len(own) < shots + FEWEST_LEFT:
+            continue
+        first = [own[i] for i in order[:shots]]
+        if chosen:
+            first = _suggested(rows, own, populations[folds[t]], shots)
+        asked.calibrate(t, first, populations[folds[t]])
+        rest = [m for m in own if m not in first]
+        asked.ask(t, rest)
+        asked.nearest += near.times(t, first, rest, np.flatnonzero(folds != folds[t]))
+    how = "chosen" if chosen else "random"
+    return [
+        asked.result(
+            f"ncnn, new device from {shots} networks ({how})",
+            f"{unit} float",
+            seed,
+            {"nearest device": np.array(asked.nearest)},
         )
-    return results
+    ]
 
 
 def _suggested(rows: Campaign, own: Sequence[str], population: Any, count: int) -> list[str]:
@@ -360,46 +358,24 @@ def _joined(parts: Sequence[Asked], kind: str, seed: int) -> Result:
         seed,
         groups=[t for t, _ in cases],
         intervals=np.array([a.interval_ms for a in answers]),
-        baselines=_simple_models(cases, times, size),
+        baselines=simple_models(cases, times, size),
         reasons=REASONS,
     )
-
-
-def _simple_models(
-    cases: Sequence[tuple[int, str]],
-    times: Mapping[tuple[int, str], float],
-    size: Mapping[str, tuple[int, int]],
-) -> dict[str, np.ndarray]:
-    """Time proportional to MACs, and linear in MACs and parameters; the network's family unseen."""
-    flops, linear = np.full(len(cases), np.nan), np.full(len(cases), np.nan)
-    for place, (t, model) in enumerate(cases):
-        seen = [m for target, m in times if target == t and family_of(m) != family_of(model)]
-        seen = [m for m in seen if m in size]
-        if len(seen) < FEWEST_LEFT:
-            continue
-        ms = np.array([times[t, m] for m in seen])
-        known = np.array([[*size[m], 1.0] for m in seen])
-        asked = np.array([*size[model], 1.0])
-        flops[place] = np.exp(np.median(np.log(ms / known[:, 0]))) * asked[0]
-        linear[place] = max(float(_linear(known, ms) @ asked), 1e-3)
-    return {"FLOPs": flops, "linear": linear}
-
-
-def _linear(design: np.ndarray, ms: np.ndarray) -> np.ndarray:
-    """Non-negative least squares on relative error."""
-    from scipy.optimize import nnls
-
-    size = np.maximum(design.max(axis=0), 1e-9)
-    solution: np.ndarray = nnls(design / size / ms[:, None], np.ones(len(ms)))[0] / size
-    return solution
 
 
 EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
     "ncnn-network-cpu": partial(leave_one_network_out, unit="cpu", precision="float"),
     "ncnn-network-int8": partial(leave_one_network_out, unit="cpu", precision="int8"),
     "ncnn-network-gpu": partial(leave_one_network_out, unit="gpu", precision="float"),
-    **{f"ncnn-device-{n}": partial(new_device, shots=n) for n in SHOTS},
+    **{
+        f"ncnn-device-{unit}-{n}": partial(new_device, unit=unit, shots=n)
+        for n in SHOTS
+        for unit in UNITS
+    },
     "ncnn-device-specs": from_sheet_alone,
-    "ncnn-device-10-chosen": partial(new_device, shots=10, chosen=True),
+    **{
+        f"ncnn-device-{unit}-10-chosen": partial(new_device, unit=unit, shots=10, chosen=True)
+        for unit in UNITS
+    },
 }
 """Experiments by name."""
