@@ -163,7 +163,12 @@ def _starts(
         known: list[tuple[Target, Predictor]] = list(learned.targets.items())
     else:
         known = [] if learned else _shipped_alike(target)
-    others = [(t, p) for t, p in known if t.device != target.device and p.times_single_kernels]
+    times = shared.known
+    others = [
+        (t, p if times is None else times.on(str(t), p))
+        for t, p in known
+        if t.device != target.device and p.times_single_kernels
+    ]
     return [_from_all(shared, target), *(_from_one(rows, others) if others else ())]
 
 

@@ -27,6 +27,7 @@ from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.kernel_population import KernelPopulation, SheetLeftOut, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
+from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.gpu_specs import GPU_SPECS, SAME_CARD, GpuSpec, spec_of, traits_of
@@ -179,7 +180,11 @@ def learn_kernels(
     times = rows.column("latency_us")
     if shared_only:
         return LearnedKernels(population=shared.fit(kernels, times).population(), targets={})
-    return learn(kernels, times, listed, shared, own)
+    found = learn(kernels, times, listed, shared, own)
+    if by_sheet:
+        return found
+    known = KnownKernels.of(kernels.table, kernels.target, [str(t) for t in listed], times)
+    return replace(found, population=replace(found.population, known=known))
 
 
 def learn(

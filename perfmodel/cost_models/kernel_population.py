@@ -41,6 +41,7 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
+from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.trees import Forest
 from perfmodel.errors import MeasurementError, ProfileError
@@ -125,7 +126,8 @@ class KernelPopulation:
     `efficiencies` are those of a target without effects of its own. `forests` read the columns of
     `kernel_predictor.INPUTS`, then `traits` numbers of the target, then, if `described`, its
     `Efficiencies.descriptor`. `ranges` are those of the kernels that any known target ran.
-    `left_out` tells how wrong a data sheet alone is, None where that was not tried.
+    `left_out` tells how wrong a data sheet alone is, None where that was not tried; `known` what
+    kernels took on each known target, None where that is not kept.
     """
 
     efficiencies: Efficiencies
@@ -136,6 +138,7 @@ class KernelPopulation:
     ranges: Mapping[str, Range]
     limit: float
     left_out: SheetLeftOut | None = None
+    known: KnownKernels | None = None
 
     def unmeasured(self, traits: TargetTraits) -> KernelPredictor:
         """The predictor of a target that was never measured: the average, at its data sheet."""
@@ -202,12 +205,13 @@ class KernelPopulation:
             "ranges": {c: [list(low), list(high)] for c, (low, high) in self.ranges.items()},
             "limit": self.limit,
             **({} if self.left_out is None else {"left_out": self.left_out.to_dict()}),
+            **({} if self.known is None else {"known": self.known.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KernelPopulation:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        plain_data.only(data, (*_FIELDS, "left_out"), _FIELDS)
+        plain_data.only(data, (*_FIELDS, "left_out", "known"), _FIELDS)
         if data["terms"] != list(TERMS):
             raise ProfileError(f"terms: must be {', '.join(TERMS)}")
         width = len(TERMS)
@@ -242,6 +246,7 @@ class KernelPopulation:
             ),
             limit=plain_data.number(data["limit"], "limit", 0.0, 10.0),
             left_out=SheetLeftOut.from_dict(data["left_out"]) if "left_out" in data else None,
+            known=KnownKernels.from_dict(data["known"]) if "known" in data else None,
         )
 
 

@@ -14,6 +14,7 @@ _KINDS = {
     "efficiency": "perfmodel.cost_models.work_predictor:EfficiencyPredictor",
     "kernel": "perfmodel.cost_models.kernel_predictor:KernelPredictor",
     "npu": "perfmodel.cost_models.npu_predictor:NpuPredictor",
+    "remembering": "perfmodel.cost_models.known_kernels:RememberingPredictor",
     "roofline": "perfmodel.cost_models.roofline:RooflinePredictor",
     "scaled": "perfmodel.cost_models.scaled_predictor:ScaledPredictor",
 }

@@ -132,6 +132,28 @@ def test_a_phone_that_is_a_known_one_at_another_speed_is_that_one_scaled() -> No
     assert alone.borrowed_from == "the known targets of mnn on a cpu"
 
 
+def test_a_phone_that_is_a_known_one_at_another_speed_has_its_kernels_as_they_were_timed() -> None:
+    """What each kernel took on the known phone beyond any model is what it takes on the new one."""
+    quirks = np.exp(np.random.default_rng(9).normal(0, 0.5, 300))
+
+    def odd(device: str, factor: float) -> list[dict[str, Any]]:
+        rows = conv_rows(300, 2e4, device)
+        return [
+            r | {"latency_us": r["latency_us"] * q * factor}
+            for r, q in zip(rows, quirks, strict=True)
+        ]
+
+    learned = learn_kernels(table(*odd("one", 1.0), *conv_rows(300, 1e4, "two", seed=1)))
+    new = odd("three", 3.0)
+    few, asked = table(*new[:30]), table(*new[30:])
+    off = []
+    for known in (learned, learned.population):
+        profile = calibrate(few, device="three", kernels=known)
+        off.append(abs(np.log(predict_kernels(asked, profile) / asked.column("latency_us"))))
+    assert np.median(off[0]) < 0.02
+    assert np.median(off[1]) > 0.1
+
+
 def test_phones_that_ship_are_known_by_framework_unit_and_precision() -> None:
     known = dict(_shipped_alike(Target("three", "gpu", "mnn", "fp16")))
     assert "oneplus5t" in {t.device for t in known}
@@ -201,6 +223,7 @@ def test_a_population_is_plain_data_and_makes_the_same_targets_after_reading(
         ({"terms": ["x"]}, "terms"),
         ({"forests": {"conv": {"roots": []}}}, "trees"),
         ({"inputs": ["no such feature"]}, "inputs"),
+        ({"known": {"shapes": []}}, "log_us"),
         ({"surprise": 1}, "surprise"),
     ],
 )

@@ -24,6 +24,7 @@ from perfmodel.cost_models.interval import (
 )
 from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_population import KernelPopulation
+from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.measurements.device_names import device_slug
@@ -267,7 +268,10 @@ def phone_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
     for framework, unit in PHONE_SETS:
         kernels = phone_set(frame, framework, unit)
         name = population_name(Target("", unit, framework, "fp32"))
-        found[name] = phone_model(seed).fit(kernels.rows, kernels.kernel_us).population()
+        population = phone_model(seed).fit(kernels.rows, kernels.kernel_us).population()
+        names = [str(t) for t in kernels.targets]
+        known = KnownKernels.of(kernels.rows.table, kernels.rows.target, names, kernels.kernel_us)
+        found[name] = replace(population, known=known)
     return found
 
 
