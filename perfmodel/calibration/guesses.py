@@ -15,7 +15,6 @@ import numpy as np
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.likeness import descriptions, interpolation, likeness
-from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.kernels.kernel import KernelTable
 
@@ -73,14 +72,15 @@ class Asked:
     def of(networks: Sequence[KernelTable], population: Population) -> Asked:
         """Several networks under a population."""
         precision = work_precision(population)
-        rows = [work_matrix(n, precision).sum(axis=0) for n in networks]
+        features = population.features
+        rows = [work_matrix(n, precision, features).sum(axis=0) for n in networks]
         described = descriptions(networks)
         weights, recognised = interpolation(described, population.anchors)
         across = likeness(described, population.anchors)
         unknown = likeness(described, described) - weights @ across.T
         known = 1.0 - recognised < STRANGE
         unknown[known, :] = unknown[:, known] = 0.0
-        work = np.array(rows) if rows else np.zeros((0, len(FEATURE_NAMES)))
+        work = np.array(rows) if rows else np.zeros((0, features))
         return Asked(described, work, weights, unknown, np.ones(len(rows)))
 
     def with_mean(self) -> Asked:
@@ -116,7 +116,7 @@ class Directions:
     @staticmethod
     def of(population: Population, tightness: float = 1.0) -> Directions:
         """From the population's spreads; `tightness` scales both."""
-        features = len(FEATURE_NAMES)
+        features = population.features
         centre = np.median(population.log_cost, axis=0)
         slope = shares_of(population.work, centre)
         grown = np.vstack([np.eye(features), slope])

@@ -24,7 +24,7 @@ class MeasuredNetwork:
     variance: float = 0.0
     batch: int = 1
 
-    def work(self, precision: str) -> np.ndarray:
-        """Total work by feature, shape (features,)."""
-        total: np.ndarray = work_matrix(self.kernels, precision).sum(axis=0)
+    def work(self, precision: str, features: int) -> np.ndarray:
+        """Total work by as many features, shape (features,)."""
+        total: np.ndarray = work_matrix(self.kernels, precision, features).sum(axis=0)
         return total

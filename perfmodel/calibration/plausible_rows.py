@@ -45,7 +45,7 @@ def implausible(
     if len(chosen) < FEWEST or not measured:
         return {}
     precision = "int8" if known.precision == "int8" else "fp32"
-    work = np.array([network.work(precision) for network in measured])
+    work = np.array([network.work(precision, known.features) for network in measured])
     with np.errstate(divide="ignore"):
         expected = np.log(work @ np.exp(known.log_cost[chosen]).T).T
     off = np.log([network.latency_ms for network in measured]) - expected

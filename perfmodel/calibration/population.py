@@ -16,7 +16,7 @@ import numpy as np
 
 from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.plain_file import FileKind
-from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURES
 from perfmodel.cost_models.work_predictor import ranges_from_dict
 from perfmodel.devices.registry import builtin_folder
 from perfmodel.errors import ProfileError
@@ -33,7 +33,7 @@ class Population:
     """Fitted targets of one framework, unit and precision class, as a base for new ones.
 
     Of `names` (targets) and `networks` (for readers only: networks are recognised by `anchors`):
-    `anchors` (networks, features) their descriptions (`cost_models.likeness`) and `work` their work
+    `anchors` (networks, FEATURES) their descriptions (`cost_models.likeness`) and `work` their work
     by feature; `log_cost` (targets, features) and `log_ms` (targets, networks), measured or, where
     `measured` is false, fitted. `spread` (features + networks, squared) is the covariance of what
     tells a target from its nearest kin, log costs first, then log times; `wide` (features, squared)
@@ -69,6 +69,11 @@ class Population:
     def title(self) -> str:
         """For messages."""
         return f"{len(self.names)} targets of {self.framework} on a {self.unit}, {self.precision}"
+
+    @property
+    def features(self) -> int:
+        """Number of the features that its targets pay for (`work_features`)."""
+        return self.log_cost.shape[1]
 
     def without(self, chosen: np.ndarray) -> Population:
         """The population less some targets (a mask); what describes their spread stays."""
@@ -128,7 +133,7 @@ def read_population(path: Path) -> Population:
 
 
 _SHAPES = {
-    "anchors": "nf",
+    "anchors": "nd",
     "work": "nf",
     "log_cost": "tf",
     "log_ms": "tn",
@@ -136,7 +141,8 @@ _SHAPES = {
     "spread": "ss",
     "wide": "ff",
 }
-"""Arrays by their sizes: targets, networks, features, and features + networks."""
+"""Arrays by their sizes: targets, networks, features, those of descriptions, features + networks.
+"""
 
 _NUMBERS = ("noise_sd", "strange_sd", "strange_width", "evidence")
 _TEXTS = ("framework", "unit", "precision")
@@ -146,7 +152,7 @@ _DIGITS = {"work": 8, "spread": 6, "wide": 6}
 
 def to_dict(population: Population) -> dict[str, Any]:
     """Plain JSON data; features are named, so that another version's file is recognised."""
-    data: dict[str, Any] = {"features": list(FEATURE_NAMES)}
+    data: dict[str, Any] = {"features": [f.name for f in ALL_FEATURES[: population.features]]}
     for entry in fields(population):
         value = getattr(population, entry.name)
         if entry.name == "measured":
@@ -167,7 +173,8 @@ def to_dict(population: Population) -> dict[str, Any]:
 
 def from_dict(data: Mapping[str, Any]) -> Population:
     """Read and check plain data; raises `ProfileError` that names the field."""
-    if list(data.get("features", ())) != list(FEATURE_NAMES):
+    named = list(data.get("features", ()))
+    if named not in ([f.name for f in FEATURES], [f.name for f in ALL_FEATURES]):
         raise ProfileError(
             "features: this population was made by another version",
             "rebuild it with `python -m validation.profiles`",
@@ -176,12 +183,13 @@ def from_dict(data: Mapping[str, Any]) -> Population:
     if set(data) - known:
         raise ProfileError(f"unknown field {sorted(set(data) - known)[0]!r:.60}")
     lists = {name: _texts(data, name) for name in _LISTS}
-    targets, networks, features = len(lists["names"]), len(lists["networks"]), len(FEATURE_NAMES)
+    targets, networks, features = len(lists["names"]), len(lists["networks"]), len(named)
     if not 0 < targets <= MAX_TARGETS or networks > MAX_NETWORKS:
         raise ProfileError(f"names: {targets} targets and {networks} networks are out of bounds")
     if len(lists["cores"]) not in (0, targets):
         raise ProfileError("cores: must name those of each target, or none")
-    sizes = {"t": targets, "n": networks, "f": features, "s": features + networks}
+    sizes = {"t": targets, "n": networks, "f": features, "d": len(FEATURES)}
+    sizes["s"] = features + networks
     arrays = {
         name: _array(data, name, tuple(sizes[letter] for letter in letters))
         for name, letters in _SHAPES.items()

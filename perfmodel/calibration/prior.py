@@ -19,6 +19,7 @@ from perfmodel.cost_models.interval import MEDIAN_SD, NORMAL_90
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import WorkCosts
 from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_predictor import MAX_LOG_COST
 from perfmodel.devices.profile import TargetProfile, read_profile
 from perfmodel.devices.profile_files import builtin_folder, device_files
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
@@ -93,7 +94,7 @@ def known_population(target: Target, kind: str) -> Population:
 
 def _with(base: Population, known: Known) -> Population:
     """The population and one more target, whose times follow from its profile."""
-    costs = np.array(known.costs.log_cost)
+    costs = _paid(known.costs.log_cost, base.features)
     times = np.zeros((1, len(base.networks)))
     if len(base.networks):
         factor, _ = known.costs.correction.of_described(base.anchors)
@@ -106,6 +107,13 @@ def _with(base: Population, known: Known) -> Population:
         log_ms=np.vstack([base.log_ms, times]),
         measured=np.vstack([base.measured, np.zeros_like(times, dtype=bool)]),
     )
+
+
+def _paid(log_cost: Sequence[float], features: int) -> np.ndarray:
+    """Costs by that many features: what a target does not pay for costs it next to nothing."""
+    costs = np.full(features, -MAX_LOG_COST)
+    costs[: len(log_cost)] = log_cost[:features]
+    return costs
 
 
 def _known(profiles: Sequence[TargetProfile]) -> list[Known]:
@@ -161,19 +169,20 @@ def kin(known: Sequence[Known], like: Target, kind: str = "") -> tuple[tuple[Kno
 def kin_population(target: Target, kind: str = "") -> Population:
     """The costs of the shipped targets that are most like a target; no network is known."""
     chosen, words = kin(shipped_targets(), target, kind)
-    costs = np.array([k.costs.log_cost for k in chosen])
+    # what some of them do not pay for nobody is asked to
+    features = min(len(k.costs.log_cost) for k in chosen)
+    costs = np.array([k.costs.log_cost[:features] for k in chosen])
     shapes = costs - np.median(costs, axis=1, keepdims=True)
-    least = loadings(OWN_SD, SHARED_SD)
+    least = loadings(OWN_SD, SHARED_SD, features)
     error = float(np.median([k.profile.error.median for k in chosen]))
     misfit = float(np.clip(error, LEAST_ERROR, LARGEST_ERROR)) / MEDIAN_SD
-    features = len(FEATURE_NAMES)
     return Population(
         framework=words,
         unit=target.unit,
         precision=precision_class(target.precision),
         names=tuple(str(k.target) for k in chosen),
         networks=(),
-        anchors=np.zeros((0, features)),
+        anchors=np.zeros((0, len(FEATURE_NAMES))),
         work=np.zeros((0, features)),
         log_cost=costs,
         log_ms=np.zeros((len(chosen), 0)),

@@ -13,7 +13,7 @@ from perfmodel.calibration.measured import NetworkTables, rows_by_target, rules_
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.calibration.prior import prior_for
-from perfmodel.cost_models.work_features import FEATURE_GROUPS, FEATURE_NAMES, FEATURE_PARTS
+from perfmodel.cost_models.work_features import ALL_FEATURES
 from perfmodel.devices.registry import ProfileSource
 from perfmodel.errors import MeasurementError, TargetError
 from perfmodel.kernels.kernel import KernelTable
@@ -156,10 +156,10 @@ _GROUP_WORDS = {
 
 def _reason(share: np.ndarray, cost_sd: np.ndarray) -> str:
     """What the network spends its time on, and which of it is least known so far."""
-    labels = [g or p for g, p in zip(FEATURE_GROUPS, FEATURE_PARTS, strict=True)]
+    labels = [f.group or f.part for f in ALL_FEATURES[: len(share)]]
     shares = {w: float(share[[x == w for x in labels]].sum()) for w in dict.fromkeys(labels)}
     top = max(shares, key=lambda w: shares[w])
-    feature = FEATURE_NAMES[int(np.argmax(share * cost_sd))].replace("_", " ")
+    feature = ALL_FEATURES[int(np.argmax(share * cost_sd))].name.replace("_", " ")
     return (
         f"{100 * shares[top]:.0f} % of its time goes to {_GROUP_WORDS[top]}; "
         f"it tells most about {feature}"

@@ -16,7 +16,7 @@ import numpy as np
 
 from perfmodel.cost_models.likeness import GROWING, descriptions, interpolation
 from perfmodel.cost_models.predictor import NetworkTerms
-from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURES
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURE_NAMES
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
 
@@ -42,9 +42,10 @@ WIDTHS = 2.0 ** np.linspace(-1.0, 1.0, 9)
 """Widths of a known network at which more work may not be faster, half to twice its own."""
 
 _WIDTH_POWER = np.array(
-    [{"MAC": 2.0, "byte": 2.0, "element": 1.0}.get(f.unit, 0.0) for f in FEATURES]
+    [{"MAC": 2.0, "byte": 2.0, "element": 1.0, "step": 1.0}.get(f.unit, 0.0) for f in ALL_FEATURES]
 )
-"""How work grows with the channels: products and weights by the square, elements in proportion."""
+"""How work grows with the channels: products and weights by the square, elements and the lengths of
+sums in proportion."""
 
 _KINDS = (
     ("direct_macs", "point_padding", "point_uneven_macs", "point_output", "point_input"),
@@ -140,7 +141,7 @@ def lawful(
     or falls while layers of one kind are added to it, the misfits that make it so are lowered by a
     fifth, until it grows.
     """
-    done = work[:, None, :] * np.vstack([_by_width(), _by_layers()])
+    done = work[:, None, :] * np.vstack([_by_width(), _by_layers()])[:, : work.shape[1]]
     log_ms = np.log(np.maximum(done @ np.exp(log_cost), 1e-300))
     wide = len(WIDTHS)
     hardly = _hardly_growing(log_ms[:, :wide])
@@ -163,7 +164,12 @@ def lawful_along(
 
     `work` (anchors, features) is what the anchors are described by.
     """
-    return _lowered(correction, work[:, None, :] * _by_width(), log_ms, _hardly_growing(log_ms))
+    return _lowered(
+        correction,
+        work[:, None, :] * _by_width()[:, : work.shape[1]],
+        log_ms,
+        _hardly_growing(log_ms),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -175,10 +181,10 @@ def _by_width() -> np.ndarray:
 @lru_cache(maxsize=1)
 def _by_layers() -> np.ndarray:
     """Work by that of one network while layers of a kind are added, each kind in turn."""
-    shares = np.ones((len(_KINDS), len(_LESS), len(FEATURE_NAMES)))
+    shares = np.ones((len(_KINDS), len(_LESS), len(ALL_FEATURES)))
     for kind, names in enumerate(_KINDS):
         shares[kind][:, [FEATURE_NAMES.index(n) for n in names]] = _LESS[:, None]
-    return shares.reshape(-1, len(FEATURE_NAMES))
+    return shares.reshape(-1, len(ALL_FEATURES))
 
 
 Falls = Callable[[np.ndarray], np.ndarray]
@@ -208,9 +214,9 @@ def _lowered(
     """
     if not len(correction.anchors):
         return correction
-    shares = np.maximum(done * GROWING, 0.0)
+    shares = np.maximum(done[:, :, : len(GROWING)] * GROWING, 0.0)
     total = np.maximum(shares.sum(axis=2, keepdims=True), 1e-300)
-    described = np.sqrt(shares / total).reshape(-1, done.shape[2])
+    described = np.sqrt(shares / total).reshape(-1, len(GROWING))
     weights, _ = interpolation(described, correction.anchors)
     involved = np.abs(weights).reshape(*log_ms.shape, -1) > INVOLVED
     misfits = np.clip(correction.misfits, -LARGEST_LOG, LARGEST_LOG)

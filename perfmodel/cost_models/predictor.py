@@ -41,9 +41,9 @@ class Correction(Protocol):
 class WorkCosts:
     """What amounts of work cost on a target, by which targets of any framework can be compared.
 
-    `log_cost` holds log ms per unit of work in the order of `work_features.FEATURES`; `precision`
-    sets the bytes of a weight; `ranges` the fitted sizes by kernel class; `correction` what whole
-    networks take beyond.
+    `log_cost` holds log ms per unit of work in the order of `work_features.ALL_FEATURES`;
+    `precision` sets the bytes of a weight; `ranges` the fitted sizes by kernel class; `correction`
+    what whole networks take beyond.
     """
 
     log_cost: tuple[float, ...]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 
 from perfmodel.cost_models.departures import loadings
 from perfmodel.cost_models.hierarchy import Fitted, Level, Observations, fit_levels
-from perfmodel.cost_models.work_features import FEATURE_NAMES, LIMITS
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURES, LIMITS
 from perfmodel.errors import MeasurementError
 
 CODES = ("target", "hardware", "precision")
@@ -98,10 +99,11 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
     threads and framework, `device_sd` and `device_shared_sd` of a device whatever runs on it (only
     where `fit` is told the devices), `target_sd` of what is left; `noise_sd` of a measurement.
     `huber_limit` is in units of `noise_sd`. `noise_rounds` times the fit is repeated with each
-    target weighted by its own residuals. `max_iter` bounds L-BFGS; stopping early shrinks as well.
+    target weighted by its own residuals. Fixed costs depart `starts` times as far as others.
+    `max_iter` bounds L-BFGS; stopping early shrinks as well.
 
-    Input columns: `CODES` (integers), then work by feature in the order of `FEATURE_NAMES`
-    (`perfmodel.cost_models.work_predictor.work_matrix`, summed over the kernels). Output: ms.
+    Input columns: `CODES` (integers), then work by feature in the order of `FEATURES` or of
+    `ALL_FEATURES` (`work_predictor.work_matrix`, summed over the kernels). Output: ms.
 
     Attributes: `targets_` the target codes, `log_cost_` (targets, features), `population_`
     (features,) log costs of the average target, `covariance_` (features, features) of a target's
@@ -122,6 +124,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         huber_limit: float = 1.5,
         max_iter: int = 150,
         noise_rounds: int = 1,
+        starts: float = 1.0,
     ) -> None:
         self.population_sd = population_sd
         self.population_shared_sd = population_shared_sd
@@ -135,6 +138,7 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         self.huber_limit = huber_limit
         self.max_iter = max_iter
         self.noise_rounds = noise_rounds
+        self.starts = starts
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, device: np.ndarray | None = None
@@ -155,7 +159,8 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
             codes[:, 0], return_index=True, return_inverse=True
         )
         work, network = np.unique(X[:, len(CODES) :], axis=0, return_inverse=True)
-        levels = self._levels(codes[first], None if device is None else device[first])
+        device = None if device is None else device[first]
+        levels = self._levels(codes[first], device, work.shape[1])
         seen = NetworkTimes(target=target, network=network.ravel(), log_ms=np.log(y))
         noise = np.full(len(self.targets_), self.noise_sd)
         options: dict[str, Any] = {"huber_limit": self.huber_limit, "max_iter": self.max_iter}
@@ -181,31 +186,28 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
         latency: np.ndarray = (X[:, len(CODES) :] * np.exp(self.log_cost_[place])).sum(axis=1)
         return latency
 
-    def _levels(self, codes: np.ndarray, device: np.ndarray | None) -> list[Level]:
+    def _levels(self, codes: np.ndarray, device: np.ndarray | None, features: int) -> list[Level]:
+        spread = partial(loadings, features=features, starts=self.starts)
         hardware = np.unique(codes[:, 1], return_inverse=True)[1]
         _, precision = np.unique(codes[:, 2], return_inverse=True)
         everything = np.zeros(len(codes), dtype=int)
         levels = [
-            Level(
-                index=everything, loadings=loadings(self.population_sd, self.population_shared_sd)
-            ),
-            Level(index=hardware, loadings=loadings(self.hardware_sd, self.hardware_shared_sd)),
+            Level(index=everything, loadings=spread(self.population_sd, self.population_shared_sd)),
+            Level(index=hardware, loadings=spread(self.hardware_sd, self.hardware_shared_sd)),
         ]
         if device is not None and len(np.unique(device)) < len(np.unique(hardware)):
             levels.append(
                 Level(
                     index=np.unique(device, return_inverse=True)[1],
-                    loadings=loadings(self.device_sd, self.device_shared_sd),
+                    loadings=spread(self.device_sd, self.device_shared_sd),
                 )
             )
         if precision.max() > 0:
             levels.append(
-                Level(index=precision, loadings=loadings(self.precision_sd, self.precision_sd))
+                Level(index=precision, loadings=spread(self.precision_sd, self.precision_sd))
             )
         if len(np.unique(hardware)) < len(hardware):
-            levels.append(
-                Level(index=np.arange(len(codes)), loadings=loadings(self.target_sd, 0.0))
-            )
+            levels.append(Level(index=np.arange(len(codes)), loadings=spread(self.target_sd, 0.0)))
         return levels
 
     def _keep(self, fitted: Fitted, levels: Sequence[Level]) -> None:
@@ -222,6 +224,8 @@ class JointEfficiencyModel(RegressorMixin, BaseEstimator):
 
     @staticmethod
     def _check_width(X: np.ndarray) -> None:
-        wanted = len(CODES) + len(FEATURE_NAMES)
-        if X.shape[1] != wanted:
-            raise MeasurementError(f"rows must have {wanted} columns, got {X.shape[1]}")
+        wanted = [len(CODES) + len(features) for features in (FEATURES, ALL_FEATURES)]
+        if X.shape[1] not in wanted:
+            raise MeasurementError(
+                f"rows must have {' or '.join(map(str, wanted))} columns, got {X.shape[1]}"
+            )

@@ -15,9 +15,10 @@ from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
 from perfmodel.cost_models.work_features import (
+    ALL_FEATURES,
     FEATURE_NAMES,
-    FEATURE_PARTS,
     LIMITS,
+    UNIT_FEATURES,
     feature_matrix,
     one_row,
     several_rows,
@@ -44,13 +45,21 @@ DEPARTURE_SD, KERNEL_NOISE_SD = 0.4, 0.3
 from costs that were fitted to whole networks. The departure is that between targets of a
 framework (`work_model.JointEfficiencyModel.hardware_sd`)."""
 
-_PART_MATRIX = np.array([[part == p for p in PARTS] for part in FEATURE_PARTS], dtype=float)
+_PART_MATRIX = np.array([[f.part == p for p in PARTS] for f in ALL_FEATURES], dtype=float)
 
 
-def work_matrix(kernels: KernelTable, precision: str) -> np.ndarray:
-    """Work of each kernel in `WORK_UNIT`s, shape (kernels, features)."""
+def work_matrix(
+    kernels: KernelTable, precision: str, features: int = len(FEATURE_NAMES)
+) -> np.ndarray:
+    """Work of each kernel in `WORK_UNIT`s, shape (kernels, features).
+
+    `features` is the number of costs that it meets: what every unit pays for, or more
+    (`work_features.UNIT_FEATURES`).
+    """
+    counted = ALL_FEATURES[:features]
     return kernels.once(
-        ("work", precision), lambda: np.asarray(feature_matrix(kernels, precision) / WORK_UNIT)
+        ("work", precision, features),
+        lambda: np.asarray(feature_matrix(kernels, precision, counted) / WORK_UNIT),
     )
 
 
@@ -92,7 +101,7 @@ class EfficiencyPredictor:
     """Time of a kernel = sum over its features of work x cost; costs differ by target.
 
     `log_cost` holds the logarithm of milliseconds per `WORK_UNIT` by feature, in the order of
-    `work_features.FEATURES`; `precision` sets the bytes of a weight; `ranges` the sizes
+    `work_features.features_of` its unit; `precision` sets the bytes of a weight; `ranges` the sizes
     of kernels that were fitted, by class; `correction` what whole networks take beyond.
     """
 
@@ -142,7 +151,7 @@ class EfficiencyPredictor:
         fitted = fit_levels(
             Observations(
                 place=place,
-                terms=work_matrix(kernels, self.precision),
+                terms=work_matrix(kernels, self.precision, features),
                 log_time=log_times(latency_us) - np.log(1e3),
                 noise=np.full(len(kernels), KERNEL_NOISE_SD),
                 weight=np.ones(len(kernels)),
@@ -164,12 +173,13 @@ class EfficiencyPredictor:
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
         cost = np.exp(self.log_cost)
-        spent = work_matrix(kernels, self.precision) * cost
-        parts: np.ndarray = spent @ _PART_MATRIX
+        spent = work_matrix(kernels, self.precision, len(cost)) * cost
+        parts: np.ndarray = spent @ _PART_MATRIX[: len(cost)]
         rows = kernels.once("several_rows", lambda: several_rows(kernels))
         if rows.any():
             # fitted networks seldom had more than one row, which reads the same weights
-            one = one_row(kernels, self.precision) / WORK_UNIT * cost @ _PART_MATRIX
+            one = one_row(kernels, self.precision, len(cost)) / WORK_UNIT * cost
+            one = one @ _PART_MATRIX[: len(cost)]
             less = rows & (parts.sum(axis=1) < one.sum(axis=1))
             parts[less] = one[less]
         return parts
@@ -187,7 +197,8 @@ class EfficiencyPredictor:
         return {
             "precision": self.precision,
             "log_cost": {
-                n: round(float(v), 5) for n, v in zip(FEATURE_NAMES, self.log_cost, strict=True)
+                f.name: round(float(v), 5)
+                for f, v in zip(ALL_FEATURES[: len(self.log_cost)], self.log_cost, strict=True)
             },
             "ranges": ranges_to_dict(self.ranges),
             "overhead_ms": self.overhead_ms,
@@ -200,13 +211,21 @@ class EfficiencyPredictor:
         known = ("precision", "log_cost", "ranges", "overhead_ms", *CORRECTION_FIELDS)
         plain_data.only(data, known)
         precision = plain_data.choice(data.get("precision"), "precision", PRECISION_BYTES)
+        costs = data.get("log_cost")
         return cls(
-            log_cost=costs_from_dict(data.get("log_cost"), FEATURE_NAMES, "feature"),
+            log_cost=costs_from_dict(costs, _names_of(costs), "feature"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=NetworkCorrection.from_dict(data),
             overhead_ms=plain_data.number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
         )
+
+
+def _names_of(costs: Any) -> tuple[str, ...]:
+    """The features that a vector of costs must name: those of every unit, or all."""
+    own = tuple(f.name for f in UNIT_FEATURES)
+    named = isinstance(costs, Mapping) and any(n in costs for n in own)
+    return FEATURE_NAMES + own if named else FEATURE_NAMES
 
 
 def novelty_beyond(ranges: Mapping[str, Range], kernels: KernelTable) -> np.ndarray:

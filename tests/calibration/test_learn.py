@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from perfmodel.calibration.families import family_of_model
 from perfmodel.calibration.learn import kin_spread, learn_population
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.calibration.population import from_dict, to_dict
+from perfmodel.cost_models.work_features import features_of
 from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
@@ -26,7 +29,7 @@ NETWORKS = ("mobilenet_v1", "mobilenet_v2", "squeezenet_1_1", "resnet18", "alexn
 TABLES = NetworkTables()
 
 
-def table(path: Path, devices: int, noise: float = 0.0) -> MeasurementTable:
+def table(path: Path, devices: int, noise: float = 0.0, unit: str = "cpu") -> MeasurementTable:
     """Devices that take 1 ms per 50 million MACs, each at its own speed."""
     rng = np.random.default_rng(3)
     lines = ["device,unit,framework,precision,threads,affinity,model,latency_ms"]
@@ -35,7 +38,8 @@ def table(path: Path, devices: int, noise: float = 0.0) -> MeasurementTable:
         for name in NETWORKS:
             ms = speed * TABLES.get(name, 1, "ncnn")["macs"].sum() / 50e6
             ms *= np.exp(rng.normal(0, noise))
-            lines.append(f"board-{device},cpu,ncnn,float,4,big,{name},{ms:.6g}")
+            setup = "4,big" if unit == "cpu" else ","
+            lines.append(f"board-{device},{unit},ncnn,float,{setup},{name},{ms:.6g}")
     path.write_text("\n".join(lines) + "\n")
     return read_measurements([path])[0]
 
@@ -60,6 +64,19 @@ def test_what_was_measured_stands_in_the_population_as_measured(tmp_path: Path) 
     place = known.names.index("board-2/cpu/ncnn/float/t4@big")
     assert np.exp(known.log_ms[place, known.networks.index("resnet18")]) == pytest.approx(times[0])
     assert known.measured.all()
+
+
+@pytest.mark.parametrize("unit", ["cpu", "gpu"])
+def test_a_population_learns_what_its_unit_pays_for_and_survives_its_file(
+    unit: str, tmp_path: Path
+) -> None:
+    rows = table(tmp_path / "t.csv", 6, unit=unit)
+    known = learn_population(rows, framework="ncnn", unit=unit, networks=TABLES)
+    assert known.features == len(features_of(unit))
+    again = from_dict(json.loads(json.dumps(to_dict(known))))
+    assert again.log_cost == pytest.approx(known.log_cost, abs=1e-5)
+    one = adapt([MeasuredNetwork("", TABLES.get("resnet18", 1, "ncnn"), 7.0)], again)
+    assert len(one.predictor.log_cost) == len(features_of(unit))
 
 
 def test_cores_are_those_of_each_device(tmp_path: Path) -> None:

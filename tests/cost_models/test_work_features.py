@@ -7,8 +7,20 @@ import pytest
 
 from perfmodel.cost_models.hierarchy import beyond_limits
 from perfmodel.cost_models.predictor import network_ms
-from perfmodel.cost_models.work_features import FEATURE_NAMES, LIMITS, feature_matrix
-from perfmodel.cost_models.work_predictor import EfficiencyPredictor
+from perfmodel.cost_models.work_amounts import MACS_PER_STEP
+from perfmodel.cost_models.work_features import (
+    ALL_FEATURES,
+    FEATURE_NAMES,
+    LIMITS,
+    UNIT_FEATURES,
+    feature_matrix,
+    features_of,
+)
+from perfmodel.cost_models.work_features import (
+    FEATURES as EVERY_UNIT,
+)
+from perfmodel.cost_models.work_predictor import WORK_UNIT, EfficiencyPredictor
+from perfmodel.errors import ProfileError
 from perfmodel.graph import GraphBuilder
 from perfmodel.kernels import KernelTable, fuse
 
@@ -106,3 +118,48 @@ def test_depthwise_windows_beyond_5x5_cost_twice_a_product() -> None:
     amounts = {k: feature_matrix(depthwise(k))[0, place] / k**2 for k in (3, 5, 7)}
     assert amounts[5] == pytest.approx(amounts[3])
     assert amounts[7] == pytest.approx(2 * amounts[3])
+
+
+def test_what_only_some_units_pay_for_follows_what_all_do() -> None:
+    assert features_of("cpu") == EVERY_UNIT == ALL_FEATURES[: len(EVERY_UNIT)]
+    assert features_of("gpu") == ALL_FEATURES
+    assert all(f.units for f in UNIT_FEATURES)
+    assert not any(f.units for f in EVERY_UNIT)
+
+
+def test_a_gpu_pays_for_the_length_of_sums_however_few_they_are() -> None:
+    """A 3x3 window over 64 channels sums 576 products, over 128 channels 1,152, depthwise 9."""
+
+    def steps(table: KernelTable) -> float:
+        return float(feature_matrix(table, "fp32", UNIT_FEATURES)[0, 0]) / MACS_PER_STEP
+
+    assert steps(conv(64, 28, 3, 1)) == steps(conv(64, 7, 3, 2)) == 576
+    assert (steps(conv(128, 28, 3, 1)), steps(depthwise(3))) == (1152, 9)
+    b = GraphBuilder("dense")
+    flat = b.fc(b.input((1, 512)), 10)
+    assert steps(KernelTable.from_kernels(fuse(b.build(flat), "ncnn"))) == 512
+
+
+@pytest.mark.parametrize("unit", ["cpu", "gpu"])
+def test_costs_of_a_unit_survive_their_file(unit: str) -> None:
+    table, count = conv(64, 28, 3, 1), len(features_of(unit))
+    costs = tuple(round(v, 5) for v in np.random.default_rng(2).normal(-3, 0.5, count))
+    model = EfficiencyPredictor(log_cost=costs)
+    data = model.to_dict()
+    assert list(data["log_cost"]) == [f.name for f in features_of(unit)]
+    again = EfficiencyPredictor.from_dict(data)
+    assert again.log_cost == costs
+    assert again.parts_ms(table) == pytest.approx(model.parts_ms(table))
+    del data["log_cost"]["window_output"]
+    with pytest.raises(ProfileError, match="log_cost"):
+        EfficiencyPredictor.from_dict(data)
+
+
+def test_the_length_of_sums_is_arithmetic_and_adds_to_the_rest() -> None:
+    table, costs = conv(64, 28, 3, 1), (-3.0,) * len(ALL_FEATURES)
+    plain, gpu = (
+        EfficiencyPredictor(log_cost=costs[:n]).parts_ms(table)[0]
+        for n in (len(EVERY_UNIT), len(ALL_FEATURES))
+    )
+    longer = 576 * MACS_PER_STEP / WORK_UNIT * np.exp(-3.0)
+    assert gpu - plain == pytest.approx([longer, 0.0, 0.0])
