@@ -89,7 +89,8 @@ class LoadFact:
     (empty: any), that the first inference takes `first_inference` times the steady one, and more
     costs in ms for a million bytes: what weights with a window take beyond the rate, filling
     pointers, reading weights that are not packed, and what the pieces of weights below each limit
-    of `perfmodel.kernels.loading.PIECES` take beyond the rate (see `LoadWork` there).
+    of `perfmodel.kernels.loading.PIECES` take beyond the rate (see `LoadWork` there). The other
+    costs are of what `LoadWork` calls likewise.
     """
 
     unit: str
@@ -106,18 +107,27 @@ class LoadFact:
     pointer_ms_per_mb: float = 0.0
     unpacked_ms_per_mb: float = 0.0
     piece_ms_per_mb: tuple[float, ...] = ()
+    kind_ms: float = 0.0
+    winograd_ms_per_mb: float = 0.0
+    touched_ms_per_mb: float = 0.0
+    copied_ms_per_mb: float = 0.0
 
     def first_ms(self, work: LoadWork, steady_ms: float) -> float:
         """Milliseconds of a first run: making a network ready and one inference, a steady one of
         which takes `steady_ms`."""
-        prepared = self.fixed_ms + self.kernel_ms * work.kernels
+        costs_ms_per_mb = (
+            (self.window_ms_per_mb, work.window_bytes),
+            (self.winograd_ms_per_mb, work.winograd_bytes),
+            (self.pointer_ms_per_mb, work.pointer_bytes),
+            (self.unpacked_ms_per_mb, work.unpacked_bytes),
+            (self.touched_ms_per_mb, work.touched_bytes),
+            (self.copied_ms_per_mb, work.copied_bytes),
+            *zip(self.piece_ms_per_mb, work.piece_bytes, strict=False),
+        )
+        prepared = self.fixed_ms + self.kernel_ms * work.kernels + self.kind_ms * work.kinds
         prepared += work.packed_bytes / self.bytes_per_ms
-        prepared += self.window_ms_per_mb * work.window_bytes / MB
-        prepared += self.pointer_ms_per_mb * work.pointer_bytes / MB
-        pieces = zip(self.piece_ms_per_mb, work.piece_bytes, strict=False)
-        prepared += sum(cost * size / MB for cost, size in pieces)
-        read = self.unpacked_ms_per_mb * work.unpacked_bytes / MB
-        return prepared + self.first_inference * steady_ms + read
+        prepared += sum(cost * size / MB for cost, size in costs_ms_per_mb)
+        return prepared + self.first_inference * steady_ms
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,11 @@ stride."""
 _KIND = ("kernel_class", "op", "kh", "kw", "sh")
 
 
+def kinds_of(network: KernelTable) -> list[tuple[object, ...]]:
+    """The kind of each kernel: those of one kind run the same code."""
+    return list(zip(*(network[c] for c in _KIND), strict=True))
+
+
 def with_recency(network: KernelTable) -> KernelTable:
     """The kernels of one network, in their order, with `SINCE_COLUMN`; as it is if it has it.
 
@@ -34,7 +39,7 @@ def with_recency(network: KernelTable) -> KernelTable:
 def _with_recency(network: KernelTable) -> KernelTable:
     moved = network["input_elements"] + network["weight_elements"] + network["output_elements"]
     ends = np.cumsum(moved)
-    kinds = list(zip(*(network[c] for c in _KIND), strict=True))
+    kinds = kinds_of(network)
     # the last one of each kind in the inference before this one
     last = {kind: end - ends[-1] for kind, end in zip(kinds, ends, strict=True)}
     since = np.zeros(len(kinds))

@@ -186,13 +186,17 @@ def test_short_networks_widen_the_interval_of_short_times_alone() -> None:
 def load_of(
     kernels: int, packed: float, window: float, pointer: float, unpacked: float
 ) -> LoadWork:
-    """Work of a load without small tensors."""
+    """Work of a load without small tensors, transforms or much memory."""
     return LoadWork(
         kernels=kernels,
+        kinds=0,
         packed_bytes=packed,
         window_bytes=window,
+        winograd_bytes=0.0,
         pointer_bytes=pointer,
         unpacked_bytes=unpacked,
+        touched_bytes=0.0,
+        copied_bytes=0.0,
         piece_bytes=(0.0,) * len(PIECES),
     )
 
@@ -213,6 +217,24 @@ def test_first_runs_are_recovered_by_their_parts() -> None:
     assert fact.unpacked_ms_per_mb == pytest.approx(0.4, rel=0.01)
     unseen = load_of(10, 2e6, 1e6, 4e6, 5e6)
     truth = 3 + 0.5 + 2 + 0.7 + 0.6 + 2.0 + 6.5
+    assert fact.first_ms(unseen, 5.0) == pytest.approx(truth, rel=0.01)
+
+
+def test_what_is_looked_up_transformed_or_touched_first_has_costs_of_its_own() -> None:
+    def run(work: LoadWork, steady_ms: float) -> FirstRun:
+        mb = work.winograd_bytes / 1e6, work.touched_bytes / 1e6, work.copied_bytes / 1e6
+        load = 0.5 + 0.2 * work.kinds + work.packed_bytes / 2e6 + 3 * mb[0]
+        inference = 0.1 * work.kinds + 0.02 * work.kernels + 0.4 * mb[1] + 0.25 * mb[2]
+        return FirstRun(load, 1.1 * steady_ms + inference, steady_ms, work, True, loads=4)
+
+    works = [s.first.work for s in samples(40)]
+    fact = fit_load([run(w, 1.0 + i % 3) for i, w in enumerate(works)], SETUP)
+    assert fact is not None
+    found = (fact.kind_ms, fact.winograd_ms_per_mb, fact.touched_ms_per_mb, fact.copied_ms_per_mb)
+    assert found == pytest.approx((0.3, 3.0, 0.4, 0.25), rel=0.02)
+    more = {"kinds": 7, "winograd_bytes": 2e6, "touched_bytes": 3e6, "copied_bytes": 4e6}
+    unseen = replace(load_of(10, 9e6, 0.0, 0.0, 0.0), **more)
+    truth = 0.5 + 2.1 + 0.2 + 4.5 + 6.0 + 1.2 + 1.0 + 5.5
     assert fact.first_ms(unseen, 5.0) == pytest.approx(truth, rel=0.01)
 
 

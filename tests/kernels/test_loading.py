@@ -21,12 +21,33 @@ def test_weights_and_pointers_by_hand() -> None:
     for precision, size in (("fp32", 4), ("int8", 1)):
         assert load_work(table, precision) == LoadWork(
             kernels=5,
+            kinds=5,
             packed_bytes=size * packed,
             window_bytes=size * window,
+            winograd_bytes=0,  # its stride is 2
             pointer_bytes=pointers,
             unpacked_bytes=0,
+            touched_bytes=size * (4 * 4 * 16 + 4 * 4 * 32),  # the convolution of single points
+            copied_bytes=size * 4 * 4 * 9 * 4,
             piece_bytes=(size * packed,) * 3,
         )
+
+
+def test_equal_kernels_are_one_kind_and_3x3_windows_of_stride_1_are_transformed() -> None:
+    g = GraphBuilder("net")
+    x = g.input((1, 8, 8, 4))
+    # 8 x 9 x 4 weights and 8 biases; 8 x 9 x 8 and 8, twice
+    x = g.conv(g.conv(g.conv(x, 8, 3), 8, 3), 8, 3)
+    x = g.conv(x, 6, 5)  # copied into rows of 25 x 8, one for each of 64 pixels
+    x = g.conv(x, 4, 3, groups=2)  # 4 x 9 x 3 weights: a library has to copy two halves
+    x = g.depthwise(x, 3)
+    table = KernelTable.from_kernels(fuse(g.build(x, source="test", format="zoo"), "tflite-cpu"))
+    work = load_work(table, "fp32")
+    # the first layer of a network is a kind of its own
+    assert (work.kernels, work.kinds) == (6, 5)
+    assert work.winograd_bytes == 4 * (288 + 8 + 2 * (576 + 8))
+    assert work.copied_bytes == 4 * 64 * 25 * 8
+    assert work.touched_bytes == 4 * 64 * (8 + 8)
 
 
 def test_of_large_weights_only_a_piece_counts_as_small() -> None:
