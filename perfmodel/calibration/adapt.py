@@ -36,7 +36,7 @@ from perfmodel.calibration.guesses import (
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.cost_models.hierarchy import within_limits
-from perfmodel.cost_models.interval import MEDIAN_SD, shrunk_spread
+from perfmodel.cost_models.interval import times_as_far
 from perfmodel.cost_models.likeness import JITTER, likeness
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
 from perfmodel.cost_models.predictor import network_ms
@@ -58,7 +58,8 @@ class Adaptation:
     """A target after its measurements: costs, misfits of known networks, and how sure they are.
 
     `left_out` holds log(measured / predicted) of the measurements had they not been made, block by
-    block; empty without blocks. `weights` (targets,) tell whom it resembles; `sd` is the standard
+    block, and `left_out_sd` how large the others let expect it to be; both are empty without
+    blocks. `weights` (targets,) tell whom it resembles; `sd` is the standard
     deviation of the log times of the population's networks (of its own where the population has
     none), measurement included.
     """
@@ -70,21 +71,27 @@ class Adaptation:
     sd: float
     measurements: int
     left_out: np.ndarray
+    left_out_sd: np.ndarray
+
+    @property
+    def strayed(self) -> float:
+        """How many times as far as expected the measurements strayed that were left out.
+
+        Each counts by what was expected of it: one that is unlike the others is foretold badly,
+        which says nothing of the networks that are like them. Few say little: 1 without any.
+        """
+        return times_as_far(self.left_out / self.left_out_sd)
 
     @property
     def half_width_log(self) -> float:
-        """Half width of the 90 % interval of log latency of a known network.
-
-        The spread that is expected, moved towards that of the measurements that were left out.
-        """
-        spread = shrunk_spread(self.left_out, self.sd * MEDIAN_SD) / MEDIAN_SD
-        return self.population.width_factor(self.measurements) * spread
+        """Half width of the 90 % interval of log latency of a known network."""
+        return self.population.width_factor(self.measurements) * self.strayed * self.sd
 
     @property
     def strange_log(self) -> float:
         """What is added to the half width for a network that is like none of the known ones."""
         width = self.half_width_log
-        return float(np.hypot(width, self.population.strange_width) - width)
+        return float(np.hypot(width, self.strayed * self.population.strange_width) - width)
 
     @property
     def predictor(self) -> EfficiencyPredictor:
@@ -131,8 +138,9 @@ def adapt(
     chosen = np.argsort(-weights, kind="stable")[:count]
     chosen = chosen[weights[chosen] > 1e-4 * weights[chosen[0]]]
     guesses = [update(seen, population, int(i), directions) for i in chosen]
-    left = _left_out(seen, scales, guesses, chosen, blocks)
-    return _collapsed(seen, population, directions, guesses, chosen, weights, left, len(measured))
+    left, left_sd = _left_out(seen, scales, guesses, chosen, blocks)
+    made = _collapsed(seen, population, directions, guesses, chosen, weights, len(measured))
+    return replace(made, left_out=left, left_out_sd=left_sd)
 
 
 def _left_out(
@@ -141,15 +149,25 @@ def _left_out(
     guesses: Sequence[Guess],
     chosen: np.ndarray,
     blocks: Sequence[object],
-) -> np.ndarray:
-    out = np.zeros(len(blocks))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Misses of the measurements left out block by block, and the deviations expected of them."""
+    out, variance = np.zeros(len(blocks)), np.ones(len(blocks))
     labels = list(dict.fromkeys(blocks))
     for label in labels:
         block = np.array([i for i, b in enumerate(blocks) if b == label])
         weighed = len(blocks) <= WEIGHED
         share = scales.weights(block if weighed else None)[chosen]
-        out[block] = weighted_median(np.array([g.left_out(block) for g in guesses]), share)
-    return out
+        missed = np.array([g.left_out(block) for g in guesses])
+        out[block] = weighted_median(missed, share)
+        within = [g.left_out_variance(block, seen.variance) for g in guesses]
+        variance[block] = np.average(within, axis=0, weights=share) + _between(missed, share)
+    return out, np.sqrt(variance)
+
+
+def _between(said: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Variance between guesses (first axis) that count by their shares."""
+    middle = np.average(said, axis=0, weights=share)
+    return np.asarray(np.average((said - middle) ** 2, axis=0, weights=share))
 
 
 def _collapsed(
@@ -159,7 +177,6 @@ def _collapsed(
     guesses: Sequence[Guess],
     chosen: np.ndarray,
     weights: np.ndarray,
-    left_out: np.ndarray,
     measurements: int,
 ) -> Adaptation:
     """One target from weighted guesses: the weighted median of costs and of times."""
@@ -186,7 +203,8 @@ def _collapsed(
         weights=weights,
         sd=_expected_sd(seen, population, directions, log_cost, asked, between, share),
         measurements=measurements,
-        left_out=left_out,
+        left_out=np.zeros(0),
+        left_out_sd=np.zeros(0),
     )
 
 
@@ -223,8 +241,7 @@ def _expected_sd(
         certain = certain + slope.T @ np.linalg.solve(seen.noise(population), slope)
     far = slopes(asked, population, log_cost, directions)
     within = np.einsum("ij,ij->i", far, np.linalg.solve(certain, far.T).T)
-    middle = np.average(between, axis=0, weights=share)
-    spread = np.average((between - middle) ** 2, axis=0, weights=share)
+    spread = _between(between, share)
     return float(np.sqrt(np.mean(within + spread) + population.noise_sd**2))
 
 

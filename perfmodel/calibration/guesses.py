@@ -190,7 +190,7 @@ class Guess:
     """A known target after the measurements; `at_seen` its log times of what was measured.
 
     `inverse` is that of the covariance of the measurements around the guess before them, `solved`
-    its product with what they left of it.
+    its product with what they left of it; `trusted` are the variances of the measurements in it.
     """
 
     log_cost: np.ndarray
@@ -198,6 +198,7 @@ class Guess:
     at_seen: np.ndarray
     inverse: np.ndarray
     solved: np.ndarray
+    trusted: np.ndarray
 
     def left_out(self, block: np.ndarray) -> np.ndarray:
         """log(measured / predicted) of some measurements, had they not been made.
@@ -206,6 +207,14 @@ class Guess:
         """
         some = np.ix_(block, block)
         return np.asarray(np.linalg.solve(self.inverse[some], self.solved[block]))
+
+    def left_out_variance(self, block: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Variance of `left_out` as the others foretell it, where measurements have `variance`.
+
+        One that the others contradict is trusted less (`trusted`), but not foretold worse.
+        """
+        around = np.diag(np.linalg.inv(self.inverse[np.ix_(block, block)]))
+        return np.asarray(np.maximum(around - self.trusted[block], 0.0) + variance[block])
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +293,7 @@ def update(seen: Evidence, population: Population, place: int, directions: Direc
         own = trusted(seen.variance, own, inverse, solved)
     cost, times = start_cost + directions.cost @ point, start_ms + directions.time @ point
     at_seen = log_times(seen.asked, population, cost, times) + strange @ solved
-    return Guess(cost, times, at_seen, inverse, solved)
+    return Guess(cost, times, at_seen, inverse, solved, own)
 
 
 def evidence_of(

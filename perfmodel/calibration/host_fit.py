@@ -29,6 +29,7 @@ from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine, coldness, cooled, waste, work_of
+from perfmodel.cost_models.predictor import network_novelty
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.kernels.recency import with_recency
@@ -234,13 +235,6 @@ def fit_predictors(
 def predicted_ms(predictor: KernelPredictor, table: KernelTable) -> float:
     """Whole inference of the kernels in `table`."""
     return float(predictor.parts_ms(table).sum()) + predictor.overhead_ms
-
-
-def network_novelty(predictor: KernelPredictor, table: KernelTable) -> float:
-    """How far outside the fitted range a network lies, weighted by time (as `predict` does)."""
-    times = predictor.parts_ms(table).sum(axis=1)
-    total = times.sum() + predictor.overhead_ms
-    return float((predictor.novelty(table) * times).sum() / max(total, 1e-12))
 
 
 def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget, ...]:

@@ -14,6 +14,11 @@ from perfmodel.calibration.from_spec import sheets_of, shipped_facts, start_from
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population, precision_class
+from perfmodel.calibration.strange_networks import (
+    StrangeNetworks,
+    strange_networks,
+    strange_width,
+)
 from perfmodel.cost_models.interval import conformal_quantile
 from perfmodel.cost_models.likeness import SAME_NETWORK, descriptions, distances
 from perfmodel.cost_models.work_features import features_of
@@ -49,12 +54,6 @@ LARGEST_COST_GAP, LARGEST_TIME_GAP = 2.0, 0.7
 NOISE_SD = 0.03
 """Log spread of one careful measurement; 0.03 and 0.06 predict targets left out equally well."""
 
-STRANGE_FOLDS = 3
-"""Parts of the network families, each left out of a fit to see how strange networks fare."""
-
-LEAST_STRANGE = 0.01
-"""Log units by which the interval of a strange network is wider at least."""
-
 COUNTS = (0, 1, 3, 5, 10, 16)
 """Numbers of measurements at which intervals are calibrated; between them it is interpolated."""
 
@@ -85,12 +84,17 @@ class Campaign:
         """The class of precisions of its targets."""
         return precision_class(self.groups[0].target.precision)
 
+    @property
+    def work_precision(self) -> str:
+        """The precision that sets the bytes of a weight."""
+        return "int8" if self.precision == "int8" else "fp32"
+
     @cached_property
     def work(self) -> np.ndarray:
         """Work by network and feature."""
-        bytes_of = "int8" if self.precision == "int8" else "fp32"
         paid = len(features_of(self.groups[0].target.unit))
-        return np.array([work_matrix(t, bytes_of, paid).sum(axis=0) for t in self.tables])
+        rows = [work_matrix(t, self.work_precision, paid).sum(axis=0) for t in self.tables]
+        return np.array(rows)
 
 
 def learn_population(
@@ -115,9 +119,8 @@ def learn_population(
     beside = _beside(campaign, groups)
     learned = _learned(campaign, beside, framework, unit, precision)
     learned = replace(learned, cores=tuple((cores or {}).get(d, "") for d in _devices(learned)))
-    strange = _strange_misses(campaign, beside, unit)
-    typical = float(np.nanmedian(strange)) if np.isfinite(strange).any() else 0.2
-    learned = replace(learned, strange_sd=max(1.4826 * typical, 0.02))
+    strange = _strange(campaign, beside, unit)
+    learned = replace(learned, strange_sd=max(1.4826 * strange.typical, 0.02))
     learned = replace(learned, width_factors=_width_factors(learned, campaign, seed))
     return replace(learned, strange_width=_strange_width(learned, campaign, strange, seed))
 
@@ -299,39 +302,30 @@ def _departures(
     return np.hstack([np.clip(costs, -LARGEST_COST_GAP, LARGEST_COST_GAP), times])
 
 
-def _strange_misses(campaign: Campaign, beside: Campaign | None, unit: str) -> np.ndarray:
-    """|log error| of networks whose family no target had run, a third of the families at a time.
-
-    Shape (targets, networks), NaN where there is none.
-    """
-    families = sorted(set(campaign.families))
-    misses = np.full(campaign.log_ms.shape, np.nan)
-    for first in range(min(STRANGE_FOLDS, len(families))):
-        left = families[first::STRANGE_FOLDS]
-        held = np.isin(campaign.families, left)
-        if held.all():
-            continue
-        costs = _fitted_costs(campaign, beside, unit, left)
-        asked = np.isfinite(campaign.log_ms) & held[None, :] & np.isfinite(costs[:, :1])
-        gap = np.log(np.exp(costs) @ campaign.work.T) - campaign.log_ms
-        misses[asked] = np.abs(gap[asked])
-    return misses
+def _strange(campaign: Campaign, beside: Campaign | None, unit: str) -> StrangeNetworks:
+    return strange_networks(
+        campaign.log_ms,
+        campaign.families,
+        campaign.tables,
+        campaign.work_precision,
+        lambda left: _fitted_costs(campaign, beside, unit, left),
+    )
 
 
 def _strange_width(
-    population: Population, campaign: Campaign, misses: np.ndarray, seed: int
+    population: Population, campaign: Campaign, strange: StrangeNetworks, seed: int
 ) -> float:
     """What a strange network adds, as the root of a sum of squares, to a target's own half width.
 
-    So that 90 % of the networks whose family no target had run are inside; shape of `misses` as
-    `_strange_misses`. A target that errs much already needs less for being asked a strange network.
+    So that 90 % of the networks whose family no target had run are inside. A target that errs much
+    already needs less for being asked a strange network, and one that strays as many times as far
+    as others as many times more.
     """
     tables = dict(zip(campaign.names, campaign.tables, strict=True))
     devices = np.array(_devices(population))
     beyond = []
-    for target in np.random.default_rng(seed).permutation(len(misses))[:MOST_JUDGED]:
-        seen = np.isfinite(misses[target])
-        if not seen.any():
+    for target in np.random.default_rng(seed).permutation(len(campaign.log_ms))[:MOST_JUDGED]:
+        if not np.isfinite(strange.missed[target]).any():
             continue
         places = np.flatnonzero(np.isfinite(campaign.log_ms[target]))
         measured = [
@@ -339,10 +333,9 @@ def _strange_width(
             for n, name in ((n, campaign.names[n]) for n in places)
         ]
         others = population.without(devices == devices[target])
-        own = adapt(measured, others, None, blocks_of(measured)).half_width_log
-        beyond.append(np.sqrt(np.maximum(misses[target, seen] ** 2 - own**2, 0.0)))
-    found = np.concatenate(beyond) if beyond else np.array([0.3])
-    return max(conformal_quantile(found), LEAST_STRANGE)
+        made = adapt(measured, others, None, blocks_of(measured))
+        beyond.append(strange.beyond(int(target), made.half_width_log) / made.strayed)
+    return strange_width(beyond)
 
 
 def _width_factors(population: Population, campaign: Campaign, seed: int) -> dict[int, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.calibration.families import family_of_model
+from perfmodel.calibration.families import family_of_model, family_parts
 from perfmodel.calibration.known_misfits import NetworkMisfits, split_width
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.network_pool import (
@@ -27,18 +27,23 @@ from perfmodel.calibration.network_pool import (
 )
 from perfmodel.cost_models.interval import (
     COVERAGE,
-    MEDIAN_SD,
-    NORMAL_90,
     NOVELTY_SLOPE,
     POOLED_CASES,
     FitError,
     Interval,
+    beyond_novelty,
     conformal_quantile,
     fit_error,
-    spread_of,
+    share_to_hold,
 )
 from perfmodel.cost_models.plain_data import Range
-from perfmodel.cost_models.work_predictor import EfficiencyPredictor, size_ranges
+from perfmodel.cost_models.work_model import JointEfficiencyModel
+from perfmodel.cost_models.work_predictor import (
+    EfficiencyPredictor,
+    novelty_by_time,
+    size_ranges,
+    work_matrix,
+)
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import MeasurementTable
@@ -51,19 +56,11 @@ UNTESTED_FACTOR = 1.5
 """How much wider than its pool's an interval is of a target of which nothing could be left out.
 
 Tested targets that kept one family alone had 91, 89, 93 and 91 % of their other networks within
-such an interval (the pools in their order, 544, 143, 104 and 480 cases); 82, 76, 86 and 78 %
-without the factor."""
+an interval of the pool's spread times this (the pools in their order, 544, 143, 104 and 480 cases);
+82, 76, 86 and 78 % without the factor."""
 
 ENOUGH = 30
 """Left-out errors of one framework from which on other frameworks of the pool need not speak."""
-
-WIDENED: Mapping[str, float] = {"cuda": 1.3, "cpu": 1.3}
-"""What intervals need beyond the spread of left-out errors by pool, as a factor.
-
-Networks of a family err together, so their errors say less than as many others would. With all
-errors of a family taken out, the intervals cover 89, 89, 88 and 93 % of that family's networks on
-NVIDIA's GPUs, mobile GPUs, CPUs and NPUs (292, 91, 396 and 55 cases); 78 and 82 % on NVIDIA's GPUs
-and CPUs without the factor."""
 
 LEAST_WIDTH = 0.02
 """Half width in log units that a handful of errors cannot show to be smaller."""
@@ -127,6 +124,8 @@ def _targets(pool: Pool, groups: Mapping[Target, TargetRows], folds: int) -> lis
     model = fitted(pool, np.ones(len(pool.rows), dtype=bool))
     left_out = left_out_log_ratio(pool, folds)
     framework = np.array([base_framework(r.target.framework) for r in pool.rows])
+    novelty = _novelty(pool, model, framework, folds)
+    misses = Misses(beyond_novelty(left_out, novelty), pool.families)
     # what others of its framework ran is no news for a target that borrows its costs from them
     ranges = {
         name: size_ranges([pool.rows[i].kernels for i in np.flatnonzero(framework == name)])
@@ -135,25 +134,43 @@ def _targets(pool: Pool, groups: Mapping[Target, TargetRows], folds: int) -> lis
     made = []
     for number, target in enumerate(pool.targets):
         mine = (pool.target == number) & ~pool.bounds
-        own = left_out[mine & np.isfinite(left_out)]
+        own = mine & np.isfinite(left_out)
         kin = base_framework(target.framework)
-        tested = errors_for(left_out, framework == kin)
+        alike = errors_for(left_out, framework == kin)
         known = known_on(pool, model, np.flatnonzero(mine))
-        made.append(_profile(pool.name, known, ranges[kin], own, tested, groups[target]))
+        width = strange_width(misses.of(own), misses.of(alike))
+        error = _error(left_out[own], left_out[alike])
+        made.append(_profile(known, ranges[kin], width, error, groups[target]))
     return made
 
 
+def _novelty(
+    pool: Pool, model: JointEfficiencyModel, framework: np.ndarray, folds: int
+) -> np.ndarray:
+    """How far outside what its framework ran of other families each row's network lies, (rows,)."""
+    parts = family_parts(pool.families.tolist(), folds)
+    out = np.zeros(len(pool.rows))
+    for part, name in {*zip(parts.tolist(), framework.tolist(), strict=True)}:
+        others = np.flatnonzero((framework == name) & (parts != part))
+        ranges = size_ranges([*{id(k): k for k in (pool.rows[i].kernels for i in others)}.values()])
+        for i in np.flatnonzero((framework == name) & (parts == part)).tolist():
+            row, place = pool.rows[i], int(np.searchsorted(model.targets_, pool.target[i]))
+            work = work_matrix(row.kernels, work_precision(row.target))
+            spent = work @ np.exp(model.log_cost_[place])[:, None]
+            out[i] = novelty_by_time(ranges, row.kernels, spent)[0]
+    return out
+
+
 def _profile(
-    pool: str,
     known: tuple[NetworkMisfits, np.ndarray],
     ranges: Mapping[str, Range],
-    own: np.ndarray,
-    tested: np.ndarray,
+    whole: float,
+    error: FitError,
     group: TargetRows,
 ) -> TargetProfile:
-    """A target of a pool: its networks and costs, left-out errors of its own and of its kin."""
+    """A target of a pool: its networks and costs, the `whole` half width of strange networks."""
     networks, log_cost = known
-    width, strange_log = split_width(strange_width(own, tested, pool), networks.left(log_cost))
+    width, strange_log = split_width(whole, networks.left(log_cost))
     return TargetProfile(
         group.target,
         "steady",
@@ -164,43 +181,54 @@ def _profile(
             ranges=ranges,
         ),
         Interval(COVERAGE, round(width, 4), round(width, 4), NOVELTY_SLOPE),
-        _error(own, tested),
+        error,
         _provenance(group),
     )
 
 
 def errors_for(left_out: np.ndarray, alike: np.ndarray) -> np.ndarray:
-    """Errors that speak for a target: those of its framework if they are many, else its pool's."""
+    """Which errors speak for a target (a mask): those of its framework if they are many, else its
+    pool's."""
     known = np.isfinite(left_out)
-    return left_out[known & alike] if (known & alike).sum() >= ENOUGH else left_out[known]
+    return known & alike if (known & alike).sum() >= ENOUGH else known
 
 
-def strange_width(own: np.ndarray, tested: np.ndarray, pool: str = "") -> float:
+@dataclass(frozen=True, eq=False)
+class Misses:
+    """Left-out log errors that intervals must hold, and the family of each."""
+
+    log_ratio: np.ndarray
+    family: np.ndarray
+
+    def of(self, some: np.ndarray) -> Misses:
+        """Those of a mask."""
+        return Misses(self.log_ratio[some], self.family[some])
+
+    @property
+    def width(self) -> float:
+        """Half width that holds nine of ten networks of further families: those of one err
+        together, so that they are worth fewer cases than they are."""
+        held = share_to_hold(self.log_ratio, self.family)
+        return max(conformal_quantile(np.abs(self.log_ratio), held), LEAST_WIDTH)
+
+
+def strange_width(own: Misses, tested: Misses) -> float:
     """Half width of the log interval of a network that a target knows nothing like.
 
     The width by the target's `own` left-out errors, shrunk towards that by the errors that speak
-    for it, and what networks of one family that err together need (`WIDENED`).
+    for it.
     """
-    if not len(tested):
+    if not len(tested.log_ratio):
         raise MeasurementError(
             "every target has networks of one family, so no error is known",
             "measure networks of another family",
         )
-    theirs = WIDENED.get(pool, 1.0) * _width(tested)
-    if not len(own):
+    cases = len(own.log_ratio)
+    if not cases:
         # nothing but a scale of its own: the pool's spread, and room for not knowing better
-        return UNTESTED_FACTOR * theirs
-    share = len(own) / (len(own) + POOLED_CASES)
-    mine = WIDENED.get(pool, 1.0) * _width(own)
-    return float(np.exp(share * np.log(mine) + (1 - share) * np.log(theirs)))
-
-
-def _width(log_ratio: np.ndarray) -> float:
-    """The width that covers the errors and the one that a normal distribution of their spread
-    needs, in the (geometric) middle: one odd family makes a third of a target's errors."""
-    covers = conformal_quantile(np.abs(log_ratio))
-    normal = spread_of(log_ratio) * NORMAL_90 / MEDIAN_SD
-    return max(float(np.sqrt(covers * normal)), LEAST_WIDTH)
+        return UNTESTED_FACTOR * tested.width
+    share = cases / (cases + POOLED_CASES)
+    return float(np.exp(share * np.log(own.width) + (1 - share) * np.log(tested.width)))
 
 
 def _error(own: np.ndarray, tested: np.ndarray) -> FitError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.calibration.families import family_of_model
+from perfmodel.calibration.families import family_of_model, family_parts
 from perfmodel.calibration.learn import MIN_NETWORKS
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.npu import (
@@ -28,11 +28,15 @@ from perfmodel.cost_models.interval import (
     COVERAGE,
     NOVELTY_SLOPE,
     Interval,
+    beyond_novelty,
     conformal_quantile,
     fit_error,
+    share_to_hold,
     widths_by_group,
 )
 from perfmodel.cost_models.npu_model import NpuPlace
+from perfmodel.cost_models.npu_terms import npu_work
+from perfmodel.cost_models.work_predictor import novelty_by_time, size_ranges
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import MeasurementTable
@@ -83,11 +87,11 @@ def learn_npus(
     places = [_place(g, chips or {}) for g in kept]
     tried = family_left_out(places, known, log_ms, folds)
     left = tried.log_ratio
-    population = replace(
-        population_of([str(g.target) for g in kept], places, known, log_ms, tried.shares),
-        strange_width=_strange_widths(places, known, left),
-    )
-    widths = _widths(places, known, left)
+    names = [str(g.target) for g in kept]
+    population = population_of(names, places, known, log_ms, tried.shares)
+    held = beyond_novelty(left, _novelty(population, known, folds))
+    population = replace(population, strange_width=_strange_widths(places, known, held))
+    widths = _widths(places, known, held)
     targets = [
         _profile(group, population, i, left[i][np.isfinite(left[i])], float(widths[i]))
         for i, group in enumerate(kept)
@@ -119,14 +123,36 @@ def _of_precision(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """The targets of a precision, their misses and which of them each is, and a coverage.
 
-    Misses of a family go together, so that families are the cases of which one in ten may lie
-    outside: of few families the share of all misses to cover is larger, as of few cases.
+    Misses of a family go together, so that they are worth fewer cases than they are: of few cases
+    the share of the misses to cover is larger.
     """
     mine = np.flatnonzero([p.precision == precision for p in places])
     row, column = np.nonzero(np.isfinite(left[mine]))
-    count = len({networks.families[i] for i in column.tolist()})
-    coverage = min(COVERAGE * (1 + 1 / max(count, 1)), 1.0)
-    return mine, left[mine][row, column], row, coverage
+    missed = left[mine][row, column]
+    if not len(missed):
+        return mine, missed, row, COVERAGE
+    families = np.array(networks.families, dtype=object)[column]
+    return mine, missed, row, share_to_hold(missed, families)
+
+
+def _novelty(population: NpuPopulation, networks: NpuNetworks, folds: int) -> np.ndarray:
+    """How far outside the kernels of the families not left out with it each network lies.
+
+    Shape (targets, networks), by the time that kernels take on each target.
+    """
+    parts = family_parts(networks.families, folds)
+    cost = np.exp(population.log_cost[:, :-1])
+    out = np.zeros((len(cost), len(parts)))
+    for number in range(parts.max() + 1):
+        others = [t for t, part in zip(networks.tables, parts, strict=True) if part != number]
+        ranges = size_ranges(others)
+        for network in np.flatnonzero(parts == number).tolist():
+            table = networks.tables[network]
+            for precision in sorted({p.precision for p in population.places}):
+                mine = np.array([p.precision == precision for p in population.places])
+                spent = npu_work(table, precision) @ cost[mine].T
+                out[mine, network] = novelty_by_time(ranges, table, spent)
+    return out
 
 
 def _widths(places: Sequence[NpuPlace], networks: NpuNetworks, left: np.ndarray) -> np.ndarray:

@@ -28,10 +28,13 @@ from perfmodel.cost_models.efficiencies import (
 from perfmodel.cost_models.hierarchy import log_times
 from perfmodel.cost_models.interval import (
     COVERAGE,
+    NOVELTY_SLOPE,
     Interval,
+    beyond_novelty,
     borrowed_interval,
     conformal_bounds,
     fit_error,
+    share_to_hold,
 )
 from perfmodel.cost_models.kernel_population import (
     KernelPopulation,
@@ -42,6 +45,7 @@ from perfmodel.cost_models.kernel_population import (
 from perfmodel.cost_models.kernel_predictor import DIGITS, KernelPredictor, ranges_of
 from perfmodel.cost_models.kernel_terms import LAUNCH
 from perfmodel.cost_models.plain_data import Range, joined_ranges
+from perfmodel.cost_models.predictor import network_novelty
 from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
@@ -119,26 +123,54 @@ def learn_speeds(
             "give rows of more networks (model, batch, latency_ms)",
         )
     fit = SpeedFit.of(measured, [target_traits(g.target) for g in kept])
-    left = fit.left_out_log(folds)
+    left, novelty = fit.left_out(folds)
+    pool = _Misses(beyond_novelty(left, novelty), np.array([m.family for m in measured]))
     made = [
-        _profile(group, model, left[fit.places == i], left)
+        _profile(group, model, left[fit.places == i], pool.of(fit.places == i), pool)
         for i, (group, model) in enumerate(zip(kept, fit.predictors(), strict=True))
     ]
     return LearnedSpeeds(profiles=_devices(made), fit=fit)
 
 
+@dataclass(frozen=True, eq=False)
+class _Misses:
+    """What intervals must hold of left-out networks, NaN where none, and the networks' families."""
+
+    log_ratio: np.ndarray
+    family: np.ndarray
+
+    def of(self, some: np.ndarray) -> _Misses:
+        """Those of a mask."""
+        return _Misses(self.log_ratio[some], self.family[some])
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Those that there are."""
+        return self.log_ratio[np.isfinite(self.log_ratio)]
+
+    @cached_property
+    def held(self) -> float:
+        """The share of them that holds nine of ten networks of further families."""
+        if not len(self.known):
+            return COVERAGE
+        family = self.family[np.isfinite(self.log_ratio)]
+        return share_to_hold(self.known, family)
+
+
 def _profile(
-    group: TargetRows, model: KernelPredictor, own: np.ndarray, pool: np.ndarray
+    group: TargetRows, model: KernelPredictor, missed: np.ndarray, own: _Misses, pool: _Misses
 ) -> TargetProfile:
-    own, pool = own[np.isfinite(own)], pool[np.isfinite(pool)]
+    missed = missed[np.isfinite(missed)]
     batches = sorted({m.batch for m in group.measured})
     few = f"batches of {batches[0]} to {batches[-1]}; small batches are extrapolated"
     return TargetProfile(
         group.target,
         group.latency_kind,
         model,
-        borrowed_interval(own, pool),
-        fit_error(EXPERIMENT, own),
+        borrowed_interval(
+            own.known, pool.known, held=(own.held, pool.held), novelty_slope=NOVELTY_SLOPE
+        ),
+        fit_error(EXPERIMENT, missed),
         Provenance(
             group.source,
             len(group.measured),
@@ -237,8 +269,12 @@ class SpeedFit:
     def left_out_log(self, folds: int) -> np.ndarray:
         """log(measured / predicted), each family left out on every target; NaN where its target
         has no other."""
+        return self.left_out(folds)[0]
+
+    def left_out(self, folds: int) -> tuple[np.ndarray, np.ndarray]:
+        """`left_out_log`, and how far outside the kernels of the others each network lies."""
         fold = family_parts([m.family for m in self.measured], folds)
-        left = np.full(len(self.measured), np.nan)
+        left, novelty = np.full((2, len(self.measured)), np.nan)
         for part in range(fold.max() + 1):
             models = self.predictors(fold != part)
             known = set(self.places[fold != part].tolist())
@@ -247,7 +283,8 @@ class SpeedFit:
                 if m.target in known:
                     said = models[m.target].parts_ms(m.kernels).sum()
                     left[i] = np.log(m.latency_ms / said)
-        return left
+                    novelty[i] = network_novelty(models[m.target], m.kernels)
+        return left, novelty
 
     def shared(self) -> KernelPopulation:
         """One target that all measurements are of, each at its data sheet."""
@@ -276,16 +313,22 @@ class SpeedFit:
         """How wrong the data sheet of each target is by the others; None for a single target."""
         if len(self.targets) == 1:
             return None
-        left = []
+        log_ratio, novelty = np.empty((2, len(self.measured)))
         for place, traits in enumerate(self.targets):
             mine = self.places == place
             model = self._pooled(~mine).unmeasured(traits)
-            for m in (self.measured[i] for i in np.flatnonzero(mine)):
-                left.append(np.log(m.latency_ms / model.parts_ms(m.kernels).sum()))
-        log_ratio = np.array(left)
-        low, high = conformal_bounds(log_ratio)
-        interval = Interval(COVERAGE, round(max(-low, 0.0), 4), round(max(high, 0.0), 4))
-        return SheetLeftOut(interval=interval, error=fit_error(SHEETS_LEFT_OUT, log_ratio))
+            for i in np.flatnonzero(mine).tolist():
+                kernels, said = self.measured[i].kernels, self.measured[i].latency_ms
+                log_ratio[i] = np.log(said / model.parts_ms(kernels).sum())
+                novelty[i] = network_novelty(model, kernels)
+        held = beyond_novelty(log_ratio, novelty)
+        # all networks of a card err together where its sheet does not say how fast it is
+        low, high = conformal_bounds(held, share_to_hold(held, self.places))
+        below, above = (round(max(side, 0.0), 4) for side in (-low, high))
+        return SheetLeftOut(
+            interval=Interval(COVERAGE, below, above, NOVELTY_SLOPE),
+            error=fit_error(SHEETS_LEFT_OUT, log_ratio),
+        )
 
     def _fitted(self, rows: np.ndarray, target: np.ndarray, targets: int) -> Efficiencies:
         seen = [self.seen[i] for i in rows]

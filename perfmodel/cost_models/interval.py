@@ -27,6 +27,13 @@ MEDIAN_SD = 0.6745
 POOLED_CASES = 10.0
 """Cases of a target's own from which on they count as much as what is assumed of it."""
 
+TAIL_CASES = POOLED_CASES / (1 - COVERAGE)
+"""Cases of a target's own from which on their own tails count as much as the pool's: `POOLED_CASES`
+of them lie beyond the 90 %."""
+
+FEWEST_OF_SIDES = 19
+"""Cases of which the largest stays below one new case in twenty: one side of an interval."""
+
 LEAST_SPREAD = 0.01
 """Relative spread that a handful of cases cannot show to be smaller: repeated runs differ by it."""
 
@@ -67,6 +74,19 @@ class Interval:
     def to_dict(self) -> dict[str, float]:
         """Plain data; `short_ms` only where there is one."""
         return {k: v for k, v in vars(self).items() if k != "short_ms" or v}
+
+
+def ratio_bounds(
+    first: np.ndarray, first_bounds: np.ndarray, second: np.ndarray, second_bounds: np.ndarray
+) -> np.ndarray:
+    """Bounds of `first / second`, latencies of shape (n,) with bounds (n, 2), shape (n, 2).
+
+    Errors that the two share cancel in a ratio; what each has alone adds as a root of squares. It
+    is taken that they share none, which errs on the wide side for one network on two units.
+    """
+    below = np.hypot(np.log(first / first_bounds[:, 0]), np.log(second_bounds[:, 1] / second))
+    above = np.hypot(np.log(first_bounds[:, 1] / first), np.log(second / second_bounds[:, 0]))
+    return (first / second)[:, None] * np.exp(np.column_stack([-below, above]))
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,56 @@ def conformal_interval(
     return Interval(COVERAGE, max(-low, least), max(high, least), novelty_slope)
 
 
+def independent_cases(log_ratio: np.ndarray, unit: np.ndarray, coverage: float = COVERAGE) -> float:
+    """How many independent cases the misses of units that err together are worth.
+
+    `unit` labels what is left out together (a family, a card), shape (cases,). The number of cases
+    over the design effect of the share that lies beyond `coverage` of them: the variance of its sum
+    between units over that of as many independent cases (Kish 1965, "Survey Sampling", section
+    5.4). Units in which all cases err alike are worth one case each.
+    """
+    _need_cases(log_ratio)
+    misses, count = np.abs(log_ratio), len(log_ratio)
+    beyond = misses > np.quantile(misses, coverage)
+    share = float(beyond.mean())
+    units, place = np.unique(unit, return_inverse=True)
+    if len(units) == 1 or not share:
+        return float(len(units))
+    more = np.bincount(place, beyond) - share * np.bincount(place)
+    effect = float(more @ more) / (count * share * (1 - share))
+    return count / max(effect, 1.0)
+
+
+def share_to_hold(log_ratio: np.ndarray, unit: np.ndarray, coverage: float = COVERAGE) -> float:
+    """The coverage to ask of `conformal_quantile` where the units that misses are of err together.
+
+    `coverage` for as many independent cases, more for what is worth fewer (`independent_cases`), at
+    most 1. Raises `MeasurementError` without any miss.
+    """
+    worth = max(independent_cases(log_ratio, unit, coverage), 1.0)
+    return min(coverage * (1 + 1 / worth) / (1 + 1 / len(log_ratio)), 1.0)
+
+
+def beyond_novelty(
+    log_ratio: np.ndarray, novelty: np.ndarray, slope: float = NOVELTY_SLOPE
+) -> np.ndarray:
+    """The part of misses that is left for an interval to hold, which novelty widens anyway."""
+    left = np.maximum(np.abs(log_ratio) - slope * novelty, 0.0)
+    return np.asarray(np.copysign(left, log_ratio))
+
+
+def bounds_by_kind(
+    log_ratio: np.ndarray, kind: np.ndarray, unit: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """`conformal_bounds` of each kind of case, whose `unit`s err together, by the kind's name."""
+    found = {}
+    for name in dict.fromkeys(kind.tolist()):
+        mine = kind == name
+        held = share_to_hold(log_ratio[mine], unit[mine])
+        found[str(name)] = conformal_bounds(log_ratio[mine], held)
+    return found
+
+
 def spread_of(log_ratio: np.ndarray) -> float:
     """Typical size of a miss: the median |log_ratio|, which outliers do not move."""
     return float(np.median(np.abs(log_ratio)))
@@ -145,9 +215,24 @@ def shrunk_spread(own: np.ndarray, assumed: float, cases: float = POOLED_CASES) 
     return float(np.exp(share * np.log(seen) + (1 - share) * np.log(assumed)))
 
 
+def times_as_far(deviations: np.ndarray, cases: float = POOLED_CASES) -> float:
+    """How many times as far cases stray as was expected of each, shrunk towards 1.
+
+    `deviations` are misses in the standard deviations that were expected. A normal distribution's
+    median and 90 % of it are compared with theirs, in the (geometric) middle: one tells of most,
+    the other of the tails. n own cases weigh n against `cases`; without any it is 1.
+    """
+    if not len(deviations):
+        return 1.0
+    least = LEAST_SPREAD / NORMAL_90
+    typical = max(spread_of(deviations) / MEDIAN_SD, least)
+    far = max(conformal_quantile(np.abs(deviations)) / NORMAL_90, least)
+    return float((typical * far) ** (0.5 * len(deviations) / (len(deviations) + cases)))
+
+
 def spreads_by_group(log_ratio: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     """Spread of each of `groups` groups, shrunk towards that of all cases, shape (groups,)."""
-    pooled = spread_of(log_ratio)
+    pooled = max(spread_of(log_ratio), LEAST_SPREAD * MEDIAN_SD / NORMAL_90)
     return np.array([shrunk_spread(log_ratio[group == g], pooled) for g in range(groups)])
 
 
@@ -177,18 +262,29 @@ def expected_interval(
 
 
 def borrowed_interval(
-    own: np.ndarray, pool: np.ndarray, *, cases: float = POOLED_CASES, novelty_slope: float = 1.0
+    own: np.ndarray,
+    pool: np.ndarray,
+    *,
+    held: tuple[float, float] = (COVERAGE, COVERAGE),
+    novelty_slope: float = 1.0,
 ) -> Interval:
-    """The shape of the pool's misses by side, at the size of the target's own misses."""
-    low, high = conformal_bounds(pool)
+    """The shape of the pool's misses by side, at the size of the target's own misses.
+
+    Of many own cases their own tails count too (`TAIL_CASES`): a target may stray as often as the
+    pool and not as far. `held` are the shares of the own and of the pool's misses to hold, larger
+    where they are worth fewer cases than they are (`share_to_hold`).
+    """
+    low, high = conformal_bounds(pool, held[1])
     pooled = max(spread_of(pool), LEAST_SPREAD * MEDIAN_SD / NORMAL_90)
-    scale = shrunk_spread(own, pooled, cases) / pooled
-    return Interval(
-        COVERAGE,
-        round(max(-low, LEAST_SPREAD) * scale, 4),
-        round(max(high, LEAST_SPREAD) * scale, 4),
-        novelty_slope,
-    )
+    scale = shrunk_spread(own, pooled) / pooled
+    sides = np.maximum([-low, high], LEAST_SPREAD) * scale
+    many = max(len(own) - FEWEST_OF_SIDES, 0)
+    if many:
+        mine = np.array([-1.0, 1.0]) * conformal_bounds(own, held[0])
+        share = many / (many + TAIL_CASES)
+        sides = sides ** (1 - share) * np.maximum(mine, LEAST_SPREAD) ** share
+    below, above = (round(float(side), 4) for side in sides)
+    return Interval(COVERAGE, below, above, novelty_slope)
 
 
 def _need_cases(values: np.ndarray) -> None:

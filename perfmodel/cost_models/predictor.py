@@ -126,3 +126,10 @@ def network_ms(predictor: Predictor, kernels: KernelTable) -> float:
     """Milliseconds of a whole network, given by all of its kernels."""
     factor = float(np.exp(predictor.network_terms([kernels]).log_factor[0]))
     return predictor.overhead_ms + factor * float(predictor.parts_ms(kernels).sum())
+
+
+def network_novelty(predictor: Predictor, kernels: KernelTable) -> float:
+    """How far outside the fitted range a whole network lies, weighted by time as `predict` does."""
+    times = predictor.parts_ms(kernels).sum(axis=1)
+    total = times.sum() + predictor.overhead_ms
+    return float((predictor.novelty(kernels) * times).sum() / max(total, 1e-12))

@@ -240,6 +240,17 @@ def novelty_beyond(ranges: Mapping[str, Range], kernels: KernelTable) -> np.ndar
     return far
 
 
+def novelty_by_time(
+    ranges: Mapping[str, Range], kernels: KernelTable, spent: np.ndarray
+) -> np.ndarray:
+    """How far outside the ranges a network lies on targets, its kernels weighted by their times.
+
+    `spent` (kernels, targets) in any unit; shape (targets,).
+    """
+    total = np.maximum(spent.sum(axis=0), 1e-300)
+    return np.asarray(novelty_beyond(ranges, kernels) @ spent / total)
+
+
 def costs_from_dict(data: Any, names: Sequence[str], each: str) -> tuple[float, ...]:
     """Log costs in the order of `names`, of which each is an `each`; raises `ProfileError`."""
     if not isinstance(data, Mapping) or set(data) != set(names):

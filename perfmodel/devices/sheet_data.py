@@ -168,6 +168,13 @@ class Sheets:
         return min(mine, key=lambda s: (apart(s.kin, kin), abs(math.log(s.threads / threads))))
 
 
+def uses_wide_units(sheet: MeasuredSheet) -> bool:
+    """Whether a target's newest ncnn uses units of its first core that older versions did not."""
+    if sheet.target.unit != "cpu" or sheet.target.framework != "ncnn":
+        return False
+    return cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).lead.wide
+
+
 def apart(a: str, b: str) -> float:
     """How unlike two generations of cores or families of GPUs are."""
     if a == b:

@@ -58,12 +58,32 @@ def test_measurements_that_the_others_do_not_foretell_widen_the_interval() -> No
     for measured in (truth, erratic):
         adapted = adapt(measured, known, blocks=range(9))
         widths.append(adapted.half_width_log)
-        # nine cases against ten: a geometric mean of the expected spread and of the median miss
-        median = max(np.median(np.abs(adapted.left_out)), 0.01 * 0.6745 / 1.645)
-        expected = 2 * np.exp((9 * np.log(median / 0.6745) + 10 * np.log(adapted.sd)) / 19)
+        # nine cases against ten: a geometric mean of 1 and of the misses by what was expected
+        misses = np.abs(adapted.left_out / adapted.left_out_sd)
+        median, most = np.median(misses) / 0.6745, misses.max() / 1.645
+        expected = 2 * adapted.sd * (median * most) ** (0.5 * 9 / 19)
         assert adapted.half_width_log == pytest.approx(expected)
     assert widths[1] > 1.5 * widths[0]
     assert adapt(truth, known).half_width_log == pytest.approx(2 * adapt(truth, known).sd)
+
+
+def test_what_is_left_out_is_foretold_as_badly_as_is_expected() -> None:
+    """New devices of the made-up kind: misses are about one expected deviation, block by block."""
+    for blocks in (range(9), [i // 3 for i in range(9)]):
+        strayed, expected = [], []
+        for seed in range(12):
+            truth = timed(KNOWN, costs(NEW + seed), 0.03, seed=seed)[:9]
+            adapted = adapt(truth, POPULATION, blocks=blocks)
+            strayed += list(adapted.left_out / adapted.left_out_sd)
+            expected += list(adapted.left_out_sd)
+        assert 0.3 < np.median(np.abs(strayed)) / 0.6745 < 1.5
+    # a network is foretold worse with others like it than a well known one, and never surely
+    assert min(expected) >= POPULATION.noise_sd
+    assert max(expected) > 2 * min(expected)
+    # one wild time is not expected
+    wild = [*truth[:8], replace(truth[8], latency_ms=8 * truth[8].latency_ms)]
+    adapted = adapt(wild, POPULATION, blocks=range(9))
+    assert abs(adapted.left_out[8]) / adapted.left_out_sd[8] > 4
 
 
 def test_one_measurement_sets_the_scale() -> None:
@@ -175,7 +195,8 @@ def test_a_known_networks_misfit_is_carried_over_and_a_strange_ones_interval_wid
     assert terms.extra_log[:2] == pytest.approx(0.0, abs=1e-3)
     # 0.3 holds 90 % of strange networks, on top of what the target is unsure of
     width = adapted.half_width_log
-    assert terms.extra_log[2] == pytest.approx(np.hypot(width, 0.3) - width, rel=0.05)
+    beyond = adapted.strayed * 0.3
+    assert terms.extra_log[2] == pytest.approx(np.hypot(width, beyond) - width, rel=0.05)
 
 
 def test_a_network_of_its_own_that_was_measured_is_remembered() -> None:

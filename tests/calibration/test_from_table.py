@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perfmodel.calibration.adapt import Adaptation
 from perfmodel.calibration.from_table import calibrate, calibrate_device
 from perfmodel.calibration.population import shipped_population
 from perfmodel.calibration.suggest import next_measurements
@@ -104,16 +105,18 @@ def test_more_rows_make_the_interval_narrower(tmp_path: Path) -> None:
     assert widths == sorted(widths, reverse=True)
 
 
+@pytest.mark.parametrize("strayed", [1.0, 2.0])
 def test_a_strange_networks_interval_is_the_known_ones_and_what_is_beyond_it(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strayed: float
 ) -> None:
+    monkeypatch.setattr(Adaptation, "strayed", strayed)
     path = slower_twin(tmp_path / "t.csv", NETWORKS, 1.5, noise=0.2)
     (made,) = calibrate_device(read(path), device="my-phone").targets
     shipped, predictor = shipped_population(made.profile.target), made.profile.predictor
     assert shipped is not None
     assert isinstance(predictor, EfficiencyPredictor)
     strange = predictor.correction.strange_log
-    whole = np.hypot(made.profile.interval.high_log, shipped.strange_width)
+    whole = np.hypot(made.profile.interval.high_log, strayed * shipped.strange_width)
     assert made.profile.interval.high_log + strange == pytest.approx(whole, abs=2e-3)
 
 

@@ -17,6 +17,7 @@ from perfmodel.calibration.learn import kin_spread, learn_population
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import from_dict, to_dict
+from perfmodel.calibration.strange_networks import StrangeNetworks
 from perfmodel.cost_models.work_features import features_of
 from perfmodel.cost_models.work_predictor import work_matrix
 from perfmodel.errors import MeasurementError
@@ -172,25 +173,28 @@ def test_misses_are_counted_in_the_widths_that_a_new_target_gets() -> None:
     assert found == pytest.approx(3.0 * np.array(off) / adapted.half_width_log, abs=0.02)
 
 
-def test_a_strange_network_is_as_unsure_as_it_was_missed_beyond_what_the_target_misses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_strange_network_is_as_unsure_as_it_was_missed_beyond_what_the_target_misses() -> None:
     tables = [network(seed) for seed in range(10)]
     known = replace(population(tables, 12), width_factors={0: 2.0, 100: 2.0})
     campaign = learn.Campaign((), known.networks, known.networks, tuple(tables), known.log_ms)
     devices = np.array([n.split("/")[0] for n in known.names])
-    misses = np.full(known.log_ms.shape, np.nan)
-    misses[3] = 0.5
+    missed = np.full(known.log_ms.shape, np.nan)
+    missed[3] = 0.5
     times = np.exp(known.log_ms[3])
     measured = [
         MeasuredNetwork(n, t, float(ms))
         for n, t, ms in zip(known.networks, tables, times, strict=True)
     ]
     adapted = adapt(measured, known.without(devices == "device-3"), blocks=range(10))
-    found = learn._strange_width(known, campaign, misses, 0)
-    assert np.hypot(found, adapted.half_width_log) == pytest.approx(0.5)
+    left = StrangeNetworks(
+        by_costs=missed, missed=missed, novelty=0.0 * missed, strange=np.ones(10)
+    )
+    found = learn._strange_width(known, campaign, left, 0)
+    whole = np.hypot(found * adapted.strayed, adapted.half_width_log)
+    assert whole == pytest.approx(0.5)
     # where the target's own width holds all there is next to nothing to add
-    assert learn._strange_width(known, campaign, 0.0 * misses, 0) == 0.01
+    within = replace(left, missed=0.0 * missed)
+    assert learn._strange_width(known, campaign, within, 0) == 0.01
 
 
 def test_too_few_targets_teach_nothing(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import perfmodel
+from perfmodel.calibration import learn_networks
 from perfmodel.calibration.known_misfits import KNOWN_LOG, misfits_of, split_width
-from perfmodel.calibration.learn_networks import errors_for, strange_width
+from perfmodel.calibration.learn_networks import Misses, errors_for, strange_width
 from perfmodel.calibration.network_pool import (
     POOL_PARAMETERS,
     Pool,
@@ -22,7 +23,11 @@ from perfmodel.calibration.network_pool import (
 )
 from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.work_model import JointEfficiencyModel
-from perfmodel.cost_models.work_predictor import work_matrix
+from perfmodel.cost_models.work_predictor import (
+    EfficiencyPredictor,
+    size_ranges,
+    work_matrix,
+)
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels import KernelTable, fuse
 from perfmodel.measurements.table import MeasurementTable, make_frame
@@ -143,8 +148,33 @@ def test_families_are_left_out_alone_or_in_parts() -> None:
 def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
     errors = np.array([0.1] * 30 + [0.5] * 30 + [np.nan])
     first = np.arange(61) < 30
-    assert errors_for(errors, first).tolist() == [0.1] * 30
-    assert len(errors_for(errors, np.arange(61) < 29)) == 60
+    assert errors[errors_for(errors, first)].tolist() == [0.1] * 30
+    assert errors_for(errors, np.arange(61) < 29).sum() == 60
+
+
+def test_a_network_is_novel_by_what_its_framework_ran_of_other_families() -> None:
+    other = replace(BOARD, framework="tensorrt-8.4")
+    strange = replace(BOARD, framework="mnn", device="titan")
+    rows = (
+        row("resnet18", 2.0),
+        row("vgg11", 9.0),
+        row("vgg11", 8.0, other),
+        row("alexnet", 3.0, other),
+        row("alexnet", 3.0, strange),
+    )
+    pool = Pool("cuda", rows)
+    model = fitted(pool, np.ones(5, dtype=bool))
+    kin = np.array([base_framework(r.target.framework) for r in rows])
+    found = learn_networks._novelty(pool, model, kin, 0)
+    for i, others in enumerate(((1, 3), (0, 3), (0, 3), (0, 1))):
+        ranges = size_ranges([rows[j].kernels for j in others])
+        place = pool.targets.index(rows[i].target)
+        costs = EfficiencyPredictor(log_cost=tuple(model.log_cost_[place]), ranges=ranges)
+        spent = work_matrix(rows[i].kernels, "fp32") @ np.exp(model.log_cost_[place])
+        assert found[i] == pytest.approx(costs.novelty(rows[i].kernels) @ spent / spent.sum())
+    # nothing else ran under its framework
+    assert found[4] == pytest.approx(1.0)
+    assert found[1] > 0.2
 
 
 def test_a_measured_network_is_known_on_its_target() -> None:
@@ -170,24 +200,34 @@ def test_a_width_is_split_into_what_every_network_needs_and_what_a_strange_one_a
     assert split_width(0.05, np.zeros(2)) == pytest.approx((KNOWN_LOG, 0.0))
 
 
+def misses(*values: float) -> Misses:
+    """One of each family."""
+    return Misses(np.array(values), np.arange(len(values)))
+
+
 def test_errors_of_a_target_widen_its_interval_as_far_as_they_are_many() -> None:
-    alike, none = np.array([0.2, -0.2, 0.2]), np.array([])
-    normal = 1.645 / 0.6745  # half width of 90 % over the median deviation
-    pool = 0.2 * normal**0.5
-    assert strange_width(none, alike) == pytest.approx(1.5 * pool, rel=1e-3)
+    alike, none = misses(0.2, -0.2, 0.2), misses()
+    assert strange_width(none, alike) == pytest.approx(1.5 * 0.2)
     # as many cases as the pool counts for: halfway, in logs
-    own = 0.8 * normal**0.5
-    assert strange_width(np.full(10, -0.8), alike) == pytest.approx((own * pool) ** 0.5, rel=1e-3)
-    one = strange_width(np.array([0.8]), alike)
-    assert one == pytest.approx(own ** (1 / 11) * pool ** (10 / 11), rel=1e-3)
-    # a family that errs much more widens it by the root of how much it does
-    odd = strange_width(none, np.array([0.2] * 7 + [1.8] * 3))
-    assert odd == pytest.approx(3 * 1.5 * pool, rel=1e-3)
-    assert strange_width(none, np.array([1e-9])) == pytest.approx(0.03)
-    wide = strange_width(np.full(3, 0.3), alike, "cuda") / strange_width(np.full(3, 0.3), alike)
-    assert wide == pytest.approx(1.3)
+    assert strange_width(misses(*[-0.8] * 10), alike) == pytest.approx((0.8 * 0.2) ** 0.5)
+    one = strange_width(misses(0.8), alike)
+    assert one == pytest.approx(0.8 ** (1 / 11) * 0.2 ** (10 / 11))
+    assert strange_width(none, misses(1e-9)) == pytest.approx(0.03)
     with pytest.raises(MeasurementError, match="one family"):
         strange_width(none, none)
+
+
+def test_networks_of_a_family_that_err_together_are_one_case() -> None:
+    """Of forty errors in four families a tenth is large: all of one family's, or one in each."""
+    errors = 0.1 + 0.001 * np.arange(40)
+    together, spread = errors.copy(), errors.copy()
+    together[:4] = spread[::10] = 1.0, 1.1, 1.2, 1.3
+    family = np.repeat(np.arange(4), 10)
+    # 4 of 40 beyond: a design effect of (3^2 + 3 x 1) / 3.6 = 3.3, 12 cases: 0.975 of them, the
+    # 39th of 40
+    assert Misses(together, family).width == 1.2
+    # each family has one: 40 cases, nine of ten with the finite sample's rank 37 of 40
+    assert Misses(spread, family).width == 1.0
 
 
 def test_a_table_becomes_a_profile_of_each_device() -> None:

@@ -9,7 +9,8 @@ from perfmodel.calibration import learn_npus
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.npu import NpuNetworks, family_left_out, npu_costs
 from perfmodel.cost_models.npu_model import BY_KIND, NpuPlace, NpuTimes, fit_npu_costs
-from perfmodel.cost_models.npu_predictor import COST_NAMES, network_work
+from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, network_work
+from perfmodel.cost_models.work_predictor import size_ranges
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
@@ -205,6 +206,22 @@ def test_a_target_of_few_networks_has_no_four_numbers():
     assert (mixed[0] != fit.by_kind[0]).any()
 
 
+def test_kernels_that_no_other_family_has_are_novel_by_their_share_of_the_time(tables):
+    rows = table(tables, precisions=("fp16", "w8a8"))
+    known = perfmodel.learn_npus(rows, folds=2).population
+    networks = NpuNetworks(names=NAMES, families=NAMES, tables=tuple(tables[n] for n in NAMES))
+    found = learn_npus._novelty(known, networks, 0)
+    for place, name in enumerate(NAMES):
+        others = size_ranges([tables[n] for n in NAMES if n != name])
+        for target, at in enumerate(known.places):
+            costs = tuple(known.log_cost[target])
+            model = NpuPredictor(log_cost=costs, precision=at.precision, ranges=others)
+            times = model.parts_ms(tables[name]).sum(axis=1)
+            mean = times @ model.novelty(tables[name]) / times.sum()
+            assert found[target, place] == pytest.approx(mean)
+    assert found[:, NAMES.index("alexnet")].min() > found[:, NAMES.index("resnet18")].max()
+
+
 def test_few_families_make_a_wider_interval_than_many_by_the_share_they_cover(monkeypatch):
     seen = []
 
@@ -227,4 +244,4 @@ def test_few_families_make_a_wider_interval_than_many_by_the_share_they_cover(mo
     )
     seen.clear()
     learn_npus._widths(places[:1], many, np.full((1, 40), 0.1))
-    assert seen == pytest.approx([0.9 * 41 / 40])
+    assert seen == pytest.approx([0.9])

@@ -96,6 +96,23 @@ def test_errors_are_of_families_that_the_fit_did_not_see(
     assert np.isfinite(alone[1:]).all()
 
 
+def test_what_novelty_widens_anyway_is_no_error_that_intervals_must_hold(
+    networks: dict[str, KernelTable],
+) -> None:
+    rows = measured(networks)
+    fit = SpeedFit.of(rows, [TargetTraits(card, GPU) for card in CARDS])
+    left, novelty = fit.left_out(len(NAMES))
+    assert left == pytest.approx(fit.left_out_log(len(NAMES)), nan_ok=True)
+    kept = np.array([r.family != "vgg11" for r in rows])
+    model = fit.predictors(kept)[1]
+    place = next(i for i, r in enumerate(rows) if r.family == "vgg11" and r.target == 1)
+    times = model.parts_ms(networks["vgg11"]).sum(axis=1)
+    share = times / times.sum()
+    assert novelty[place] == pytest.approx(share @ model.novelty(networks["vgg11"]))
+    assert novelty[place] > 0.1
+    assert novelty.min() >= 0.0
+
+
 def test_nothing_measured_is_refused(networks: dict[str, KernelTable]) -> None:
     with pytest.raises(MeasurementError, match="no network was measured"):
         SpeedFit.of([], [TargetTraits("x", GPU)])
@@ -194,6 +211,7 @@ def test_a_card_that_belies_its_sheet_widens_what_sheets_say(
     assert left_out.error.median == pytest.approx((1 / 3 + 1 / 2) / 2, abs=0.05)
     assert left_out.interval.low_log == pytest.approx(np.log(1.5), abs=0.1)
     assert left_out.interval.high_log == pytest.approx(np.log(1.5), abs=0.1)
+    assert left_out.interval.novelty_slope == 0.5
     assert SpeedFit.of(rows[:6], targets[:1]).shared().left_out is None
 
 

@@ -8,15 +8,21 @@ import pytest
 from perfmodel.cost_models.interval import (
     FitError,
     Interval,
+    beyond_novelty,
     borrowed_interval,
+    bounds_by_kind,
     conformal_bounds,
     conformal_interval,
     conformal_quantile,
     expected_error,
     expected_interval,
     fit_error,
+    independent_cases,
+    ratio_bounds,
+    share_to_hold,
     shrunk_spread,
     spreads_by_group,
+    times_as_far,
     widths_by_group,
 )
 from perfmodel.errors import MeasurementError
@@ -86,6 +92,17 @@ def test_a_few_cases_move_the_assumed_spread_by_their_share() -> None:
     assert shrunk_spread(np.zeros(10), 0.0041) == pytest.approx(0.0041, abs=1e-5)
 
 
+def test_cases_stray_as_far_as_their_middle_and_their_tails_say() -> None:
+    normal = np.random.default_rng(1).normal(0, 1, 100_000)
+    assert times_as_far(normal) == pytest.approx(1.0, abs=0.01)
+    assert times_as_far(-3 * normal) == pytest.approx(3.0, abs=0.03)
+    # ten cases against ten: of 0.6745 as the middle and 4 x 1.645 as the tail the root's root
+    assert times_as_far(np.array([0.6745] * 9 + [-4 * 1.645])) == pytest.approx(4**0.25)
+    assert times_as_far(np.zeros(0)) == 1.0
+    # cases that agree exactly are as sure as can be shown
+    assert times_as_far(np.zeros(10)) == pytest.approx((0.01 / 1.645) ** 0.5)
+
+
 def test_a_group_with_few_cases_takes_the_spread_of_all() -> None:
     deviation = np.concatenate([np.full(100, 0.1), [0.4]])
     group = np.concatenate([np.zeros(100, dtype=int), [1]])
@@ -132,6 +149,88 @@ def test_a_borrowed_interval_keeps_the_pools_skew_at_the_targets_size() -> None:
     wide = borrowed_interval(np.full(10, 4 * np.median(np.abs(pool))), pool)
     assert wide.high_log == pytest.approx(2 * high, abs=1e-3)
     assert wide.low_log == pytest.approx(-2 * low, abs=1e-3)
+
+
+def test_of_many_own_cases_the_own_tails_count_as_much_as_the_pools() -> None:
+    """A pool one in five of whose cases strays far, a target that none does."""
+    pool = np.concatenate([np.linspace(-0.1, 0.1, 80), np.linspace(-2, 2, 20)])
+    own = np.linspace(-0.1, 0.1, 119)
+    low, high = conformal_bounds(pool)
+    mine = conformal_bounds(own)[1]
+    scale = np.median(np.abs(own)) / np.median(np.abs(pool))
+    made = borrowed_interval(own, pool)
+    # 119 of its own against ten assumed for the size, and 100 of them against 100 for the tails
+    sized = scale ** (119 / 129)
+    assert made.high_log == pytest.approx(np.sqrt(high * sized * mine), rel=1e-3)
+    assert made.low_log == pytest.approx(np.sqrt(-low * sized * mine), rel=1e-3)
+    assert mine < made.high_log < high
+
+
+def test_of_cases_that_are_worth_few_a_larger_share_is_held() -> None:
+    unit = np.repeat(np.arange(20), 10)
+    together = np.where(unit < 2, 1.0, 0.1) + 1e-6 * np.arange(200)
+    # twenty units: 0.9 x 21 / 20, of which the rank of 200 cases has 201 / 200 already
+    assert independent_cases(together, unit) == pytest.approx(20)
+    assert share_to_hold(together, unit) == pytest.approx(0.945 / 1.005)
+    apart = np.where(np.arange(200) % 10 == 0, 1.0, 0.1) + 1e-6 * np.arange(200)
+    assert share_to_hold(apart, unit) == pytest.approx(0.9)
+    assert share_to_hold(together, np.zeros(200)) == 1.0
+    with pytest.raises(MeasurementError, match="no case"):
+        share_to_hold(np.zeros(0), np.zeros(0))
+
+
+def test_cases_that_err_together_are_worth_as_many_as_there_are_units() -> None:
+    unit = np.repeat(np.arange(10), 20)
+    together = np.where(unit == 3, 1.0, 0.1) + 1e-6 * np.arange(200)
+    # one unit of ten lies beyond: 18 more than its share, the others 2 fewer each,
+    # 18^2 + 9 x 2^2 = 360 is 20 times 200 x 0.1 x 0.9
+    assert independent_cases(together, unit) == pytest.approx(10)
+    spread = np.where(np.arange(200) % 10 == 0, -1.0, 0.1) + 1e-6 * np.arange(200)
+    assert independent_cases(spread, unit) == 200
+    # where no case lies beyond the others nothing tells that they are more than their units
+    assert independent_cases(np.full(200, 0.1), unit) == 10
+    with pytest.raises(MeasurementError, match="no case"):
+        independent_cases(np.zeros(0), np.zeros(0))
+
+
+def test_new_units_are_covered_where_the_cases_of_a_unit_err_alike() -> None:
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(300):
+        seen = np.repeat(rng.normal(0, 1, 15), 30) + rng.normal(0, 0.1, 450)
+        held = share_to_hold(seen, np.repeat(np.arange(15), 30))
+        width = conformal_quantile(np.abs(seen), held)
+        covered.append(np.abs(rng.normal(0, 1) + rng.normal(0, 0.1, 30)) <= width)
+    # as of fifteen exchangeable cases: at least 0.9, at most a sixteenth more
+    assert 0.89 < np.mean(covered) < 0.9 + 1 / 16 + 0.01
+
+
+def test_what_novelty_widens_is_not_left_for_the_interval_to_hold() -> None:
+    misses, novelty = np.array([0.5, -0.5, 0.1, np.nan]), np.array([0.2, 0.4, 1.0, 0.0])
+    left = beyond_novelty(misses, novelty, 0.5)
+    assert left == pytest.approx([0.4, -0.3, 0.0, np.nan], nan_ok=True)
+    assert beyond_novelty(misses[:1], novelty[:1]) == pytest.approx(0.5 - 0.5 * 0.2)
+
+
+def test_a_ratio_is_as_unsure_as_both_its_times_are() -> None:
+    """0.3 below and 0.4 above make 0.5 below; 0.1 above and 0 below make 0.1, in log units."""
+    bounds = ratio_bounds(
+        np.array([6.0]),
+        6.0 * np.exp([[-0.3, 0.1]]),
+        np.array([2.0]),
+        2.0 * np.exp([[0.0, 0.4]]),
+    )
+    assert bounds[0] == pytest.approx([3 * np.exp(-0.5), 3 * np.exp(0.1)])
+
+
+def test_each_kind_of_case_has_bounds_of_its_own() -> None:
+    kind = np.repeat(["a", "b"], 39)
+    misses = np.concatenate([np.arange(-19.0, 20.0), np.arange(-190.0, 200.0, 10)])
+    unit = np.tile(np.arange(39), 2)
+    # 39 cases of as many units: the second from either end (`conformal_bounds`)
+    assert bounds_by_kind(misses, kind, unit) == {"a": (-18.0, 18.0), "b": (-180.0, 180.0)}
+    # of three units in one of which all large ones lie all are held
+    few = bounds_by_kind(misses, kind, np.tile(np.abs(np.arange(39) - 19) // 7, 2))
+    assert few == {"a": (-19.0, 19.0), "b": (-190.0, 190.0)}
 
 
 def test_errors_are_shares_of_the_measured_time() -> None:

@@ -50,6 +50,15 @@ def test_a_phone_has_its_units_frameworks_and_threads() -> None:
     assert profile_of_chip(SD778G, "x").targets[0].target.unit == "cpu"
 
 
+def test_an_answer_says_which_version_of_a_framework_it_is_for() -> None:
+    told = {str(t.target): t.provenance.assumes for t in profile_of_chip(SD778G, "x").targets}
+    assert told["x/cpu/ncnn/float/t4@big"].startswith("ncnn of 2022 or later; ")
+    assert told["x/cpu/ncnn/int8/t1@little"].endswith(" took about 2 times as long")
+    # other frameworks, GPUs and narrow cores have no such versions
+    assert not told["x/cpu/tflite/fp32/t4"] + told["x/gpu/ncnn/float"]
+    assert not any(t.provenance.assumes for t in profile_of_chip(OLD).targets)
+
+
 def test_two_big_cores_take_two_threads() -> None:
     chip = replace(
         SD778G, clusters=(Cluster(2, "Cortex-A76", 2200), Cluster(6, "Cortex-A55", 1800))

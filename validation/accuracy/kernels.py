@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.cost_models.interval import conformal_bounds
+from perfmodel.cost_models.interval import bounds_by_kind, conformal_bounds
 from validation.data.kernel_rows import KernelTimes
 
 
@@ -38,18 +38,29 @@ def network_cases(kernels: KernelTimes, predicted_us: np.ndarray, label: np.ndar
 
 
 def cross_conformal(
-    predicted: np.ndarray, measured: np.ndarray, label: Sequence[object] | np.ndarray
+    predicted: np.ndarray,
+    measured: np.ndarray,
+    label: Sequence[object] | np.ndarray,
+    kind: np.ndarray | None = None,
 ) -> np.ndarray:
     """90 % intervals from the errors of the other labels' left-out cases, shape (cases, 2).
 
     So are the intervals of shipped profiles made, from all labels; here a case's own may not help.
+    `kind` tells apart cases that err unlike one another, each of which has an interval of its own;
+    a kind that one label alone has takes that of all.
     """
     labels = np.asarray(label, dtype=object)
     log_error = np.log(measured / predicted)
     bounds = np.empty((len(predicted), 2))
     for value in sorted(set(labels.tolist())):
-        others = log_error[labels != value]
-        bounds[labels == value] = conformal_bounds(others if len(others) else log_error)
+        mine, others = labels == value, labels != value
+        known = others if others.any() else mine
+        if kind is None:
+            bounds[mine] = conformal_bounds(log_error[known])
+            continue
+        by_kind = bounds_by_kind(log_error[known], kind[known], labels[known])
+        every = conformal_bounds(log_error[known])
+        bounds[mine] = [by_kind.get(str(k), every) for k in kind[mine]]
     return predicted[:, None] * np.exp(bounds)
 
 

@@ -7,6 +7,7 @@ not held out, a profile is calibrated with it and asked.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -20,7 +21,7 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import Result, answered, score
 from validation.accuracy.macs_baselines import FEWEST_LEFT, simple_models
 from validation.data.network_tables import family_of, network_name
 
@@ -155,11 +156,17 @@ class Asked:
     cases: list[tuple[int, str]] = field(default_factory=list)
     nearest: list[float] = field(default_factory=list)
 
-    def calibrate(self, target: int, models: Sequence[str], population: Any) -> None:
-        """A profile from some networks of a target."""
-        table = self.rows.table(self.rows.rows_of(target, models))
+    def calibrate(
+        self, target: int, models: Sequence[str], population: Any, *, known: bool = False
+    ) -> None:
+        """A profile from some networks of a target, of a device that is new or `known`.
+
+        A known one has its name, by which `calibrate` tells that it is no witness of itself.
+        """
+        rows = self.rows.rows_of(target, models)
+        device = str(self.rows.first(target)["device"]) if known else f"held-out-{target}"
         self.profiles[target] = perfmodel.calibrate(
-            table, device=f"held-out-{target}", population=population, pick="median"
+            self.rows.table(rows), device=device, population=population, pick="median"
         )
 
     def ask(self, target: int, models: Sequence[str]) -> None:
@@ -168,14 +175,20 @@ class Asked:
 
     def answers(self) -> list[Any]:
         """Predictions of the cases, by the calls that users make; every network is read once."""
-        queries = [
-            (self.rows.path(m), str(self.profiles[t].targets[0].target), 1) for t, m in self.cases
-        ]
-        found = list(perfmodel.predict_many(queries, profiles=list(self.profiles.values())))
-        for answer in found:
-            if isinstance(answer, Exception):
-                raise answer
-        return found
+        # targets of one device bear one name: they are asked in turns
+        count: Counter[str] = Counter()
+        turn = {}
+        for t, profile in self.profiles.items():
+            turn[t] = count[profile.device]
+            count[profile.device] += 1
+        found: dict[int, Any] = {}
+        for now in sorted(set(turn.values())):
+            mine = [i for i, (t, _) in enumerate(self.cases) if turn[t] == now]
+            asked = [(self.cases[i][1], self.profiles[self.cases[i][0]]) for i in mine]
+            queries = [(self.rows.path(m), str(p.targets[0].target), 1) for m, p in asked]
+            profiles = [p for t, p in self.profiles.items() if turn[t] == now]
+            found |= zip(mine, answered(queries, profiles), strict=True)
+        return [found[i] for i in range(len(self.cases))]
 
     def result(
         self,
@@ -338,7 +351,7 @@ def _one_network_out(rows: Campaign, family: np.ndarray, left: str, place: int, 
         rest = sorted(set(rows.model[mine & (family == left)]))
         seen = sorted(set(rows.model[mine & (family != left)]))
         if rest and seen:
-            asked.calibrate(t, seen, population)
+            asked.calibrate(t, seen, population, known=True)
             asked.ask(t, rest)
     return asked
 

@@ -6,7 +6,7 @@ on every target, a chip in every form that it has (`SAME_CHIP`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
@@ -17,6 +17,7 @@ import numpy as np
 
 import perfmodel
 from perfmodel.calibration.measured import NetworkTables
+from perfmodel.cost_models.interval import ratio_bounds
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import Target
 from validation.accuracy.common import Result, answered, score
@@ -189,7 +190,25 @@ def integers_or_floats(data: Path, seed: int) -> list[Result]:
     right = 100 * np.mean((said > 1) == (true > 1))
     kind = f"ratio of two precisions; {right:.1f} % right which is faster"
     names = [f"{a.name} against {b.target.precision}" for a, b in pairs]
-    return [score("NPU, int8 or float", kind, said, true, names, seed, reasons=REASONS)]
+    bounds = ratio_bounds(*_said(a for a, _ in pairs), *_said(b for _, b in pairs))
+    return [
+        score(
+            "NPU, int8 or float",
+            kind,
+            said,
+            true,
+            names,
+            seed,
+            intervals=bounds,
+            reasons=REASONS,
+        )
+    ]
+
+
+def _said(cases: Iterable[Case]) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and their intervals, ms."""
+    listed = list(cases)
+    return np.array([c.predicted for c in listed]), np.array([c.interval for c in listed])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,15 +264,16 @@ def _chip_result(count: int, made: Sequence[NewTarget], seed: int) -> Result:
         targets = (*known.targets, *mine.targets) if known else mine.targets
         devices[mine.device] = replace(mine, targets=targets)
     rows = [row for target in made for row in target.asked]
-    lines = network_lines()
+    lines, said = network_lines(), answers(rows, list(devices.values()))
     return score(
         "NPU, new chip",
         f"from {count} network{'s' if count > 1 else ''}",
-        np.array([answer.latency_ms for answer in answers(rows, list(devices.values()))]),
+        np.array([answer.latency_ms for answer in said]),
         np.array([row.latency_ms for row in rows]),
         [f"{row.target} {lines[row.network].model}" for row in rows],
         seed,
         groups=[str(row.target) for row in rows],
+        intervals=np.array([answer.interval_ms for answer in said]),
         baselines={"nearest scaled": np.array([ms for t in made for ms in t.nearest])},
         reasons=REASONS,
     )
