@@ -58,7 +58,8 @@ class StrangeNetworks:
         asked = np.isfinite(self.missed[target]) & (self.strange > MOSTLY_STRANGE)
         anyway = own_log + NOVELTY_SLOPE * self.novelty[target, asked]
         more = np.maximum(self.missed[target, asked] - anyway, 0.0) / self.strange[asked]
-        return np.asarray(np.sqrt((own_log + more) ** 2 - own_log**2))
+        # the root of (own + more)^2 - own^2, which rounding may not make less than nothing
+        return np.asarray(np.sqrt(more * (more + 2.0 * own_log)))
 
 
 def strange_width(beyond: Sequence[np.ndarray]) -> float:

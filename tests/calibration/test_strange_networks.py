@@ -77,6 +77,17 @@ def test_only_what_the_target_and_novelty_do_not_hold_is_added() -> None:
     assert left.beyond(0, 0.3) == pytest.approx(expected)
 
 
+def test_a_network_that_is_held_anyway_needs_nothing_whatever_the_width() -> None:
+    held = StrangeNetworks(
+        by_costs=np.zeros((1, 3)),
+        missed=np.zeros((1, 3)),
+        novelty=np.zeros((1, 3)),
+        strange=np.ones(3),
+    )
+    for own_log in np.linspace(0.001, 0.9, 300).tolist():
+        assert held.beyond(0, own_log).tolist() == [0.0] * 3
+
+
 def test_nine_of_ten_strangers_are_held_and_none_is_sure() -> None:
     assert strange_width([np.arange(1.0, 5.0), np.arange(5.0, 10.0)]) == 9.0
     assert strange_width([np.zeros(5)]) == 0.01
