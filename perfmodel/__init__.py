@@ -17,7 +17,7 @@ _API = {
     "calibrate": "perfmodel.calibration.from_table:calibrate",
     "calibrate_from_sheet": "perfmodel.calibration.from_table:calibrate_from_sheet",
     "compare": "perfmodel.explore.compare:compare",
-    "gpu_profile": "perfmodel.calibration.learn_kernels:gpu_profile",
+    "gpu_profile": "perfmodel.devices.gpu_sheets:gpu_profile",
     "inspect": "perfmodel.inspection:inspect",
     "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
     "learn_networks": "perfmodel.calibration.learn_networks:learn_networks",

@@ -8,11 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from perfmodel.calibration.learn_kernels import (
-    LearnedKernels,
-    shipped_population,
-    target_traits,
-)
+from perfmodel.calibration.learn_kernels import LearnedKernels, target_traits
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.interval import (
     NOVELTY_SLOPE,
@@ -27,6 +23,7 @@ from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import TERMS
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.cost_models.scaled_predictor import ScaledPredictor
+from perfmodel.devices.kernel_populations import shipped_population
 from perfmodel.devices.registry import ProfileFolder, builtin_folder, list_targets, user_folder
 from perfmodel.errors import MeasurementError, PerfmodelError, ProfileError
 from perfmodel.kernels.kernel import KernelTable

@@ -9,9 +9,7 @@ accuracy studies call with the devices under test left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,48 +20,23 @@ from perfmodel.calibration.kernel_settings import (
     phone_model,
     spec_model,
 )
-from perfmodel.calibration.population import FOLDER
-from perfmodel.cost_models.interval import FitError, Interval
-from perfmodel.cost_models.kernel_population import KernelPopulation, SheetLeftOut, TargetTraits
+from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
 from perfmodel.cost_models.known_kernels import KnownKernels
-from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.predictor import Predictor
-from perfmodel.devices.gpu_specs import GPU_SPECS, SAME_CARD, GpuSpec, spec_of, traits_of
-from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
-from perfmodel.devices.registry import builtin_folder
+from perfmodel.devices.gpu_sheets import sheet_traits, sheets_by_device
+from perfmodel.devices.kernel_populations import EAGER, LIBRARIES
+from perfmodel.devices.profile import DeviceProfile
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.columns import SHAPE
-from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import PRECISIONS, Target
 
 if TYPE_CHECKING:
     from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
-
-KIND = FileKind(
-    what="a population of kernels",
-    format="perfmodel-kernel-population",
-    version=1,
-    most_bytes=16_000_000,
-)
-
-EAGER = "pytorch"
-"""The framework whose kernels are eager calls in fp32; other GPU frameworks are library calls."""
-
-LIBRARIES = ("cudnn", "miopen")
-AUTOCAST = "amp"
-"""Part of the names of frameworks that run networks in mixed precision. Those cards were timed by
-whole networks at batches that fill them."""
-
-SHEET_INTERVAL = Interval(0.9, 0.35, 0.35)
-SHEET_ERROR = FitError(
-    "GPUs left out, data sheet alone, transformer networks", 62, 0.11, 0.12, 0.84
-)
-"""Measured by `python -m validation.accuracy --only gpus-unseen`; wide, as few GPUs made it."""
 
 NO_TIMES = "the table has no kernel times"
 
@@ -78,12 +51,6 @@ class LearnedKernels:
     def predict_us(self, table: MeasurementTable) -> np.ndarray:
         """Microseconds of every kernel row of a table, NaN where its target was not learned."""
         return _predicted(table, self.targets)
-
-
-@lru_cache(maxsize=1)
-def sheets_by_device() -> Mapping[str, GpuSpec]:
-    """The data sheets of GPUs by the device name of a profile."""
-    return {device_slug(name): spec_of(name) for name in (*GPU_SPECS, *SAME_CARD)}
 
 
 def target_traits(target: Target) -> TargetTraits:
@@ -102,22 +69,6 @@ def target_traits(target: Target) -> TargetTraits:
     )
     threads = float(max(target.threads, 1))
     return TargetTraits(str(target), machine, traits=(threads, float(target.cluster == "little")))
-
-
-def sheet_traits(sheet: GpuSpec, target: Target) -> TargetTraits:
-    """A data sheet as traits: eager kernels know the vendor, library calls the tensor cores too.
-
-    Where batches fill a card, its queue never runs empty: a kernel starts while others run.
-    """
-    if target.framework == EAGER and target.precision == "fp32":
-        return traits_of(sheet, "fp32", str(target))
-    tensor = target.precision == "fp16" and sheet.tensor_cores
-    stated = "fp16_tc" if tensor else target.precision
-    traits = traits_of(sheet, stated, str(target))
-    if AUTOCAST in target.framework.split("-"):
-        machine = replace(traits.machine, winograd="none", overlap="launch")
-        return replace(traits, machine=machine, traits=())
-    return replace(traits, traits=(*traits.traits, float(tensor)))
 
 
 def kernel_target(row: Mapping[str, object]) -> Target:
@@ -225,75 +176,3 @@ def _predicted(table: MeasurementTable, known: Mapping[Target, Predictor]) -> np
             mine = np.flatnonzero([t == target for t in targets])
             out[mine] = known[target].parts_ms(kernels.take(mine)).sum(axis=1) * 1e3
     return out
-
-
-def gpu_profile(
-    device: str,
-    sheet: GpuSpec | None = None,
-    *,
-    precisions: Sequence[str] = ("fp32",),
-    framework: str = EAGER,
-    population: KernelPopulation | None = None,
-) -> DeviceProfile:
-    """The profile of a GPU of which nothing was measured, from its data sheet.
-
-    Eager PyTorch in fp32 is learned from the eager kernels of other cards, fp16 and int8 from
-    library calls, another `framework` from what its cards have in common (`learn_speeds`).
-    `population` replaces the one that ships, for all `precisions`. Raises `MeasurementError` if no
-    data sheet of `device` is known and none is given.
-    """
-    known = sheet or sheets_by_device().get(device)
-    if known is None:
-        raise MeasurementError(
-            f"no data sheet of {device!r} is known", "give one: GpuSpec(name, vendor, ...)"
-        )
-    made = []
-    for precision in precisions:
-        target = Target(device, "gpu", framework, precision)
-        used = population or shipped_population(target)
-        if used is None:
-            raise MeasurementError(
-                f"nothing was learned of {framework} in {precision} on GPUs",
-                "give what other cards have in common: population=learn_speeds(table).population",
-            )
-        predictor = used.unmeasured(sheet_traits(known, target))
-        note = "data sheet only; no kernel of this card was measured"
-        known_by = (
-            "model of layers_gpu.csv" if framework == EAGER else f"other cards by {framework}"
-        )
-        origin = Provenance(f"data sheet; {known_by}", 0, note=note)
-        left_out = used.left_out or SheetLeftOut(interval=SHEET_INTERVAL, error=SHEET_ERROR)
-        made.append(
-            TargetProfile(target, "steady", predictor, left_out.interval, left_out.error, origin)
-        )
-    return DeviceProfile(device, known.name, "desktop", tuple(made))
-
-
-def population_name(target: Target) -> str:
-    """The file of the population that a target belongs to, without suffix."""
-    if target.unit == "gpu" and target.framework == EAGER:
-        return "kernels-pytorch-gpu" if target.precision == "fp32" else "kernels-libraries-gpu"
-    if target.unit == "gpu" and target.framework in LIBRARIES:
-        return "kernels-libraries-gpu"
-    return f"kernels-{target.framework}-{target.unit}"
-
-
-def shipped_population(target: Target) -> KernelPopulation | None:
-    """The population that ships for a target's framework and unit; None if there is none."""
-    path = builtin_folder() / FOLDER / f"{population_name(target)}.json"
-    return _read(str(path)) if path.is_file() else None
-
-
-@lru_cache(maxsize=16)
-def _read(path: str) -> KernelPopulation:
-    return read_population(Path(path))
-
-
-def read_population(path: Path) -> KernelPopulation:
-    """Read and check a population file; raises `ProfileError`."""
-    return KIND.read(path, KernelPopulation.from_dict)
-
-
-def write_population(population: KernelPopulation, path: Path) -> None:
-    """Write a population file atomically, the same bytes for the same population."""
-    KIND.write(path, population.to_dict())

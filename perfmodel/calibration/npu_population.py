@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
-from perfmodel.calibration.population import FOLDER
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_predictor import COST_NAMES
 from perfmodel.cost_models.plain_data import names, only, table
 from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import ranges_from_dict
-from perfmodel.devices.registry import builtin_folder
+from perfmodel.devices.profile_files import POPULATIONS, builtin_folder
 from perfmodel.errors import ProfileError
 
 KIND = FileKind(
@@ -111,4 +110,4 @@ def read_npus(path: Path) -> NpuPopulation:
 @lru_cache(maxsize=1)
 def shipped_npus() -> NpuPopulation:
     """The population that ships; raises `ProfileError` where the file is missing."""
-    return read_npus(builtin_folder() / FOLDER / FILE)
+    return read_npus(builtin_folder() / POPULATIONS / FILE)

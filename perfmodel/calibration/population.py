@@ -18,14 +18,12 @@ from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.plain_file import FileKind
 from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURES
 from perfmodel.cost_models.work_predictor import ranges_from_dict
-from perfmodel.devices.registry import builtin_folder
+from perfmodel.devices.profile_files import POPULATIONS, builtin_folder
 from perfmodel.errors import ProfileError
 from perfmodel.target import QUANTISED, Target
 
 KIND = FileKind(what="a population", format="perfmodel-population", version=1, most_bytes=8_000_000)
 MAX_TARGETS, MAX_NETWORKS = 2000, 500
-FOLDER = "populations"
-"""Below the folder of profiles that ship."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +114,7 @@ def write_population(population: Population, folder: Path) -> Path:
 def shipped_population(target: Target) -> Population | None:
     """The population that ships for a target's framework, unit and precision; None without one."""
     name = file_name(target.framework, target.unit, precision_class(target.precision))
-    path = builtin_folder() / FOLDER / name
+    path = builtin_folder() / POPULATIONS / name
     if not path.is_file():
         return None
     return _cached(str(path), path.stat().st_mtime_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,11 @@ from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.population import Population
 from perfmodel.calibration.prior import prior_for
 from perfmodel.cost_models.work_features import ALL_FEATURES
-from perfmodel.devices.registry import ProfileSource
+from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import MeasurementError, TargetError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.table import MeasurementTable
-from perfmodel.target import Target, parse_target
+from perfmodel.target import Target, TargetQuery, parse_target
 
 LARGEST_CANDIDATE_MACS = 30e9
 """Networks of the zoo beyond this take more than seconds on slow devices."""
@@ -58,8 +59,9 @@ def next_measurements(
 ) -> NextMeasurements:
     """The `count` networks that teach most about target `on`, in order.
 
-    `on` is a target of a device that may be new; unit, framework and precision default to cpu,
-    ncnn and float. `table` holds what was measured already. `candidates` are zoo specs or model
+    `on` is a target of a device that may be new; its unit is the CPU unless it says another,
+    framework and precision are those that answer there for a known device, else ncnn and float.
+    `table` holds what was measured already. `candidates` are zoo specs or model
     files, at `batch_size` if it is given; left out, the networks of the zoo. No latency is looked
     at that is not in the table: the choice follows from the networks' work and from how known
     targets differ.
@@ -67,14 +69,7 @@ def next_measurements(
     if count < 1:
         raise MeasurementError(f"{count} networks cannot be suggested", "ask for one or more")
     query = parse_target(on)
-    target = Target(
-        query.device,
-        query.unit or "cpu",
-        query.framework or "ncnn",
-        query.precision or "float",
-        query.threads,
-        query.cluster,
-    )
+    target = _in_full(query, profiles)
     tables = networks or NetworkTables()
     measured: tuple[MeasuredNetwork, ...] = ()
     if table is not None:
@@ -86,6 +81,17 @@ def next_measurements(
     found = _candidates(target, candidates, batch_size, tables)
     chosen = suggest(found, prior.population, count, measured)
     return NextMeasurements(str(target), prior.like or prior.population.title, chosen)
+
+
+def _in_full(query: TargetQuery, profiles: Sequence[ProfileSource]) -> Target:
+    """The target that is asked about: what `predict` would answer by, where it has an answer."""
+    unit = query.unit or "cpu"
+    asked = "/".join((query.device, unit, query.framework, query.precision)).rstrip("/")
+    framework, precision = query.framework or "ncnn", query.precision or "float"
+    with suppress(TargetError):  # a new device, or one without this framework
+        known = ProfileFolder(tuple(profiles)).resolve(asked).target.target
+        framework, precision = known.framework, known.precision
+    return Target(query.device, unit, framework, precision, query.threads, query.cluster)
 
 
 def _candidates(

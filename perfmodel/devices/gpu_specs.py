@@ -94,9 +94,9 @@ def renamed(spec: GpuSpec, name: str) -> GpuSpec:
     return replace(spec, name=name)
 
 
-def _read_specs() -> dict[str, GpuSpec]:
-    """The rows of gpu_specs.csv by the name that the measurement tables use."""
-    text = resources.files("perfmodel.devices").joinpath("gpu_specs.csv").read_text("utf-8")
+def _read_specs(file: str) -> dict[str, GpuSpec]:
+    """The rows of a table of data sheets by name."""
+    text = resources.files("perfmodel.devices").joinpath(file).read_text("utf-8")
     return {row["device"]: _spec(row) for row in csv.DictReader(text.splitlines())}
 
 
@@ -118,8 +118,11 @@ def _spec(row: Mapping[str, str]) -> GpuSpec:
     )
 
 
-GPU_SPECS: Mapping[str, GpuSpec] = _read_specs()
+GPU_SPECS: Mapping[str, GpuSpec] = _read_specs("gpu_specs.csv")
 """Data sheets by the name that the measurement tables use."""
+
+GPU_CARDS: Mapping[str, GpuSpec] = _read_specs("gpu_cards.csv")
+"""Data sheets of further cards, which no table of kernels has, by the name that people use."""
 
 SAME_CARD = {
     "Tesla P100": "Tesla P100-PCIE-16GB",

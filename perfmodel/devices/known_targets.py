@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from perfmodel.answer import Answer
 from perfmodel.devices.market_search import Found, find
 from perfmodel.devices.profile import KINDS
-from perfmodel.devices.registry import ProfileSource, TargetLine, list_targets, of_market
-from perfmodel.errors import PerfmodelError
+from perfmodel.devices.registry import (
+    ProfileFolder,
+    ProfileSource,
+    TargetLine,
+    list_targets,
+    target_lines,
+)
+from perfmodel.errors import PerfmodelError, TargetError
+from perfmodel.measurements.device_names import slug
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +44,31 @@ def targets(
     """
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
+    written = (match.lower(), slug(match) or match)
     lines = [
         line
         for line in list_targets(profiles)
-        if (not kind or line.kind == kind) and match.lower() in line.target
+        if (not kind or line.kind == kind) and any(text in line.target for text in written)
     ]
     found = find(match) if match and kind in ("", "phone") else None
     if found:
-        lines = of_market(found, profiles, lines)
+        lines = _of_market(found, profiles, lines)
+    elif match and not lines:
+        with suppress(TargetError):  # nothing is called so
+            lines = [*target_lines(ProfileFolder(tuple(profiles)).device(match))]
+        lines = [line for line in lines if not kind or line.kind == kind]
     return KnownTargets(targets=tuple(lines), found=found or None)
+
+
+def _of_market(
+    found: Found, extra: Sequence[ProfileSource], lines: Sequence[TargetLine] = ()
+) -> list[TargetLine]:
+    """`lines` and those of every chip of what was found: measured, then by its spec sheet."""
+    folder = ProfileFolder(tuple(extra))
+    every = {line.target: line for line in lines}
+    for made in found.chips:
+        one = replace(found, phones=tuple(p for p in found.phones if p.chip == made.slug))
+        with suppress(TargetError):  # a chip may have no target
+            for line in target_lines(folder.of_market(one)):
+                every.setdefault(line.target, line)
+    return list(every.values())

@@ -13,6 +13,7 @@ from perfmodel.devices.facts import Traits
 from perfmodel.devices.market import Chip, Phone, chip, chips
 from perfmodel.devices.market_names import plain
 from perfmodel.devices.market_search import Found, find
+from perfmodel.devices.market_years import stated_year
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.measurements.device_names import slug
 
@@ -73,7 +74,7 @@ def market_profile(
     and another phone's CPU with one thread.
     """
     made = found.chips[0]
-    years = [p.year for p in found.phones if p.year is not None]
+    years = [year for p in found.phones if (year := stated_year(p)) is not None]
     everyone = [*measured, *([spec] if spec is not None else [])]
     targets: dict[tuple[object, ...], TargetProfile] = {}
     for profile in everyone:

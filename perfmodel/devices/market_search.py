@@ -7,7 +7,7 @@ are not meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,13 +70,14 @@ class Found:
         return tuple(chips()[s] for s in slugs)
 
     def choices(self) -> tuple[str, ...]:
-        """A name for each phone that tells it from the others: with its maker, then its chip."""
+        """A name for each phone that tells it from the others: with its maker, and with its chip
+        where the maker and the model alone mean several."""
         titles: dict[str, dict[str, None]] = {}
         for phone in self.phones:
             made = chips().get(phone.chip)
             titles.setdefault(phone.title, {})[made.name if made else ""] = None
         return tuple(
-            f"{title} ({name})" if len(made) > 1 and name else title
+            f"{title} ({name})" if name and len(find(title).chips) > 1 else title
             for title, made in titles.items()
             for name in made
         )
@@ -241,6 +242,23 @@ def nearest_in_market(text: str, count: int = 5) -> list[str]:
         likeness[name] = len(pairs & have) / (len(pairs) + len(have) or 1)
     best = sorted(likeness, key=lambda name: -likeness[name])[: 8 * count]
     return [_titles()[name] for name in nearest_names(wanted, best, count, cutoff=0.6)]
+
+
+def nearest_devices(name: str, kinds: Mapping[str, str]) -> str:
+    """What to try instead of a name that means no device: phones where it begins as theirs do, else
+    all devices. `kinds` are those of the devices with profiles."""
+    phone = looks_like_a_phone(name)
+    close = nearest_names(name, [d for d in kinds if not phone or kinds[d] == "phone"], 5)
+    if phone or not close:
+        close = [*nearest_in_market(name, 4), *close][:5]
+    near = f"nearest: {', '.join(close)}; " if close else ""
+    return f"{near}{OTHER_PHONE if phone else OTHER_DEVICE}"
+
+
+OTHER_PHONE = "a phone is answered by its chip too, as in --on 'snapdragon 778g'"
+OTHER_DEVICE = (
+    "`perfmodel devices` lists all; `perfmodel calibrate --from TABLE --device NAME` adds one"
+)
 
 
 @lru_cache(maxsize=1)

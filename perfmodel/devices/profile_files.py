@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 INDEX_NAME = "index.json"
 
+POPULATIONS = "populations"
+"""Where, below a folder of profiles, lies what many targets have in common."""
+
 
 @lru_cache(maxsize=1)
 def builtin_folder() -> Path:

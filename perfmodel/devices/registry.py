@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from perfmodel.devices.market_profiles import (
     market_profile,
     unbinned,
 )
-from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_in_market
+from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_devices
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.devices.profile_files import (
     INDEX_NAME,
@@ -26,6 +25,7 @@ from perfmodel.devices.profile_files import (
     stamp_of,
 )
 from perfmodel.devices.spec_sheet import profile_of_chip
+from perfmodel.devices.spellings import Spellings, title_names
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.measurements.device_names import device_called, slug
@@ -147,11 +147,33 @@ class ProfileFolder:
             return self._with_its_chip(_read(path))
         if (other := device_called(slug(name))) != slug(name):
             return self.device(other)
-        found = find(name)
-        if found and not why:
-            return self.of_market(found)
+        ways = (self._as_written, self._in_market)
+        for way in reversed(ways) if looks_like_a_phone(name) else ways:
+            if not why and (profile := way(name)) is not None:
+                return profile
         reason = f": {why}" if why else ""
-        raise TargetError(f"no profile of a device {name!r}{reason}", _nearest(name, self._kinds))
+        hint = nearest_devices(name, self._kinds)
+        raise TargetError(f"no profile of a device {name!r}{reason}", hint)
+
+    def _in_market(self, name: str) -> DeviceProfile | None:
+        """The profile of a phone or chip of the market; None for another name."""
+        found = find(name)
+        return self.of_market(found) if found else None
+
+    def _as_written(self, name: str) -> DeviceProfile | None:
+        """The profile of a board, laptop or card as people write its name; a card of which nothing
+        was measured is answered by its data sheet. None for another name."""
+        other = self._spellings.device(name)
+        return self.device(other) if other not in ("", name) else self._by_its_sheet(slug(name))
+
+    @cached_property
+    def _spellings(self) -> Spellings:
+        """Everything but phones by what people write for it."""
+        from perfmodel.devices.gpu_sheets import sheets_by_device
+
+        lines = {x.device: x for x in list_targets(self.extra) if x.kind != "phone"}
+        titles = [(x.device, t) for x in lines.values() for t in title_names(x.title)]
+        return Spellings.of([*((name, name) for name in (*lines, *sheets_by_device())), *titles])
 
     def profile(self, name: str) -> DeviceProfile:
         """The profile that a device has itself; raises `TargetError` where it has none."""
@@ -175,6 +197,13 @@ class ProfileFolder:
         found = find(profile.device) if profile.kind == "phone" and not profile.found_as else None
         chip = found.chip if found is not None and not self.is_named(profile.device) else None
         return self.of_market(found) if found is not None and chip is not None else None
+
+    def _by_its_sheet(self, card: str) -> DeviceProfile | None:
+        """What the data sheet tells of a card beside its profile; None for another device."""
+        # few ask for a card, and what its sheet needs takes long to load
+        from perfmodel.devices.gpu_sheets import card_profile
+
+        return None if self.is_named(card) else card_profile(card)
 
     def expand(self, text: str) -> list[str]:
         """The targets that a text with `*` means: `pixel-8/*` is one for each unit of the phone,
@@ -251,7 +280,8 @@ class ProfileFolder:
         query = parse_target(text)
         profile = self.device(query.device)
         agree = [t for t in profile.targets if query.matches(t.target)]
-        if not agree and (whole := self._of_chip(profile)) is not None:
+        if not agree:
+            whole = self._of_chip(profile) or self._by_its_sheet(profile.device) or profile
             profile, agree = whole, [t for t in whole.targets if query.matches(t.target)]
         if agree:
             return of_arithmetic(profile, agree, stored, named=bool(query.precision))[0]
@@ -296,17 +326,6 @@ def of_arithmetic(
     passed = "" if alike[0] is agree[0] else f"{alike[0].target.precision}, as {holds}"
     rest = [other(t) for t in agree if t not in alike]
     return [Resolved(profile, alike[0], passed), *(Resolved(profile, t) for t in alike[1:]), *rest]
-
-
-def _nearest(name: str, kinds: Mapping[str, str]) -> str:
-    """Names to try instead: of phones where the name begins as theirs do, else of all devices."""
-    phone = looks_like_a_phone(name)
-    close = nearest_names(name, [d for d in kinds if not phone or kinds[d] == "phone"], 5)
-    if phone or not close:
-        close = [*nearest_in_market(name, 4), *close][:5]
-    if close:
-        return f"nearest: {', '.join(close)}; `perfmodel devices` lists all"
-    return "`perfmodel devices` lists all"
 
 
 def _read(source: ProfileSource) -> DeviceProfile:
@@ -378,17 +397,3 @@ def list_targets(extra: Sequence[ProfileSource] = ()) -> tuple[TargetLine, ...]:
         else:
             lines.extend(target_lines(folder.profile(name)))
     return tuple(lines)
-
-
-def of_market(
-    found: Found, extra: Sequence[ProfileSource], lines: Sequence[TargetLine] = ()
-) -> list[TargetLine]:
-    """`lines` and those of every chip of what was found: measured, then by its spec sheet."""
-    folder = ProfileFolder(tuple(extra))
-    every = {line.target: line for line in lines}
-    for made in found.chips:
-        one = replace(found, phones=tuple(p for p in found.phones if p.chip == made.slug))
-        with suppress(TargetError):  # a chip may have no target
-            for line in target_lines(folder.of_market(one)):
-                every.setdefault(line.target, line)
-    return list(every.values())

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from perfmodel.devices.market import CLASSES, Chip, Phone, chips, phones
-from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out
+from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out, stated_year
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
 from perfmodel.errors import PerfmodelError
 from perfmodel.explore.candidates import Networks
@@ -357,7 +357,7 @@ def _curve(market: _Market) -> tuple[tuple[float, float], ...]:
 
 def _assumptions(market: _Market) -> tuple[str, ...]:
     spec = sum(not a.basis.startswith("measured") for a in market.answers.values())
-    dated = sum(p.year is None for p in market.phones)
+    dated = sum(stated_year(p) is None for p in market.phones)
     return (
         ASSUMPTION,
         STEADY,

@@ -70,6 +70,20 @@ READERS: dict[str, Reader] = {
 }
 """Readers by file name ending."""
 
+_EXPORT = "export it to .onnx with torch.onnx.export and give that file"
+_CONVERT = "convert it to .tflite with tf.lite.TFLiteConverter and give that file"
+_BUILT = "give the .onnx or .tflite file that it was built of"
+INSTEAD: dict[str, str] = {
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".ckpt", ".safetensors"), _EXPORT),
+    **dict.fromkeys((".pb", ".h5", ".keras"), _CONVERT),
+    **dict.fromkeys((".mlmodel", ".mlpackage", ".engine", ".plan", ".trt"), _BUILT),
+    **dict.fromkeys((".mnn", ".pte", ".dlc", ".rknn", ".hef", ".om", ".nb", ".xml"), _BUILT),
+    ".gguf": "language models are known by name, such as transformers:llama-3.2-1b",
+    ".caffemodel": "give its .prototxt",
+}
+"""What to give instead of a file that is not read, by its ending: weights without a network, and
+files made for one device."""
+
 
 def load(
     network: Path | str | Any,
@@ -201,6 +215,8 @@ def _load_named(text: str) -> Graph:
         from perfmodel.formats.named import load_packed
 
         return load_packed(text)
+    if (instead := INSTEAD.get(Path(text).suffix.lower())) and not zoo.knows(text):
+        raise ModelFileError(text, "file", "no such file, and this kind is not read", instead)
     if "/" in text or "\\" in text:
         raise UnknownModelError(
             f"{text}: no such file, and not a network's name",
@@ -252,5 +268,5 @@ def _reader_by_content(path: Path) -> Reader:
         path,
         "byte 0",
         f"unknown kind of file (it starts with {head!r})",
-        f"readable are {', '.join(sorted(READERS))}",
+        INSTEAD.get(path.suffix.lower()) or f"readable are {', '.join(sorted(READERS))}",
     )

@@ -7,6 +7,7 @@ what the rule cannot know: one thing under two names, or a name too short to sta
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _ALIASES = {
     # as their maker writes the boards; the table of ncnn joins the words
@@ -36,6 +37,14 @@ _ALIASES = {
     "a100": "nvidia-a100-sxm4-40gb",
     "a100-40gb": "nvidia-a100-sxm4-40gb",
     "a100-80gb": "nvidia-a100-80gb-pcie",
+    "a100-80gb-sxm": "nvidia-a100-sxm4-80gb",
+    "a100-80gb-sxm4": "nvidia-a100-sxm4-80gb",
+    "a4000": "rtx-a4000",
+    "a5000": "rtx-a5000",
+    "a6000": "rtx-a6000",
+    "h100-sxm": "nvidia-h100-80gb-hbm3",
+    "h100-sxm5": "nvidia-h100-80gb-hbm3",
+    "v100-sxm2": "tesla-v100-sxm2-16gb",
     "h100": "nvidia-h100-80gb-hbm3",
     "l4": "nvidia-l4",
     "nvidia-t4": "tesla-t4",
@@ -51,6 +60,28 @@ _ALIASES = {
     "raspberry-pi-3": "raspberry-pi-3b",
     "raspberry-pi-4": "raspberry-pi-4b",
     "raspberry-pi-5-vulkan": "raspberry-pi-5",
+    "raspberry-pi-5b": "raspberry-pi-5",
+    "raspberry-pi-zero-2": "raspberry-pi-zero-2w",
+    # boards of one chip of Rockchip's, at its clocks
+    "orange-pi-5b": "orangepi-5",
+    "khadas-edge-2": "rk3588",
+    "nanopc-t6": "rk3588",
+    "nanopi-r6s": "rk3588",
+    "rock-5a": "rk3588",
+    "rock-5b": "rk3588",
+    "radxa-rock-5a": "rk3588",
+    "radxa-rock-5b": "rk3588",
+    # what NVIDIA called the first of its Xavier boards
+    "jetson-xavier": "jetson-agx-xavier",
+    # Macs have one chip of a generation, as long as no word follows its number
+    "m1": "macbook-pro-m1",
+    "imac-m1": "macbook-pro-m1",
+    "mac-mini-m1": "macbook-pro-m1",
+    "macbook-air-m1": "macbook-pro-m1",
+    "m3": "macbook-air-m3",
+    "imac-m3": "macbook-air-m3",
+    "macbook-pro-m3": "macbook-air-m3",
+    "macbook-pro-m3-max": "m3-max",
     # One phone, two spellings (TNN and Paddle-Lite; short names of layers_phones.csv.gz).
     "mate-20": "huawei-mate-20",
     "mate-30": "huawei-mate-30",
@@ -114,7 +145,29 @@ def device_slug(device: str, soc: str = "") -> str:
 
 def device_called(name: str) -> str:
     """The name that a device has here, of another name it is known by; other names stay."""
-    return _ALIASES.get(name, name)
+    rented = _RENTED.match(name)
+    return INSTANCES[rented[1]] if rented else _ALIASES.get(name, name)
+
+
+def other_names() -> Iterator[tuple[str, str]]:
+    """Every other name of a device, as a slug, and the name it has here."""
+    yield from _ALIASES.items()
+
+
+INSTANCES = {
+    "g4dn": "tesla-t4",
+    "g5": "nvidia-a10g",
+    "g6": "nvidia-l4",
+    "g6e": "nvidia-l40s",
+    "p3": "tesla-v100-sxm2-16gb",
+    "p4d": "nvidia-a100-sxm4-40gb",
+    "p4de": "nvidia-a100-sxm4-80gb",
+    "p5": "nvidia-h100-80gb-hbm3",
+}
+"""The card of Amazon's instances with GPUs by their family (EC2, instance types); a network runs on
+one card however many an instance has."""
+
+_RENTED = re.compile(rf"(?:(?:aws|amazon|ec2)-)*({'|'.join(INSTANCES)})-(?:\d{{1,2}})?x?large$")
 
 
 MOST_DIGITS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfmodel.devices.market_years import came_out
+from perfmodel.devices.market_years import came_out, stated_year
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.devices.registry import target_lines
 from perfmodel.render.result import Result, ResultTable, plain
@@ -71,7 +71,7 @@ def _phone(phone: Phone) -> list[str]:
     low, high = phone.ram_mb or (0, 0)
     ram = f"{low:g} to {high:g} MiB of memory" if phone.ram_mb else "memory unknown"
     year = came_out(phone)
-    dated = f"{year}" + ("" if phone.year else " (estimated)") if year else "year unknown"
+    dated = f"{year}" + ("" if stated_year(phone) else " (estimated)") if year else "year unknown"
     codes = ", ".join((*phone.devices, *phone.codes)[:CODES])
     return [f"{phone.title}: {ram}, {dated}; {codes}"]
 

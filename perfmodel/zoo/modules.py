@@ -26,6 +26,7 @@ MODULES = {
     "transformer": "vit_b16 vit_b32 mobilebert",
     "language": "bert_large gpt2_large gpt3_xl gpt3_2_7b opt_1_3b switch_xl4",
     "detect": "ssd_mobilenet_v1 ssdlite_mobilenet_v2 yolo_v3_tiny yolo_v4_tiny",
+    "yolo": "yolov5 yolov8 yolo11",
     "segment": "deeplab_v3plus deeplab_v3",
     "enhance": "vdsr srgan dped pynet unet",
     "recurrent": "crnn lstm_text",

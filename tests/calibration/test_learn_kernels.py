@@ -15,17 +15,15 @@ from perfmodel import calibrate, gpu_profile, learn_kernels, predict_kernels
 from perfmodel.calibration import learn_kernels as module
 from perfmodel.calibration.from_kernels import _shipped_alike
 from perfmodel.calibration.from_table import calibrate_device
-from perfmodel.calibration.learn_kernels import (
-    LearnedKernels,
+from perfmodel.calibration.learn_kernels import LearnedKernels, target_traits
+from perfmodel.cost_models.kernel_model import KernelModel
+from perfmodel.devices.gpu_sheets import sheet_traits, sheets_by_device
+from perfmodel.devices.kernel_populations import (
     population_name,
     read_population,
-    sheet_traits,
-    sheets_by_device,
     shipped_population,
-    target_traits,
     write_population,
 )
-from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.measurements import columns
 from perfmodel.measurements.table import MeasurementTable

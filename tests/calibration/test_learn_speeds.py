@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import perfmodel
-from perfmodel.calibration.learn_kernels import read_population, sheets_by_device, write_population
 from perfmodel.calibration.learn_speeds import LearnedSpeeds, SpeedFit, TimedNetwork
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import LAUNCH, Machine
+from perfmodel.devices.gpu_sheets import sheets_by_device
+from perfmodel.devices.kernel_populations import read_population, write_population
 from perfmodel.errors import MeasurementError, ProfileError
 from perfmodel.kernel_times import at_batch
 from perfmodel.kernels import KernelTable, fuse

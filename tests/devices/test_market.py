@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perfmodel.devices.market import CHIP_FILE, PHONE_FILE, SOURCES, Cluster, chip, chips, phones
-from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out
+from perfmodel.devices.market_years import GUESSED_WITHIN_A_YEAR, came_out, stated_year
 
 
 def test_a_chip_holds_its_spec_sheet() -> None:
@@ -95,7 +95,34 @@ def test_tables_are_small_and_hold_no_prices() -> None:
 
 
 def test_a_phone_is_dated_by_its_chip_and_android_as_well_as_is_said() -> None:
-    dated = [p for p in phones() if p.year is not None and "C" in p.source]
+    dated = [p for p in phones() if stated_year(p) is not None and "C" in p.source]
     guesses = [(p.year, came_out(replace(p, year=None))) for p in dated]
     near = sum(guess is not None and abs(guess - year) <= 1 for year, guess in guesses if year)
     assert near / len(dated) == pytest.approx(GUESSED_WITHIN_A_YEAR, abs=0.005)
+
+
+def test_the_year_of_a_later_namesake_is_not_believed() -> None:
+    old = next(p for p in phones() if (p.title, p.chip) == ("vivo Y31", "snapdragon-410"))
+    assert (old.year, old.sdk, stated_year(old), came_out(old)) == (2021, 22, None, 2015)
+    three = replace(old, year=2018)
+    assert (stated_year(three), came_out(three)) == (2018, 2018)
+    four = replace(old, year=2019)
+    assert (stated_year(four), came_out(four)) == (None, 2015)
+    # a phone whose makers kept an old Android on a new chip
+    assert came_out(replace(old, chip="snapdragon-888", year=2021)) == 2021
+    unknown = replace(old, chip="", sdk=None)
+    assert came_out(unknown) == 2021
+
+
+@pytest.mark.parametrize(
+    ("phone", "chip"),
+    [
+        ("Pixel 7a", "tensor-g2"),
+        ("POCO M5", "helio-g99"),
+        ("Redmi 11 Prime", "helio-g99"),
+        ("Redmi K50", "dimensity-8100"),
+        ("Redmi K50 Pro", "dimensity-9000"),
+    ],
+)
+def test_a_phone_that_the_catalogue_has_wrong_has_its_own_chip(phone: str, chip: str) -> None:
+    assert [p.chip for p in phones() if p.model == phone] == [chip]

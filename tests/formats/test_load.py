@@ -44,6 +44,28 @@ def test_a_path_that_is_no_file_is_not_looked_up_as_a_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("net.pt", "torch.onnx.export"),
+        ("net.h5", "TFLiteConverter"),
+        ("net.engine", "that it was built of"),
+        ("net.gguf", "transformers:llama"),
+    ],
+)
+def test_a_file_of_another_kind_says_what_to_give_instead(
+    tmp_path: Path, name: str, instead: str
+) -> None:
+    with pytest.raises(ModelFileError, match="no such file") as raised:
+        load(name)
+    assert instead in raised.value.hint
+    (tmp_path / name).write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(ModelFileError, match="unknown kind of file") as raised:
+        load(tmp_path / name)
+    assert instead in raised.value.hint
+    assert load("yolov8n.pt").name == "yolov8"
+
+
+@pytest.mark.parametrize(
     "name", ["", "\0", "a" * 5000, "@", "mobilenet_v2@", "..", "mobilenet_v2@x"]
 )
 def test_nonsense_is_refused_in_words(name: str) -> None:

@@ -72,10 +72,10 @@ def test_published_names_find_their_network() -> None:
     # mmdeploy's segmenter is another network than the zoo's of that name
     assert network_spec("deeplab_v3plus", "DeepLabV3+", "open-mmlab/mmdeploy") is None
     assert network_spec("mobilenet_v2", "x", "") == "mobilenet_v2"
-    assert network_spec("x", "yolo11n", "") == "yolo11n"
+    assert network_spec("x", "yolo11s", "") == "yolo11@size=s"
     assert network_spec("x", "EFFICIENTNET_V2_S", "") == "torchvision:efficientnet_v2_s"
     assert network_spec("x", "fastvit_t8", "") == "timm:fastvit_t8"
-    assert network_family("yolo11x") == network_family("yolo11n") == "yolo11"
+    assert network_family("yolo11@size=x") == network_family("yolo11") == "yolo11"
     assert network_family("timm:seresnet50") == "seresnet"
 
 

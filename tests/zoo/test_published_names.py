@@ -97,7 +97,7 @@ def test_the_zoo_builds_a_network_by_a_published_name() -> None:
         ("resnet", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]),
         ("mobilenet", ["mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large"]),
         ("MobileNet-v3", ["mobilenet_v3_large", "mobilenet_v3_small"]),
-        ("yolo", ["yolo_v3_tiny", "yolo_v4_tiny"]),
+        ("yolo", ["yolo_v3_tiny", "yolo_v4_tiny", "yolov5", "yolov8", "yolo11"]),
         ("efficientnet", ["efficientnet_b0", "efficientnet_lite4"]),
         ("inception", ["inception_v1", "inception_v3", "inception_v4"]),
         ("densenet@batch=2", ["densenet121", "densenet161"]),

@@ -43,12 +43,27 @@ SE = {
 """What iphones.csv names by year and iphone_identifiers.csv by generation."""
 
 
+CORRECTED_FILE = Path(__file__).parent / "phones_corrected.csv"
+"""Phones whose chip the catalogue has wrong, with where the right one is read: a letter of
+`perfmodel.devices.market.SOURCES`, and the page in words."""
+
+
+def corrected_phones() -> Mapping[tuple[str, str], Mapping[str, str]]:
+    """The rows of `CORRECTED_FILE` by brand and model."""
+    with open(CORRECTED_FILE, encoding="utf-8", newline="") as file:
+        return {(row["brand"], row["model"]): row for row in csv.DictReader(file)}
+
+
 def phone_rows(data: Path) -> Iterator[dict[str, str]]:
     """Phones in the catalogue's order, then iPhones, then phones that the catalogue lacks."""
-    codes = model_codes(data / "phone_model_codes.csv.gz")
+    codes, corrected = model_codes(data / "phone_model_codes.csv.gz"), corrected_phones()
     with gzip.open(data / "phones.csv.gz", "rt", encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            yield _android(row, codes)
+            made = _android(row, codes)
+            if right := corrected.get((made["brand"], made["model"])):
+                made["chip"] = slug(right["soc"])
+                made["source"] += f"+{right['letter']}"
+            yield made
     with open(data / "iphones.csv", encoding="utf-8", newline="") as file:
         identifiers = iphone_identifiers(data / "iphone_identifiers.csv")
         for row in csv.DictReader(file):

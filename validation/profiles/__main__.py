@@ -19,13 +19,12 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from perfmodel.calibration import population as network_populations
-from perfmodel.calibration.learn_kernels import write_population
 from perfmodel.calibration.npu_population import write_npus
-from perfmodel.calibration.population import FOLDER
 from perfmodel.devices.facts import Traits
+from perfmodel.devices.kernel_populations import write_population
 from perfmodel.devices.npu_sheets import CHIP_FILE
 from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
-from perfmodel.devices.profile_files import INDEX_NAME, builtin_folder, device_files
+from perfmodel.devices.profile_files import INDEX_NAME, POPULATIONS, builtin_folder, device_files
 from perfmodel.devices.registry import index_text
 from perfmodel.errors import PerfmodelError, ProfileError
 from perfmodel.files import write_atomically
@@ -82,15 +81,15 @@ def write_populations(data: Path, folder: Path) -> int:
     written = 0
     for builder in _functions(POPULATION_BUILDERS):
         for name, population in builder(data).items():
-            write_population(population, folder / FOLDER / f"{name}.json")
+            write_population(population, folder / POPULATIONS / f"{name}.json")
             written += 1
-    write_npus(npu_population(data), folder / FOLDER)
+    write_npus(npu_population(data), folder / POPULATIONS)
     written += 1
     for chip, profile in market_npus(data).items():
         write_profile(profile, folder / CHIP_FILE.format(chip=chip))
         written += 1
     for networks in ncnn_populations(data):
-        network_populations.write_population(networks, folder / FOLDER)
+        network_populations.write_population(networks, folder / POPULATIONS)
         written += 1
     return written
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from perfmodel.devices.gpu_sheets import kind_of_card
 from perfmodel.devices.gpu_specs import GPU_SPECS
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.measurements.device_names import device_slug
@@ -67,14 +68,8 @@ def _info(device: str) -> DeviceInfo:
         return DeviceInfo(device, title, kind)
     for name in GPU_SPECS:
         if device_slug(name) == device:
-            return DeviceInfo(device, name, _gpu_kind(name))
+            return DeviceInfo(device, name, kind_of_card(name))
     return DeviceInfo(device, device, "server")
-
-
-def _gpu_kind(name: str) -> str:
-    if "Jetson" in name:
-        return "jetson"
-    return "desktop" if any(w in name for w in ("GeForce", "TITAN", "Vega")) else "server"
 
 
 def _built(profile: TargetProfile, info: DeviceInfo) -> BuiltTarget:

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfmodel.calibration.learn_kernels import sheets_by_device
 from perfmodel.cost_models.work_features import FEATURE_PARTS
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
+from perfmodel.devices.gpu_sheets import sheets_by_device
 from perfmodel.devices.gpu_specs import GpuSpec
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.target import Target

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from docs.writer.page import Made
 from perfmodel.devices.market import phones
-from perfmodel.devices.market_years import came_out
+from perfmodel.devices.market_years import came_out, stated_year
 from perfmodel.explore.market_minspec import market_minspec
 from perfmodel.render.minspec import minspec_data, minspec_result
 from perfmodel.render.result import ResultFigure
@@ -15,7 +15,7 @@ from perfmodel.render.result import ResultFigure
 def years() -> dict[str, str]:
     """How many phones the catalogue lists, and how well their years are known."""
     listed = [phone for phone in phones() if "C" in phone.source]
-    dated = [phone for phone in listed if phone.year is not None]
+    dated = [phone for phone in listed if stated_year(phone) is not None]
     guesses = [(phone.year, came_out(replace(phone, year=None))) for phone in dated]
     near = sum(guess is not None and abs(guess - year) <= 1 for year, guess in guesses if year)
     return {
