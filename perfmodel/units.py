@@ -73,6 +73,12 @@ def parse_bytes(text: str) -> int:
     return round(float(part.group(1)) * _BYTES[unit])
 
 
+def format_short(value: float) -> str:
+    """`value` to three digits, zeros at its end left out, never an exponent: 21, 5.25, 5760."""
+    text = f"{value:.3g}"
+    return f"{float(text):.0f}" if "e+" in text else text
+
+
 def format_number(value: float, significant_digits: int = 3) -> str:
     """`value` with so many significant digits, without exponent: 0.0123, 12.3, 1230."""
     if not math.isfinite(value):

@@ -13,6 +13,7 @@ from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.explore.candidates import Networks, PredictedNetwork
 from perfmodel.formats.sizes import InputShape
 from perfmodel.graph.ir import Graph
+from perfmodel.measurements.device_names import device_called, slug
 from perfmodel.target import PRECISIONS, UNITS
 
 
@@ -120,18 +121,26 @@ def alternatives(text: str, devices: Collection[str]) -> list[str]:
 
     An alternative takes the place of the part it can stand for: `pixel-4/cpu/tflite/fp32,int8,gpu`
     is pixel-4/cpu/tflite/fp32, pixel-4/cpu/tflite/int8 and pixel-4/gpu. A known device's name
-    starts a new target.
+    starts a new target, and so does what can stand for no part of the one before: `rtx-4090,a100`.
     """
     first, *others = [part.strip() for part in _split(text)]
     found = [first]
     for other in others:
         if not other:
             raise TargetError(f"target {text!r}: nothing stands after a comma")
-        head = other.split("/")[0]
-        known = head.lower() in devices or (_place(head) == 2 and looks_like_a_phone(head))
-        place = 0 if known else _place(head)
-        found.append("/".join([*found[-1].split("/")[:place], other]))
+        before, parts = found[-1].split("/"), other.split("/")
+        new = _is_a_device(parts, devices) or _place(parts[0]) > len(before)
+        found.append("/".join([*before[: 0 if new else _place(parts[0])], other]))
     return found
+
+
+def _is_a_device(parts: Sequence[str], devices: Collection[str]) -> bool:
+    """Whether the first part of a target or of its end is a device: a known one or a phone, or what
+    has a unit behind it."""
+    head = parts[0].lower()
+    if head in devices or (parts[1:2] and parts[1] in UNITS):
+        return True
+    return _place(head) == 2 and (device_called(slug(head)) in devices or looks_like_a_phone(head))
 
 
 def _split(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from perfmodel.render.result import (
     plain,
 )
 from perfmodel.render.svg import Bar, heat_map
-from perfmodel.units import format_ms
+from perfmodel.units import format_ms, format_short
 
 if TYPE_CHECKING:
     from perfmodel.explore.ai_benchmark import AiBenchmark
@@ -61,7 +61,7 @@ def comparison_sentence(data: Data) -> str:
         times = slow["latency_ms"] / quick["latency_ms"]
         return (
             f"{quick['target']} is the fastest for {quick['model']}: {took}, "
-            f"{times:.3g} times as fast as {slow['target']}"
+            f"{format_short(times)} times as fast as {slow['target']}"
         )
     rows = [[c for c in row if c["latency_ms"] is not None] for row in grid(data)]
     wins = [min(row, key=lambda c: c["latency_ms"])["target"] for row in rows if row]
@@ -114,7 +114,7 @@ def _across(data: Data, relative: bool) -> ResultTable:
 
 def _shown(cell: Data, key: str) -> str:
     value = cell[key]
-    return "?" if value is None else f"{value:.3g}" + ("*" if cell["extrapolated"] else "")
+    return "?" if value is None else format_short(value) + ("*" if cell["extrapolated"] else "")
 
 
 def _cells(cells: Sequence[Data], unit: str, key: str) -> ResultTable:
@@ -133,7 +133,7 @@ def _cells(cells: Sequence[Data], unit: str, key: str) -> ResultTable:
 
 
 def _bounds(interval_ms: Sequence[float] | None) -> str:
-    return "-" if interval_ms is None else "{:.3g} to {:.3g}".format(*interval_ms)
+    return "-" if interval_ms is None else " to ".join(map(format_short, interval_ms))
 
 
 def comparison_map(data: Data) -> str:
@@ -162,7 +162,7 @@ def suite_sentence(data: Data) -> str:
     if not mine:
         return "no target answers Inception V3"
     rate = mine[0]["per_second"]
-    text = f"{mine[0]['device']} recognises {rate:.3g} images/s with Inception V3"
+    text = f"{mine[0]['device']} recognises {format_short(rate)} images/s with Inception V3"
     if not rivals:
         return text + "; no desktop GPU has a target to compare it with"
     share = rate / rivals[0]["per_second"]
@@ -212,7 +212,7 @@ def _tests(data: Data, device: str) -> ResultTable:
 
 
 def _time(latency_ms: float | None) -> str:
-    return "no target" if latency_ms is None else f"{latency_ms:.3g}"
+    return "no target" if latency_ms is None else format_short(latency_ms)
 
 
 def _rates(data: Data, title: str) -> ResultTable:
@@ -221,8 +221,8 @@ def _rates(data: Data, title: str) -> ResultTable:
             r["device"],
             r["kind"],
             "/".join(r["target"].split("/")[1:]),
-            f"{r['latency_ms']:.3g}",
-            f"{r['per_second']:.3g}",
+            format_short(r["latency_ms"]),
+            format_short(r["per_second"]),
         )
         for r in data["rates"]
     ]

@@ -17,7 +17,7 @@ from perfmodel.render.result import (
 )
 from perfmodel.render.svg import Bar, bars
 from perfmodel.render.text import chance, percent
-from perfmodel.units import format_ms
+from perfmodel.units import format_ms, format_short
 
 if TYPE_CHECKING:
     from perfmodel.explore.minspec import MinSpec
@@ -253,11 +253,11 @@ def _phones(phones: Sequence[Data], title: str, rest: str) -> ResultTable:
             p["year"] or "-",
             p["grade"],
             "/".join(p["target"].split("/")[1:]),
-            f"{p['latency_ms']:.3g}",
-            f"{p['median_ms']:.3g}",
+            format_short(p["latency_ms"]),
+            format_short(p["median_ms"]),
             chance(p["chance"]),
-            f"{p['memory_mb']:.3g}",
-            "-" if p["energy_mj"] is None else f"{p['energy_mj']:.3g}",
+            format_short(p["memory_mb"]),
+            "-" if p["energy_mj"] is None else format_short(p["energy_mj"]),
             p["reason"] or "passes",
         )
         for p in phones

@@ -16,7 +16,7 @@ from perfmodel.render.result import (
     plain,
 )
 from perfmodel.render.svg import Bar
-from perfmodel.units import format_bytes, format_ms
+from perfmodel.units import format_bytes, format_ms, format_short
 
 if TYPE_CHECKING:
     from perfmodel.plans.plan import PartitionResult
@@ -72,7 +72,9 @@ def plan_result(data: Data, plot: Path | None = None) -> Result:
     """Describe a plan; `plot` is where its curve was written to."""
     criterion, energy = data["criterion"], data.get("energy_mj")
     how = f"best among {data['exact_over']}" if criterion == "optimal" else f"pieces by {criterion}"
-    energies = () if energy is None or data.get("unknown") else (f"energy {energy:.3g} mJ",)
+    energies = (
+        () if energy is None or data.get("unknown") else (f"energy {format_short(energy)} mJ",)
+    )
     settle = (data["settle"],) if data.get("settle") else ()
     return Result(
         title=f"{data['model']} in pieces",

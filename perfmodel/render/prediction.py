@@ -17,7 +17,7 @@ from perfmodel.render.result import (
 )
 from perfmodel.render.svg import Bar
 from perfmodel.render.text import percent
-from perfmodel.units import format_bytes, format_count, format_ms
+from perfmodel.units import format_bytes, format_count, format_ms, format_short
 
 if TYPE_CHECKING:
     from perfmodel.prediction import Prediction
@@ -129,7 +129,8 @@ def _frames(data: Data) -> tuple[str, ...]:
     if "frames_per_second" not in data:
         return ()
     low, high = data["frames_per_second_interval"]
-    rate = f"{data['frames_per_second']:.3g} frames per second ({low:.3g} to {high:.3g})"
+    rate = f"{format_short(data['frames_per_second'])} frames per second"
+    rate += f" ({format_short(low)} to {format_short(high)})"
     return (f"{rate}, one {'after the other' if data['batch_size'] == 1 else 'batch at a time'}",)
 
 
@@ -139,7 +140,8 @@ def _energy(data: Data) -> tuple[str, ...]:
     if not energy or data.get("unknown"):
         return ()
     low, high = energy["interval_mj"]
-    return (f"energy {energy['mj']:.3g} mJ ({low:.3g} to {high:.3g}) by {energy['source']}",)
+    interval = f"({format_short(low)} to {format_short(high)})"
+    return (f"energy {format_short(energy['mj'])} mJ {interval} by {energy['source']}",)
 
 
 def _sure(data: Data) -> tuple[str, ...]:

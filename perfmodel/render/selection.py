@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfmodel.render.plots import Point, scatter
 from perfmodel.render.result import Data, Result, ResultFigure, ResultTable, plain
 from perfmodel.render.text import percent
-from perfmodel.units import format_ms
+from perfmodel.units import format_ms, format_short
 
 if TYPE_CHECKING:
     from perfmodel.explore.select import Selection
@@ -100,9 +100,9 @@ def _table(candidates: Sequence[Data], title: str, text_rows: int) -> ResultTabl
             c["model"],
             c["precision"],
             f"{c['accuracy']:g}",
-            f"{c['latency_ms']:.3g}",
-            f"{c['memory_mb']:.3g}",
-            "-" if c["energy_mj"] is None else f"{c['energy_mj']:.3g}",
+            format_short(c["latency_ms"]),
+            format_short(c["memory_mb"]),
+            "-" if c["energy_mj"] is None else format_short(c["energy_mj"]),
             percent(c["share"]),
             c["target"],
             c["reason"] or ("extrapolated" if c["extrapolated"] else ""),

@@ -208,6 +208,10 @@ def _predict(graph: Graph, target: str, batch_size: int = 1) -> Prediction:
     return perfmodel.predict(graph, target, batch_size=batch_size)
 
 
+CALLED = {"4g": "lte", "wi-fi": "wifi", "wlan": "wifi"}
+"""Links by other words that people use."""
+
+
 @lru_cache(maxsize=1)
 def link_table() -> Mapping[str, Mapping[str, Any]]:
     """Return the named links as written, with their sources."""
@@ -215,10 +219,13 @@ def link_table() -> Mapping[str, Mapping[str, Any]]:
 
 
 def named_link(name: str) -> LinkSpec:
-    """Return a typical link by name; raises ScenarioError with the nearest name."""
+    """Return a typical link by name; raises ScenarioError with the names that it may mean."""
     table = link_table()
+    name = CALLED.get(name.lower(), name)
     if name not in table:
-        raise ScenarioError(f"unknown link {name!r}", nearest_hint(name, sorted(table)))
+        meant = [known for known in table if known.startswith(f"{name.lower()}-")]
+        hint = f"say which: {', '.join(meant)}" if meant else nearest_hint(name, sorted(table))
+        raise ScenarioError(f"unknown link {name!r}", hint)
     entry = table[name]
     radio = {key: value for key, value in entry.get("radio", {}).items() if key != "source"}
     return LinkSpec(

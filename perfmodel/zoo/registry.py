@@ -183,9 +183,24 @@ def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
         return UnknownModelError(
             f"{name!r} is a family of networks", "name one of them: " + ", ".join(family)
         )
-    close = nearest_names(name, names)
+    close = [*_in_libraries(name), *nearest_names(name, names)][:MOST_NAMED]
     hint = "did you mean " + " or ".join(close) + "?" if close else ""
     return UnknownModelError(f"no network named {name!r}", hint or "see `perfmodel models`")
+
+
+MOST_NAMED = 4
+"""Networks that an error names."""
+
+
+def _in_libraries(name: str) -> list[str]:
+    """The networks of PyTorch's libraries whose names hold one: `whisper-tiny`, `llama`."""
+    from perfmodel.zoo.pack import packed_networks
+
+    key = bare_name(name)
+    if len(key) < SHORTEST_FAMILY_WORD:
+        return []
+    held = [n for n in packed_networks() if key in bare_name(n.partition(":")[2])]
+    return sorted(held, key=lambda n: len(n))[: MOST_NAMED - 1]
 
 
 BATCH = Parameter("batch", 1, 1, 4096)

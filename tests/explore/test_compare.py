@@ -26,10 +26,14 @@ CPU = "cpu/ncnn/fp32/t1"
         ("p/cpu/tflite/fp32/t4,int8,t1,gpu",
          ["p/cpu/tflite/fp32/t4", "p/cpu/tflite/int8", "p/cpu/tflite/int8/t1", "p/gpu"]),
         ("p,q/gpu", ["p", "q/gpu"]),
+        ("p,x 9,t4,y", ["p", "x 9", "t4", "y"]),
+        ("p/gpu,x 9/gpu", ["p/gpu", "x 9/gpu"]),
+        ("p/gpu,gtx-titan-x", ["p/gpu", "gtx-titan-x"]),
+        ("p/gpu,ncnn", ["p/gpu", "p/gpu/ncnn"]),
     ],
 )  # fmt: skip
 def test_alternatives_by_comma(text: str, means: list[str]) -> None:
-    assert alternatives(text, {"p", "q", "titan"}) == means
+    assert alternatives(text, {"p", "q", "titan", "titan-x-maxwell"}) == means
 
 
 def test_every_network_meets_every_target_and_ratios_are_to_the_first(phones: MakePhone) -> None:

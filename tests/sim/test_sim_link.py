@@ -155,6 +155,13 @@ def test_an_unknown_link_names_the_nearest() -> None:
         named_link("5g-mmwav")
 
 
+def test_a_generation_of_mobile_networks_is_known_or_asks_which() -> None:
+    assert named_link("4G") == named_link("lte")
+    with pytest.raises(ScenarioError) as raised:
+        named_link("5G")
+    assert raised.value.hint == "say which: 5g-low-band, 5g-mmwave"
+
+
 def test_every_published_trace_can_be_read(data_dir: Path) -> None:
     index = (data_dir / "network_traces" / "index.csv").read_text().splitlines()
     assert len(index) > 20

@@ -115,6 +115,13 @@ def test_a_family_asks_which(family: str, members: list[str]) -> None:
     assert named[0] in members
 
 
+def test_a_name_that_libraries_have_in_full_is_told() -> None:
+    with pytest.raises(UnknownModelError) as raised:
+        zoo.build("whisper-tiny")
+    first = raised.value.hint.removeprefix("did you mean ").split(" or ")[0]
+    assert first.startswith("transformers:whisper-tiny-")
+
+
 @pytest.mark.parametrize("word", ["net", "v", "re", "xyzzy"])
 def test_a_word_that_tells_no_family_lists_none(word: str) -> None:
     with pytest.raises(UnknownModelError, match="no network named"):
