@@ -44,13 +44,13 @@ def targets(
     """
     if kind and kind not in KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(KINDS)}")
-    written = (match.lower(), slug(match) or match)
+    found = find(match) if match and kind in ("", "phone") else None
+    written = {match.lower(), match.lower() if found else slug(match) or match.lower()}
     lines = [
         line
         for line in list_targets(profiles)
         if (not kind or line.kind == kind) and any(text in line.target for text in written)
     ]
-    found = find(match) if match and kind in ("", "phone") else None
     if found:
         lines = _of_market(found, profiles, lines)
     elif match and not lines:
