@@ -23,11 +23,8 @@ from perfmodel.cost_models.interval import (
 )
 from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_population import KernelPopulation
-<<<<<<< HEAD
 from perfmodel.cost_models.known_kernels import KnownKernels
-=======
 from perfmodel.devices.gpu_sheets import gpu_profile
->>>>>>> e00f0cf (YOLOv5, YOLOv8 and YOLO11 are networks of the zoo; cards are answered from their data sheets; boards, cards and rented servers are found by the names that people write; a year of a later namesake is not believed; five phones have their own chip)
 from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.kernel_populations import EAGER, LIBRARIES, population_name
 from perfmodel.devices.profile import Provenance, TargetProfile
