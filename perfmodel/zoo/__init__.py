@@ -58,7 +58,9 @@ def _find(spec: str) -> tuple[ZooEntry, dict[str, str]]:
     meant = network_called(name)
     known, implied = parse_spec(meant) if meant else ("", {})
     if known not in names():
-        raise unknown_model(name, names())
+        from perfmodel.zoo.pack import packed_networks
+
+        raise unknown_model(name, names(), packed_networks())
     precision = precision_in(name)
     if precision:
         raise UnknownModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from perfmodel.errors import GraphError, UnknownModelError, bare_name, nearest_names
@@ -176,14 +176,20 @@ LARGEST_FAMILY = 16
 a word in more names, such as "net", asks for no family."""
 
 
-def unknown_model(name: str, names: Sequence[str]) -> UnknownModelError:
-    """The error for a name that is not in the zoo: which of its family, or the nearest names."""
+def unknown_model(
+    name: str, names: Sequence[str], of_libraries: Collection[str] = ()
+) -> UnknownModelError:
+    """The error for a name that is not in the zoo: which of its family, or the nearest names.
+
+    `of_libraries` are networks with the library before a colon: those that hold the name come
+    first, as `whisper-tiny` is in transformers:whisper-tiny-encoder.
+    """
     family = family_called(name, names)
     if family:
         return UnknownModelError(
             f"{name!r} is a family of networks", "name one of them: " + ", ".join(family)
         )
-    close = [*_in_libraries(name), *nearest_names(name, names)][:MOST_NAMED]
+    close = [*_holding(name, of_libraries), *nearest_names(name, names)][:MOST_NAMED]
     hint = "did you mean " + " or ".join(close) + "?" if close else ""
     return UnknownModelError(f"no network named {name!r}", hint or "see `perfmodel models`")
 
@@ -192,15 +198,12 @@ MOST_NAMED = 4
 """Networks that an error names."""
 
 
-def _in_libraries(name: str) -> list[str]:
-    """The networks of PyTorch's libraries whose names hold one: `whisper-tiny`, `llama`."""
-    from perfmodel.zoo.pack import packed_networks
-
+def _holding(name: str, of_libraries: Collection[str]) -> list[str]:
     key = bare_name(name)
     if len(key) < SHORTEST_FAMILY_WORD:
         return []
-    held = [n for n in packed_networks() if key in bare_name(n.partition(":")[2])]
-    return sorted(held, key=lambda n: len(n))[: MOST_NAMED - 1]
+    held = [n for n in of_libraries if key in bare_name(n.partition(":")[2])]
+    return sorted(held, key=len)[: MOST_NAMED - 1]
 
 
 BATCH = Parameter("batch", 1, 1, 4096)
