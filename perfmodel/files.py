@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import stat
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +50,8 @@ def replaced(path: Path) -> Iterator[Path]:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         _clear_unfinished(path.parent)
+        import tempfile  # what only answers need not wait for: it brings random numbers along
+
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_own_prefix()}{os.getpid()}-")
         try:
             os.close(handle)
@@ -91,6 +92,8 @@ def folder_prefix() -> str:
 
 def left_folders() -> list[Path]:
     """Temporary folders of this user that processes of this machine left when they were killed."""
+    import tempfile
+
     return [
         path
         for path in _left_behind(Path(tempfile.gettempdir()), _own_prefix().removeprefix("."))
@@ -181,6 +184,8 @@ def check_folder(folder: Path) -> None:
             raise OutputError(f"{folder}: {place} is a file, not a folder", "name another place")
         if not os.access(place, os.W_OK | os.X_OK):
             raise OutputError(f"{folder}: no permission to write in {place}", "name another place")
+        import tempfile
+
         with tempfile.TemporaryFile(dir=place, prefix=TEMPORARY) as probe:
             probe.write(bytes(_PROBE_BYTES))
             probe.flush()

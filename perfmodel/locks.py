@@ -9,7 +9,6 @@ same number by now.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,6 +76,8 @@ def lock_file(path: Path) -> Path:
     folder = Path(os.path.realpath(path.parent))
     name = f".{path.name}.lock"
     if len(os.fsencode(name)) > LONGEST_NAME:
+        import hashlib
+
         name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.lock"
     return folder / name
 

@@ -76,7 +76,7 @@ class _Asked:
             graph, stored = self.graphs[model, batch_size]
             key = target, stored
             if key not in self.targets:
-                self.targets[key] = self.folder.resolve(target, stored)
+                self.targets[key] = self.folder.answering(target, stored)
             rules = fusion_rules(self.targets[key])
             if (model, batch_size, rules) not in self.works:
                 self.works[model, batch_size, rules] = workload(

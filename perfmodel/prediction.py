@@ -326,7 +326,7 @@ def predict(
     if kind and kind not in LATENCY_KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
     loaded = load_at_batch(graph, batch_size, dims=dims, input_shape=input_shape)
-    resolved = ProfileFolder(tuple(profiles)).resolve(target, stored_precision(loaded))
+    resolved = ProfileFolder(tuple(profiles)).answering(target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     answer = predict_workload(work, resolved, per_layer=per_layer)
     if kind and kind != answer.kind:

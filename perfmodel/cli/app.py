@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from perfmodel.cli import claims, command_line, complete, notices, streams
 from perfmodel.cli.commands import COMMANDS, SETTINGS, built, summary
+from perfmodel.cli.plain_values import with_plain_values
 from perfmodel.errors import PerfmodelError, ProfileWarning, bounded, printable
 
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]
@@ -32,6 +33,10 @@ class Commands(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = cast(Any, dict.fromkeys(COMMANDS))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters before a command, that of `--help` too; they take plain values."""
+        return with_plain_values(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of `--help`."""

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from perfmodel.cli.plain_values import with_plain_values
+
 COMMANDS = (
     *("models", "devices", "inspect", "predict", "compare", "calibrate", "partition", "simulate"),
     *("minspec", "whatif", "select", "report", "validate", "ui", "completion", "doctor"),
@@ -23,6 +25,10 @@ SETTINGS: dict[str, Any] = {
 
 class Command(TyperCommand):
     """A command whose options of one value are given at most once (else the last would win)."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters, that of `--help` too; they take plain values."""
+        return with_plain_values(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; `BadParameter` for an option of one value that stands twice."""

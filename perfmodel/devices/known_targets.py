@@ -9,13 +9,8 @@ from dataclasses import dataclass, replace
 from perfmodel.answer import Answer
 from perfmodel.devices.market_search import Found, find
 from perfmodel.devices.profile import KINDS
-from perfmodel.devices.registry import (
-    ProfileFolder,
-    ProfileSource,
-    TargetLine,
-    list_targets,
-    target_lines,
-)
+from perfmodel.devices.registry import ProfileFolder, ProfileSource, list_targets
+from perfmodel.devices.target_lines import TargetLine, target_lines
 from perfmodel.errors import PerfmodelError, TargetError
 from perfmodel.measurements.device_names import slug
 

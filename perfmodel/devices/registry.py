@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from perfmodel.devices.market_profiles import (
+    FEWEST,
     chip_of,
     chip_of_device,
     is_named_for,
@@ -24,8 +26,8 @@ from perfmodel.devices.profile_files import (
     read_once,
     stamp_of,
 )
-from perfmodel.devices.spec_sheet import profile_of_chip
 from perfmodel.devices.spellings import Spellings, title_names
+from perfmodel.devices.target_lines import TargetLine, target_lines
 from perfmodel.devices.user_profiles import is_there, profile_files, usable_profile, user_folder
 from perfmodel.errors import TargetError, nearest_names
 from perfmodel.measurements.device_names import device_called, slug
@@ -229,6 +231,9 @@ class ProfileFolder:
             )
         if not found.chips:
             raise TargetError(f"nobody says which chip {found.text!r} has")
+        # what spec sheets tell takes a while to import, and measured devices need none of it
+        from perfmodel.devices.spec_sheet import profile_of_chip
+
         measured = [self.profile(name) for name in self.measured_on(found)]
         profile = market_profile(found, measured, profile_of_chip(found.chips[0]))
         if not profile.targets:
@@ -294,6 +299,35 @@ class ProfileFolder:
             f"nearest it has: {shown}{more}",
         )
 
+    def answering(self, text: str, stored: str = "") -> Resolved:
+        """The target that `resolve` finds, for those who need no other target of its device.
+
+        What is known of a phone's chip stands behind what was measured on the phone itself, and is
+        not looked up where a target of the phone's own is of the arithmetic that was asked for.
+        """
+        return self._own_target(text, stored) or self.resolve(text, stored)
+
+    def _own_target(self, text: str, stored: str) -> Resolved | None:
+        """A target that was measured on a phone itself, where no other could come before it."""
+        query = parse_target(text)
+        name = slug(query.device)
+        path, folder = self._found(name)[0], user_folder()
+        # further profiles, and the user's, may be of the same phone by another name
+        if path is None or self.extra or (folder is not None and os.path.isdir(folder)):
+            return None
+        profile = _read(path)
+        mine = [
+            t
+            for t in profile.targets
+            if query.matches(t.target) and t.provenance.measurements >= FEWEST
+        ]
+        if profile.kind != "phone" or not mine or ANY_PART in text.split("/"):
+            return None
+        found = of_arithmetic(profile, mine, stored, named=bool(query.precision))[0]
+        precision = found.target.target.precision
+        asked = precision == stored if stored in QUANTISED else precision not in QUANTISED
+        return found if asked or not stored else None
+
 
 def of_arithmetic(
     profile: DeviceProfile, agree: Sequence[TargetProfile], stored: str, *, named: bool
@@ -332,46 +366,6 @@ def _read(source: ProfileSource) -> DeviceProfile:
     if isinstance(source, DeviceProfile):
         return source
     return read_once(source)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetLine:
-    """What `perfmodel devices` says of one target."""
-
-    device: str
-    title: str
-    kind: str
-    target: str
-    median_error: float
-    experiment: str
-    cases: int
-    source: str
-    soc: str
-
-
-def target_lines(profile: DeviceProfile) -> tuple[TargetLine, ...]:
-    """One line a target, in the profile's order."""
-    return tuple(
-        TargetLine(
-            device=profile.device,
-            title=profile.title,
-            kind=profile.kind,
-            target=str(t.target),
-            median_error=t.error.median,
-            experiment=t.error.experiment,
-            cases=t.error.cases,
-            source=t.provenance.source,
-            soc=profile.soc,
-        )
-        for t in profile.targets
-    )
-
-
-def index_text(profiles: Sequence[DeviceProfile]) -> str:
-    """The index of a folder of profiles, so that listing does not read every cost model."""
-    lines = [vars(line) for p in profiles for line in target_lines(p)]
-    rows = ",\n".join(json.dumps(line, sort_keys=True) for line in lines)
-    return f"[\n{rows}\n]\n"
 
 
 @lru_cache(maxsize=2)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from perfmodel.devices.market_years import came_out, stated_year
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.devices.registry import target_lines
+from perfmodel.devices.target_lines import target_lines
 from perfmodel.render.result import Result, ResultTable, plain
 from perfmodel.render.text import percent
 
 if TYPE_CHECKING:
     from perfmodel.devices.market import Chip, Phone
     from perfmodel.devices.market_search import Found
-    from perfmodel.devices.registry import TargetLine
+    from perfmodel.devices.target_lines import TargetLine
 
 HEADERS = ("target", "kind", "median error", "cases", "measured how", "source")
 SOURCE_WIDTH = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
 from perfmodel.render.colors import color_rules
-from perfmodel.render.page_script import SCRIPT, SCRIPT_HASH
+from perfmodel.render.page_script import SCRIPT, script_hash
 from perfmodel.render.text import markup
 from perfmodel.units import scale_of
 
@@ -72,9 +72,10 @@ font-size:.85rem;color:var(--page);background:var(--ink);pointer-events:none;z-i
 
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    f"form-action 'none'; script-src '{SCRIPT_HASH}'"
+    "form-action 'none'"
 )
-"""What a page may do: show itself and run its own script; nothing comes from or goes elsewhere."""
+"""What a page may do: show itself; nothing comes from or goes elsewhere. Its own script may run, by
+its hash."""
 
 MOST_OTHER = 60_000
 """Letters of a figure that may stand on a page a second time, on another scale."""
@@ -88,9 +89,10 @@ def document(
     command: str = "",
 ) -> str:
     """The page: the answer, what belongs to it, sections, the command that makes it again."""
+    allowed = f"{POLICY}; script-src '{script_hash()}'"
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         f'<link rel="icon" href="data:,">{PAGE_MARK.decode()}\n'
         f"<title>{markup(title)}</title><style>{STYLE}</style></head>"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
 
 import perfmodel
+from perfmodel.cost_models.interval import COVERAGE
 from perfmodel.devices.energy import (
     STUDY_PRECISIONS,
     EnergyRate,
@@ -151,3 +153,9 @@ def test_the_table_is_what_its_script_writes(data_dir: Path) -> None:
         assert rate.pj_per_mac == float(str(row["pj_per_mac"]))
         assert rate.pj_per_kernel == float(str(row["pj_per_kernel"]))
         assert rate.log_sd == float(str(row["log_sd"]))
+
+
+def test_an_interval_holds_nine_of_ten_of_a_normal_distribution() -> None:
+    rate = EnergyRate(active_mw=1.0, log_sd=1.0, source="made up")
+    sides = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+    assert rate.spread == pytest.approx(math.exp(sides), rel=1e-12)

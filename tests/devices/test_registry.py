@@ -15,9 +15,9 @@ from perfmodel.devices.registry import (
     INDEX_NAME,
     ProfileFolder,
     builtin_folder,
-    index_text,
     list_targets,
 )
+from perfmodel.devices.target_lines import index_text
 from perfmodel.devices.user_profiles import user_folder
 from perfmodel.errors import ProfileError, ProfileWarning, TargetError
 

@@ -25,7 +25,7 @@ from perfmodel.devices.kernel_populations import write_population
 from perfmodel.devices.npu_sheets import CHIP_FILE
 from perfmodel.devices.profile import DeviceProfile, read_profile, write_profile
 from perfmodel.devices.profile_files import INDEX_NAME, POPULATIONS, builtin_folder, device_files
-from perfmodel.devices.registry import index_text
+from perfmodel.devices.target_lines import index_text
 from perfmodel.errors import PerfmodelError, ProfileError
 from perfmodel.files import write_atomically
 from perfmodel.measurements.device_names import device_called
