@@ -166,6 +166,12 @@ def kin(known: Sequence[Known], like: Target, kind: str = "") -> tuple[tuple[Kno
     raise TargetError("fewer than five known targets to borrow from", "install the profiles")
 
 
+FROM_NETWORKS, ADAPTED_SDS = 10, 2.0
+"""From how many networks on how many expected standard deviations hold 90 % of the networks of a
+new target: those of ncnn's CPUs, each left out (`Population.width_factors` of what ships). What is
+expected is of the measured networks themselves where no network is known, which is less."""
+
+
 def kin_population(target: Target, kind: str = "") -> Population:
     """The costs of the shipped targets that are most like a target; no network is known."""
     chosen, words = kin(shipped_targets(), target, kind)
@@ -191,7 +197,8 @@ def kin_population(target: Target, kind: str = "") -> Population:
         wide=np.cov(shapes.T),
         noise_sd=PROFILE_NOISE,
         strange_sd=misfit,
-        strange_width=NORMAL_90 * misfit,
+        strange_width=ADAPTED_SDS * misfit,
+        width_factors={0: NORMAL_90, FROM_NETWORKS: ADAPTED_SDS},
         ranges=all_ranges([k.costs.ranges for k in chosen]),
     )
 

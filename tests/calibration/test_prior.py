@@ -35,6 +35,14 @@ def known(device: str, features: int, log_cost: float = -3.0) -> Known:
 
 
 @pytest.mark.parametrize(("lacking", "features"), [(0, GPU), (1, CPU)])
+def test_targets_of_no_calibrated_population_are_as_unsure_as_those_of_one() -> None:
+    kin = kin_population(Target("new-phone", "gpu", "mace", "float"))
+    assert kin.width_factor(0) == 1.645
+    assert kin.width_factor(10) == kin.width_factor(20) == 2.0
+    assert 1.645 < kin.width_factor(3) < 2.0
+    assert kin.strange_width == pytest.approx(2.0 * kin.strange_sd)
+
+
 def test_kin_pay_for_what_each_of_them_pays_for(
     monkeypatch: pytest.MonkeyPatch, lacking: int, features: int
 ) -> None:
