@@ -34,7 +34,6 @@ def known(device: str, features: int, log_cost: float = -3.0) -> Known:
     return Known(target, profile, costs)
 
 
-@pytest.mark.parametrize(("lacking", "features"), [(0, GPU), (1, CPU)])
 def test_targets_of_no_calibrated_population_are_as_unsure_as_those_of_one() -> None:
     kin = kin_population(Target("new-phone", "gpu", "mace", "float"))
     assert kin.width_factor(0) == 1.645
@@ -43,6 +42,7 @@ def test_targets_of_no_calibrated_population_are_as_unsure_as_those_of_one() -> 
     assert kin.strange_width == pytest.approx(2.0 * kin.strange_sd)
 
 
+@pytest.mark.parametrize(("lacking", "features"), [(0, GPU), (1, CPU)])
 def test_kin_pay_for_what_each_of_them_pays_for(
     monkeypatch: pytest.MonkeyPatch, lacking: int, features: int
 ) -> None:
