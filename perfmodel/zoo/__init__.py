@@ -59,8 +59,9 @@ def _find(spec: str) -> tuple[ZooEntry, dict[str, str]]:
     known, implied = parse_spec(meant) if meant else ("", {})
     if known not in names():
         from perfmodel.zoo.pack import packed_networks
+        from perfmodel.zoo.published_names import names_in_libraries
 
-        raise unknown_model(name, names(), packed_networks())
+        raise unknown_model(name, names(), [*names_in_libraries(), *packed_networks()])
     precision = precision_in(name)
     if precision:
         raise UnknownModelError(

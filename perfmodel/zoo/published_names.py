@@ -86,6 +86,13 @@ def _table() -> dict[tuple[str, str], str]:
     return table
 
 
+def names_in_libraries() -> list[str]:
+    """Names that stand for a network of the zoo with the library before a colon."""
+    text = resources.files("perfmodel.zoo").joinpath("aliases.csv").read_text(encoding="utf-8")
+    published = (row["published"] for row in csv.DictReader(text.splitlines()))
+    return [name for name in published if ":" in name]
+
+
 def _exact(key: str, tool: str) -> str | None:
     """A name that differs from a known one in its marks only: ResNet-18, squeezenet1_1."""
     table, letters = _table(), bare_name(key)

@@ -120,6 +120,9 @@ def test_a_name_that_libraries_have_in_full_is_told() -> None:
         zoo.build("whisper-tiny")
     first = raised.value.hint.removeprefix("did you mean ").split(" or ")[0]
     assert first.startswith("transformers:whisper-tiny-")
+    with pytest.raises(UnknownModelError, match=r"no network named 'gpt2'") as raised:
+        zoo.build("gpt2")
+    assert raised.value.hint.startswith("did you mean transformers:gpt2 or ")
 
 
 @pytest.mark.parametrize("word", ["net", "v", "re", "xyzzy"])
