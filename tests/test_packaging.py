@@ -159,7 +159,7 @@ PUBLIC = {
     "perfmodel.errors": {"*"},
     "perfmodel.files": {"write_atomically"},
     "perfmodel.experiments.scores": {"*"},
-    "perfmodel.cost_models.interval": {"bounds_by_kind", "conformal_bounds", "ratio_bounds"},
+    "perfmodel.cost_models.interval": {"bounds_by_kind", "ratio_bounds"},
     "perfmodel.calibration.device_kinds": {"shipped_kinds"},
     "perfmodel.calibration.from_spec": {"NEWEST_NETWORKS", "facts_key"},
     "perfmodel.calibration.measured": {"NetworkTables"},

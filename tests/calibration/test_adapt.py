@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from perfmodel.calibration import adapt as adapting
 from perfmodel.calibration.adapt import adapt
 from perfmodel.calibration.guesses import Start, trusted, weighted_median
 from perfmodel.calibration.measured_network import MeasuredNetwork
@@ -84,6 +85,20 @@ def test_what_is_left_out_is_foretold_as_badly_as_is_expected() -> None:
     wild = [*truth[:8], replace(truth[8], latency_ms=8 * truth[8].latency_ms)]
     adapted = adapt(wild, POPULATION, blocks=range(9))
     assert abs(adapted.left_out[8]) / adapted.left_out_sd[8] > 4
+
+
+def test_what_known_targets_differ_in_is_expected_of_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # of two guesses, one with three times the weight, 0 and 2 lie 1.5 and 0.5 from their mean
+    said, share = np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([1.0, 3.0])
+    assert adapting._between(said, share) == pytest.approx([0.75, 0.0])
+    truth = timed(KNOWN, costs(NEW))[:6]
+    alone = adapt(truth, POPULATION, blocks=range(6)).left_out_sd
+    monkeypatch.setattr(adapting, "_between", lambda said, share: np.full(said.shape[1], 4.0))
+    apart = adapt(truth, POPULATION, blocks=range(6)).left_out_sd
+    assert (apart > 2.0).all()
+    assert (alone < 2.0).all()
 
 
 def test_one_measurement_sets_the_scale() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perfmodel.cost_models.interval import bounds_by_kind, conformal_bounds
+from perfmodel.cost_models.interval import bounds_by_kind
 from validation.data.kernel_rows import KernelTimes
 
 
@@ -45,22 +45,21 @@ def cross_conformal(
 ) -> np.ndarray:
     """90 % intervals from the errors of the other labels' left-out cases, shape (cases, 2).
 
-    So are the intervals of shipped profiles made, from all labels; here a case's own may not help.
-    `kind` tells apart cases that err unlike one another, each of which has an interval of its own;
-    a kind that one label alone has takes that of all.
+    Cases of a label err together, so that they are worth fewer (`share_to_hold`). `kind` tells
+    apart cases that err unlike one another, each of which has an interval of its own; a kind that
+    one label alone has takes that of all.
     """
     labels = np.asarray(label, dtype=object)
     log_error = np.log(measured / predicted)
+    one = np.full(len(labels), "", dtype=object)
     bounds = np.empty((len(predicted), 2))
     for value in sorted(set(labels.tolist())):
         mine, others = labels == value, labels != value
         known = others if others.any() else mine
-        if kind is None:
-            bounds[mine] = conformal_bounds(log_error[known])
-            continue
-        by_kind = bounds_by_kind(log_error[known], kind[known], labels[known])
-        every = conformal_bounds(log_error[known])
-        bounds[mine] = [by_kind.get(str(k), every) for k in kind[mine]]
+        every = bounds_by_kind(log_error[known], one[known], labels[known])[""]
+        found = {} if kind is None else bounds_by_kind(log_error[known], kind[known], labels[known])
+        asked = one[mine] if kind is None else kind[mine]
+        bounds[mine] = [found.get(str(k), every) for k in asked]
     return predicted[:, None] * np.exp(bounds)
 
 

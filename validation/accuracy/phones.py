@@ -90,7 +90,7 @@ def network_results(kernels: KernelTimes, kind: str, seed: int) -> list[Result]:
         seen,
         [f"{kernels.target[i]} {kernels.network[i]} {layers[i]}" for i in rows],
         seed,
-        intervals=cross_conformal(said, seen, label[rows], kernels.table.column("op")[rows]),
+        intervals=cross_conformal(said, seen, label[rows]),
         worst=0,
     )
     return [networks, single]
