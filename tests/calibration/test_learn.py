@@ -80,6 +80,19 @@ def test_a_population_learns_what_its_unit_pays_for_and_survives_its_file(
     assert len(one.predictor.log_cost) == len(features_of(unit))
 
 
+def test_units_differ_in_how_far_their_targets_may_lie_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    near = {"hardware_sd": 1e-3, "hardware_shared_sd": 1e-3}
+    monkeypatch.setattr(learn, "SPREADS", {"gpu": near})
+    apart = []
+    for unit in ("cpu", "gpu"):
+        rows = table(tmp_path / f"{unit}.csv", 5, noise=0.3, unit=unit)
+        costs = learn_population(rows, framework="ncnn", unit=unit, networks=TABLES).log_cost
+        apart.append((costs - costs.mean(axis=1, keepdims=True)).std(axis=0).max())
+    assert apart[1] < 1e-3 < apart[0]
+
+
 def test_cores_are_those_of_each_device(tmp_path: Path) -> None:
     known = learn_population(
         table(tmp_path / "t.csv", 6),

@@ -16,9 +16,14 @@ from perfmodel.cost_models.likeness import (
     interpolation,
     likeness,
 )
-from perfmodel.cost_models.network_correction import WIDTHS, NetworkCorrection, lawful
+from perfmodel.cost_models.network_correction import (
+    WIDTHS,
+    NetworkCorrection,
+    _by_width,
+    lawful,
+)
 from perfmodel.cost_models.predictor import network_ms
-from perfmodel.cost_models.work_features import FEATURE_NAMES, FEATURES
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURE_NAMES, FEATURES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.errors import ProfileError
 from tests.calibration.made_up import network
@@ -196,3 +201,11 @@ ROW = [1.0] + [0.0] * (COUNT - 1)
 def test_damaged_corrections_are_refused(data: dict[str, Any]) -> None:
     with pytest.raises(ProfileError, match=r"anchors|misfits|strange_log"):
         NetworkCorrection.from_dict(data)
+
+
+def test_a_network_of_twice_the_width_sums_twice_as_many_products_an_output() -> None:
+    """Every feature's work as the width grows: products by the square, starts not at all."""
+    wider = _by_width()[list(WIDTHS).index(2.0)]
+    powers = {"MAC": 4.0, "byte": 4.0, "element": 2.0, "step": 2.0}
+    assert wider.tolist() == [powers.get(f.unit, 1.0) for f in ALL_FEATURES]
+    assert {"step", "kernel"} <= {f.unit for f in ALL_FEATURES}

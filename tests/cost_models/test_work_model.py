@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 
 from perfmodel.cost_models.hierarchy import Level
 from perfmodel.cost_models.predictor import Predictor, network_ms
-from perfmodel.cost_models.work_features import FEATURE_NAMES
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURE_NAMES
 from perfmodel.cost_models.work_model import (
     CODES,
     JointEfficiencyModel,
@@ -226,3 +226,31 @@ def test_a_strangers_predictor_is_checked_field_by_field(
 def test_input_columns_are_codes_then_features() -> None:
     rows, _ = synthetic(targets=1)
     assert rows.shape[1] == len(CODES) + FEATURES
+
+
+def test_fixed_costs_depart_as_many_times_as_far_as_they_are_told_to() -> None:
+    count = len(ALL_FEATURES)
+    starts = np.array([f.group == "start" for f in ALL_FEATURES])
+    spread = np.diag(loadings(0.3, 0.0, count, starts=2.0))
+    assert spread[starts] == pytest.approx(0.6)
+    assert spread[~starts] == pytest.approx(0.3)
+    assert starts.any()
+    assert np.diag(loadings(0.3, 0.0, count)) == pytest.approx(0.3)
+
+
+def test_a_wider_spread_of_starts_lets_targets_differ_in_them() -> None:
+    """Two targets that are alike but for what a kernel's start costs."""
+    works = [work_matrix(t, "fp32", len(ALL_FEATURES)).sum(axis=0) for t in tables()]
+    starts = np.array([f.unit == "kernel" for f in ALL_FEATURES])
+    rows, times = [], []
+    for target, dear in enumerate((1.0, 30.0, 1.0, 1.0)):
+        for work in works:
+            rows.append([target, target, 0, *work])
+            times.append(work @ np.where(starts, dear, 1.0))
+    gaps = []
+    for factor in (0.2, 3.0):
+        model = JointEfficiencyModel(hardware_sd=0.3, hardware_shared_sd=0.0, starts=factor)
+        costs = model.fit(np.array(rows), np.array(times)).log_cost_
+        gap = costs[1] - costs[0]
+        gaps.append(gap[starts].mean() - gap[~starts].mean())
+    assert gaps[1] > gaps[0] + 0.3
