@@ -21,6 +21,7 @@ from perfmodel.cost_models.interval import (
 from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import TERMS
+from perfmodel.cost_models.known_kernels import KnownKernels, RememberingPredictor
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.devices.kernel_populations import shipped_population
@@ -45,6 +46,9 @@ MIN_TESTED = 10
 FAR_SPEED = 0.02
 """How much the misfit of a known target grows by each log unit that its speed differs: of two that
 explain the kernels alike, the one of about the same speed is better."""
+
+LEAST_SD = 0.01
+"""Least spread of kernels around what explains them, in log units: times are no surer."""
 
 COMPARED = 200
 """Kernels by which the known target that is most alike is found; more would tell no better."""
@@ -136,6 +140,10 @@ def fit_kernels(
     # where nothing could be left out the first start is taken
     best = int(np.argmin([np.abs(ratios).mean() if len(ratios) else 0.0 for ratios, _ in tested]))
     start, (ratios, experiment) = starts[best], tested[best]
+    known = None if like else _known_times(target, population)
+    if known is not None and len(rows.latency_us) >= MIN_TESTED:
+        start = _beside_kin(start, rows, target, known)
+        ratios, experiment = _left_out(start, rows)
     predictor = start.fit(rows)
     if networks:
         predictor = _with_networks(predictor, networks)
@@ -160,13 +168,43 @@ def _starts(
         known: list[tuple[Target, Predictor]] = list(learned.targets.items())
     else:
         known = [] if learned else _shipped_alike(target)
-    times = shared.known
-    others = [
-        (t, p if times is None else times.on(str(t), p))
-        for t, p in known
-        if t.device != target.device and p.times_single_kernels
-    ]
+    others = [(t, p) for t, p in known if t.device != target.device and p.times_single_kernels]
     return [_from_all(shared, target), *(_from_one(rows, others) if others else ())]
+
+
+def _known_times(target: Target, learned: Learned) -> KnownKernels | None:
+    """What kernels took on the known targets of a framework on a unit."""
+    given = learned.population if isinstance(learned, LearnedKernels) else learned
+    shared = given or shipped_population(target)
+    return None if shared is None else shared.known
+
+
+def _beside_kin(
+    start: _Start, rows: MeasuredKernels, target: Target, known: KnownKernels
+) -> _Start:
+    """The start, and the times of the target's nearest kin at its speed, each by how well it does.
+
+    The start alone where it explains kernels that were left out of it better than the kin does: it
+    is wrong now on this kernel and now on that, the kin on a whole kind of them.
+    """
+
+    folds = np.arange(len(rows.latency_us)) % FOLDS
+    left_out = np.log(rows.latency_us / _cross_predicted(start, rows, folds, FOLDS))
+    alone = max(float(left_out.var()), LEAST_SD**2)
+
+    def fit(some: MeasuredKernels) -> Predictor:
+        fitted = start.fit(some)
+        near = known.nearest(some.table, some.latency_us, target.device)
+        if near is None:
+            return fitted
+        share = alone / (alone + max(near.sd, LEAST_SD) ** 2)
+        return RememberingPredictor(base=fitted, log_us=near.log_us, share=share)
+
+    near = known.nearest(rows.table, rows.latency_us, target.device)
+    if near is None or near.sd**2 >= alone:
+        return start
+    words = f"; beside it count the times of {near.target} at its speed"
+    return _Start(fit, start.source, start.reason + words)
 
 
 def _from_one(rows: MeasuredKernels, known: Sequence[tuple[Target, Predictor]]) -> list[_Start]:
