@@ -15,9 +15,20 @@ from perfmodel.graph.exported import exported, without_repeats
 from perfmodel.graph.ir import Graph, Op, Tensor
 from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, POOLS, REDUCE, UNARY
 from perfmodel.kernels.arithmetic import Product
-from perfmodel.kernels.fusion_rules import ANY_UNARY, RELUS, FusionRules, fusion_rules
+from perfmodel.kernels.fusion_rules import (
+    ANY_UNARY,
+    EVERY_IMAGE,
+    RELUS,
+    FusionRules,
+    fusion_rules,
+)
 from perfmodel.kernels.kernel import Kernel
-from perfmodel.kernels.kernel_classes import ATTENTION, kernel_class
+from perfmodel.kernels.kernel_classes import (
+    ATTENTION,
+    MASKED_ATTENTION,
+    RESIZE_BY_PIXEL,
+    kernel_class,
+)
 from perfmodel.kernels.operators import MACS, op_macs, product_of
 from perfmodel.kernels.patterns import attentions, composed, names_of
 
@@ -35,7 +46,7 @@ class _Group:
     residual: bool = False
     suffix: str = ""
     integers: bool = False
-    attention: bool = False
+    runs_as: str = ""
 
 
 class _Fuser:
@@ -82,7 +93,9 @@ class _Fuser:
         """The last operator of an attention starts the kernel of all of them."""
         ops = self.attended[op.name]
         if op is ops[-1]:
-            group = _Group(len(self.groups), op, list(ops), attention=True)
+            masked = any(o.kind == "add" for o in ops)
+            runs_as = MASKED_ATTENTION if masked else ATTENTION
+            group = _Group(len(self.groups), op, list(ops), runs_as=runs_as)
             self.groups.append(group)
             self.group_of.update(dict.fromkeys(op.outputs, group))
 
@@ -161,6 +174,7 @@ class _Fuser:
         waiting = {dq.outputs[0]: dq for dq in map(self.dequantised.get, op.inputs) if dq}
         first = [dq for name, dq in waiting.items() if integers and name not in self.group_of]
         group = _Group(len(self.groups), op, [*first, *pads, op], integers=integers)
+        group.runs_as = RESIZE_BY_PIXEL if self._by_pixel(op) else ""
         group.activation = "none" if separate else written
         self.group_of.update({dq.outputs[0]: group for dq in first})
         self.groups.append(group)
@@ -171,6 +185,22 @@ class _Fuser:
             group = _Group(len(self.groups), unary, [unary], written, suffix=f"/{written}")
             self.groups.append(group)
         self.group_of.update(dict.fromkeys(op.outputs, group))
+
+    def _by_pixel(self, op: Op) -> bool:
+        """Whether a resize runs one thread for all images and channels of a pixel."""
+        if not self.rules.resizes_by_pixel or op.attrs.get("method") != "bilinear":
+            return False
+        return self.rules.resizes_by_pixel == EVERY_IMAGE or self._reshaped(op.inputs[0])
+
+    def _reshaped(self, tensor: str) -> bool:
+        """Whether a reshape or transposition made a tensor, or the first input of what did.
+
+        An element-wise operator writes in the order in which its first input lies.
+        """
+        makers = self.graph.once(_makers, lambda: _makers(self.graph))
+        while (maker := makers.get(tensor)) is not None and maker.kind in _POINTWISE:
+            tensor = maker.inputs[0]
+        return maker is not None and maker.kind in ("reshape", "view", "transpose")
 
     def _folds_activation(self, kind: str, activation: str) -> bool:
         rules = self.rules
@@ -232,6 +262,11 @@ class _Fuser:
         return False
 
 
+def _makers(graph: Graph) -> dict[str, Op]:
+    """The operator that makes each tensor."""
+    return {name: op for op in graph.ops for name in op.outputs}
+
+
 def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     """The kernels that `framework` runs for `graph`, in order.
 
@@ -250,7 +285,10 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     made: dict[tuple[object, ...], Kernel] = graph.once(_kernel, dict)
     kernels = []
     for group in groups:
-        key = (*(op.name for op in group.ops), group.suffix, group.activation, group.residual)
+        key = (
+            *(op.name for op in group.ops),
+            *(group.suffix, group.runs_as, group.activation, group.residual),
+        )
         if key not in made:
             made[key] = _kernel(graph, group)
         kernels.append(made[key])
@@ -282,9 +320,8 @@ def _kernel(graph: Graph, group: _Group) -> Kernel:
     read = {t.name: t for op in group.ops for t in graph.activations_in(op) if t.name not in made}
     weights = {t.name: t for op in group.ops for t in graph.weights_of(op)}
     shapes = _SHAPES.get(group.main.kind, _plain)(graph, group.main)
-    op_name = str(shapes.pop("op", group.main.kind))
-    if group.attention:
-        op_name = ATTENTION
+    op_name = group.runs_as or str(shapes.get("op", group.main.kind))
+    shapes.pop("op", None)
     numbers = {k: int(v) for k, v in shapes.items()}
     conv = {k: numbers.get(k, 1) for k in ("groups", "kh", "kw", "sh", "sw")}
     output_elements = sum(t.elements for t in graph.outputs_of(group.main))

@@ -31,6 +31,10 @@ _ORT_INTEGERS = frozenset(
 operator between its pairs at a time (version 1.32; tests/kernels/test_quantised_fusion.py)."""
 
 
+EVERY_IMAGE, RESHAPED = "every image", "reshaped images"
+"""Images that lie plane by plane in memory: all, or those that a reshape or transposition made."""
+
+
 @dataclass(frozen=True)
 class FusionRules:
     """What one framework folds into the kernel before it, and what costs nothing.
@@ -41,6 +45,8 @@ class FusionRules:
     convolution after it if `pad`; any element-wise operator into any kernel if `pointwise`.
     Between a DequantizeLinear and a QuantizeLinear, the `quantised` kinds compute on integers, so
     that the pair costs nothing; those of `float_results` also without the second.
+    A bilinear resize of the images that `resizes_by_pixel` names (`EVERY_IMAGE`, `RESHAPED` or "")
+    is a kernel `RESIZE_BY_PIXEL`.
     Where `attention`, the two products of a network's scaled_dot_product_attention and what stands
     between them are one kernel; where `chains`, an element-wise operator or a normalisation takes
     what element-wise follows it, though convolutions take nothing. `free` kinds start no kernel.
@@ -64,6 +70,7 @@ class FusionRules:
     finished_format: str = ""
     merges_repeats: bool = False
     runs_dead_branches: bool = False
+    resizes_by_pixel: str = ""
     attention: bool = False
     chains: bool = False
     source: str = ""
@@ -219,11 +226,20 @@ FUSION |= {
 }
 
 FUSION |= {
-    "pytorch-amp": replace(
+    "pytorch-1.13-amp": replace(
         FUSION["pytorch"],
+        resizes_by_pixel=EVERY_IMAGE,
+        source=FUSION["pytorch"].source + "; aten/src/ATen/native/cuda/UpSampleBilinear2d.cu: a "
+        "thread of a bilinear resize of planes goes through all images and channels of its pixel",
+    ),
+}
+
+FUSION |= {
+    "pytorch-amp": replace(
+        FUSION["pytorch-1.13-amp"],
         attention=True,
-        source=FUSION["pytorch"].source + "; PyTorch docs, scaled_dot_product_attention: one fused "
-        "kernel on CUDA in half precision",
+        source=FUSION["pytorch-1.13-amp"].source + "; PyTorch docs, scaled_dot_product_attention: "
+        "one fused kernel on CUDA in half precision",
     ),
     "pytorch-compiled-amp": replace(
         FUSION["pytorch"],
@@ -231,6 +247,15 @@ FUSION |= {
         chains=True,
         source="PyTorch docs, torch.compile: Inductor joins element-wise operators and reductions "
         "with one another and calls libraries for convolutions and products",
+    ),
+}
+
+FUSION |= {
+    "pytorch-amp-nhwc": replace(
+        FUSION["pytorch-amp"],
+        resizes_by_pixel=RESHAPED,
+        source=FUSION["pytorch-amp"].source + "; images whose channels come last have a kernel of "
+        "their own there, with a thread for each number",
     ),
 }
 

@@ -13,6 +13,12 @@ FIRST_LAYER_CHANNELS = 4
 ATTENTION = "attention"
 """Two products of one kernel with a softmax between them, whose scores stay on the chip."""
 
+MASKED_ATTENTION = "masked_attention"
+"""The same with a mask or a bias added to the scores, which takes another kernel than without."""
+
+RESIZE_BY_PIXEL = "resize_by_pixel"
+"""A resize whose threads each compute one pixel of all channels of all images, one by one."""
+
 CLASSES: tuple[str, ...] = (
     "conv1x1",
     "conv3x3",
@@ -58,10 +64,12 @@ CLASS_OF_OP: dict[str, str] = {
     **dict.fromkeys((*REDUCE, "reduce_layer", "arg_max", "arg_min"), "reduce"),
     **dict.fromkeys(("softmax", "log_softmax"), "softmax"),
     **dict.fromkeys(_NORMS.split(), "norm"),
-    **dict.fromkeys(("resize", "resize_to"), "resize"),
+    **dict.fromkeys(("resize", "resize_to", RESIZE_BY_PIXEL), "resize"),
     **dict.fromkeys(POOLS, "pool"),
     **dict.fromkeys(("lstm", "gru", "rnn", "svdf"), "recurrent"),
-    **dict.fromkeys(("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul", ATTENTION), "matmul"),
+    **dict.fromkeys(
+        ("gemm", "gemm_tn", "gemm_nt", "bmm", "matmul", ATTENTION, MASKED_ATTENTION), "matmul"
+    ),
     **dict.fromkeys(("sparse_gemm_0.90", "sparse_gemm_0.95"), "sparse_matmul"),
     **dict.fromkeys(DETECTION, "detection"),
     "fully_connected": "fully_connected",

@@ -13,7 +13,7 @@ from itertools import groupby, islice
 
 from perfmodel.graph.kinds import POOLS
 from perfmodel.kernels.kernel import Kernel
-from perfmodel.kernels.kernel_classes import ATTENTION
+from perfmodel.kernels.kernel_classes import ATTENTION, MASKED_ATTENTION
 
 _WORDS = {
     "conv2d": "conv",
@@ -68,7 +68,7 @@ CLASS_TITLES = {
 def kernel_title(kernel: Kernel) -> str:
     """What a kernel computes and how large, for people: `3x3 conv 3->32 /2 @112x112`."""
     words = _WORDS.get(kernel.op, kernel.op.replace("_", " "))
-    if kernel.op in ("bmm", "gemm", ATTENTION):
+    if kernel.op in ("bmm", "gemm", ATTENTION, MASKED_ATTENTION):
         times = f"{kernel.batch}x " if kernel.batch > 1 else ""
         return f"{times}{words} {kernel.m}x{kernel.k}x{kernel.n}"
     if kernel.op == "fully_connected":

@@ -251,5 +251,7 @@ def test_targets_of_two_frameworks_have_no_common_speed(networks: dict[str, Kern
 
 def test_a_network_that_was_folded_before_it_was_timed_is_another() -> None:
     assert is_the_network("gmacs 4.1; params M 25.56", 25_557_032)
-    assert not is_the_network("gmacs 4.1; params M 24.7", 25_557_032)
+    # branches folded into one convolution: MobileOne S1 has 1.4 % fewer parameters
+    assert not is_the_network("params M 4.76", 4_825_192)
+    assert is_the_network("params M 4.83", 4_825_192)
     assert not is_the_network("gmacs 4.1", 25_557_032)

@@ -163,3 +163,19 @@ def test_of_a_table_only_the_rows_asked_for_are_read() -> None:
     assert table["weight_elements"][0] == 50_000 * 64
     assert work[WEIGHTS] * REFERENCE_BYTES_PER_US <= 4 * (2 * 7 * 64 + 7)
     assert np.isfinite(work).all()
+
+
+def test_a_resize_by_pixel_takes_as_long_as_one_that_fills_the_card() -> None:
+    """14 x 14 threads on 10 multiprocessors of 512 threads: as long as 5,120 pixels."""
+
+    def elements(side: int, framework: str) -> float:
+        g = GraphBuilder("resize")
+        x = g.op("resize", g.input((1, 7, 7, 8)), size=(side, side), method="bilinear")
+        table = KernelTable.from_kernels(fuse(g.build(x), framework))
+        work = work_of(table, Machine(precision="fp16", lanes=10))
+        return float(work.terms[0, MEMORY] * REFERENCE_BYTES_PER_US / 2)
+
+    few = 8 * (7 * 7 + 14 * 14)
+    assert elements(14, "pytorch-amp") == pytest.approx(few * 5120 / (14 * 14))
+    assert elements(14, "pytorch-compiled-amp") == pytest.approx(few)
+    assert elements(128, "pytorch-amp") == pytest.approx(8 * (7 * 7 + 128 * 128))

@@ -374,7 +374,9 @@ def test_attention_is_one_kernel_whose_scores_stay_on_the_chip(mask: bool) -> No
     graph = attention(mask)
     whole, relu = fuse(graph, "pytorch-amp-nhwc")
     assert whole.fused == tuple(op.name for op in graph.ops[:-1])
-    assert (whole.name, whole.op, whole.kernel_class) == ("call", "attention", "matmul")
+    assert (whole.name, whole.kernel_class) == ("call", "matmul")
+    # a mask takes another kernel
+    assert whole.op == ("masked_attention" if mask else "attention")
     # two products of 2 heads x 6 x 6 x 4, three inputs and one output of 2 x 6 x 4
     assert whole.macs == 2 * 2 * 6 * 6 * 4
     assert (whole.input_elements, whole.output_elements) == (3 * 48, 48)
@@ -385,7 +387,7 @@ def test_attention_is_one_kernel_whose_scores_stay_on_the_chip(mask: bool) -> No
 def test_an_attention_that_a_networks_code_writes_out_is_run_so() -> None:
     graph = attention(mask=True, written_out=True)
     assert len(fuse(graph, "pytorch-amp")) == len(graph.ops)
-    assert all(k.op != "attention" for k in fuse(graph, "pytorch-amp"))
+    assert all("attention" not in k.op for k in fuse(graph, "pytorch-amp"))
 
 
 def test_compiled_code_joins_what_is_element_wise_but_takes_nothing_into_convolutions() -> None:
@@ -398,3 +400,30 @@ def test_compiled_code_joins_what_is_element_wise_but_takes_nothing_into_convolu
         ("mean", "view"),
         ("fc",),
     ]
+
+
+@pytest.mark.parametrize(
+    ("framework", "kernels"),
+    [
+        ("pytorch-amp", ["resize_by_pixel", "resize", "resize_by_pixel"]),
+        ("pytorch-1.13-amp", ["resize_by_pixel", "resize", "resize_by_pixel"]),
+        # of images whose channels come last those that a reshape made still lie plane by plane
+        ("pytorch-amp-nhwc", ["resize", "resize", "resize_by_pixel"]),
+        ("pytorch-compiled-amp", ["resize", "resize", "resize"]),
+        ("pytorch", ["resize", "resize", "resize"]),
+    ],
+)
+def test_a_smooth_resize_of_planes_runs_a_thread_for_each_pixel(
+    framework: str, kernels: list[str]
+) -> None:
+    b = GraphBuilder("resizes")
+    x = b.op("relu", b.input((1, 4, 4, 8)), name="relu")
+    x = b.op("resize", x, size=(8, 8), method="bilinear", name="smooth")
+    x = b.op("resize", x, size=(16, 16), method="nearest", name="near")
+    x = b.reshape(x, (1, 8, 32, 8), name="shaped")
+    x = b.binary("add", x, b.constant((8,), "bias"), name="sum")
+    graph = b.build(b.op("resize", x, size=(16, 64), method="bilinear", name="again"))
+    made = [k for k in fuse(graph, framework) if k.kernel_class == "resize"]
+    assert [k.op for k in made] == kernels
+    assert [k.name for k in made] == ["smooth", "near", "again"]
+    assert made[0].output_elements == 8 * 8 * 8

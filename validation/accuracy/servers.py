@@ -22,22 +22,19 @@ from validation.data.timm_times import (
     CPU_RUNS,
     GPU_RUNS,
     OLDER,
+    SHEET_FRAMEWORK,
+    SHEET_RUNS,
     TimmRow,
     families,
     read_rows,
     table_of,
 )
 
-PARTS = 3
+PARTS = 6
 """Parts of the families that are left out together."""
 
 FOLDS = 2
 """Parts of the families that intervals come of, within what is left."""
-
-SHEET_FRAMEWORK = "pytorch-amp"
-"""The way of running that every card has."""
-
-SHEET_RUNS = {run: t for run, t in GPU_RUNS.items() if t.framework == SHEET_FRAMEWORK}
 
 TABLES = NetworkTables()
 """Networks read and fused, kept for all calls."""

@@ -53,6 +53,7 @@ BUILDERS = (
 POPULATION_BUILDERS = (
     "validation.profiles.kernel_targets:phone_populations",
     "validation.profiles.kernel_targets:spec_populations",
+    "validation.profiles.timm:sheet_populations",
 )
 """module:function from the data folder to what targets share, by the name of its file."""
 

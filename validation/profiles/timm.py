@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import perfmodel
-from validation.data.timm_times import CPU_RUNS, GPU_RUNS, OLDER, families, read_rows, table_of
+from perfmodel.calibration.learn_kernels import population_name
+from perfmodel.cost_models.kernel_population import KernelPopulation
+from validation.data.timm_times import (
+    CPU_RUNS,
+    GPU_RUNS,
+    OLDER,
+    SHEET_RUNS,
+    families,
+    read_rows,
+    table_of,
+)
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
 _TITLES = {
@@ -30,3 +40,10 @@ def build_timm(data: Path) -> list[BuiltTarget]:
                 if target.target.framework not in OLDER
             ]
     return built
+
+
+def sheet_populations(data: Path) -> dict[str, KernelPopulation]:
+    """What cards that ran in one way share, for those of which only the sheet is known."""
+    target = next(iter(SHEET_RUNS.values()))
+    learned = perfmodel.learn_speeds(table_of(read_rows(data, SHEET_RUNS)), families=families())
+    return {population_name(target): learned.population}
