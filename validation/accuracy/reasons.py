@@ -26,6 +26,13 @@ ODD_RUNS = {
     "azure-d64as-v7 cpu 64 threads": "64 threads take longer than 16 there",
     "alexnet on muse-pi-pro-m1": "half as long as resnet18 there, as long on most targets",
     "radxa-orion-o6 cpu 12 threads": "mobilenet_v2 takes 58 ms on twelve threads there, 9.7 on one",
+    "vgg16 on macbook-pro-2019-i7": "2.9 times as long as resnet18 there, 5.4 times on most "
+    "targets",
+    "squeezenet_int8 on snapdragon-8-gen-2 cpu 4 threads": "resnet18_int8 takes 9 times as long "
+    "there, 2.4 times on most targets",
+    "vgg16_int8 on snapdragon-821": "3.6 times as long as resnet18_int8 there, 5.4 times on most "
+    "targets",
+    "vgg16 on radeon-rx-6900-xt": "1.9 times as long as resnet18 there, 4.3 times on most targets",
 }
 """What the rows of a target themselves show to be odd (ncnn_e2e.csv, the fastest of its loops), by
 a part of the case's name."""
@@ -50,7 +57,23 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "iphone-xs/gpu/tflite/fp16": "two other networks were measured there, and squeezenet takes "
         "4.6 times as long as mobilenet_v1, 1.5 times on the Pixel 3",
     },
+    "published, unseen network family, NPU": {
+        "repvit": "published as its authors export it, one convolution in place of three branches, "
+        "which stand in the graph here",
+        "fastvit": "published as its authors export it, one convolution in place of several "
+        "branches, which stand in the graph here",
+    },
+    "published, unseen network family, GPU of NVIDIA": {
+        "torch7-nn/fp32 vgg": "without cuDNN Torch runs a convolution image by image: starts "
+        "decide for the other networks, of small layers, and VGG runs at three times their rate",
+        "cudaconvnet2": "vgg11 runs at 1.2 TMAC/s there, alexnet_owt and overfeat at 2",
+        "fbfft": "vgg11 runs at 1.4 TMAC/s there, alexnet_owt and overfeat at 3",
+        "cl-nn-torch": "its source prints one time for alexnet_owt and for overfeat, which has "
+        "four times the products",
+    },
     "phone from its spec sheet": {
+        "efficientnet_b0 on snapdragon-660 gpu": "0.6 times as long as resnet18 there, 0.95 on "
+        "most targets",
         "vgg16 on snapdragon-888 gpu": ADRENO_660,
         "snapdragon-8-gen-2 cpu/ncnn": "the only Cortex-X3 of the table",
         "alexnet on kirin-970 gpu": "four times as long as resnet18 there, as long on Adreno 640",
