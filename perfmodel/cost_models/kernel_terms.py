@@ -45,6 +45,10 @@ THREADS_PER_LANE = 512
 two bytes and writes one: 936 GB/s times 0.45 us, in which a read is answered, are 420 kB under way,
 10 bytes a thread on 82 multiprocessors (RTX 3090). A kernel of fewer threads takes as long."""
 
+ATTENTION_TILE = 64
+"""Queries and keys that an attention in one kernel takes at once, the last ones filled up: the
+smaller of the sizes of blocks of FlashAttention's forward kernels."""
+
 SMALL_BYTES, LARGE_BYTES = 2.0**19, 2.0**25
 """A network that holds less stays in any core's cache, one that holds more in no cache."""
 
@@ -280,13 +284,16 @@ def cooled(terms: np.ndarray, cold: np.ndarray, machine: Machine) -> np.ndarray:
 
 
 def _filled(shape: _Shape, machine: Machine) -> np.ndarray:
-    """Products that run for one that counts, as the last block of output channels is filled up."""
+    """Products that run for one that counts, as the last block of channels or of an attention's
+    queries and keys is filled up."""
     t = shape.table
     # the positions of a transposed convolution's window are products of their own
     parts = np.where(shape.kind == "transpose_conv", np.maximum(shape.window, 1), 1)
     columns = np.exp(waste(t["n"] / parts, machine.columns))
     channels = np.exp(waste(t["groups"], machine.channels))
-    return np.where(shape.is_product, columns, np.where(shape.kind == "depthwise", channels, 1.0))
+    filled = np.where(shape.kind == "depthwise", channels, np.where(shape.is_product, columns, 1.0))
+    tiles = np.exp(waste(t["m"], ATTENTION_TILE) + waste(t["k"], ATTENTION_TILE))
+    return filled * np.where(np.isin(t["op"], (ATTENTION, MASKED_ATTENTION)), tiles, 1.0)
 
 
 def _held_class(held_bytes: np.ndarray) -> np.ndarray:

@@ -179,3 +179,18 @@ def test_a_resize_by_pixel_takes_as_long_as_one_that_fills_the_card() -> None:
     assert elements(14, "pytorch-amp") == pytest.approx(few * 5120 / (14 * 14))
     assert elements(14, "pytorch-compiled-amp") == pytest.approx(few)
     assert elements(128, "pytorch-amp") == pytest.approx(8 * (7 * 7 + 128 * 128))
+
+
+@pytest.mark.parametrize(("tokens", "filled"), [(49, 64), (64, 64), (197, 256)])
+def test_an_attention_fills_up_its_last_block_of_queries_and_of_keys(
+    tokens: int, filled: int
+) -> None:
+    g = GraphBuilder("attend")
+    q, k, v = (g.input((1, 3, tokens, 32), name=n) for n in "qkv")
+    weights = g.op("softmax", g.op("matmul", q, k, name="call/scores", transpose_b=True), axis=-1)
+    graph = g.build(g.op("matmul", weights, v, name="call"))
+    table = KernelTable.from_kernels(fuse(graph, "pytorch-amp"))
+    work = work_of(table, Machine(precision="fp16", winograd="none"))
+    # two products of 3 heads, each of all queries with all keys
+    ran = work.terms[0, COMPUTE] * REFERENCE_MACS_PER_US
+    assert ran == pytest.approx(2 * 3 * filled * filled * 32)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from perfmodel.cost_models.work_features import FEATURE_PARTS
+from perfmodel.cost_models.work_features import ALL_FEATURES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.gpu_sheets import sheets_by_device
 from perfmodel.devices.gpu_specs import GpuSpec
@@ -43,7 +43,8 @@ def sheet_twins(built: Sequence[BuiltTarget], widened: float) -> list[BuiltTarge
         for other, model in _by_costs(known):
             target = other.profile.target
             if target.device == measured:
-                slower = _slower(sheets[measured], sheets[device], target.precision)
+                by_part = _slower(sheets[measured], sheets[device], target.precision)
+                slower = np.array([by_part[f.part] for f in ALL_FEATURES[: len(model.log_cost)]])
                 named = replace(target, device=device)
                 words = f"data sheets of {device} and {measured}, which was measured"
                 profile = _of_kin(other.profile, named, model, slower, widened, words)
@@ -82,14 +83,13 @@ def _by_costs(built: Sequence[BuiltTarget]) -> list[tuple[BuiltTarget, Efficienc
     return [(t, model) for t, model in models if isinstance(model, EfficiencyPredictor)]
 
 
-def _slower(known: GpuSpec, asked: GpuSpec, precision: str) -> np.ndarray:
-    """How much longer each kind of work takes on the board that is asked for, in logs."""
-    by_part = {
+def _slower(known: GpuSpec, asked: GpuSpec, precision: str) -> dict[str, float]:
+    """How much longer each part of a time takes on the board that is asked for, in logs."""
+    return {
         "compute": np.log(known.peak_gflops(precision) / asked.peak_gflops(precision)),
         "memory": np.log(known.bandwidth_gb_per_s / asked.bandwidth_gb_per_s),
         "overhead": 0.0,
     }
-    return np.array([by_part[part] for part in FEATURE_PARTS])
 
 
 def _of_kin(
