@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import perfmodel
-from perfmodel.calibration.learn_kernels import population_name
 from perfmodel.cost_models.kernel_population import KernelPopulation
+from perfmodel.devices.kernel_populations import population_name
 from validation.data.timm_times import (
     CPU_RUNS,
     GPU_RUNS,
