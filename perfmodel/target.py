@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from perfmodel.errors import MeasurementError, TargetError
 
 UNITS = ("cpu", "gpu", "npu", "dsp", "dla", "nnapi")
+UNIT_CALLED = {
+    **dict.fromkeys(("tpu", "edgetpu", "ane", "apu", "htp", "hexagon"), "npu"),
+    **dict.fromkeys(("cuda", "vulkan", "opencl", "metal", "adreno", "mali"), "gpu"),
+}
+"""What makers and interfaces call units; errors tell the word for them here."""
+
 PRECISIONS = ("fp32", "tf32", "fp16", "int8", "uint8", "w8a8", "w8a16", "float")
 
 LATENCY_KINDS = ("first", "steady", "sustained", "in_app")
@@ -128,7 +134,9 @@ def parse_target(text: str) -> TargetQuery:
     given = ["" if part == ANY_PART else part for part in parts[1:]]
     unit, framework, precision, threads = (given + [""] * 4)[:4]
     if unit and unit not in UNITS:
-        raise TargetError(f"target {named!r}: unit {unit!r} is none of {', '.join(UNITS)}", form)
+        called = UNIT_CALLED.get(unit.lower())
+        hint = f"it is called {called} here" if called else form
+        raise TargetError(f"target {named!r}: unit {unit!r} is none of {', '.join(UNITS)}", hint)
     framework, at, version = framework.partition("@")
     if framework and not SLUG.fullmatch(framework):
         raise TargetError(f"target {named!r}: {framework!r} is no framework name", form)

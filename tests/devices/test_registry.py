@@ -86,6 +86,13 @@ def test_a_malformed_target_is_an_error(own_folder: Path, text: str) -> None:
         ProfileFolder().resolve(text)
 
 
+@pytest.mark.parametrize(("unit", "called"), [("TPU", "npu"), ("metal", "gpu")])
+def test_a_makers_word_for_a_unit_is_told_the_word_here(unit: str, called: str) -> None:
+    with pytest.raises(TargetError, match="is none of cpu") as raised:
+        ProfileFolder().resolve(f"{KNOWN}/{unit}")
+    assert raised.value.hint == f"it is called {called} here"
+
+
 def damaged(how: str) -> str:
     """The text of a profile file that cannot be used."""
     whole = (builtin_folder() / f"{KNOWN}.json").read_text()

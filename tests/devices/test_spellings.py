@@ -58,6 +58,11 @@ def test_a_name_as_people_write_it_finds_its_device(written: str, device: str) -
     assert FOLDER.device(written.lower()).device == device
 
 
+def test_a_board_goes_before_a_phone_with_its_chip_and_a_phones_name_before_a_board() -> None:
+    assert FOLDER.device("rockchip rk3588").kind == "board"
+    assert FOLDER.device("galaxy s23 8gb").kind == "phone"
+
+
 @pytest.mark.parametrize("written", ["coral usb accelerator", "nano", "rtx 4070 laptop", "pi 9"])
 def test_a_name_that_means_no_device_says_what_to_do(written: str) -> None:
     with pytest.raises(TargetError, match="no profile of a device") as raised:
