@@ -49,12 +49,14 @@ class Spellings:
 
     @classmethod
     def of(cls, names: Iterable[tuple[str, str]]) -> Spellings:
-        """From devices and what each is called, beside its own name and the other names of it."""
-        listed = [*names]
-        devices = {device for device, _ in listed}
-        listed += [(device, device) for device in devices]
-        listed += [(device, name) for name, device in other_names() if device in devices]
-        return cls(tuple(_table(listed, way) for way in (*_WAYS, _LAST_WAY)))
+        """From devices and what each is called, beside its own name and the other names of it,
+        which go before: "RK3588" is the board of that name, not another that has the chip."""
+        titles = [*names]
+        devices = {device for device, _ in titles}
+        own = [(device, device) for device in devices]
+        own += [(device, name) for name, device in other_names() if device in devices]
+        ways = (*_WAYS, _LAST_WAY)
+        return cls(tuple({**_table(titles, way), **_table(own, way)} for way in ways))
 
     def device(self, name: str) -> str:
         """The device that a name means; empty where it means none, or several."""
@@ -73,7 +75,7 @@ def _table(listed: Iterable[tuple[str, str]], way: Mapping[str, bool]) -> dict[s
     found: dict[str, set[str]] = {}
     for device, name in listed:
         found.setdefault(_key(name, **way), set()).add(device)
-    return {key: devices.pop() for key, devices in found.items() if len(devices) == 1}
+    return {key: its.pop() if len(its) == 1 else "" for key, its in found.items()}
 
 
 def _tells(key: str) -> bool:
