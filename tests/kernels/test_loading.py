@@ -36,8 +36,8 @@ def test_weights_and_pointers_by_hand() -> None:
 def test_equal_kernels_are_one_kind_and_3x3_windows_of_stride_1_are_transformed() -> None:
     g = GraphBuilder("net")
     x = g.input((1, 8, 8, 4))
-    # 8 x 9 x 4 weights and 8 biases; 8 x 9 x 8 and 8, twice
-    x = g.conv(g.conv(g.conv(x, 8, 3), 8, 3), 8, 3)
+    # 32 x 9 x 4 weights and 32 biases; 32 x 9 x 32 and 32; 8 x 9 x 32 and 8
+    x = g.conv(g.conv(g.conv(x, 32, 3), 32, 3), 8, 3)
     x = g.conv(x, 6, 5)  # copied into rows of 25 x 8, one for each of 64 pixels
     x = g.conv(x, 4, 3, groups=2)  # 4 x 9 x 3 weights: a library has to copy two halves
     x = g.depthwise(x, 3)
@@ -45,9 +45,9 @@ def test_equal_kernels_are_one_kind_and_3x3_windows_of_stride_1_are_transformed(
     work = load_work(table, "fp32")
     # the first layer of a network is a kind of its own
     assert (work.kernels, work.kinds) == (6, 5)
-    assert work.winograd_bytes == 4 * (288 + 8 + 2 * (576 + 8))
+    assert work.winograd_bytes == 4 * (1184 + 9248 + 2312)
     assert work.copied_bytes == 4 * 64 * 25 * 8
-    assert work.touched_bytes == 4 * 64 * (8 + 8)
+    assert work.touched_bytes == 4 * 64 * (32 + 32)
 
 
 def test_of_large_weights_only_a_piece_counts_as_small() -> None:
