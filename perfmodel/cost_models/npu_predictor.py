@@ -25,7 +25,7 @@ from perfmodel.cost_models.npu_terms import (
     npu_work,
 )
 from perfmodel.cost_models.plain_data import Range
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
+from perfmodel.cost_models.predictor import PARTS, ByKernel, NetworkTerms
 from perfmodel.cost_models.work_predictor import (
     costs_from_dict,
     novelty_beyond,
@@ -53,7 +53,7 @@ _PART_MATRIX = np.array([[part == p for p in PARTS] for part in NPU_PARTS], dtyp
 
 
 @dataclass(frozen=True, kw_only=True)
-class NpuPredictor:
+class NpuPredictor(ByKernel):
     """Time of a kernel = sum over its terms of work x cost; a network also pays one call.
 
     `log_cost` holds the logarithm of milliseconds per `NPU_WORK_UNIT` in the order of
@@ -74,26 +74,6 @@ class NpuPredictor:
     def overhead_ms(self) -> float:
         """Milliseconds of calling the NPU."""
         return float(np.exp(self.log_cost[-1])) * MACS_PER_INFERENCE / NPU_WORK_UNIT
-
-    @property
-    def needs_whole_network(self) -> bool:
-        """Never: a kernel's time follows from the kernel alone."""
-        return False
-
-    @property
-    def grows_with_batch(self) -> bool:
-        """Every amount of work does."""
-        return True
-
-    @property
-    def times_single_kernels(self) -> bool:
-        """Its costs come from whole networks."""
-        return False
-
-    @property
-    def work_costs(self) -> WorkCosts | None:
-        """None: its terms are those of NPUs alone."""
-        return None
 
     def with_overhead(self, overhead_ms: float) -> NpuPredictor:
         """The same model with another fixed cost of an inference."""

@@ -122,6 +122,34 @@ class Predictor(Protocol):
         """Read and check plain data; raises `ProfileError` that names the field."""
 
 
+class ByKernel:
+    """What models have in common that know a kernel by its work, of which nobody timed one alone.
+
+    More work takes them longer, so that a larger batch does; a kernel's time does not depend on the
+    others of its network.
+    """
+
+    @property
+    def needs_whole_network(self) -> bool:
+        """Never: a kernel's time follows from the kernel alone."""
+        return False
+
+    @property
+    def grows_with_batch(self) -> bool:
+        """Always: no amount of work shrinks with the batch."""
+        return True
+
+    @property
+    def times_single_kernels(self) -> bool:
+        """Never: its costs come from whole networks or a data sheet."""
+        return False
+
+    @property
+    def work_costs(self) -> WorkCosts | None:
+        """None, unless the model has costs by kind of work that another target may borrow."""
+        return None
+
+
 def network_ms(predictor: Predictor, kernels: KernelTable) -> float:
     """Milliseconds of a whole network, given by all of its kernels."""
     factor = float(np.exp(predictor.network_terms([kernels]).log_factor[0]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import log_times
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
+from perfmodel.cost_models.predictor import PARTS, ByKernel, NetworkTerms, no_network_terms
 from perfmodel.kernels.kernel import KernelTable
 
 TILE_M, TILE_N = 128, 64
@@ -43,7 +43,7 @@ NEVER_PRICED = ("recurrent", "detection")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RooflinePredictor:
+class RooflinePredictor(ByKernel):
     """Data-sheet numbers of a GPU and the shares of them that a library reaches.
 
     `matrix_flops_per_s` is the peak of dense products in the target's precision, `tensor` whether
@@ -68,26 +68,6 @@ class RooflinePredictor:
     tensor: bool
     library: bool
     overhead_ms: float = 0.0
-
-    @property
-    def needs_whole_network(self) -> bool:
-        """Never: a kernel's time follows from the kernel alone."""
-        return False
-
-    @property
-    def grows_with_batch(self) -> bool:
-        """More rows are more waves or the same, and more bytes."""
-        return True
-
-    @property
-    def times_single_kernels(self) -> bool:
-        """Nothing was measured."""
-        return False
-
-    @property
-    def work_costs(self) -> None:
-        """A data sheet has no costs by kind of work."""
-        return None
 
     def with_overhead(self, overhead_ms: float) -> RooflinePredictor:
         """The same model with another fixed cost of an inference."""

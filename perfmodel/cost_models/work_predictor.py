@@ -13,7 +13,7 @@ from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.plain_data import Range, joined_ranges
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, WorkCosts
+from perfmodel.cost_models.predictor import PARTS, ByKernel, NetworkTerms, WorkCosts
 from perfmodel.cost_models.work_features import (
     ALL_FEATURES,
     FEATURE_NAMES,
@@ -97,7 +97,7 @@ def size_ranges(tables: Sequence[KernelTable]) -> dict[str, Range]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficiencyPredictor:
+class EfficiencyPredictor(ByKernel):
     """Time of a kernel = sum over its features of work x cost; costs differ by target.
 
     `log_cost` holds the logarithm of milliseconds per `WORK_UNIT` by feature, in the order of
@@ -112,21 +112,6 @@ class EfficiencyPredictor:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     overhead_ms: float = 0.0
     correction: NetworkCorrection = field(default_factory=NetworkCorrection)
-
-    @property
-    def needs_whole_network(self) -> bool:
-        """Never: a kernel's time follows from the kernel alone."""
-        return False
-
-    @property
-    def grows_with_batch(self) -> bool:
-        """Every amount of work does, and several rows take at least what one takes."""
-        return True
-
-    @property
-    def times_single_kernels(self) -> bool:
-        """Its costs come from whole networks."""
-        return False
 
     @property
     def work_costs(self) -> WorkCosts:
