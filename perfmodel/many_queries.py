@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from perfmodel.devices.answering import answering
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
 from perfmodel.errors import PerfmodelError
 from perfmodel.graph.ir import Graph
@@ -76,7 +77,7 @@ class _Asked:
             graph, stored = self.graphs[model, batch_size]
             key = target, stored
             if key not in self.targets:
-                self.targets[key] = self.folder.answering(target, stored)
+                self.targets[key] = answering(self.folder, target, stored)
             rules = fusion_rules(self.targets[key])
             if (model, batch_size, rules) not in self.works:
                 self.works[model, batch_size, rules] = workload(

@@ -15,6 +15,7 @@ import numpy as np
 from perfmodel.answer import Answer
 from perfmodel.cost_models.interval import FitError, Interval
 from perfmodel.cost_models.predictor import PARTS
+from perfmodel.devices.answering import answering
 from perfmodel.devices.energy import Energy, energy_rate
 from perfmodel.devices.profile import Provenance
 from perfmodel.devices.registry import ProfileFolder, ProfileSource, Resolved
@@ -326,7 +327,7 @@ def predict(
     if kind and kind not in LATENCY_KINDS:
         raise PerfmodelError(f"--kind {kind!r} is none of {', '.join(LATENCY_KINDS)}")
     loaded = load_at_batch(graph, batch_size, dims=dims, input_shape=input_shape)
-    resolved = ProfileFolder(tuple(profiles)).answering(target, stored_precision(loaded))
+    resolved = answering(ProfileFolder(tuple(profiles)), target, stored_precision(loaded))
     work = workload(loaded, fusion_rules(resolved), allow_uncovered=allow_uncovered)
     answer = predict_workload(work, resolved, per_layer=per_layer)
     if kind and kind != answer.kind:

@@ -84,7 +84,7 @@ def market_profile(
             targets.setdefault((*kind, t.latency_kind), t)
     name = found.phones[0].title if found.phones else ""
     own = {p.device for p in measured if is_named_for(p.device, found.phones)}
-    listed = sorted(targets.values(), key=lambda t: _hardly_chosen(t, own))
+    listed = sorted(targets.values(), key=lambda t: hardly_chosen(t, own))
     return DeviceProfile(
         device=next((p.device for p in measured if p.device in own), made.slug),
         title=f"{name} ({made.name})" if name else made.name,
@@ -98,7 +98,7 @@ def market_profile(
     )
 
 
-def _hardly_chosen(target: TargetProfile, own: Container[str]) -> tuple[bool, bool]:
+def hardly_chosen(target: TargetProfile, own: Container[str]) -> tuple[bool, bool]:
     """Whether few measurements speak for a target; whether it leaves all cores but one idle, on
     another device than the phone's `own`."""
     few = 0 < target.provenance.measurements < FEWEST

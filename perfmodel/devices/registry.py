@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from perfmodel.devices.market_profiles import (
-    FEWEST,
     chip_of,
     chip_of_device,
     is_named_for,
@@ -221,8 +219,11 @@ class ProfileFolder:
             self.resolve(text.replace(f"/{ANY_PART}", ""))  # raises with what there is
         return list(found)
 
-    def of_market(self, found: Found) -> DeviceProfile:
-        """The profile of a phone or chip of the market; raises `TargetError` where it has none."""
+    def of_market(self, found: Found, *, with_sheet: bool = True) -> DeviceProfile:
+        """The profile of a phone or chip of the market; raises `TargetError` where it has none.
+
+        `with_sheet` says whether the chip's spec sheet stands in for what nobody measured.
+        """
         if len(found.chips) > 1:
             choices = ", ".join(map(repr, found.choices()[:MOST_CHOICES]))
             raise TargetError(
@@ -231,11 +232,14 @@ class ProfileFolder:
             )
         if not found.chips:
             raise TargetError(f"nobody says which chip {found.text!r} has")
-        # what spec sheets tell takes a while to import, and measured devices need none of it
-        from perfmodel.devices.spec_sheet import profile_of_chip
+        sheet = None
+        if with_sheet:
+            # it takes a while to import what sheets tell, and measured devices need none of it
+            from perfmodel.devices.spec_sheet import profile_of_chip
 
+            sheet = profile_of_chip(found.chips[0])
         measured = [self.profile(name) for name in self.measured_on(found)]
-        profile = market_profile(found, measured, profile_of_chip(found.chips[0]))
+        profile = market_profile(found, measured, sheet)
         if not profile.targets:
             raise TargetError(
                 f"{found.chips[0].name}, the chip of {found.text!r}, has no target",
@@ -298,35 +302,6 @@ class ProfileFolder:
             f"{query.device} has no target {as_written(text)!r}",
             f"nearest it has: {shown}{more}",
         )
-
-    def answering(self, text: str, stored: str = "") -> Resolved:
-        """The target that `resolve` finds, for those who need no other target of its device.
-
-        What is known of a phone's chip stands behind what was measured on the phone itself, and is
-        not looked up where a target of the phone's own is of the arithmetic that was asked for.
-        """
-        return self._own_target(text, stored) or self.resolve(text, stored)
-
-    def _own_target(self, text: str, stored: str) -> Resolved | None:
-        """A target that was measured on a phone itself, where no other could come before it."""
-        query = parse_target(text)
-        name = slug(query.device)
-        path, folder = self._found(name)[0], user_folder()
-        # further profiles, and the user's, may be of the same phone by another name
-        if path is None or self.extra or (folder is not None and os.path.isdir(folder)):
-            return None
-        profile = _read(path)
-        mine = [
-            t
-            for t in profile.targets
-            if query.matches(t.target) and t.provenance.measurements >= FEWEST
-        ]
-        if profile.kind != "phone" or not mine or ANY_PART in text.split("/"):
-            return None
-        found = of_arithmetic(profile, mine, stored, named=bool(query.precision))[0]
-        precision = found.target.target.precision
-        asked = precision == stored if stored in QUANTISED else precision not in QUANTISED
-        return found if asked or not stored else None
 
 
 def of_arithmetic(
