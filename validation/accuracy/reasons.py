@@ -96,6 +96,8 @@ REASONS: Mapping[str, Mapping[str, str]] = {
     },
     "NAS-Bench-201": {
         "|none~0|+|none~0|none~1|+|": "its output hangs on the last node alone: hardly any work",
+        ", batch 32": "32 images take as long as one there: the host starts kernels so slowly that "
+        "the work of poolings hides behind it",
     },
 }
 """By what the experiment and its target begin with, and by a part of the case's name."""

@@ -41,8 +41,8 @@ TABLES = NetworkTables()
 
 REASONS = {
     "dinov2": "1,370 tokens, seven times those of most: long attention runs at a better rate",
-    "efficientformerv2": "8 times slower than its kernels on every card; why is not known",
-    "ghostnetv2": "its resizes are known of efficientformerv2, which takes 8 times its kernels",
+    "efficientformerv2": "its smooth resizes run one thread a pixel, which no other family's do",
+    "samvit": "4,096 tokens with a bias for each pair of them, twenty times those of others",
     "sequencer": "recurrent layers, which no other family has",
 }
 """Why the networks that miss most do, by what their names hold."""
