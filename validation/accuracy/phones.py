@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SETS = (("mnn", "cpu"), ("mnn", "gpu"), ("acl", "cpu"), ("acl", "gpu"))
 KERNELS = 30
 DRAWINGS = 3
-"""Times that a new phone's kernels are drawn: 27 networks on MNN's GPUs are so few that the baseline
-misses 4.5 % of one drawing and 8.3 % of three."""
+"""Times that a new phone's kernels are drawn: 27 networks on MNN's GPUs are so few that the
+baseline misses 4.5 % of one drawing and 8.3 % of three."""
 
 REASONS = {
     "oneplus5t/gpu": "the host waits 0.2 ms for a kernel in some sessions and 1.2 ms in others",
