@@ -141,7 +141,7 @@ def test_a_phone_never_seen(kernels: KernelTimes, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(phones, "read_phones", lambda data: kernels)
     monkeypatch.setattr(phones, "SETS", (("mnn", "cpu"),))
     (result,) = phones.new_phone(Path(), 0)
-    assert (result.target_kind, result.cases) == ("mnn cpu, 30 kernels", 12)
+    assert (result.target_kind, result.cases) == ("mnn cpu, 30 kernels", 12 * phones.DRAWINGS)
     assert result.median_error < 0.05
     assert result.coverage is not None
     assert set(result.baselines) == {"nearest scaled"}
