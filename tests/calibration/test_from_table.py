@@ -13,7 +13,7 @@ import pytest
 from perfmodel.calibration.adapt import Adaptation
 from perfmodel.calibration.from_table import calibrate, calibrate_device
 from perfmodel.calibration.population import shipped_population
-from perfmodel.calibration.suggest import next_measurements
+from perfmodel.calibration.suggest import _in_full, next_measurements
 from perfmodel.cli.app import run
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.profile import read_profile, write_profile
@@ -21,6 +21,7 @@ from perfmodel.errors import MeasurementError, TargetError
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.prediction import predict
+from perfmodel.target import parse_target
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_rows.csv"
 NETWORKS = (
@@ -287,3 +288,18 @@ def test_a_damaged_row_is_refused_with_file_and_line(
     assert reason in message
     assert not (tmp_path / "p.json").exists()
     assert run([*arguments, "--skip-bad"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("on", "asked"),
+    [
+        ("jetson-nano/gpu", "jetson-nano/gpu/tensorrt/fp16"),
+        ("jetson-nano/gpu/ncnn", "jetson-nano/gpu/ncnn/float"),
+        ("jetson-nano", "jetson-nano/cpu/ncnn/float"),
+        ("pixel-4/cpu/tflite/int8", "pixel-4/cpu/tflite/int8"),
+        ("my-phone/gpu", "my-phone/gpu/ncnn/float"),
+        ("my-phone/gpu/tflite", "my-phone/gpu/tflite/float"),
+    ],
+)
+def test_what_to_measure_is_asked_of_the_target_that_answers(on: str, asked: str) -> None:
+    assert str(_in_full(parse_target(on), ())) == asked

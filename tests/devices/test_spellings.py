@@ -148,6 +148,10 @@ def test_targets_are_listed_by_the_name_as_people_write_it(match: str) -> None:
     assert len(perfmodel.targets(match))
 
 
+def test_a_phone_is_listed_without_others_whose_names_begin_alike() -> None:
+    assert len({line.device for line in perfmodel.targets("Redmi Note 12")}) == 1
+
+
 def test_a_named_profile_is_not_answered_by_a_sheet(tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -105,6 +105,15 @@ def test_an_entry_tells_the_truth_about_its_input(name: str) -> None:
     assert set(entry.seeds) <= {"000", "001", "002", "004"}
 
 
+@pytest.mark.parametrize("name", ["yolov5", "yolov8", "yolo11"])
+def test_a_detector_takes_images_that_its_coarsest_map_divides(name: str) -> None:
+    assert zoo.build(f"{name}@resolution=320").ops
+    for resolution in (304, 336, 630):
+        with pytest.raises(GraphError, match=r"not a multiple of 32") as raised:
+            zoo.build(f"{name}@resolution={resolution}")
+        assert raised.value.hint == "take 320, 416 or 640"
+
+
 def test_what_an_entry_says_of_its_variants_can_be_built() -> None:
     for entry in zoo.entries():
         variants = {row.parameters for row in (*entry.published, *entry.accuracy)} - {""}
