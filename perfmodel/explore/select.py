@@ -128,19 +128,18 @@ def variants_of(models: Sequence[str], metric: str = METRIC) -> tuple[Variant, .
     entries = zoo.entries()
     for name in models:
         if not any(name in (e.name, e.family) for e in entries):
-            zoo.entry(name)  # raises with the nearest names
-            raise UnknownModelError(
-                f"{name!r} is one variant", f"give the network, {zoo.parse_spec(name)[0]!r}"
-            )
+            entry = zoo.entry(name)  # raises with the nearest names
+            raise UnknownModelError(f"{name!r} is one variant", f"give the network, {entry.name!r}")
+    asked = [e for e in entries if not models or e.name in models or e.family in models]
     rows = [
         Variant(f"{e.name}@{a.parameters}" if a.parameters else e.name, a.precision, a)
-        for e in entries
-        if not models or e.name in models or e.family in models
+        for e in asked
         for a in e.accuracy
         if a.metric == metric
     ]
     if not rows:
-        known = sorted({a.metric for e in entries for a in e.accuracy})
+        own = {a.metric for e in asked for a in e.accuracy}
+        known = sorted(own or {a.metric for e in entries for a in e.accuracy})
         raise PerfmodelError(
             f"no {metric} is published for {', '.join(models) or 'any network'}",
             f"--metric is one of {', '.join(known)}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -101,7 +101,8 @@ class LayerGraph:
 def layer_graph(graph: Graph, kernels: Sequence[Kernel]) -> LayerGraph:
     """Group a graph's operators into the given kernels and order the groups depth first.
 
-    Operators in no kernel (views, uncovered ones) join the layer that makes their first input.
+    Operators in no kernel (views, uncovered ones) join the layer that makes their first input, or
+    the next one where another of their inputs comes after that layer.
     Raises `PartitionError` for a graph without operators.
     """
     if not graph.ops:
@@ -153,14 +154,31 @@ def _owners(graph: Graph, kernels: Sequence[Kernel]) -> list[int]:
         shared = next((group_of_op[n] for n in kernel.fused if n in group_of_op), number)
         group_of_op.update(dict.fromkeys(kernel.fused, shared))
     made_by: dict[str, int] = {}
+    needs: dict[int, set[int]] = {}
     owners: list[int] = []
     for index, op in enumerate(graph.ops):
+        makers = list(dict.fromkeys(made_by[n] for n in op.inputs if n in made_by))
         group = group_of_op.get(op.name)
         if group is None:
-            group = next((made_by[n] for n in op.inputs if n in made_by), len(kernels) + index)
+            group = next((g for g in makers if _is_last(g, makers, needs)), len(kernels) + index)
         owners.append(group)
+        needs.setdefault(group, set()).update(g for g in makers if g != group)
         made_by.update(dict.fromkeys((n for n in op.outputs if n), group))
     return owners
+
+
+def _is_last(group: int, makers: Sequence[int], needs: Mapping[int, set[int]]) -> bool:
+    """Whether none of the other makers needs a group: what joins it then waits for none behind."""
+    seen: set[int] = set()
+    waiting = [g for g in makers if g != group]
+    while waiting:
+        found = waiting.pop()
+        if found == group:
+            return False
+        if found not in seen:
+            seen.add(found)
+            waiting += needs.get(found, ())
+    return True
 
 
 def _depth_first(graph: Graph, owner: Sequence[int], groups: Sequence[int]) -> dict[int, int]:

@@ -10,7 +10,7 @@ import pytest
 from made_phones import MakePhone
 
 from perfmodel.cli.app import run
-from perfmodel.errors import PerfmodelError
+from perfmodel.errors import PerfmodelError, UnknownModelError
 from perfmodel.explore.select import select, variants_of
 from perfmodel.formats.load import load
 
@@ -93,3 +93,13 @@ def test_bad_questions_are_refused(phones: MakePhone) -> None:
             select(["mobilenet_v1"], max_latency_ms=5, **given)  # type: ignore[arg-type]
     with pytest.raises(PerfmodelError, match="did you mean"):
         select(["mobilenot"], on="a", max_latency_ms=5)
+
+
+def test_a_name_of_one_variant_and_another_metric_are_told_what_to_give() -> None:
+    with pytest.raises(UnknownModelError, match="is one variant") as raised:
+        variants_of(["yolov8s"])
+    assert raised.value.hint == "give the network, 'yolov8'"
+    with pytest.raises(PerfmodelError, match="no imagenet_top1") as told:
+        variants_of(["yolov8", "yolo11"])
+    assert told.value.hint == "--metric is one of coco_map"
+    assert len(variants_of(["yolov8", "yolo11"], "coco_map")) == 10

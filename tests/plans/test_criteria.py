@@ -64,3 +64,16 @@ def test_every_k_gives_that_many_pieces(vgg16: LayerGraph, criterion: str, k: in
     assert len(found) == k - 1
     assert list(found) == sorted(set(found))
     assert all(0 < place < 22 for place in found)
+
+
+@pytest.mark.parametrize("name", ["yolov5", "yolov8", "yolo11"])
+def test_a_join_that_is_no_kernel_waits_for_all_that_it_joins(name: str) -> None:
+    # TensorRT joins tensors without a kernel; the first of those of YOLOv8 is made long before the
+    # last, by a layer that the last one needs
+    graph = load(f"{name}@resolution=64")
+    layers = layer_graph(graph, fuse(graph, "tensorrt"))
+    place = {op: i for i, layer in enumerate(layers.layers) for op in layer.ops}
+    made = {out: i for i, op in enumerate(graph.ops) for out in op.outputs}
+    for i, op in enumerate(graph.ops):
+        assert all(place[made[n]] <= place[i] for n in op.inputs if n in made)
+    assert sorted(place) == list(range(len(graph.ops)))
