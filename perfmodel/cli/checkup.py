@@ -188,14 +188,14 @@ def _own_profiles() -> Iterator[Check]:
 
 
 def _phones() -> Iterator[Check]:
-    from perfmodel.runners.remote import run_program
-
     program = shutil.which("adb")
     if program is None:
         todo = "install Android's platform-tools to calibrate a phone over USB"
         yield Check(topic="phone", name="adb", state=MISSING, todo=todo)
         return
     yield Check(topic="phone", name="adb", state=HERE, found=program)
+    from perfmodel.runners.remote import run_program
+
     lines = run_program([program, "devices"], timeout_s=WAIT_S).splitlines()
     attached = [line.split() for line in lines if "\t" in line]
     for serial, state, *_ in attached:
@@ -236,13 +236,13 @@ def _jetson() -> Iterator[Check]:
 
 
 def _gpu() -> Iterator[Check]:
-    from perfmodel.runners.remote import run_program
-
     program = shutil.which("nvidia-smi")
     if program is None:
         todo = "nothing, unless this machine has an NVIDIA GPU: then install its driver"
         yield Check(topic="gpu", name="NVIDIA", state=MISSING, todo=todo)
         return
+    from perfmodel.runners.remote import run_program
+
     asked = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     for line in run_program(asked, timeout_s=WAIT_S).splitlines():
         name, _, driver = line.partition(", ")

@@ -81,6 +81,16 @@ def test_what_is_taken_as_it_is_is_what_typer_reads(
 
 
 @pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [(int, "0", 0), (int, "7", 7), (float, "7", 7.0), (float, "0.25", 0.25), (str, "a b", "a b")],
+)
+def test_plain_words_and_numbers_need_no_typer(kind: type, value: str, read: object) -> None:
+    [(_, parameter), *_] = parameters()
+    found = plain_value(kind, value, parameter.type_descriptor.parameter_info)
+    assert (found, type(found)) == (read, kind)
+
+
+@pytest.mark.parametrize(
     ("kind", "value"),
     [(int, "05"), (int, "2.5"), (int, "1234567890"), (float, "1e3"), (float, "nan"), (str, "ключ")],
 )
