@@ -176,6 +176,11 @@ class KernelPredictor:
         """Its costs are of kinds of kernel, not of amounts of work."""
         return None
 
+    @property
+    def as_scaled(self) -> None:
+        """None: a model of its own."""
+        return None
+
     def with_overhead(self, overhead_ms: float) -> KernelPredictor:
         """The same model with another fixed cost of an inference."""
         return replace(self, overhead_ms=overhead_ms)

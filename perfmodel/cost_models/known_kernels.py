@@ -193,6 +193,11 @@ class RememberingPredictor:
         return self.base.work_costs
 
     @property
+    def as_scaled(self) -> None:
+        """None: what was timed is no other model's at another speed."""
+        return None
+
+    @property
     def grows_with_batch(self) -> bool:
         """Not where a kernel was timed at one batch."""
         return self.base.grows_with_batch and not self.log_us

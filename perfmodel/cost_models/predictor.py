@@ -89,6 +89,11 @@ class Predictor(Protocol):
     def work_costs(self) -> WorkCosts | None:
         """Costs by kind of work that another target may borrow; None where it has no such costs."""
 
+    @property
+    def as_scaled(self) -> tuple[Predictor, float] | None:
+        """The model that this one is at another speed, and how many times as long it takes; None
+        for a model of its own."""
+
     def with_overhead(self, overhead_ms: float) -> Predictor:
         """The same model with another fixed cost of an inference."""
 
@@ -147,6 +152,11 @@ class ByKernel:
     @property
     def work_costs(self) -> WorkCosts | None:
         """None, unless the model has costs by kind of work that another target may borrow."""
+        return None
+
+    @property
+    def as_scaled(self) -> None:
+        """None: a model of its own."""
         return None
 
 

@@ -55,6 +55,11 @@ class ScaledPredictor:
             return None
         return replace(costs, log_cost=tuple(c + self.log_factor for c in costs.log_cost))
 
+    @property
+    def as_scaled(self) -> tuple[Predictor, float]:
+        """The base and the factor."""
+        return self.base, self.factor
+
     def with_overhead(self, overhead_ms: float) -> ScaledPredictor:
         """The same model with another fixed cost of an inference."""
         return replace(self, base=self.base.with_overhead(overhead_ms / self.factor))

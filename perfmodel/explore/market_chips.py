@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.devices.market import Chip
 from perfmodel.devices.market_profiles import unbinned
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
@@ -121,16 +120,17 @@ class _Scaled:
 
     def on(self, resolved: Resolved) -> PredictedNetwork | PerfmodelError | None:
         """The network on a scaled target; None where the target is none."""
-        predictor = resolved.target.predictor
-        if not isinstance(predictor, ScaledPredictor) or resolved.device.traits.storage:
+        scaled = resolved.target.predictor.as_scaled
+        if scaled is None or resolved.device.traits.storage:
             return None
+        model, factor = scaled
         precision = resolved.target.target.precision
-        key = id(predictor.base), fusion_rules(resolved), precision
+        key = id(model), fusion_rules(resolved), precision
         if key not in self._known:
-            base = replace(resolved.target, model=predictor.base)
+            base = replace(resolved.target, model=model)
             self._known[key] = self._network.on(replace(resolved, target=base))[0]
         known = self._known[key]
         if isinstance(known, PerfmodelError):
             return known
-        batch = at_another_speed(known.batch, resolved, predictor.factor)
+        batch = at_another_speed(known.batch, resolved, factor)
         return PredictedNetwork(batch, known.place)

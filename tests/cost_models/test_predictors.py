@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from perfmodel.cost_models.kernel_terms import TERMS, Machine, work_of
 from perfmodel.cost_models.kinds import predictor_from_dict, predictor_to_dict
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.cost_models.roofline import RooflinePredictor
+from perfmodel.cost_models.scaled_predictor import ScaledPredictor
 from perfmodel.cost_models.work_features import FEATURE_NAMES
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor, work_matrix
 from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.kernel_times import at_batch
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.kernels import table_from_rows
 
@@ -126,6 +129,23 @@ def test_only_costs_of_kernels_stand_for_other_targets_kernels() -> None:
     assert [p.work_costs is None for p in ALL] == [True, False, True]
     costs = by_work().work_costs
     assert (costs.log_cost, costs.precision) == (by_work().log_cost, "fp32")
+
+
+@pytest.mark.parametrize("known", [by_work(), by_sheet()], ids=lambda p: p.kind)
+def test_models_by_work_say_that_a_batch_takes_no_less_and_do_so(known: Predictor) -> None:
+    assert known.grows_with_batch
+    once, table = times_us(known, convs()), convs()
+    for batch in (2, 7, 64):
+        more = times_us(known, at_batch(table, 1, batch))
+        assert (more >= once).all()
+        once = more
+
+
+def test_a_model_at_another_speed_names_the_one_that_it_is() -> None:
+    base = by_work()
+    scaled = ScaledPredictor(base=base, log_factor=math.log(3.0))
+    assert scaled.as_scaled == (base, pytest.approx(3.0))
+    assert [p.as_scaled for p in (base, by_kernel(), by_sheet())] == [None, None, None]
 
 
 def test_a_slower_kind_of_kernel_is_told_from_a_slower_device() -> None:
