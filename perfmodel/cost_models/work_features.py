@@ -342,4 +342,6 @@ def one_row(
     weight_bytes = table["weight_elements"] * PRECISION_BYTES.get(precision, 4.0)
     amounts[:, FEATURE_NAMES.index("matrix_vector")] = np.where(rows, weight_bytes, 0.0)
     amounts[:, FEATURE_NAMES.index("dense_starts")] = np.where(rows, w.MACS_PER_KERNEL, 0.0)
+    for place, feature in enumerate(ALL_FEATURES[len(FEATURES) : features], len(FEATURES)):
+        amounts[:, place] = np.where(rows, feature.amount(Columns(table, precision)), 0.0)
     return amounts

@@ -163,3 +163,20 @@ def test_the_length_of_sums_is_arithmetic_and_adds_to_the_rest() -> None:
     )
     longer = 576 * MACS_PER_STEP / WORK_UNIT * np.exp(-3.0)
     assert gpu - plain == pytest.approx([longer, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("unit", ["cpu", "gpu"])
+def test_two_vectors_never_take_less_than_one_on_any_unit(unit: str) -> None:
+    """Where only single vectors were fitted, several meet the same weights and sums as one does."""
+    names = [f.name for f in features_of(unit)]
+    costs = np.full(len(names), -30.0)
+    costs[[i for i, n in enumerate(names) if n in ("matrix_vector", "sum_lengths")]] = -3.0
+    b, c = GraphBuilder("one"), GraphBuilder("two")
+    kernels = [
+        KernelTable.from_kernels(fuse(g.build(g.fc(g.input((rows, 512)), 10)), "ncnn"))
+        for g, rows in ((b, 1), (c, 2))
+    ]
+    model = EfficiencyPredictor(log_cost=tuple(costs))
+    one, two = (network_ms(model, k) for k in kernels)
+    assert two == pytest.approx(one, rel=1e-6)
+    assert two > 0
