@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import perfmodel
+from perfmodel.cost_models.kernel_population import KernelPopulation
+from perfmodel.devices import gpu_sheets
 from perfmodel.devices.gpu_sheets import card_profile, kind_of_card, sheets_by_device
 from perfmodel.devices.gpu_specs import GPU_CARDS, GPU_SPECS
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.devices.spellings import Spellings, title_names
 from perfmodel.errors import TargetError
 from perfmodel.measurements.device_names import INSTANCES, device_slug, other_names
+from perfmodel.target import Target
 
 FOLDER = ProfileFolder()
 
@@ -115,6 +119,31 @@ def test_a_card_that_was_measured_otherwise_has_its_sheets_targets_too() -> None
     assert found.device.kind == "desktop"
 
 
+def test_cards_with_tensor_cores_answer_in_mixed_precision_where_that_was_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shipped = gpu_sheets.shipped_population
+    eager = shipped(Target("", "gpu", "pytorch", "fp32"))
+    assert eager is not None
+    learned = replace(eager, forests={}, traits=0, described=False)
+
+    def found(target: Target) -> KernelPopulation | None:
+        return learned if target.framework == "pytorch-amp" else shipped(target)
+
+    monkeypatch.setattr(gpu_sheets, "shipped_population", found)
+    for card, mixed in (("rtx-4070", ["fp16"]), ("gtx-1060", [])):
+        made = card_profile(card)
+        assert made is not None
+        own = [t.target.precision for t in made.targets if t.target.framework == "pytorch-amp"]
+        assert own == mixed
+    monkeypatch.setattr(
+        gpu_sheets, "shipped_population", lambda t: None if "amp" in t.framework else shipped(t)
+    )
+    without = card_profile("rtx-4070")
+    assert without is not None
+    assert {t.target.framework for t in without.targets} == {"pytorch"}
+
+
 def test_boards_have_no_card() -> None:
     assert card_profile("jetson-orin-nx") is None
     assert card_profile("no-such-card") is None
@@ -153,8 +182,6 @@ def test_a_phone_is_listed_without_others_whose_names_begin_alike() -> None:
 
 
 def test_a_named_profile_is_not_answered_by_a_sheet(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from perfmodel.devices.profile import write_profile
 
     card = card_profile("rtx-3060")

@@ -109,7 +109,9 @@ def _run(
     predicted = _predictions(folder, settings, profiles, sheet or name)
     done = campaign.run_campaign(folder, settings, eager=eager)
     failures = [f for f in done.failures if not (dry and _expected_of_a_cpu(f))]
-    print(f"rows: {dict(done.rows)}; {len(failures)} failures")
+    lacking = len(done.failures) - len(failures)
+    also = f", beside {lacking} that only say what this machine lacks" if lacking else ""
+    print(f"rows: {dict(done.rows)}; {len(failures)} failures{also}")
     print("\n".join(f"  {failure}" for failure in failures[:40]))
     for path in predicted:
         _compare(path, done.files.get("networks"))
