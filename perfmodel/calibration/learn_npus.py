@@ -5,7 +5,7 @@ What ships of NPUs is made by `learn_npus`, as is what the accuracy studies judg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,6 +58,7 @@ def learn_npus(
     *,
     chips: Mapping[str, str] | None = None,
     families: Mapping[str, str] | None = None,
+    apart: Collection[str] = (),
     networks: NetworkTables | None = None,
     folds: int = 0,
 ) -> LearnedNpus:
@@ -65,9 +66,10 @@ def learn_npus(
 
     `chips` names the chip of a device, so that devices of one chip share its strengths (default:
     each is its own); `families` what a network is left out with (default: its zoo family, else its
-    file). Intervals come of families left out, one at a time, or in `folds` parts. `networks` keeps
-    what was read and fused for another call. Rows that cannot be used are left out. Raises
-    `MeasurementError` where no NPU has `MIN_NETWORKS` networks.
+    file). Families that stand `apart` tell of themselves alone. Intervals come of families left
+    out, one at a time, or in `folds` parts. `networks` keeps what was read and fused for another
+    call. Rows that cannot be used are left out. Raises `MeasurementError` where no NPU has
+    `MIN_NETWORKS` networks.
     """
     groups, _ = rows_by_target(table, skip_bad=True, networks=networks, pick="median")
     kept = [
@@ -78,7 +80,7 @@ def learn_npus(
         raise MeasurementError(
             f"no NPU target has {MIN_NETWORKS} networks", "give rows of unit npu of known networks"
         )
-    known = _networks_of(kept, families or {})
+    known = _networks_of(kept, families or {}, frozenset(apart))
     log_ms = np.full((len(kept), len(known.names)), np.nan)
     for i, group in enumerate(kept):
         for measured in group.measured:
@@ -99,13 +101,16 @@ def learn_npus(
     return LearnedNpus(profiles=_devices(targets), population=population)
 
 
-def _networks_of(groups: Sequence[TargetRows], families: Mapping[str, str]) -> NpuNetworks:
+def _networks_of(
+    groups: Sequence[TargetRows], families: Mapping[str, str], apart: frozenset[str] = frozenset()
+) -> NpuNetworks:
     tables = {m.name: m.kernels for g in groups for m in g.measured if m.batch == 1}
     names = tuple(sorted(tables))
     return NpuNetworks(
         names=names,
         families=tuple(families.get(n) or family_of_model(n) for n in names),
         tables=tuple(tables[n] for n in names),
+        apart=apart,
     )
 
 

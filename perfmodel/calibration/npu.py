@@ -17,12 +17,14 @@ from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.cost_models.likeness import SAME_NETWORK, are_same, descriptions
 from perfmodel.cost_models.network_correction import (
     LARGEST_LOG,
+    LEAST_GROWTH,
     MAX_ANCHORS,
     WIDTHS,
     NetworkCorrection,
     lawful_along,
 )
 from perfmodel.cost_models.npu_known import LARGEST_BEYOND, TimedNetworks, log_total
+from perfmodel.cost_models.npu_leaning import leanings, pulls, roots_of_shares
 from perfmodel.cost_models.npu_model import NpuPlace, NpuTimes, fit_npu_costs
 from perfmodel.cost_models.npu_plain import FEWEST, blended, plain_costs
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, network_work
@@ -53,6 +55,9 @@ LEAST_SHARE = 0.05
 """Least share of a known time that kernels take, where calls of the NPU are fitted to take more
 than a network of little work."""
 
+LEANS = (1.0, 0.8, 0.6, 0.4, 0.2)
+"""How far networks may follow those that spend their time alike: as far as laws allow."""
+
 _WIDTH_POWER = np.array(
     [{"product": 2.0, "memory": 2.0, "vector": 1.0}.get(t.group, 0.0) for t in NPU_TERMS]
 )
@@ -67,15 +72,24 @@ any of the 85 targets; w8a16 strays most from its costs."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NpuNetworks:
-    """Networks that targets were measured with: kernels, names and families, in one order."""
+    """Networks that targets were measured with: kernels, names and families, in one order.
+
+    Those of families that stand `apart` tell of themselves alone: no costs are learned of them.
+    """
 
     names: tuple[str, ...]
     families: tuple[str, ...]
     tables: tuple[KernelTable, ...]
+    apart: frozenset[str] = frozenset()
 
     def work(self, precision: str) -> np.ndarray:
         """Work of each, shape (networks, costs)."""
         return np.array([network_work(t, precision) for t in self.tables])
+
+    def telling(self, log_ms: np.ndarray) -> np.ndarray:
+        """Log times (targets, networks) that costs are learned of, NaN for all others."""
+        alone = np.array([f in self.apart for f in self.families], dtype=bool)
+        return np.where(alone, np.nan, log_ms)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,7 +161,7 @@ def population_of(
     if not measured.any():
         raise MeasurementError("no NPU target was measured", "give rows of unit npu")
     work = {p: networks.work(p) for p in PRECISIONS}
-    log_cost = npu_costs(places, work, log_ms).blended(places, shares or {})
+    log_cost = npu_costs(places, work, networks.telling(log_ms)).blended(places, shares or {})
     modelled = modelled_log_ms(places, work, log_cost)
     misfit = shared_misfits(places, np.where(measured, log_ms - modelled, np.nan))
     return NpuPopulation(
@@ -220,6 +234,31 @@ def shared_misfits(places: Sequence[NpuPlace], misfit: np.ndarray) -> np.ndarray
     return out
 
 
+def leaned(
+    places: Sequence[NpuPlace],
+    work: dict[str, np.ndarray],
+    log_cost: np.ndarray,
+    misfit: np.ndarray,
+) -> np.ndarray:
+    """Log factors by how networks spend their time (`npu_leaning`), shape (targets, networks).
+
+    `misfit` is what networks take beyond their costs, of that shape, NaN where not measured. Time
+    is shared out by the mean costs of the targets of a precision.
+    """
+    out = np.zeros_like(misfit)
+    filled = np.where(np.isfinite(misfit), misfit, shared_misfits(places, misfit))
+    for precision in {p.precision for p in places}:
+        mine = np.array([p.precision == precision for p in places])
+        known = np.isfinite(misfit[mine]).any(axis=0)
+        if known.any():
+            costs = np.exp(log_cost[mine, :-1])
+            costs = (costs / costs.sum(axis=1, keepdims=True)).mean(axis=0)
+            spent = roots_of_shares(work[precision][:, :-1] * costs)
+            pulled = pulls(spent[known], filled[np.ix_(mine, known)])
+            out[mine] = leanings(spent, spent[known], pulled)
+    return out
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FamiliesLeftOut:
     """What comes of network families left out of a fit on every target.
@@ -247,11 +286,13 @@ def family_left_out(
     for number in range(parts.max() + 1):
         held = parts == number
         seen = np.where(held[None, :], np.nan, log_ms)
-        fit = npu_costs(places, work, seen)
+        fit = npu_costs(places, work, networks.telling(seen))
         asked = np.isfinite(log_ms) & held[None, :]
         for out, share in zip(missed, SHARES, strict=True):
             costs = fit.blended(places, dict.fromkeys(PRECISIONS, share))
-            out[asked] = (log_ms - modelled_log_ms(places, work, costs))[asked]
+            modelled = modelled_log_ms(places, work, costs)
+            leaning = leaned(places, work, costs, seen - modelled)
+            out[asked] = (log_ms - modelled - leaning)[asked]
     shares, log_ratio = {}, np.full(log_ms.shape, np.nan)
     for precision in sorted({p.precision for p in places}):
         mine = np.array([p.precision == precision for p in places])
@@ -337,13 +378,15 @@ def predictor_of(
     rest = np.maximum(np.exp(timed.log_ms) - call, LEAST_SHARE * np.exp(timed.log_ms))
     beyond = np.clip(np.log(rest) - costs, -LARGEST_BEYOND, LARGEST_BEYOND)
     power = np.minimum(_WIDTH_POWER, _GROWTH[precision])
-    wide = work[:, None, :] * WIDTHS[:, None] ** power
+    wide = work[:, None, :] * WIDTHS[:, None] ** power * np.exp(cost)
+    known, log_wide = _lawfully_leaning(TimedNetworks(work=work, beyond=beyond), cost, wide)
+    own_misfit = beyond - known.at(cost).leaning(work * np.exp(cost))
     correction = lawful_along(
         NetworkCorrection(
-            anchors=timed.anchors, misfits=np.clip(beyond, -LARGEST_LOG, LARGEST_LOG)
+            anchors=timed.anchors, misfits=np.clip(own_misfit, -LARGEST_LOG, LARGEST_LOG)
         ),
         timed.described_by,
-        np.log(wide @ np.exp(cost)),
+        log_wide,
     )
     strange = max(population.strange_width.get(precision, KNOWN_LOG) - KNOWN_LOG, 0.0)
     return NpuPredictor(
@@ -351,5 +394,24 @@ def predictor_of(
         precision=precision,
         ranges=population.ranges,
         correction=replace(correction, strange_log=strange),
-        known=TimedNetworks(work=work, beyond=beyond),
+        known=known,
     )
+
+
+def _lawfully_leaning(
+    known: TimedNetworks, log_cost: np.ndarray, wide: np.ndarray
+) -> tuple[TimedNetworks, np.ndarray]:
+    """Known networks that others follow as far as none of them is hardly slower for more channels.
+
+    `wide` are the ms by term of each at the widths `WIDTHS`, shape (networks, WIDTHS, terms). The
+    second result are the log times of these, shape (networks, WIDTHS).
+    """
+    by_costs = np.log(wide.sum(axis=2))
+    full = replace(known, lean=1.0).at(log_cost)
+    leaning = full.leaning(wide.reshape(-1, wide.shape[2])).reshape(by_costs.shape)
+    least = LEAST_GROWTH * np.diff(by_costs, axis=1)
+    for lean in LEANS:
+        log_wide = by_costs + lean * leaning
+        if (np.diff(log_wide, axis=1) >= least).all():
+            return replace(known, lean=lean), log_wide
+    return known, by_costs

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.network_correction import LARGEST_LOG, array_of
+from perfmodel.cost_models.npu_leaning import leanings, pulls, roots_of_shares
 from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
 from perfmodel.errors import ProfileError
 
@@ -36,7 +39,7 @@ LARGEST_BEYOND = 10.0
 MOST_WORK = 1e9
 """Bound of an amount of work, in units of `npu_terms`: days of a fast NPU."""
 
-FIELDS = ("known_work", "beyond")
+FIELDS = ("known_work", "beyond", "lean")
 
 ROUNDING = 1e-5
 """Share of a network's costs that files round away."""
@@ -51,15 +54,19 @@ class TimedNetworks:
     """Work of known networks and the log factor that their kernels' costs take to give their time.
 
     `work` has shape (networks, len(NPU_TERM_NAMES)), in units of `npu_terms`; `beyond` (networks,).
+    `lean` is how far networks that nobody measured follow them (`npu_leaning`), from 0 to 1.
     """
 
     work: np.ndarray = field(default_factory=lambda: np.zeros((0, len(NPU_TERM_NAMES))))
     beyond: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    lean: float = 0.0
 
     def at(self, log_cost: np.ndarray) -> KnownTimes:
         """Their times where a unit of each term costs exp(`log_cost`), shape (terms,)."""
         spent = self.work * np.exp(log_cost)
-        return KnownTimes(spent=spent, beyond=self.beyond, log_ms=log_total(spent) + self.beyond)
+        return KnownTimes(
+            spent=spent, beyond=self.beyond, log_ms=log_total(spent) + self.beyond, lean=self.lean
+        )
 
     def same(self, work: np.ndarray, alike: np.ndarray) -> np.ndarray:
         """Whether asked networks are known ones at some resolution or batch, (asked, known).
@@ -77,6 +84,7 @@ class TimedNetworks:
         return {
             "known_work": [[float(f"{v:.6g}") or 0 for v in row] for row in self.work.tolist()],
             "beyond": [round(v, 5) for v in self.beyond.tolist()],
+            **({"lean": self.lean} if self.lean else {}),
         }
 
     @classmethod
@@ -92,7 +100,9 @@ class TimedNetworks:
         if (work < 0).any():
             raise ProfileError("known_work must not be negative")
         return cls(
-            work=work, beyond=array_of(data.get("beyond"), "beyond", LARGEST_BEYOND, (count,))
+            work=work,
+            beyond=array_of(data.get("beyond"), "beyond", LARGEST_BEYOND, (count,)),
+            lean=plain_data.number(data.get("lean", 0.0), "lean", 0.0, 1.0),
         )
 
 
@@ -106,6 +116,22 @@ class KnownTimes:
     spent: np.ndarray
     beyond: np.ndarray
     log_ms: np.ndarray
+    lean: float = 0.0
+
+    def leaning(self, spent: np.ndarray) -> np.ndarray:
+        """Log factors of networks that nobody measured, by those that spend their time alike.
+
+        `spent` is theirs for one input, shape (asked, terms); the result (asked,).
+        """
+        if not self.lean:
+            return np.zeros(len(spent))
+        known, pulled = self._pulls
+        return self.lean * leanings(roots_of_shares(spent), known, pulled)
+
+    @cached_property
+    def _pulls(self) -> tuple[np.ndarray, np.ndarray]:
+        known = roots_of_shares(self.spent)
+        return known, pulls(known, self.beyond)
 
     def log_factors(
         self, spent: np.ndarray, between: np.ndarray, same: np.ndarray, kin: np.ndarray

@@ -13,9 +13,15 @@ from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log_times
 from perfmodel.cost_models.likeness import descriptions, distances, likeness
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
-from perfmodel.cost_models.network_correction import NetworkCorrection
+from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection
 from perfmodel.cost_models.npu_known import FIELDS as KNOWN_FIELDS
-from perfmodel.cost_models.npu_known import KIN, NEARLY_SAME, KnownTimes, TimedNetworks
+from perfmodel.cost_models.npu_known import (
+    KIN,
+    NEARLY_SAME,
+    UNSCALED,
+    KnownTimes,
+    TimedNetworks,
+)
 from perfmodel.cost_models.npu_terms import (
     MACS_PER_INFERENCE,
     NPU_PARTS,
@@ -50,6 +56,9 @@ DEPARTURE_SD, KERNEL_NOISE_SD = 0.3, 0.3
 that were fitted to whole networks: rounded from how targets of one chip differ (`npu_model`)."""
 
 _PART_MATRIX = np.array([[part == p for p in PARTS] for part in NPU_PARTS], dtype=float)
+
+_GROWS = np.array([i not in UNSCALED for i in range(len(NPU_TERM_NAMES))], dtype=float)
+"""1.0 for terms that grow with the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,9 +135,12 @@ class NpuPredictor(ByKernel):
         work = np.array([kernels_work(t, self.precision) for t in networks])
         described, anchors = descriptions(networks), self.correction.anchors
         alike = likeness(described, anchors, NEARLY_SAME)
+        spent = work * np.exp(self.log_cost[:-1])
+        leaning = self._known_times.leaning(spent / _for_one(networks)[:, None] ** _GROWS)
+        between = np.clip(terms.log_factor + leaning, -LARGEST_LOG, LARGEST_LOG)
         factors = self._known_times.log_factors(
-            work * np.exp(self.log_cost[:-1]),
-            terms.log_factor,
+            spent,
+            between,
             self.known.same(work, alike),
             distances(described, anchors) <= KIN,
         )
@@ -167,6 +179,11 @@ class NpuPredictor(ByKernel):
 
 def _with_plain(costs: Any) -> Any:
     return {**dict.fromkeys(PLAIN, NO_COST), **costs} if isinstance(costs, dict) else costs
+
+
+def _for_one(networks: Sequence[KernelTable]) -> np.ndarray:
+    """Inputs of each network's batch, shape (networks,)."""
+    return np.array([max(float(t["batch"].max(initial=1.0)), 1.0) for t in networks])
 
 
 def kernels_work(kernels: KernelTable, precision: str) -> np.ndarray:

@@ -7,10 +7,12 @@ import perfmodel
 from perfmodel import zoo
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.npu import (
+    PRECISIONS,
     SHARES,
     NpuNetworks,
     _steady_best,
     family_left_out,
+    leaned,
     npu_precision,
     population_of,
     predictor_of,
@@ -19,9 +21,11 @@ from perfmodel.calibration.npu import (
 from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
 from perfmodel.calibration.npu_sheet import npu_of_generation
+from perfmodel.cost_models.npu_leaning import NOISE
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_plain import COLUMNS
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NO_COST
+from perfmodel.cost_models.npu_terms import NPU_GROUPS
 from perfmodel.cost_models.predictor import network_ms
 from perfmodel.devices.market import chip
 from perfmodel.devices.npu_sheets import npu_targets
@@ -303,3 +307,50 @@ def test_four_numbers_say_more_where_they_are_the_truth() -> None:
     left = family_left_out([place], many, times[None])
     assert left.shares["fp16"] >= 0.9
     assert np.nanmedian(np.abs(left.log_ratio)) < 0.02
+
+
+def test_families_that_spend_their_time_alike_tell_of_each_other() -> None:
+    """Three families on the matrix unit take 1.4 times their work, three on memory 0.7 times."""
+    rng = np.random.default_rng(2)
+    work = np.zeros((12, len(COST_NAMES)))
+    work[:6, COST_NAMES.index("window")] = rng.uniform(0.5, 2, 6)
+    work[6:, COST_NAMES.index("weights")] = rng.uniform(0.5, 2, 6)
+    work[:, COST_NAMES.index("call")] = 0.01
+    misfit = np.repeat([0.3, -0.3], 6)[None]
+    place = NpuPlace(chip="a", runtime="qnn", precision="fp16")
+    works = dict.fromkeys(PRECISIONS, work)
+    free = np.zeros((1, len(COST_NAMES)))
+    held = misfit.copy()
+    held[:, [0, 6]] = np.nan
+    found = leaned([place], works, free, held)
+    assert found[0, 0] == pytest.approx(0.3 * 5 / (5 + NOISE**2), abs=0.01)
+    assert found[0, 6] == pytest.approx(-found[0, 0], abs=0.01)
+    other = NpuPlace(chip="a", runtime="qnn", precision="w8a8")
+    both = leaned(
+        [place, other], works, np.repeat(free, 2, axis=0), np.vstack([held, held * np.nan])
+    )
+    assert both[0] == pytest.approx(found[0])
+    assert both[1].tolist() == [0.0] * 12
+
+
+def test_known_networks_are_followed_no_further_than_more_channels_take_more(
+    places, networks, log_ms
+) -> None:
+    """A network that takes a third of its work beside one that takes three times."""
+    torn = log_ms.copy()
+    torn[:, ::2] += 1.1
+    torn[:, 1::2] -= 1.1
+    for times in (log_ms, torn):
+        known = population(places, networks, times)
+        made = predictor_of(known, "fp16", known.log_cost[0], known.log_ms[0])
+        cost = np.array(made.log_cost[:-1])
+        grown = made.known.work * np.exp(cost)
+        found = [
+            np.log(grown @ np.where(np.array(NPU_GROUPS) == "start", 1.0, width))
+            + made.known.at(cost).leaning(
+                grown * np.where(np.array(NPU_GROUPS) == "start", 1.0, width)
+            )
+            for width in (1.0, 1.2, 1.5)
+        ]
+        assert (np.diff(found, axis=0) > 0).all()
+        assert made.known.lean > 0

@@ -138,7 +138,9 @@ def predictor(table: KernelTable) -> NpuPredictor:
         correction=NetworkCorrection(
             anchors=descriptions([table]), misfits=np.array([0.2]), strange_log=0.1
         ),
-        known=TimedNetworks(work=kernels_work(table, "w8a8")[None], beyond=np.array([np.log(9.0)])),
+        known=TimedNetworks(
+            work=kernels_work(table, "w8a8")[None], beyond=np.array([np.log(9.0)]), lean=0.6
+        ),
     )
 
 
@@ -177,10 +179,12 @@ def test_a_predictor_is_the_same_after_its_file(
         {"beyond": [0.1, 0.2]},
         {"beyond": [11.0]},
         {"beyond": None},
+        {"lean": 1.5},
+        {"lean": "far"},
     ],
 )
 def test_damaged_known_networks_are_refused(predictor: NpuPredictor, damage: dict) -> None:
-    with pytest.raises(ProfileError, match=r"known_work|beyond"):
+    with pytest.raises(ProfileError, match=r"known_work|beyond|lean"):
         NpuPredictor.from_dict({**predictor.to_dict(), **damage})
 
 

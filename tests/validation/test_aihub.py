@@ -2,8 +2,8 @@
 
 import pytest
 
-from perfmodel.kernels import macs
-from validation.data.aihub import FOLDER, SAME_CHIP, network_lines, network_name, version_of
+from perfmodel.kernels import macs, params
+from validation.data.aihub import APART, FOLDER, SAME_CHIP, network_lines, network_name, version_of
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,14 @@ def test_every_network_of_the_list_is_there_once():
         # the HRNet repository prints 7.1 GFLOPs for the pose network W32 at 256 x 192; this one
         # holds the fusion of the coarser maps as well
         ("hrnet_pose", 7.4),
+        # arXiv:2301.05586 prints 11.4 GFLOPs for YOLOv6-N, arXiv:2405.14458 6.7 for YOLOv10-N
+        ("yolov6", 5.7),
+        ("yolov10_det", 3.35),
+        # arXiv:2206.02066 prints 47.6 G for PIDNet-S, arXiv:2003.03653 62.8 for SalsaNext, the mmpose
+        # repository 2.2 for RTMPose-m of the whole body
+        ("pidnet", 47.6),
+        ("salsanext", 62.8),
+        ("rtmpose_body2d", 2.2),
     ],
 )
 def test_rebuilt_networks_do_the_work_that_is_published(name, published_gmacs):
@@ -50,3 +58,36 @@ def test_rebuilt_networks_do_the_work_that_is_published(name, published_gmacs):
 
     line = next(n for n in network_lines() if n.model == name)
     assert macs(load(network_name(line))) / 1e9 == pytest.approx(published_gmacs, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("model", "component", "millions"),
+    [
+        # what AI Hub's pages state (aihub_models_rebuild.csv)
+        ("mediapipe_face", "FaceDetector", 0.135),
+        ("mediapipe_face", "FaceLandmarkDetector", 0.603),
+        ("mediapipe_hand", "HandLandmarkDetector", 2.01),
+        ("mediapipe_pose", "PoseLandmarkDetector", 3.36),
+        ("mediapipe_selfie", "", 0.106),
+        ("face_det_lite", "", 0.878),
+        ("foot_track_net", "", 2.53),
+        ("facemap_3dmm", "", 5.42),
+        ("gear_guard_net", "", 6.19),
+        ("ffnet_78s", "", 27.5),
+        ("ffnet_122ns_lowres", "", 32.1),
+        ("gpunet", "", 10.49),
+        ("deepbox", "VGG3DDetection", 46.1),
+        ("stable_diffusion_v1_5", "unet", 865.0),
+    ],
+)
+def test_rebuilt_networks_have_the_parameters_that_are_published(model, component, millions):
+    from perfmodel.formats.load import load
+
+    line = next(n for n in network_lines() if (n.model, n.component) == (model, component))
+    assert params(load(network_name(line))) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+def test_families_that_stand_apart_are_those_of_mediapipe():
+    apart = {line.model for line in network_lines() if line.family in APART}
+    assert {name.partition("_")[0] for name in apart} == {"mediapipe"}
+    assert len(apart) == 5

@@ -23,6 +23,7 @@ from perfmodel.target import Target
 from validation.accuracy.common import Result, answered, score
 from validation.accuracy.kernels import relative_costs
 from validation.data.aihub import (
+    APART,
     SAME_CHIP,
     AiHubRow,
     campaign_rows,
@@ -97,7 +98,12 @@ def answers(rows: Sequence[AiHubRow], profiles: Sequence[DeviceProfile]) -> list
 def learned(rows: Sequence[AiHubRow]) -> Any:
     """What the function that makes what ships learns of rows."""
     return perfmodel.learn_npus(
-        table_of(rows), chips=SAME_CHIP, families=families(), networks=TABLES, folds=FOLDS
+        table_of(rows),
+        chips=SAME_CHIP,
+        families=families(),
+        apart=APART,
+        networks=TABLES,
+        folds=FOLDS,
     )
 
 

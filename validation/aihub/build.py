@@ -67,6 +67,65 @@ def _transformer(kind: str, settings: dict[str, Any], inputs: dict[str, Shape]) 
     return Ordered()
 
 
+def _images() -> dict[str, tuple[Callable[[], Any], tuple[int, ...]]]:
+    """Networks on one image, by the name of their file: how they are made and the image's size."""
+    from validation.aihub import blaze, detect, faces, pose, segment
+
+    return {
+        "mediapipe_face+FaceDetector": (blaze.face_detector, (256, 256)),
+        "mediapipe_face+FaceLandmarkDetector": (blaze.FaceLandmarks, (192, 192)),
+        "mediapipe_hand+HandDetector": (blaze.PalmDetector, (256, 256)),
+        "mediapipe_hand+HandLandmarkDetector": (blaze.HandLandmarks, (256, 256)),
+        "mediapipe_hand_gesture+HandLandmarkDetector": (blaze.HandPoints, (224, 224)),
+        "mediapipe_pose+PoseDetector": (blaze.pose_detector, (128, 128)),
+        "mediapipe_pose+PoseLandmarkDetector": (blaze.PoseLandmarks, (256, 256)),
+        "mediapipe_selfie": (blaze.Selfie, (256, 256)),
+        "face_det_lite": (faces.FaceDetLite, (480, 640, 1)),
+        "foot_track_net": (faces.FootTrack, (480, 640)),
+        "face_attrib_net": (faces.FaceAttributes, (128, 128)),
+        "facemap_3dmm": (faces.facemap, (128, 128)),
+        "gear_guard_net": (faces.GearGuard, (320, 192)),
+        "ffnet_40s": (lambda: segment.Ffnet((4, 5, 6, 4), "B", 2), (1024, 2048)),
+        "ffnet_54s": (lambda: segment.Ffnet((5, 8, 8, 5), "B", 2), (1024, 2048)),
+        "ffnet_78s": (lambda: segment.Ffnet((6, 12, 12, 8), "B", 2), (1024, 2048)),
+        "ffnet_78s_lowres": (
+            lambda: segment.Ffnet((6, 12, 12, 8), "C", half=True),
+            (512, 1024),
+        ),
+        "ffnet_122ns_lowres": (lambda: segment.Ffnet((16, 24, 20), "C", half=True), (512, 1024)),
+        "pidnet": (segment.Pidnet, (1024, 2048)),
+        "deeplab_xception": (segment.DeeplabXception, (480, 520)),
+        "salsanext": (segment.SalsaNext, (64, 2048, 5)),
+        "rtmpose_body2d": (pose.Rtmpose, (256, 192)),
+        "sinet": (pose.Sinet, (224, 224)),
+        "gpunet": (detect.gpunet, (224, 224)),
+        "deepbox+VGG3DDetection": (detect.BoxInSpace, (224, 224)),
+        "deepbox+Yolo2DDetection": (detect.Yolov3Tiny, (224, 640)),
+        "yolov3": (detect.Yolov3Tiny, (416, 416)),
+        "yolov6": (detect.Yolov6, (640, 640)),
+        "yolov10_det": (detect.Yolov10, (640, 640)),
+    }
+
+
+def _painted() -> dict[str, tuple[Callable[[], Any], Sequence[Shape]]]:
+    """Networks that paint, of an image and its mask or of a text."""
+    from validation.aihub import diffusion, segment
+
+    latent: Shape = ((1, 4, 64, 64), "float32")
+    time: Shape = ((1,), "float32")
+    tokens: Shape = ((1, 77), "int64")
+    made: dict[str, tuple[Callable[[], Any], Sequence[Shape]]] = {
+        "aotgan": (segment.AotGan, [*_image(512, 512), *_image(512, 512, 1)]),
+        "stable_diffusion+vae": (diffusion.Decoder, [latent]),
+    }
+    for version, wide in (("v1", 768), ("v2", 1024)):
+        text: Shape = ((1, 77, wide), "float32")
+        name = f"stable_diffusion_{version}"
+        made[f"{name}+text_encoder"] = (partial(diffusion.text_encoder, version), [tokens])
+        made[f"{name}+unet"] = (partial(diffusion.denoiser, version), [latent, time, text])
+    return made
+
+
 def networks() -> dict[str, Callable[[], Graph]]:
     """How each network is made, by the name of its file."""
     from validation.aihub import enhance, sequence, vision, yolo
@@ -139,6 +198,8 @@ def networks() -> dict[str, Callable[[], Graph]]:
             list(pixels.values()),
         ),
     }
+    modules |= {name: (make, _image(*size)) for name, (make, size) in _images().items()}
+    modules |= _painted()
     made = {name: _module(make, inputs, name) for name, (make, inputs) in modules.items()}
     return made | {
         **{name: partial(yolo11, name) for name in ("yolo11n", "yolo11s", "yolo11m")},

@@ -14,7 +14,7 @@ from perfmodel.calibration.learn_npus import LearnedNpus, learn_npus
 from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.target import Target
-from validation.data.aihub import SAME_CHIP, campaign_rows, families, table_of
+from validation.data.aihub import APART, SAME_CHIP, campaign_rows, families, table_of
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
 FRAMEWORKS = ("qnn", "tflite", "onnxruntime")
@@ -49,7 +49,9 @@ NAMES = {
 @lru_cache(maxsize=2)
 def learned(data: Path) -> LearnedNpus:
     """What all rows of AI Hub teach."""
-    return learn_npus(table_of(campaign_rows(data)), chips=SAME_CHIP, families=families())
+    return learn_npus(
+        table_of(campaign_rows(data)), chips=SAME_CHIP, families=families(), apart=APART
+    )
 
 
 def npu_population(data: Path) -> NpuPopulation:
