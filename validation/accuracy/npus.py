@@ -40,7 +40,7 @@ from validation.data.rockchip import table_of as rockchip_table
 PRECISIONS = ("fp16", "w8a8", "w8a16")
 MEASURED = (1, 10)
 LEAST_LEFT = 5
-FOLDS = 6
+FOLDS = 4
 """Parts of the families that intervals come of, within what is left."""
 
 CLEAR = 0.15
