@@ -14,15 +14,14 @@ from perfmodel.calibration.families import family_of_model, family_parts
 from perfmodel.calibration.learn import MIN_NETWORKS
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.npu import (
-    KNOWN_LOG,
     PRECISIONS,
     NpuNetworks,
     NpuPopulation,
     family_left_out,
     npu_precision,
     population_of,
-    predictor_of,
 )
+from perfmodel.calibration.npu_predictors import KNOWN_LOG, predictor_of
 from perfmodel.calibration.npu_target import is_npu
 from perfmodel.cost_models.interval import (
     COVERAGE,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from perfmodel.calibration.npu import PRECISIONS, NpuPopulation, predictor_of
+from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
 from perfmodel.calibration.npu_population import shipped_npus
+from perfmodel.calibration.npu_predictors import predictor_of
 from perfmodel.cost_models.interval import NOVELTY_SLOPE, expected_error, expected_interval
 from perfmodel.devices.market import chips
 from perfmodel.devices.npu_sheets import FILE, GRADES, generation_of

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from perfmodel.calibration.measured import TargetRows, rules_of
-from perfmodel.calibration.npu import NpuPopulation, npu_precision, predictor_of
+from perfmodel.calibration.npu import NpuPopulation, npu_precision
 from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import shipped_npus
+from perfmodel.calibration.npu_predictors import predictor_of
 from perfmodel.cost_models.interval import (
     NOVELTY_SLOPE,
     expected_error,

@@ -15,11 +15,11 @@ from perfmodel.calibration.npu import (
     leaned,
     npu_precision,
     population_of,
-    predictor_of,
     shared_misfits,
 )
 from perfmodel.calibration.npu_adapt import adapt_npu
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
+from perfmodel.calibration.npu_predictors import predictor_of
 from perfmodel.calibration.npu_sheet import npu_of_generation
 from perfmodel.cost_models.npu_leaning import NOISE
 from perfmodel.cost_models.npu_model import NpuPlace
@@ -354,3 +354,23 @@ def test_known_networks_are_followed_no_further_than_more_channels_take_more(
         ]
         assert (np.diff(found, axis=0) > 0).all()
         assert made.known.lean > 0
+        spent = made.known.work * np.exp(cost)
+        both = made.correction.misfits + made.known.at(cost).leaning(spent)
+        if times is log_ms:
+            # what is known of single networks is what they take beyond that
+            assert both == pytest.approx(made.known.beyond, abs=1e-9)
+
+
+def test_no_costs_are_learned_of_networks_that_stand_apart(places, networks, log_ms) -> None:
+    changed = log_ms.copy()
+    changed[:, 1] += 2.0
+    apart = NpuNetworks(
+        names=NAMES, families=NAMES, tables=networks.tables, apart=frozenset({NAMES[1]})
+    )
+    before, after = (population(places, apart, times) for times in (log_ms, changed))
+    assert after.log_cost == pytest.approx(before.log_cost)
+    assert after.log_ms[:, 1] == pytest.approx(before.log_ms[:, 1] + 2.0)
+    told = population(places, networks, changed)
+    assert np.abs(told.log_cost - before.log_cost).max() > 0.05
+    left = [family_left_out(places, apart, times).log_ratio for times in (log_ms, changed)]
+    assert left[1][:, 1] == pytest.approx(left[0][:, 1] + 2.0)

@@ -17,6 +17,7 @@ from perfmodel.cost_models.predictor import network_ms
 from perfmodel.errors import ProfileError
 from perfmodel.kernels import fuse
 from perfmodel.kernels.kernel import KernelTable
+from perfmodel.workload import load_at_batch
 
 TERMS = len(NPU_TERM_NAMES)
 FREE = np.zeros(TERMS)
@@ -198,3 +199,26 @@ def test_only_a_network_of_the_same_weights_and_kernels_is_one_at_another_size()
     asked = np.vstack([work, larger, heavier, deeper, work])
     alike = np.array([[1.0], [0.5], [1.0], [1.0], [0.05]])
     assert known.same(asked, alike)[:, 0].tolist() == [True, True, False, False, False]
+
+
+def test_a_network_leans_alike_at_every_batch() -> None:
+    known = [
+        KernelTable.from_kernels(fuse(load_at_batch(n, 1), "qnn")) for n in ("alexnet", "resnet18")
+    ]
+    made = NpuPredictor(
+        log_cost=(0.0,) * len(COST_NAMES),
+        precision="fp16",
+        correction=NetworkCorrection(anchors=descriptions(known), misfits=np.zeros(2)),
+        known=TimedNetworks(
+            work=np.array([kernels_work(t, "fp16") for t in known]),
+            beyond=np.array([-0.4, 0.4]),
+            lean=1.0,
+        ),
+    )
+    graphs = [load_at_batch("mobilenet_v1", b) for b in (1, 8)]
+    asked = [KernelTable.from_kernels(fuse(g, "qnn")) for g in graphs]
+    one, eight = made.network_terms(asked).log_factor
+    assert one == pytest.approx(eight, abs=0.008)
+    assert abs(one) > 0.02
+    none = replace(made, known=replace(made.known, lean=0.0))
+    assert none.network_terms(asked).log_factor == pytest.approx([0.0, 0.0])

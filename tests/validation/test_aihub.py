@@ -46,8 +46,8 @@ def test_every_network_of_the_list_is_there_once():
         # arXiv:2301.05586 prints 11.4 GFLOPs for YOLOv6-N, arXiv:2405.14458 6.7 for YOLOv10-N
         ("yolov6", 5.7),
         ("yolov10_det", 3.35),
-        # arXiv:2206.02066 prints 47.6 G for PIDNet-S, arXiv:2003.03653 62.8 for SalsaNext, the mmpose
-        # repository 2.2 for RTMPose-m of the whole body
+        # arXiv:2206.02066 prints 47.6 G for PIDNet-S, arXiv:2003.03653 62.8 for SalsaNext, mmpose
+        # 2.2 for RTMPose-m of the whole body
         ("pidnet", 47.6),
         ("salsanext", 62.8),
         ("rtmpose_body2d", 2.2),
