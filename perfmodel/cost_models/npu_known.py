@@ -143,7 +143,8 @@ class KnownTimes:
         resolution or batch: it has that one's factor. A network that does just the work of a known
         one takes its time. All others keep the order of their work: no less than known ones that
         do no more, and else no more than known ones that do no less. A known network that lies far
-        from its costs tells of a compiler's path: it bounds its `kin` alone (asked, known).
+        from its costs tells of a compiler's path: a slow one bounds its `kin` alone (asked, known),
+        a fast one nobody, as its kin would else take less than what does less and is no kin.
         """
         if not len(self.beyond):
             return between
@@ -154,7 +155,8 @@ class KnownTimes:
         near = np.abs(self.beyond) <= LARGEST_LOG
         held = total + factor
         # where known networks contradict each other those near their costs have the last word
-        for bound in (kin.T & ~near[:, None], np.broadcast_to(near[:, None], more.shape)):
+        slow = self.beyond > LARGEST_LOG
+        for bound in (kin.T & slow[:, None], np.broadcast_to(near[:, None], more.shape)):
             low = np.where(more & bound, self.log_ms[:, None], -np.inf).max(axis=0)
             high = np.where(less & bound, self.log_ms[:, None], np.inf).min(axis=0)
             held = np.maximum(np.minimum(held, high), low)

@@ -1,7 +1,7 @@
 """NPUs of phones and boards: networks and chips that were not measured, integers or floats.
 
 The rows are Qualcomm AI Hub's, and those of Rockchip's model zoo. A family of networks is left out
-on every target, a chip in every form that it has (`SAME_CHIP`).
+on every target (with those of its part, `PARTS`), a chip in every form that it has (`SAME_CHIP`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ MEASURED = (1, 10)
 LEAST_LEFT = 5
 FOLDS = 4
 """Parts of the families that intervals come of, within what is left."""
+
+PARTS = 16
+"""Parts of the families that are left out together: a fit of all targets each."""
 
 CLEAR = 0.15
 """Two targets whose measured times differ by more are a pair that has an answer."""
@@ -118,21 +121,22 @@ def learned(rows: Sequence[AiHubRow]) -> Any:
 
 @lru_cache(maxsize=2)
 def unseen_cases(data: Path) -> tuple[Case, ...]:
-    """Every row, its network's family left out on every target; families share the processors."""
+    """Every row, its network's family left out on every target with those of its part."""
     lines = network_lines()
     asked = sorted({lines[row.network].family for row in campaign_rows(data)})
+    parts = [frozenset(asked[i::PARTS]) for i in range(PARTS)]
     with ProcessPoolExecutor(
         max_workers=os.cpu_count(), mp_context=get_context("spawn"), initializer=end_with_parent
     ) as pool:
-        found = pool.map(partial(_unseen_family, data), asked)
+        found = pool.map(partial(_unseen_families, data), parts)
         return tuple(case for cases in found for case in cases)
 
 
-def _unseen_family(data: Path, family: str) -> list[Case]:
-    """The rows of a family, which nothing was learned of."""
+def _unseen_families(data: Path, families: frozenset[str]) -> list[Case]:
+    """The rows of families of which nothing was learned."""
     rows, lines = campaign_rows(data), network_lines()
-    held = [r for r in rows if lines[r.network].family == family]
-    kept = [r for r in rows if lines[r.network].family != family]
+    held = [r for r in rows if lines[r.network].family in families]
+    kept = [r for r in rows if lines[r.network].family not in families]
     said = answers(held, learned(kept).profiles)
     return [
         Case(
