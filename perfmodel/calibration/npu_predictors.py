@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from perfmodel.calibration import npu
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.npu import NpuPopulation, recognised
 from perfmodel.cost_models.likeness import descriptions
@@ -123,12 +124,15 @@ def predictor_of(
 def _lawfully_leaning(
     known: TimedNetworks, log_cost: np.ndarray, wide: np.ndarray
 ) -> tuple[TimedNetworks, np.ndarray]:
-    """Known networks that others follow as far as none of them is hardly slower for more channels.
+    """Known networks that others follow as far as none of them is hardly slower for more channels,
+    and where there are enough of them.
 
     `wide` are the ms by term of each at the widths `WIDTHS`, shape (networks, WIDTHS, terms). The
     second result are the log times of these, shape (networks, WIDTHS).
     """
     by_costs = np.log(wide.sum(axis=2))
+    if len(known.beyond) < npu.FEWEST_LEANED:
+        return known, by_costs
     full = replace(known, lean=1.0).at(log_cost)
     leaning = full.leaning(wide.reshape(-1, wide.shape[2])).reshape(by_costs.shape)
     least = LEAST_GROWTH * np.diff(by_costs, axis=1)

@@ -5,6 +5,7 @@ import pytest
 
 import perfmodel
 from perfmodel import zoo
+from perfmodel.calibration import npu
 from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.npu import (
     PRECISIONS,
@@ -309,8 +310,9 @@ def test_four_numbers_say_more_where_they_are_the_truth() -> None:
     assert np.nanmedian(np.abs(left.log_ratio)) < 0.02
 
 
-def test_families_that_spend_their_time_alike_tell_of_each_other() -> None:
+def test_families_that_spend_their_time_alike_tell_of_each_other(monkeypatch) -> None:
     """Three families on the matrix unit take 1.4 times their work, three on memory 0.7 times."""
+    monkeypatch.setattr(npu, "FEWEST_LEANED", 11)
     rng = np.random.default_rng(2)
     work = np.zeros((12, len(COST_NAMES)))
     work[:6, COST_NAMES.index("window")] = rng.uniform(0.5, 2, 6)
@@ -322,6 +324,8 @@ def test_families_that_spend_their_time_alike_tell_of_each_other() -> None:
     free = np.zeros((1, len(COST_NAMES)))
     held = misfit.copy()
     held[:, [0, 6]] = np.nan
+    assert not leaned([place], works, free, held).any()
+    monkeypatch.setattr(npu, "FEWEST_LEANED", 10)
     found = leaned([place], works, free, held)
     assert found[0, 0] == pytest.approx(0.3 * 5 / (5 + NOISE**2), abs=0.01)
     assert found[0, 6] == pytest.approx(-found[0, 0], abs=0.01)
@@ -334,9 +338,13 @@ def test_families_that_spend_their_time_alike_tell_of_each_other() -> None:
 
 
 def test_known_networks_are_followed_no_further_than_more_channels_take_more(
-    places, networks, log_ms
+    places, networks, log_ms, monkeypatch
 ) -> None:
     """A network that takes a third of its work beside one that takes three times."""
+    few = population(places, networks, log_ms)
+    made = predictor_of(few, "fp16", few.log_cost[0], few.log_ms[0])
+    assert made.known.lean == 0
+    monkeypatch.setattr(npu, "FEWEST_LEANED", len(NAMES))
     torn = log_ms.copy()
     torn[:, ::2] += 1.1
     torn[:, 1::2] -= 1.1
