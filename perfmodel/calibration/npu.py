@@ -40,7 +40,7 @@ most."""
 
 FEWEST_LEANED = 20
 """Networks of a precision from which on others lean to them (`npu_leaning`): Rockchip's 15, most of
-them YOLO, are missed by 15.4 % where they do and by 10.6 where not, left out in turn; AI Hub's
+them YOLO, are missed by 11.9 % where they do and by 10.6 where not, left out in turn; AI Hub's
 least precision has 37."""
 
 
