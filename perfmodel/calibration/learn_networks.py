@@ -155,7 +155,7 @@ def _novelty(
         ranges = size_ranges([*{id(k): k for k in (pool.rows[i].kernels for i in others)}.values()])
         for i in np.flatnonzero((framework == name) & (parts == part)).tolist():
             row, place = pool.rows[i], int(np.searchsorted(model.targets_, pool.target[i]))
-            work = work_matrix(row.kernels, work_precision(row.target))
+            work = work_matrix(row.kernels, work_precision(row.target), model.log_cost_.shape[1])
             spent = work @ np.exp(model.log_cost_[place])[:, None]
             out[i] = novelty_by_time(ranges, row.kernels, spent)[0]
     return out

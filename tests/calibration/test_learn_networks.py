@@ -22,6 +22,7 @@ from perfmodel.calibration.network_pool import (
     pools,
 )
 from perfmodel.cost_models.likeness import descriptions
+from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURES, Feature
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import (
     EfficiencyPredictor,
@@ -249,3 +250,18 @@ def test_a_table_becomes_a_profile_of_each_device() -> None:
         assert strange.interval_ms[1] / strange.interval_ms[0] >= known
     with pytest.raises(MeasurementError, match="no network of the table is known"):
         perfmodel.learn_networks(table([("c/gpu/tensorrt/fp16", "no_such_network", 1.0)]))
+
+
+@pytest.mark.parametrize(
+    ("target", "paid"),
+    [("phone/gpu/tflite/fp16", ALL_FEATURES), ("jetson/gpu/tensorrt/fp16", FEATURES)],
+)
+def test_phones_gpus_pay_for_the_length_of_sums(target: str, paid: tuple[Feature, ...]) -> None:
+    nets = ("mobilenet_v1", "resnet18", "vgg11", "squeezenet_1_1")
+    rows = [(target, name, float(kernel_work(name).sum()) / 100) for name in nets]
+    (profile,) = perfmodel.learn_networks(table(rows)).profiles
+    model = profile.targets[0].predictor
+    assert isinstance(model, EfficiencyPredictor)
+    assert len(model.log_cost) == len(paid)
+    said = perfmodel.predict("resnet18", target, profiles=(profile,))
+    assert said.latency_ms == pytest.approx(rows[1][2], rel=0.1)
