@@ -10,6 +10,7 @@ from perfmodel.calibration.measured_network import MeasuredNetwork
 from perfmodel.calibration.npu import (
     PRECISIONS,
     SHARES,
+    NpuFit,
     NpuNetworks,
     _steady_best,
     family_left_out,
@@ -382,3 +383,28 @@ def test_no_costs_are_learned_of_networks_that_stand_apart(places, networks, log
     assert np.abs(told.log_cost - before.log_cost).max() > 0.05
     left = [family_left_out(places, apart, times).log_ratio for times in (log_ms, changed)]
     assert left[1][:, 1] == pytest.approx(left[0][:, 1] + 2.0)
+    others = [i for i in range(len(NAMES)) if i != 1]
+    assert left[1][:, others] == pytest.approx(left[0][:, others])
+
+
+def test_families_left_out_lean_to_those_that_are_left(monkeypatch) -> None:
+    work = np.zeros((12, len(COST_NAMES)))
+    work[:, COST_NAMES.index("window")] = np.linspace(0.5, 2, 12)
+    place = NpuPlace(chip="a", runtime="qnn", precision="fp16")
+    names = tuple(f"n{i}" for i in range(12))
+
+    class Made(NpuNetworks):
+        def work(self, precision):
+            return work
+
+    free = NpuFit(
+        by_kind=np.zeros((1, len(COST_NAMES))), plain=np.full((1, len(COST_NAMES)), np.nan)
+    )
+    monkeypatch.setattr(npu, "npu_costs", lambda places, work, log_ms: free)
+    times = np.log(work.sum(axis=1))[None] + 0.3
+    networks = Made(names=names, families=names, tables=())
+    plain = family_left_out([place], networks, times).log_ratio
+    assert plain == pytest.approx(np.full((1, 12), 0.3))
+    monkeypatch.setattr(npu, "FEWEST_LEANED", 11)
+    found = family_left_out([place], networks, times).log_ratio
+    assert found == pytest.approx(np.full((1, 12), 0.3 - 0.3 * 11 / (11 + NOISE**2)))

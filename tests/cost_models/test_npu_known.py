@@ -223,5 +223,7 @@ def test_a_network_leans_alike_at_every_batch() -> None:
     one, eight = made.network_terms(asked).log_factor
     assert one == pytest.approx(eight, abs=0.008)
     assert abs(one) > 0.02
+    spent = kernels_work(asked[0], "fp16")[None] * np.exp(made.log_cost[:-1])
+    assert made.known.at(np.zeros(TERMS)).leaning(spent) == pytest.approx([one])
     none = replace(made, known=replace(made.known, lean=0.0))
     assert none.network_terms(asked).log_factor == pytest.approx([0.0, 0.0])
