@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import math
+from pathlib import Path
 
 import pytest
 
+import perfmodel
 from perfmodel.target import Target
 from validation.accuracy.servers import by_sums, nearest_scaled
-from validation.data.timm_times import TimmRow, table_of
+from validation.data.timm_times import FILE, GPU_RUNS, TimmRow, read_rows, table_of
 
 
 def row(device: str, model: str, ms: float, batch: int = 256, macs: float = 1e9) -> TimmRow:
@@ -61,3 +65,29 @@ def test_rows_become_a_table_that_names_their_lines() -> None:
         "fp16",
         2,
     )
+
+
+def test_where_a_benchmark_folded_one_network_of_a_kind_it_folded_all(tmp_path: Path) -> None:
+    """Of two MobileOnes one has the parameters of its folded form in the newer run."""
+    known = {n.name: n for n in perfmodel.models("timm:").packed}
+    head = ("source", "model", "input", "batch", "latency_ms", "framework", "note")
+    lines = [head]
+    for run in ("amp-nchw-pt240-cu124-rtx3090", "amp-nchw-pt291-cu128-4090"):
+        for model in ("mobileone_s0", "mobileone_s1", "resnet18"):
+            packed = known[f"timm:{model}"]
+            params = packed.params / 1e6
+            if "pt291" in run and model == "mobileone_s1":
+                params -= 0.02
+            note = f"params M {params:.2f}; macts 2.0"
+            size = str(packed.input_shape[0])
+            source = f"results/benchmark-infer-{run}.csv"
+            lines.append((source, model, size, "256", "10.0", "pytorch", note))
+    with gzip.open(tmp_path / FILE, "wt", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(lines)
+    found = [(r.target.device, r.model) for r in read_rows(tmp_path, GPU_RUNS)]
+    assert found == [
+        ("rtx-3090", "timm:mobileone_s0"),
+        ("rtx-3090", "timm:mobileone_s1"),
+        ("rtx-3090", "timm:resnet18"),
+        ("rtx-4090", "timm:resnet18"),
+    ]
