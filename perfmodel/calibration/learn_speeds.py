@@ -28,7 +28,6 @@ from perfmodel.cost_models.efficiencies import (
 from perfmodel.cost_models.hierarchy import log_times
 from perfmodel.cost_models.interval import (
     COVERAGE,
-    NOVELTY_SLOPE,
     Interval,
     beyond_novelty,
     borrowed_interval,
@@ -58,6 +57,11 @@ EXPERIMENT = "network family left out on every target"
 SHEETS_LEFT_OUT = "card left out, data sheet alone, whole networks"
 FOLDS = 6
 """Parts of the families, each left out in turn, unless a caller asks for others."""
+
+SMALL_BATCH_SLOPE = 1.0
+"""How much wider in log units an interval is for a log unit of novelty. Batches far below those
+measured are no news of the kind that networks left out bring: where the host decides, one image
+takes several times what its kernels do."""
 
 FEWEST_FAMILIES = 3
 """Families below which leaving one out says nothing of the rest."""
@@ -124,7 +128,9 @@ def learn_speeds(
         )
     fit = SpeedFit.of(measured, [target_traits(g.target) for g in kept])
     left, novelty = fit.left_out(folds)
-    pool = _Misses(beyond_novelty(left, novelty), np.array([m.family for m in measured]))
+    pool = _Misses(
+        beyond_novelty(left, novelty, SMALL_BATCH_SLOPE), np.array([m.family for m in measured])
+    )
     made = [
         _profile(group, model, left[fit.places == i], pool.of(fit.places == i), pool)
         for i, (group, model) in enumerate(zip(kept, fit.predictors(), strict=True))
@@ -168,7 +174,7 @@ def _profile(
         group.latency_kind,
         model,
         borrowed_interval(
-            own.known, pool.known, held=(own.held, pool.held), novelty_slope=NOVELTY_SLOPE
+            own.known, pool.known, held=(own.held, pool.held), novelty_slope=SMALL_BATCH_SLOPE
         ),
         fit_error(EXPERIMENT, missed),
         Provenance(
@@ -321,12 +327,12 @@ class SpeedFit:
                 kernels, said = self.measured[i].kernels, self.measured[i].latency_ms
                 log_ratio[i] = np.log(said / model.parts_ms(kernels).sum())
                 novelty[i] = network_novelty(model, kernels)
-        held = beyond_novelty(log_ratio, novelty)
+        held = beyond_novelty(log_ratio, novelty, SMALL_BATCH_SLOPE)
         # all networks of a card err together where its sheet does not say how fast it is
         low, high = conformal_bounds(held, share_to_hold(held, self.places))
         below, above = (round(max(side, 0.0), 4) for side in (-low, high))
         return SheetLeftOut(
-            interval=Interval(COVERAGE, below, above, NOVELTY_SLOPE),
+            interval=Interval(COVERAGE, below, above, SMALL_BATCH_SLOPE),
             error=fit_error(SHEETS_LEFT_OUT, log_ratio),
         )
 
