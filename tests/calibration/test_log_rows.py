@@ -314,7 +314,7 @@ def test_of_few_known_devices_a_row_may_depart_further(factor: float, wrong: boo
     made = []
     for name in names:
         plain = network(name, 1.0)
-        ms = float(plain.work("fp32") @ np.exp(known.log_cost[0]))
+        ms = float(plain.work("fp32", known.features) @ np.exp(known.log_cost[0]))
         made.append(network(name, ms * (factor if name == "resnet18" else 1.0)))
     assert set(implausible(made, known, kind="phone", threads=4)) == ({2} if wrong else set())
 

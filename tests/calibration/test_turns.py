@@ -29,6 +29,7 @@ from perfmodel.runners.journal import Journal
 from perfmodel.runners.litert_profiler import profiler_available
 from perfmodel.runners.random_micro import is_micro, random_micro
 from perfmodel.runners.random_nets import random_network
+from perfmodel.runners.scaling import ScalingWatch
 
 PROFILED = {"sets": [{"raw": {"per_op_us": {"0 CONV": [3.0]}}}], "spent_s": 2.0}
 LONE = {"sets": [{"raw": {"per_op_us": {}}}], "spent_s": 2.0}
@@ -159,7 +160,10 @@ def test_files_are_loaded_often_until_first_runs_are_known(monkeypatch: pytest.M
     bench = SimpleNamespace(framework=host_framework("tflite"))
     planner = Planner(tables, tables)
     for setup in (FP32, INT8):
-        from_host._measure(cast(Any, book), cast(Any, bench), planner, small, {setup: 1.0}, 60.0)
+        watch = ScalingWatch(cast(Journal, book), ())
+        from_host._measure(
+            cast(Any, book), cast(Any, bench), planner, small, {setup: 1.0}, 60.0, watch
+        )
     # each setup has first runs of its own
     assert loads == [LOADS, LOADS, 1] * 2
 
