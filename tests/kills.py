@@ -215,7 +215,9 @@ def results(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.iterdir()):
         if path.name == "journal.jsonl":
             lines = [json.loads(line) for line in path.read_text().splitlines()]
-            found |= {line["key"]: line | {"spent_s": 0} for line in lines[1:]}
+            # every run that goes on looks at the cores once more
+            networks = [line for line in lines[1:] if not scaling.is_look(line["key"])]
+            found |= {line["key"]: line | {"spent_s": 0} for line in networks}
         elif path.name != "host.json":
             # the order in which networks were measured decides who is left out with whom
             found[path.name] = path.read_bytes()
