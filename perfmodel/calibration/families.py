@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.cost_models.interval import COVERAGE, share_to_hold
 
 FEWEST_BLOCKS = 3
 """Families, or networks, from which on each is left out of a target to see how good it is."""
@@ -43,3 +46,29 @@ def family_parts(families: Sequence[str], folds: int = 0) -> np.ndarray:
     kinds = sorted(set(families))
     part = {family: i % (folds or len(kinds)) for i, family in enumerate(kinds)}
     return np.array([part[family] for family in families])
+
+
+@dataclass(frozen=True, eq=False)
+class Misses:
+    """Log errors of left-out networks that intervals must hold, NaN where none is known, and the
+    family of each."""
+
+    log_ratio: np.ndarray
+    family: np.ndarray
+
+    def of(self, some: np.ndarray) -> Misses:
+        """Those of a mask."""
+        return Misses(self.log_ratio[some], self.family[some])
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """The errors that there are."""
+        return self.log_ratio[np.isfinite(self.log_ratio)]
+
+    @cached_property
+    def held(self) -> float:
+        """The share of them that holds nine of ten networks of further families: those of one err
+        together, so that they are worth fewer cases than they are."""
+        if not len(self.known):
+            return COVERAGE
+        return share_to_hold(self.known, self.family[np.isfinite(self.log_ratio)])

@@ -57,8 +57,8 @@ TURN = 4
 microcontroller: that is measured in a tenth of the time, and the plan, which knows the zoo only,
 would take none."""
 LOADED_OFTEN = 48
-"""Networks of a setup that are loaded cold several times: the twelve costs of a first run are
-known from as many, and the time that loading takes measures further networks instead."""
+"""Networks of a setup that are loaded cold several times: the costs of a first run are known
+from as many, and the time that loading takes measures further networks instead."""
 MOVED = "the reference moved while it was measured"
 EXPLORE = 0.25
 """Share of networks taken as drawn, whatever the plan says, by judgement: the plan only knows the

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.calibration.families import family_of_model, family_parts
+from perfmodel.calibration.families import Misses, family_of_model, family_parts
 from perfmodel.calibration.known_misfits import NetworkMisfits, split_width
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.network_pool import (
@@ -34,7 +34,6 @@ from perfmodel.cost_models.interval import (
     beyond_novelty,
     conformal_quantile,
     fit_error,
-    share_to_hold,
 )
 from perfmodel.cost_models.plain_data import Range
 from perfmodel.cost_models.work_model import JointEfficiencyModel
@@ -193,23 +192,9 @@ def errors_for(left_out: np.ndarray, alike: np.ndarray) -> np.ndarray:
     return known & alike if (known & alike).sum() >= ENOUGH else known
 
 
-@dataclass(frozen=True, eq=False)
-class Misses:
-    """Left-out log errors that intervals must hold, and the family of each."""
-
-    log_ratio: np.ndarray
-    family: np.ndarray
-
-    def of(self, some: np.ndarray) -> Misses:
-        """Those of a mask."""
-        return Misses(self.log_ratio[some], self.family[some])
-
-    @property
-    def width(self) -> float:
-        """Half width that holds nine of ten networks of further families: those of one err
-        together, so that they are worth fewer cases than they are."""
-        held = share_to_hold(self.log_ratio, self.family)
-        return max(conformal_quantile(np.abs(self.log_ratio), held), LEAST_WIDTH)
+def own_width(misses: Misses) -> float:
+    """Half width that holds nine of ten networks of further families."""
+    return max(conformal_quantile(np.abs(misses.known), misses.held), LEAST_WIDTH)
 
 
 def strange_width(own: Misses, tested: Misses) -> float:
@@ -226,9 +211,9 @@ def strange_width(own: Misses, tested: Misses) -> float:
     cases = len(own.log_ratio)
     if not cases:
         # nothing but a scale of its own: the pool's spread, and room for not knowing better
-        return UNTESTED_FACTOR * tested.width
+        return UNTESTED_FACTOR * own_width(tested)
     share = cases / (cases + POOLED_CASES)
-    return float(np.exp(share * np.log(own.width) + (1 - share) * np.log(tested.width)))
+    return float(np.exp(share * np.log(own_width(own)) + (1 - share) * np.log(own_width(tested))))
 
 
 def _error(own: np.ndarray, tested: np.ndarray) -> FitError:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from perfmodel.calibration.families import family_of_model, family_parts
+from perfmodel.calibration.families import Misses, family_of_model, family_parts
 from perfmodel.calibration.learn import MIN_NETWORKS
 from perfmodel.calibration.learn_kernels import target_traits
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
@@ -128,7 +128,7 @@ def learn_speeds(
         )
     fit = SpeedFit.of(measured, [target_traits(g.target) for g in kept])
     left, novelty = fit.left_out(folds)
-    pool = _Misses(
+    pool = Misses(
         beyond_novelty(left, novelty, SMALL_BATCH_SLOPE), np.array([m.family for m in measured])
     )
     made = [
@@ -138,33 +138,8 @@ def learn_speeds(
     return LearnedSpeeds(profiles=_devices(made), fit=fit)
 
 
-@dataclass(frozen=True, eq=False)
-class _Misses:
-    """What intervals must hold of left-out networks, NaN where none, and the networks' families."""
-
-    log_ratio: np.ndarray
-    family: np.ndarray
-
-    def of(self, some: np.ndarray) -> _Misses:
-        """Those of a mask."""
-        return _Misses(self.log_ratio[some], self.family[some])
-
-    @cached_property
-    def known(self) -> np.ndarray:
-        """Those that there are."""
-        return self.log_ratio[np.isfinite(self.log_ratio)]
-
-    @cached_property
-    def held(self) -> float:
-        """The share of them that holds nine of ten networks of further families."""
-        if not len(self.known):
-            return COVERAGE
-        family = self.family[np.isfinite(self.log_ratio)]
-        return share_to_hold(self.known, family)
-
-
 def _profile(
-    group: TargetRows, model: KernelPredictor, missed: np.ndarray, own: _Misses, pool: _Misses
+    group: TargetRows, model: KernelPredictor, missed: np.ndarray, own: Misses, pool: Misses
 ) -> TargetProfile:
     missed = missed[np.isfinite(missed)]
     batches = sorted({m.batch for m in group.measured})

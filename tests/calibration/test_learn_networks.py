@@ -9,8 +9,9 @@ import pytest
 
 import perfmodel
 from perfmodel.calibration import learn_networks
+from perfmodel.calibration.families import Misses
 from perfmodel.calibration.known_misfits import KNOWN_LOG, misfits_of, split_width
-from perfmodel.calibration.learn_networks import Misses, errors_for, strange_width
+from perfmodel.calibration.learn_networks import errors_for, own_width, strange_width
 from perfmodel.calibration.network_pool import (
     POOL_PARAMETERS,
     Pool,
@@ -226,9 +227,9 @@ def test_networks_of_a_family_that_err_together_are_one_case() -> None:
     family = np.repeat(np.arange(4), 10)
     # 4 of 40 beyond: a design effect of (3^2 + 3 x 1) / 3.6 = 3.3, 12 cases: 0.975 of them, the
     # 39th of 40
-    assert Misses(together, family).width == 1.2
+    assert own_width(Misses(together, family)) == 1.2
     # each family has one: 40 cases, nine of ten with the finite sample's rank 37 of 40
-    assert Misses(spread, family).width == 1.0
+    assert own_width(Misses(spread, family)) == 1.0
 
 
 def test_a_table_becomes_a_profile_of_each_device() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import perfmodel
-from perfmodel.calibration import learn_speeds
+from perfmodel.calibration.families import Misses
 from perfmodel.calibration.learn_speeds import LearnedSpeeds, SpeedFit, TimedNetwork
 from perfmodel.cost_models.kernel_population import TargetTraits
 from perfmodel.cost_models.kernel_terms import LAUNCH, Machine
@@ -118,11 +118,11 @@ def test_what_novelty_widens_anyway_is_no_error_that_intervals_must_hold(
 def test_families_that_err_together_are_held_to_a_larger_share() -> None:
     family = np.repeat([f"f{i}" for i in range(10)], 20)
     together = np.where(family == "f3", 1.0, 0.1) + 1e-6 * np.arange(200)
-    left = learn_speeds._Misses(np.append(together, np.nan), np.append(family, "f9"))
+    left = Misses(np.append(together, np.nan), np.append(family, "f9"))
     # ten families: 0.9 x 11 / 10, of which the rank of 200 cases has 201 / 200 already
     assert left.held == pytest.approx(0.99 / 1.005)
     assert left.of(left.family == "f3").known.tolist() == together[family == "f3"].tolist()
-    assert learn_speeds._Misses(np.array([np.nan]), np.array(["f"])).held == 0.9
+    assert Misses(np.array([np.nan]), np.array(["f"])).held == 0.9
 
 
 def test_nothing_measured_is_refused(networks: dict[str, KernelTable]) -> None:
