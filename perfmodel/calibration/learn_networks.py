@@ -43,7 +43,7 @@ from perfmodel.cost_models.work_predictor import (
     size_ranges,
     work_matrix,
 )
-from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile, profiles_by_device
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target
@@ -95,7 +95,7 @@ def learn_networks(
     rows = [*_pooled(groups, named, at_most=False), *_pooled(bounds, named, at_most=True)]
     by_target = {g.target: g for g in groups}
     targets = [t for pool in pools(rows) for t in _targets(pool, by_target, folds)]
-    return LearnedNetworks(profiles=by_device(targets))
+    return LearnedNetworks(profiles=profiles_by_device(targets, "board"))
 
 
 def _groups(table: MeasurementTable, networks: NetworkTables | None) -> list[TargetRows]:
@@ -231,14 +231,6 @@ def _provenance(group: TargetRows) -> Provenance:
         build=group.build,
         note="shape of the costs borrowed from the targets of its pool",
     )
-
-
-def by_device(targets: Sequence[TargetProfile]) -> tuple[DeviceProfile, ...]:
-    """The targets as profiles, one a device, in their order."""
-    found: dict[str, list[TargetProfile]] = {}
-    for made in targets:
-        found.setdefault(made.target.device, []).append(made)
-    return tuple(DeviceProfile(name, name, "board", tuple(its)) for name, its in found.items())
 
 
 __all__ = ["LearnedNetworks", "learn_networks"]

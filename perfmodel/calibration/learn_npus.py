@@ -36,7 +36,7 @@ from perfmodel.cost_models.interval import (
 from perfmodel.cost_models.npu_model import NpuPlace
 from perfmodel.cost_models.npu_terms import npu_work
 from perfmodel.cost_models.work_predictor import novelty_by_time, size_ranges
-from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile, profiles_by_device
 from perfmodel.errors import MeasurementError
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import QUANTISED
@@ -205,14 +205,11 @@ def _profile(
 
 def _devices(targets: Sequence[TargetProfile]) -> tuple[DeviceProfile, ...]:
     """The targets by device, floats first."""
-    by_device: dict[str, list[TargetProfile]] = {}
-    for made in targets:
-        by_device.setdefault(made.target.device, []).append(made)
     return tuple(
-        DeviceProfile(
-            name, name, "board", tuple(sorted(its, key=lambda t: t.target.precision in QUANTISED))
+        replace(
+            one, targets=tuple(sorted(one.targets, key=lambda t: t.target.precision in QUANTISED))
         )
-        for name, its in by_device.items()
+        for one in profiles_by_device(targets, "board")
     )
 
 

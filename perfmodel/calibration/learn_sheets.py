@@ -23,7 +23,7 @@ from perfmodel.calibration.from_spec import (
 )
 from perfmodel.calibration.population import Population, shipped_population
 from perfmodel.cost_models.interval import MEDIAN_SD
-from perfmodel.devices.profile import DeviceProfile, TargetProfile
+from perfmodel.devices.profile import DeviceProfile, profiles_by_device
 from perfmodel.devices.registry import list_targets
 from perfmodel.devices.sheet_data import MeasuredSheet, Shape, Sheets, kin_of
 from perfmodel.devices.sheet_rows import target_class
@@ -86,11 +86,8 @@ def sheet_profiles(asked: Sequence[MeasuredSheet], sheets: Sheets) -> tuple[Devi
 
     A target of a class that sheets tell nothing of is left out.
     """
-    devices: dict[str, list[TargetProfile]] = {}
-    for made in targets_of_sheets(asked, sheets):
-        if made is not None:
-            devices.setdefault(made.target.device, []).append(made)
-    return tuple(DeviceProfile(name, name, "phone", tuple(own)) for name, own in devices.items())
+    made = targets_of_sheets(asked, sheets)
+    return profiles_by_device((target for target in made if target is not None), "phone")
 
 
 def ncnn_populations() -> list[Population]:

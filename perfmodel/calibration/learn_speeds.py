@@ -45,7 +45,7 @@ from perfmodel.cost_models.kernel_predictor import DIGITS, KernelPredictor, rang
 from perfmodel.cost_models.kernel_terms import LAUNCH
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import network_novelty
-from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
+from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile, profiles_by_device
 from perfmodel.errors import MeasurementError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.table import MeasurementTable
@@ -135,7 +135,7 @@ def learn_speeds(
         _profile(group, model, left[fit.places == i], pool.of(fit.places == i), pool)
         for i, (group, model) in enumerate(zip(kept, fit.predictors(), strict=True))
     ]
-    return LearnedSpeeds(profiles=_devices(made), fit=fit)
+    return LearnedSpeeds(profiles=profiles_by_device(made, "desktop"), fit=fit)
 
 
 def _profile(
@@ -159,13 +159,6 @@ def _profile(
             note=few if batches[-1] > 1 else "",
         ),
     )
-
-
-def _devices(targets: Sequence[TargetProfile]) -> tuple[DeviceProfile, ...]:
-    by_device: dict[str, list[TargetProfile]] = {}
-    for made in targets:
-        by_device.setdefault(made.target.device, []).append(made)
-    return tuple(DeviceProfile(n, n, "desktop", tuple(its)) for n, its in by_device.items())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

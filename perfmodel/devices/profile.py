@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +96,14 @@ class DeviceProfile(Answer, command="devices"):
     hardware: Mapping[str, Fact] = field(default_factory=dict)
     traits: Traits = field(default_factory=Traits)
     found_as: str = ""
+
+
+def profiles_by_device(targets: Iterable[TargetProfile], kind: str) -> tuple[DeviceProfile, ...]:
+    """The targets as profiles of one kind of device, one a device, in their order."""
+    found: dict[str, list[TargetProfile]] = {}
+    for made in targets:
+        found.setdefault(made.target.device, []).append(made)
+    return tuple(DeviceProfile(name, name, kind, tuple(its)) for name, its in found.items())
 
 
 def read_profile(path: Path) -> DeviceProfile:
