@@ -116,7 +116,7 @@ def _painted() -> dict[str, tuple[Callable[[], Any], Sequence[Shape]]]:
     tokens: Shape = ((1, 77), "int64")
     made: dict[str, tuple[Callable[[], Any], Sequence[Shape]]] = {
         "aotgan": (segment.AotGan, [*_image(512, 512), *_image(512, 512, 1)]),
-        "stable_diffusion+vae": (diffusion.Decoder, [latent]),
+        "stable_diffusion+vae": (diffusion.LatentDecoder, [latent]),
     }
     for version, wide in (("v1", 768), ("v2", 1024)):
         text: Shape = ((1, 77, wide), "float32")

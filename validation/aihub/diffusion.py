@@ -61,7 +61,7 @@ def denoiser(version: str) -> nn.Module:
     return _First(UNet2DConditionModel(sample_size=64, **NETWORK[version]))
 
 
-class Decoder(nn.Module):
+class LatentDecoder(nn.Module):
     """A latent image of 64 x 64 to one of 512 x 512."""
 
     def __init__(self) -> None:
