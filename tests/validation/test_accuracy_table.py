@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +12,35 @@ import pytest
 from perfmodel.errors import MeasurementError, PerfmodelError
 from validation.accuracy import __main__ as program
 from validation.accuracy import readme
-from validation.accuracy.common import Result, score, table, worst_cases
+from validation.accuracy.common import (
+    AccuracyRow,
+    LeftOut,
+    apart,
+    columns_as_cases,
+    left_out,
+    ratio_cases,
+    score,
+    table,
+    worst_cases,
+)
 from validation.accuracy.reasons import explained
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def four_cases() -> Result:
+def four_cases() -> AccuracyRow:
     """Errors of 4 %, 15 %, 10 % and 50 %."""
     return score(
         "e",
         "cpu",
-        np.array([1.04, 2.3, 9.0, 4.0]),
-        np.array([1.0, 2.0, 10.0, 8.0]),
-        ["a", "b", "c", "d"],
+        columns_as_cases(
+            ["a", "b", "c", "d"],
+            [1.04, 2.3, 9.0, 4.0],
+            [1.0, 2.0, 10.0, 8.0],
+            groups=["x", "x", "x", "y"],
+            intervals_ms=[[0.9, 1.1], [2.1, 2.5], [8, 11], [7, 9]],
+        ),
         3,
-        groups=["x", "x", "x", "y"],
-        intervals=np.array([[0.9, 1.1], [2.1, 2.5], [8, 11], [7, 9]]),
         baselines={"double": np.array([2.0, 4.0, 20.0, np.nan]), "silent": np.full(4, np.nan)},
         reasons={"d": "known"},
         worst=2,
@@ -58,16 +70,61 @@ def test_the_printed_table_has_percent_and_dashes() -> None:
 
 def test_a_missing_prediction_is_an_error_that_names_the_experiment() -> None:
     with pytest.raises(MeasurementError, match=r"e, cpu: .*2 has no prediction"):
-        score("e", "cpu", np.array([1.0, np.nan]), np.ones(2), ["a", "b"], 0)
+        score("e", "cpu", columns_as_cases(["a", "b"], [1.0, np.nan], [1, 1]), 0)
     with pytest.raises(MeasurementError, match="e, cpu: nothing"):
-        score("e", "cpu", np.zeros(0), np.zeros(0), [], 0)
+        score("e", "cpu", [], 0)
+
+
+@dataclass(frozen=True)
+class Said:
+    """As much of an answer as a case reads."""
+
+    latency_ms: float
+    interval_ms: tuple[float, float]
+
+
+def left_out_cases() -> list[LeftOut[str]]:
+    """Two networks that measured 1 and 2 ms, said to take 1.2 and 1.8."""
+    return [
+        left_out(
+            "first row", Said(1.2, (0.9, 1.4)), 1.0, name="a", group="x", simple={"twice": 2.0}
+        ),
+        left_out(
+            "second row", Said(1.8, (1.7, 1.9)), 2.0, name="b", group="y", simple={"twice": np.nan}
+        ),
+    ]
+
+
+def test_cases_left_out_bring_their_rows_intervals_and_simple_models() -> None:
+    cases = left_out_cases()
+    assert [(c.row, c.group, c.covered) for c in cases] == [
+        ("first row", "x", True),
+        ("second row", "y", False),
+    ]
+    result = score("e", "cpu", cases, 0)
+    assert result.coverage == 0.5
+    assert result.median_error == pytest.approx(0.15)
+    assert result.baselines == {"twice": pytest.approx(1.0)}  # of the one case that it knows
+
+
+def test_ratios_of_pairs_tell_how_often_the_faster_was_told() -> None:
+    a, b = left_out_cases()
+    swapped = replace(b, predicted_ms=1.0)
+    cases, right = ratio_cases([(a, b), (a, swapped)], lambda x, y: f"{x.model} to {y.model}")
+    assert [(c.model, c.predicted_ms, c.measured_ms) for c in cases] == [
+        ("a to b", pytest.approx(2 / 3), 0.5),
+        ("a to b", pytest.approx(1.2), 0.5),
+    ]
+    assert right == 0.5
+    assert apart(a, b, 1.9)
+    assert not apart(b, a, 2.1)
 
 
 def test_a_result_survives_its_file() -> None:
     result = four_cases()
-    assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    assert AccuracyRow.from_dict(json.loads(json.dumps(result.to_dict()))) == result
     with pytest.raises(MeasurementError, match="no result"):
-        Result.from_dict({"experiment": "e"})
+        AccuracyRow.from_dict({"experiment": "e"})
 
 
 # -- the program
@@ -79,7 +136,7 @@ class Counted:
     def __init__(self, error: Exception | None = None) -> None:
         self.runs, self.error = 0, error
 
-    def __call__(self, data: Path, seed: int) -> list[Result]:
+    def __call__(self, data: Path, seed: int) -> list[AccuracyRow]:
         self.runs += 1
         if self.error:
             raise self.error

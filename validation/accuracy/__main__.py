@@ -19,7 +19,7 @@ from typing import Any
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
-from validation.accuracy.common import Result, table, worst_cases
+from validation.accuracy.common import AccuracyRow, table, worst_cases
 
 ROOT = Path(__file__).resolve().parents[2]
 UNFINISHED = ROOT / "validation" / "results" / "accuracy.unfinished.json"
@@ -28,7 +28,7 @@ UNFINISHED = ROOT / "validation" / "results" / "accuracy.unfinished.json"
 MODULES = ("ncnn", "phones", "published", "market", "gpus", "servers", "npus", "nasbench")
 """Modules of this package; each has `EXPERIMENTS`, a dict from names to `Experiment`s."""
 
-Experiment = Callable[[Path, int], list[Result]]
+Experiment = Callable[[Path, int], list[AccuracyRow]]
 
 
 def experiments() -> dict[str, Experiment]:
@@ -63,14 +63,14 @@ class Store:
         if path.is_file():
             self.data = _read(path)
 
-    def done(self, name: str) -> list[Result] | None:
+    def done(self, name: str) -> list[AccuracyRow] | None:
         """Results of an experiment by the same code and seed; None where there are none."""
         made = self.data["made"].get(name, {})
         if (made.get("seed"), made.get("code")) != (self.seed, self.code):
             return None
-        return [Result.from_dict(result) for result in self.data["runs"][name]]
+        return [AccuracyRow.from_dict(result) for result in self.data["runs"][name]]
 
-    def add(self, name: str, results: Sequence[Result], elapsed_s: float) -> None:
+    def add(self, name: str, results: Sequence[AccuracyRow], elapsed_s: float) -> None:
         """Keep an experiment's results, in the order of all experiments, at once on disk."""
         made = {"seed": self.seed, "code": self.code, "elapsed_s": elapsed_s}
         order = {known: place for place, known in enumerate(experiments())}
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def run_all(
     chosen: dict[str, Experiment], data: Path, store: Store, *, again: bool = False
-) -> Iterator[tuple[str, list[Result] | PerfmodelError]]:
+) -> Iterator[tuple[str, list[AccuracyRow] | PerfmodelError]]:
     """Each experiment's results, or why it has none; what `store` holds is not made again."""
     for place, (name, run) in enumerate(chosen.items(), start=1):
         head = f"{place} of {len(chosen)}: {name}"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import perfmodel
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.errors import MeasurementError, PerfmodelError
-from perfmodel.experiments.scores import Case, case_text, median_error, scores_of, worst_first
+from perfmodel.experiments.scores import Case, case_text, median_error, scores, worst_first
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class AccuracyRow:
     """Out-of-sample accuracy of one experiment on one kind of target.
 
     Errors are |predicted - measured| / measured; `within_X` the share of cases at most X % off;
@@ -44,43 +45,106 @@ class Result:
         return asdict(self) | {"baselines": dict(self.baselines), "worst": list(self.worst)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Result:
-        """The result that `to_dict` turned into plain data; raises `MeasurementError` for other."""
+    def from_dict(cls, data: Mapping[str, Any]) -> AccuracyRow:
+        """The row that `to_dict` turned into plain data; raises `MeasurementError` for other."""
         try:
             return cls(**{**data, "worst": tuple(data["worst"])})
         except (TypeError, KeyError) as error:
             raise MeasurementError(f"no result of an experiment: {error}") from error
 
 
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut(Case, Generic[Row]):
+    """A case whose measured row the answer was made without; `simple` are simple models' times, ms.
+
+    `model` is the name that the list of the worst bears; a simple model that does not know the
+    case says NaN, and all cases that are scored together have the same simple models.
+    """
+
+    row: Row
+    simple: Mapping[str, float] = field(default_factory=dict)
+
+
+def left_out(
+    row: Row,
+    answer: Any,
+    measured_ms: float,
+    *,
+    name: str,
+    group: str = "",
+    simple: Mapping[str, float] | None = None,
+) -> LeftOut[Row]:
+    """A row that `answer`, a prediction of `perfmodel.predict`, was made without."""
+    low, high = answer.interval_ms
+    return LeftOut(
+        row=row,
+        model=name,
+        target=group,
+        group=group,
+        predicted_ms=float(answer.latency_ms),
+        measured_ms=float(measured_ms),
+        low_ms=float(low),
+        high_ms=float(high),
+        simple=simple or {},
+    )
+
+
+def columns_as_cases(
+    names: Sequence[str],
+    predicted_ms: ArrayLike,
+    measured_ms: ArrayLike,
+    *,
+    groups: Sequence[Any] | None = None,
+    intervals_ms: ArrayLike | None = None,
+) -> list[Case]:
+    """Cases from columns of one length; `intervals_ms` has shape (cases, 2)."""
+    said, seen = np.asarray(predicted_ms, float), np.asarray(measured_ms, float)
+    bounds: Sequence[tuple[float | None, float | None]] = [(None, None)] * len(names)
+    if intervals_ms is not None:
+        bounds = [(float(low), float(high)) for low, high in np.asarray(intervals_ms, float)]
+    labels = [""] * len(names) if groups is None else [str(group) for group in groups]
+    return [
+        Case(
+            model=name,
+            target=label,
+            group=label,
+            predicted_ms=float(ms),
+            measured_ms=float(true),
+            low_ms=low,
+            high_ms=high,
+        )
+        for name, label, ms, true, (low, high) in zip(
+            names, labels, said, seen, bounds, strict=True
+        )
+    ]
+
+
 def score(
     experiment: str,
     target_kind: str,
-    predicted: np.ndarray,
-    measured: np.ndarray,
-    names: Sequence[str],
+    cases: Sequence[Case],
     seed: int,
     *,
-    groups: Sequence[Any] | None = None,
-    intervals: np.ndarray | None = None,
-    baselines: Mapping[str, np.ndarray] | None = None,
+    baselines: Mapping[str, ArrayLike] | None = None,
     reasons: Mapping[str, str] | None = None,
     worst: int = 5,
-) -> Result:
-    """Errors of all cases as a `Result`; `names` say what each case is.
+) -> AccuracyRow:
+    """Errors of all cases as a row; cases are ranked among those of their group.
 
-    `intervals` has shape (cases, 2); `baselines` maps a model's name to its predictions, NaN where
-    it has none; `groups` labels cases that are ranked together (default: all). Raises
-    `MeasurementError` if a prediction is missing: no case is dropped silently.
+    `baselines` maps a simple model's name to its predictions, NaN where it has none; without it
+    they are what the cases hold. Raises `MeasurementError` if a prediction is missing: no case is
+    dropped silently.
     """
     try:
-        found = scores_of(predicted, measured, groups=groups, intervals=intervals)
+        found = scores(cases)
     except MeasurementError as error:
         raise MeasurementError(f"{experiment}, {target_kind}: {error.message}") from error
-    cases = [
-        Case(model=name, target=target_kind, predicted_ms=float(said), measured_ms=float(seen))
-        for name, said, seen in zip(names, predicted, measured, strict=True)
-    ]
-    return Result(
+    measured = [case.measured_ms for case in cases]
+    simple = _simple_models(cases) if baselines is None else baselines
+    return AccuracyRow(
         experiment=experiment,
         target_kind=target_kind,
         cases=found.cases,
@@ -94,11 +158,39 @@ def score(
         coverage=found.coverage,
         baselines={
             name: value
-            for name, values in (baselines or {}).items()
+            for name, values in simple.items()
             if (value := median_error(values, measured)) is not None
         },
         worst=tuple(case_text(case, reasons) for case in worst_first(cases, worst)),
     )
+
+
+def _simple_models(cases: Sequence[Case]) -> dict[str, list[float]]:
+    told = [case.simple for case in cases if isinstance(case, LeftOut)]
+    return {name: [simple[name] for simple in told] for name in (told[0] if told else ())}
+
+
+Pair = tuple[LeftOut[Row], LeftOut[Row]]
+
+
+def ratio_cases(
+    pairs: Sequence[Pair[Row]],
+    name: Callable[[LeftOut[Row], LeftOut[Row]], str],
+    intervals: ArrayLike | None = None,
+) -> tuple[list[Case], float]:
+    """Cases whose times are ratios of two, the first of a pair to the second; the share of pairs
+    of which the faster one was told.
+    """
+    said = np.array([a.predicted_ms / b.predicted_ms for a, b in pairs])
+    seen = np.array([a.measured_ms / b.measured_ms for a, b in pairs])
+    right = float(np.mean((said > 1) == (seen > 1))) if pairs else float("nan")
+    names = [name(a, b) for a, b in pairs]
+    return columns_as_cases(names, said, seen, intervals_ms=intervals), right
+
+
+def apart(a: Case, b: Case, factor: float) -> bool:
+    """Whether two measured times differ by more than a factor."""
+    return bool(abs(np.log(a.measured_ms / b.measured_ms)) > np.log(factor))
 
 
 def answered(
@@ -116,7 +208,7 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[AccuracyRow]) -> str:
     """The results as a Markdown table, one line an experiment and kind of target."""
     head = (
         "| experiment | targets | cases | median error % | mean % | within 5 % | within 10 % "
@@ -133,7 +225,7 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def worst_cases(results: Sequence[Result]) -> str:
+def worst_cases(results: Sequence[AccuracyRow]) -> str:
     """The worst cases of every experiment, one a line."""
     return "\n".join(
         f"{r.experiment}, {r.target_kind}: {case}" for r in results for case in r.worst

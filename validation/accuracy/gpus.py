@@ -17,7 +17,7 @@ import perfmodel
 from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
-from validation.accuracy.common import Result, answered, score
+from validation.accuracy.common import AccuracyRow, answered, columns_as_cases, score
 from validation.accuracy.kernels import cross_conformal
 from validation.accuracy.transformers import passes, read_networks, spec
 from validation.data.kernel_rows import KernelTimes, read_eager_gpus
@@ -56,7 +56,7 @@ def sheet_profiles(
     return made
 
 
-def unseen_gpus(data: Path, seed: int) -> list[Result]:
+def unseen_gpus(data: Path, seed: int) -> list[AccuracyRow]:
     """A GPU never measured, from its data sheet: kernels, then whole networks."""
     kernels, networks = read_kernels(data), read_networks(data)
     devices = sorted({device_slug(r["device"]) for r in networks} | set(kernels.device))
@@ -72,7 +72,7 @@ def unseen_gpus(data: Path, seed: int) -> list[Result]:
 
 def kernel_results(
     name: str, kernels: KernelTimes, profiles: Mapping[str, DeviceProfile], seed: int
-) -> list[Result]:
+) -> list[AccuracyRow]:
     """Convolutions and products together, then each kind."""
     ops = [op for kind in PRODUCTS.values() for op in kind]
     kernels = kernels.take(np.isin(kernels.table.column("op"), ops))
@@ -93,12 +93,14 @@ def kernel_results(
             score(
                 name,
                 kind,
-                predicted[rows] / 1e3,
-                kernels.latency_us[rows] / 1e3,
-                [names[i] for i in rows],
+                columns_as_cases(
+                    [names[i] for i in rows],
+                    predicted[rows] / 1e3,
+                    kernels.latency_us[rows] / 1e3,
+                    groups=list(kernels.device[rows]),
+                    intervals_ms=bounds[rows] / 1e3,
+                ),
                 seed,
-                groups=list(kernels.device[rows]),
-                intervals=bounds[rows] / 1e3,
                 baselines={"nearest scaled": neighbour[rows] / 1e3},
                 reasons=REASONS,
                 worst=3,
@@ -145,7 +147,7 @@ def network_results(
     devices: Collection[str],
     profiles: Sequence[DeviceProfile],
     seed: int,
-) -> list[Result]:
+) -> list[AccuracyRow]:
     """Inference, then training, of the networks that ran on `devices`."""
     on_devices = [r for r in networks if device_slug(r["device"]) in devices]
     kinds = {
@@ -165,7 +167,7 @@ def _networks(
     rows: Sequence[Mapping[str, Any]],
     profiles: Sequence[DeviceProfile],
     seed: int,
-) -> Result:
+) -> AccuracyRow:
     devices = [device_slug(r["device"]) for r in rows]
     asked = [(spec(r), d, int(r["batch"])) for r, d in zip(rows, devices, strict=True)]
     answers = predicted(asked, profiles)
@@ -176,15 +178,17 @@ def _networks(
     return score(
         name,
         kind,
-        factor * [a.latency_ms for a in answers],
-        measured,
-        [
-            f"{d} {r['model']} b{r['batch']} s{r['seq_len']}"
-            for r, d in zip(rows, devices, strict=True)
-        ],
+        columns_as_cases(
+            [
+                f"{d} {r['model']} b{r['batch']} s{r['seq_len']}"
+                for r, d in zip(rows, devices, strict=True)
+            ],
+            factor * [a.latency_ms for a in answers],
+            measured,
+            groups=list(label),
+            intervals_ms=factor[:, None] * np.array([a.interval_ms for a in answers]),
+        ),
         seed,
-        groups=list(label),
-        intervals=factor[:, None] * np.array([a.interval_ms for a in answers]),
         baselines={"FLOPs": flops_baseline(flops, devices, measured, label)},
         reasons=REASONS,
     )
@@ -209,7 +213,7 @@ def flops_baseline(
     return ideal * [np.median(o) if len(o) else np.nan for o in others]
 
 
-def known_gpus(data: Path, seed: int) -> list[Result]:
+def known_gpus(data: Path, seed: int) -> list[AccuracyRow]:
     """Whole networks on GPUs whose kernels were measured, by the profiles that ship."""
     devices = set(read_kernels(data).device)
     return network_results("known GPU, whole networks", read_networks(data), devices, (), seed)

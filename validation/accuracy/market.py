@@ -24,8 +24,16 @@ from perfmodel.devices.sheet_data import MeasuredSheet
 from perfmodel.devices.sheet_rows import target_class
 from perfmodel.measurements.read import read_measurements
 from perfmodel.target import Target, full_target
-from validation.accuracy.common import Result, answered, score
-from validation.accuracy.ncnn import Campaign, campaign, learn
+from validation.accuracy.common import (
+    AccuracyRow,
+    LeftOut,
+    answered,
+    apart,
+    left_out,
+    ratio_cases,
+    score,
+)
+from validation.accuracy.ncnn import SteadyRows, campaign, learn
 from validation.data.network_tables import network_name
 from validation.data.published_networks import published_rows
 from validation.data.sheets import device_facts
@@ -51,15 +59,11 @@ REASONS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class OnSheet:
     """A network on a target of a left-out chip; `peak` what the sheet promises (any unit)."""
 
     sheet: MeasuredSheet
     network: str
-    measured_ms: float
-    predicted_ms: float
-    interval_ms: tuple[float, float]
-    nearest_ms: float
     macs: float
 
     @property
@@ -77,6 +81,9 @@ class Case:
         """For the list of the worst."""
         target = str(self.sheet.target).replace("/", " ", 1)
         return f"{network_name(self.network)} on {target}"
+
+
+Case = LeftOut[OnSheet]
 
 
 def peak_of(sheet: MeasuredSheet) -> float:
@@ -110,18 +117,13 @@ def cases_of(rows: Rows, sheets: Any, known: Rows) -> list[Case]:
     mine = [(target, network) for target, network in rows if target in offered]
     answers = answered([(network, target, 1) for target, network in mine], profiles)
     by_name = {str(s.target): s for s in asked}
-    return [
-        Case(
-            sheet=by_name[target],
-            network=network,
-            measured_ms=rows[target, network],
-            predicted_ms=answer.latency_ms,
-            interval_ms=answer.interval_ms,
-            nearest_ms=_nearest_by_peak(by_name[target], network, known),
-            macs=float(answer.macs),
-        )
-        for (target, network), answer in zip(mine, answers, strict=True)
-    ]
+    found = []
+    for (target, network), answer in zip(mine, answers, strict=True):
+        row = OnSheet(sheet=by_name[target], network=network, macs=float(answer.macs))
+        near = {"nearest chip by peak": _nearest_by_peak(row.sheet, network, known)}
+        ms = rows[target, network]
+        found.append(left_out(row, answer, ms, name=row.name, group=target, simple=near))
+    return found
 
 
 def _nearest_by_peak(sheet: MeasuredSheet, network: str, known: Rows) -> float:
@@ -142,25 +144,27 @@ def _nearest_by_peak(sheet: MeasuredSheet, network: str, known: Rows) -> float:
 
 def by_macs(cases: Sequence[Case]) -> np.ndarray:
     """Baseline: MACs over peak, at the efficiency of the other chips of the class."""
-    speed = np.array([c.measured_ms * c.peak / c.macs for c in cases])
-    chips = np.array([c.sheet.chip for c in cases], dtype=object)
+    rows = [c.row for c in cases]
+    speed = np.array([c.measured_ms * c.row.peak / c.row.macs for c in cases])
+    chips = np.array([row.sheet.chip for row in rows], dtype=object)
     return np.array(
         [
-            np.median(speed[chips != c.sheet.chip]) * c.macs / c.peak
-            if (chips != c.sheet.chip).any()
+            np.median(speed[chips != row.sheet.chip]) * row.macs / row.peak
+            if (chips != row.sheet.chip).any()
             else np.nan
-            for c in cases
+            for row in rows
         ]
     )
 
 
-def results(experiment: str, cases: Sequence[Case], seed: int) -> list[Result]:
+def results(experiment: str, cases: Sequence[Case], seed: int) -> list[AccuracyRow]:
     """One row a class of targets; runs of versions that used the cores less stand apart."""
     found, older = [], older_runs(cases)
 
     def kind(case: Case) -> str:
-        old = (case.sheet.target.device, case.sheet.target.unit) in older
-        return f"{case.place}, versions without half precision" if old else case.place
+        target, place = case.row.sheet.target, case.row.place
+        old = (target.device, target.unit) in older
+        return f"{place}, versions without half precision" if old else place
 
     for place in sorted({kind(c) for c in cases}):
         mine = [c for c in cases if kind(c) == place]
@@ -168,16 +172,11 @@ def results(experiment: str, cases: Sequence[Case], seed: int) -> list[Result]:
             score(
                 experiment,
                 place,
-                np.array([c.predicted_ms for c in mine]),
-                np.array([c.measured_ms for c in mine]),
-                [c.name for c in mine],
+                [
+                    replace(c, simple={**c.simple, "MACs / peak": float(ms)})
+                    for c, ms in zip(mine, by_macs(mine), strict=True)
+                ],
                 seed,
-                groups=[str(c.sheet.target) for c in mine],
-                intervals=np.array([c.interval_ms for c in mine]),
-                baselines={
-                    "nearest chip by peak": np.array([c.nearest_ms for c in mine]),
-                    "MACs / peak": by_macs(mine),
-                },
                 reasons=REASONS,
             )
         )
@@ -189,7 +188,8 @@ def older_runs(cases: Sequence[Case]) -> set[tuple[str, str]]:
 
     Sheets answer for the newest version, which is another question.
     """
-    cpu = [c for c in cases if c.sheet.target.unit == "cpu" and c.sheet.target.framework == "ncnn"]
+    rows = [c.row for c in cases]
+    cpu = [r for r in rows if (r.sheet.target.unit, r.sheet.target.framework) == ("cpu", "ncnn")]
     new = {c.sheet.target.device for c in cpu if network_name(c.network).lower() in NEWEST}
     wide = {c.sheet.target.device for c in cpu if lead_core(c.sheet).half}
     return {(device, "cpu") for device in wide - new}
@@ -228,7 +228,7 @@ def _is_phone(name: str) -> bool:
     return sheet is not None and sheet.kind == "phone"
 
 
-def measured_rows(table: Campaign) -> dict[tuple[str, str], float]:
+def measured_rows(table: SteadyRows) -> dict[tuple[str, str], float]:
     """Times by target as profiles name it, and network's path."""
     named = {}
     for t in range(len(table.targets)):
@@ -241,12 +241,12 @@ def measured_rows(table: Campaign) -> dict[tuple[str, str], float]:
     return {(named[t], table.path(m)): ms for (t, m), ms in table.latency_ms().items()}
 
 
-def _learn_without(table: Campaign, devices: set[str], seed: int) -> Any:
+def _learn_without(table: SteadyRows, devices: set[str], seed: int) -> Any:
     keep = ~table.frame["device"].isin(devices).to_numpy()
     return learn(table, keep, seed)
 
 
-def ncnn_phones(data: Path, seed: int) -> list[Result]:
+def ncnn_phones(data: Path, seed: int) -> list[AccuracyRow]:
     """ncnn on phones, and which of two is faster."""
     cases = ncnn_cases(data, seed)
     return [*results(TITLE, cases, seed), *which_is_faster(cases, seed)]
@@ -302,34 +302,30 @@ def _sums_of_kernels(data: Path) -> dict[tuple[str, str], float]:
     return {key: float(np.median(ms)) for key, ms in times.items()}
 
 
-def other_phones(data: Path, seed: int) -> list[Result]:
+def other_phones(data: Path, seed: int) -> list[AccuracyRow]:
     """TFLite and MNN on phones, and which of two is faster."""
     cases = other_cases(data, seed)
     return [*results(TITLE, cases, seed), *which_is_faster(cases, seed)]
 
 
-def which_is_faster(cases: Sequence[Case], seed: int) -> list[Result]:
+def which_is_faster(cases: Sequence[Case], seed: int) -> list[AccuracyRow]:
     """Ratios of two phones that were both left out, measured to differ by more than `CLEARLY`.
 
     The kind of target says how often the faster one was told.
     """
     found = []
-    for unit in sorted({c.sheet.target.unit for c in cases}):
-        mine = [c for c in cases if c.sheet.target.unit == unit]
+    for unit in sorted({c.row.sheet.target.unit for c in cases}):
+        mine = [c for c in cases if c.row.sheet.target.unit == unit]
         pairs = [(a, b) for i, a in enumerate(mine) for b in mine[i + 1 :] if _comparable(a, b)]
         if len(pairs) < FEWEST_PAIRS:
             continue
-        measured = np.array([a.measured_ms / b.measured_ms for a, b in pairs])
-        predicted = np.array([a.predicted_ms / b.predicted_ms for a, b in pairs])
-        right = float((np.sign(np.log(measured)) == np.sign(np.log(predicted))).mean())
-        frameworks = "/".join(sorted({c.sheet.target.framework for c in mine}))
+        ratios, right = ratio_cases(pairs, lambda a, b: f"{a.model} to {b.row.sheet.target.device}")
+        frameworks = "/".join(sorted({c.row.sheet.target.framework for c in mine}))
         found.append(
             score(
                 f"which of two phones is faster: right in {100 * right:.1f} %",
                 f"{unit} {frameworks}, ratio above {CLEARLY}",
-                predicted,
-                measured,
-                [f"{a.name} to {b.sheet.target.device}" for a, b in pairs],
+                ratios,
                 seed,
                 worst=3,
             )
@@ -342,10 +338,15 @@ FEWEST_PAIRS = 20
 
 def _comparable(a: Case, b: Case) -> bool:
     """One network by one framework with as many threads on two chips, clearly apart."""
-    one, other = a.sheet.target, b.sheet.target
-    same = (a.network, a.place, one.threads) == (b.network, b.place, other.threads)
-    apart = abs(np.log(a.measured_ms / b.measured_ms)) > np.log(CLEARLY)
-    return bool(same and a.sheet.chip != b.sheet.chip and apart and not _unlike(one, other))
+    first, second = a.row, b.row
+    one, other = first.sheet.target, second.sheet.target
+    same = (first.network, first.place, one.threads) == (
+        second.network,
+        second.place,
+        other.threads,
+    )
+    unlike = first.sheet.chip != second.sheet.chip and not _unlike(one, other)
+    return same and unlike and apart(a, b, CLEARLY)
 
 
 def _unlike(one: Target, other: Target) -> bool:
@@ -353,7 +354,7 @@ def _unlike(one: Target, other: Target) -> bool:
     return (one.cluster == "little") != (other.cluster == "little")
 
 
-EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
+EXPERIMENTS: dict[str, Callable[[Path, int], list[AccuracyRow]]] = {
     "market-ncnn": ncnn_phones,
     "market-others": other_phones,
 }

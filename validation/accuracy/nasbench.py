@@ -17,7 +17,7 @@ import numpy as np
 import perfmodel
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import AccuracyRow, columns_as_cases, score
 
 MEASURED = 20
 CANDIDATES = 500
@@ -49,7 +49,7 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class DeviceColumn:
     """One device at one batch size: its rows, a cell each."""
 
     device: str
@@ -80,7 +80,7 @@ class Column:
         return MeasurementTable(chosen.reset_index(drop=True))
 
 
-def read_columns(data: Path) -> list[Column]:
+def read_columns(data: Path) -> list[DeviceColumn]:
     """Every device and batch size of nasbench201_latency.csv.gz, its framework filled in."""
     table, _ = read_measurements([data / "nasbench201_latency.csv.gz"])
     found = []
@@ -90,7 +90,7 @@ def read_columns(data: Path) -> list[Column]:
         stated = frame.assign(framework=framework, precision="fp32").reset_index(drop=True)
         if unit == "cpu":
             stated = stated.assign(threads=1.0)
-        found.append(Column(str(device), setting, MeasurementTable(stated)))
+        found.append(DeviceColumn(str(device), setting, MeasurementTable(stated)))
     return found
 
 
@@ -113,7 +113,7 @@ def choose(setting: Setting, candidates: Sequence[str]) -> list[str]:
 class Outcome:
     """What was predicted and measured of one column, cell by cell."""
 
-    column: Column
+    column: DeviceColumn
     networks: list[str]
     predicted: np.ndarray
     measured: np.ndarray
@@ -122,11 +122,11 @@ class Outcome:
 
 
 def simple_models(
-    column: Column,
+    column: DeviceColumn,
     chosen: Sequence[str],
     asked: Sequence[str],
     macs: Mapping[str, int],
-    others: Sequence[Column],
+    others: Sequence[DeviceColumn],
 ) -> dict[str, np.ndarray]:
     """Time in proportion to MACs, a line through MACs, and the device most alike, scaled."""
     from scipy.optimize import nnls
@@ -142,7 +142,7 @@ def simple_models(
         "linear": new / scale * cost[0] + cost[1],
     }
 
-    def ratios(other: Column) -> np.ndarray:
+    def ratios(other: DeviceColumn) -> np.ndarray:
         return np.log(mine / [other.latency_ms[n] for n in chosen])
 
     alike = [c for c in others if c.device != column.device]
@@ -153,7 +153,7 @@ def simple_models(
     return found
 
 
-def outcomes(columns: Sequence[Column], seed: int) -> list[Outcome]:
+def outcomes(columns: Sequence[DeviceColumn], seed: int) -> list[Outcome]:
     """Each column calibrated from the cells that its setting asks for, and asked for the others."""
     networks = sorted(set.intersection(*(set(c.latency_ms) for c in columns)))
     candidates, asked = drawn(networks, seed)
@@ -187,16 +187,18 @@ def outcomes(columns: Sequence[Column], seed: int) -> list[Outcome]:
     return found
 
 
-def _score(found: Sequence[Outcome], kind: str, seed: int, worst: int) -> Result:
+def _score(found: Sequence[Outcome], kind: str, seed: int, worst: int) -> AccuracyRow:
     return score(
         f"NAS-Bench-201, {MEASURED} cells measured",
         kind,
-        np.concatenate([f.predicted for f in found]),
-        np.concatenate([f.measured for f in found]),
-        [f"{f.column.name} {n.partition('=')[2]}" for f in found for n in f.networks],
+        columns_as_cases(
+            [f"{f.column.name} {n.partition('=')[2]}" for f in found for n in f.networks],
+            np.concatenate([f.predicted for f in found]),
+            np.concatenate([f.measured for f in found]),
+            groups=[f.column.name for f in found for _ in f.networks],
+            intervals_ms=np.concatenate([f.intervals for f in found]),
+        ),
         seed,
-        groups=[f.column.name for f in found for _ in f.networks],
-        intervals=np.concatenate([f.intervals for f in found]),
         baselines={
             name: np.concatenate([f.baselines[name] for f in found]) for name in found[0].baselines
         },
@@ -205,7 +207,7 @@ def _score(found: Sequence[Outcome], kind: str, seed: int, worst: int) -> Result
     )
 
 
-def one_device(data: Path, seed: int) -> list[Result]:
+def one_device(data: Path, seed: int) -> list[AccuracyRow]:
     """Every device and batch size on its own, then all of them."""
     found = outcomes(read_columns(data), seed)
     return [

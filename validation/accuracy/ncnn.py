@@ -21,7 +21,7 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
-from validation.accuracy.common import Result, answered, score
+from validation.accuracy.common import AccuracyRow, LeftOut, answered, left_out, score
 from validation.accuracy.macs_baselines import FEWEST_LEFT, simple_models
 from validation.data.network_tables import family_of, network_name
 
@@ -46,7 +46,7 @@ CORES = Path(__file__).resolve().parents[1] / "data" / "ncnn_devices.csv"
 
 
 @dataclass(frozen=True, eq=False)
-class Campaign:
+class SteadyRows:
     """Steady rows of one unit and precision with what tells targets and networks apart.
 
     `target` numbers the rows' targets, in the order of `targets`; `model` are the networks' files.
@@ -86,7 +86,7 @@ class Campaign:
 
 
 @lru_cache(maxsize=4)
-def campaign(data: Path, unit: str, precision: str = "float") -> Campaign:
+def campaign(data: Path, unit: str, precision: str = "float") -> SteadyRows:
     """Rows of ncnn_e2e.csv whose networks are there and whose targets ran three of them."""
     table, _ = read_measurements([data / "ncnn_e2e.csv"])
     chosen = table.networks.where(framework="ncnn", unit=unit, precision=precision)
@@ -97,7 +97,7 @@ def campaign(data: Path, unit: str, precision: str = "float") -> Campaign:
     frame, names = frame[keep].reset_index(drop=True), names[keep]
     targets = tuple(sorted(set(names)))
     number = {name: i for i, name in enumerate(targets)}
-    return Campaign(
+    return SteadyRows(
         frame,
         data,
         targets,
@@ -124,7 +124,7 @@ def kinds_of_devices(data: Path) -> dict[str, str]:
         return {device_slug(row["device"]): row["kind"] for row in csv.DictReader(file)}
 
 
-def learn(rows: Campaign, mask: np.ndarray, seed: int, left: str = "") -> Any:
+def learn(rows: SteadyRows, mask: np.ndarray, seed: int, left: str = "") -> Any:
     """The population of some rows, by the function that makes what ships.
 
     Quantised targets are learned with float rows of all devices, less the family that is `left`.
@@ -148,10 +148,10 @@ def learn(rows: Campaign, mask: np.ndarray, seed: int, left: str = "") -> Any:
 
 
 @dataclass
-class Asked:
+class HeldOut:
     """Profiles of held-out targets and what is asked of them; answered all at once."""
 
-    rows: Campaign
+    rows: SteadyRows
     profiles: dict[int, DeviceProfile] = field(default_factory=dict)
     cases: list[tuple[int, str]] = field(default_factory=list)
     nearest: list[float] = field(default_factory=list)
@@ -190,28 +190,19 @@ class Asked:
             found |= zip(mine, answered(queries, profiles), strict=True)
         return [found[i] for i in range(len(self.cases))]
 
-    def result(
-        self,
-        experiment: str,
-        kind: str,
-        seed: int,
-        baselines: Mapping[str, np.ndarray],
-        reasons: Mapping[str, str] | None = None,
-    ) -> Result:
-        """Scores of all cases."""
-        times, answers = self.rows.latency_ms(), self.answers()
-        return score(
-            experiment,
-            kind,
-            np.array([a.latency_ms for a in answers]),
-            np.array([times[case] for case in self.cases]),
-            [f"{network_name(m)} on {self.rows.targets[t]}" for t, m in self.cases],
-            seed,
-            groups=[t for t, _ in self.cases],
-            intervals=np.array([a.interval_ms for a in answers]),
-            baselines=baselines,
-            reasons=reasons,
-        )
+    def scored(self, answers: Sequence[Any]) -> list[LeftOut[tuple[int, str]]]:
+        """The cases with their answers, ranked target by target."""
+        times = self.rows.latency_ms()
+        return [
+            left_out(
+                (target, model),
+                answer,
+                times[target, model],
+                name=f"{network_name(model)} on {self.rows.targets[target]}",
+                group=str(target),
+            )
+            for (target, model), answer in zip(self.cases, answers, strict=True)
+        ]
 
 
 def one_device(device: str) -> str:
@@ -221,7 +212,7 @@ def one_device(device: str) -> str:
     return device
 
 
-def device_folds(rows: Campaign, seed: int) -> np.ndarray:
+def device_folds(rows: SteadyRows, seed: int) -> np.ndarray:
     """Fold of every target; targets of one device (all its threads and units) share theirs."""
     names = [one_device(str(rows.first(t)["device"])) for t in range(len(rows.targets))]
     devices = sorted(set(names))
@@ -240,14 +231,14 @@ def _populations(data: Path, unit: str, seed: int) -> dict[int, Any]:
 
 def new_device(
     data: Path, seed: int, *, unit: str, shots: int, chosen: bool = False
-) -> list[Result]:
+) -> list[AccuracyRow]:
     """A device unseen in every form; `shots` of its networks are measured, the rest predicted.
 
     The measured ones are drawn at random, or chosen by `next_measurements` if `chosen`.
     """
     rows, populations = campaign(data, unit), _populations(data, unit, seed)
     folds, times = device_folds(rows, seed), rows.latency_ms()
-    rng, asked, near = np.random.default_rng(seed), Asked(rows), _Nearest(rows, times)
+    rng, asked, near = np.random.default_rng(seed), HeldOut(rows), _Nearest(rows, times)
     for t in range(len(rows.targets)):
         own = sorted(m for target, m in times if target == t)
         order = rng.permutation(len(own))
@@ -262,16 +253,17 @@ def new_device(
         asked.nearest += near.times(t, first, rest, np.flatnonzero(folds != folds[t]))
     how = "chosen" if chosen else "random"
     return [
-        asked.result(
+        score(
             f"ncnn, new device from {shots} networks ({how})",
             f"{unit} float",
+            asked.scored(asked.answers()),
             seed,
-            {"nearest device": np.array(asked.nearest)},
+            baselines={"nearest device": asked.nearest},
         )
     ]
 
 
-def _suggested(rows: Campaign, own: Sequence[str], population: Any, count: int) -> list[str]:
+def _suggested(rows: SteadyRows, own: Sequence[str], population: Any, count: int) -> list[str]:
     unit = str(rows.first(0)["unit"])
     answer = perfmodel.next_measurements(
         count,
@@ -286,7 +278,7 @@ def _suggested(rows: Campaign, own: Sequence[str], population: Any, count: int) 
 class _Nearest:
     """The known target most like a new one on the measured networks, scaled to it."""
 
-    def __init__(self, rows: Campaign, times: Mapping[tuple[int, str], float]) -> None:
+    def __init__(self, rows: SteadyRows, times: Mapping[tuple[int, str], float]) -> None:
         self.models = sorted(set(rows.model.tolist()))
         place = {m: i for i, m in enumerate(self.models)}
         self.log_ms = np.full((len(rows.targets), len(self.models)), np.nan)
@@ -309,11 +301,11 @@ class _Nearest:
         return [float(mine[self.models.index(m)]) for m in asked]
 
 
-def from_sheet_alone(data: Path, seed: int) -> list[Result]:
+def from_sheet_alone(data: Path, seed: int) -> list[AccuracyRow]:
     """A CPU target of an unseen device by its cores, clocks and threads only."""
     rows, populations = campaign(data, "cpu"), _populations(data, "cpu", seed)
     folds, times, cores = device_folds(rows, seed), rows.latency_ms(), cores_of_devices()
-    asked, kinds = Asked(rows), kinds_of_devices(data)
+    asked, kinds = HeldOut(rows), kinds_of_devices(data)
     for t in range(len(rows.targets)):
         first = rows.first(t)
         sheet = cores.get(str(first["device"]), "")
@@ -328,22 +320,25 @@ def from_sheet_alone(data: Path, seed: int) -> list[Result]:
             kind=kinds[str(first["device"])],
         )
         asked.ask(t, sorted(m for target, m in times if target == t))
-    return [asked.result("ncnn, new device from its spec sheet", "cpu float", seed, {})]
+    name = "ncnn, new device from its spec sheet"
+    return [score(name, "cpu float", asked.scored(asked.answers()), seed)]
 
 
-def leave_one_network_out(data: Path, seed: int, *, unit: str, precision: str) -> list[Result]:
+def leave_one_network_out(data: Path, seed: int, *, unit: str, precision: str) -> list[AccuracyRow]:
     """Each network with its variants is unseen on every device."""
     rows = campaign(data, unit, precision)
     family = np.array([family_of(m) for m in rows.model])
-    asked: list[Asked] = [
+    asked: list[HeldOut] = [
         _one_network_out(rows, family, left, place, seed)
         for place, left in enumerate(sorted(set(family)))
     ]
     return [_joined(asked, f"{unit} {precision}", seed)]
 
 
-def _one_network_out(rows: Campaign, family: np.ndarray, left: str, place: int, seed: int) -> Asked:
-    asked = Asked(rows)
+def _one_network_out(
+    rows: SteadyRows, family: np.ndarray, left: str, place: int, seed: int
+) -> HeldOut:
+    asked = HeldOut(rows)
     population = learn(rows, family != left, seed, left)
     every = max(1, len(rows.targets) // FEWEST_ASKED)
     for t in range(place % every, len(rows.targets), every):
@@ -356,27 +351,26 @@ def _one_network_out(rows: Campaign, family: np.ndarray, left: str, place: int, 
     return asked
 
 
-def _joined(parts: Sequence[Asked], kind: str, seed: int) -> Result:
+def _joined(parts: Sequence[HeldOut], kind: str, seed: int) -> AccuracyRow:
     """One result of all networks, with models that look at MACs and parameters alone."""
-    rows, times = parts[0].rows, parts[0].rows.latency_ms()
-    cases = [case for part in parts for case in part.cases]
-    answers = [answer for part in parts if part.cases for answer in part.answers()]
-    size = {m: (a.macs, a.params) for (_, m), a in zip(cases, answers, strict=True)}
+    cases: list[LeftOut[tuple[int, str]]] = []
+    size: dict[str, tuple[int, int]] = {}
+    for part in (part for part in parts if part.cases):
+        answers = part.answers()
+        cases += part.scored(answers)
+        size |= {m: (a.macs, a.params) for (_, m), a in zip(part.cases, answers, strict=True)}
+    simple = simple_models([case.row for case in cases], parts[0].rows.latency_ms(), size)
     return score(
         "ncnn, leave one network out",
         kind,
-        np.array([a.latency_ms for a in answers]),
-        np.array([times[case] for case in cases]),
-        [f"{network_name(m)} on {rows.targets[t]}" for t, m in cases],
+        cases,
         seed,
-        groups=[t for t, _ in cases],
-        intervals=np.array([a.interval_ms for a in answers]),
-        baselines=simple_models(cases, times, size),
+        baselines=simple,
         reasons=REASONS,
     )
 
 
-EXPERIMENTS: dict[str, Callable[[Path, int], list[Result]]] = {
+EXPERIMENTS: dict[str, Callable[[Path, int], list[AccuracyRow]]] = {
     "ncnn-network-cpu": partial(leave_one_network_out, unit="cpu", precision="float"),
     "ncnn-network-int8": partial(leave_one_network_out, unit="cpu", precision="int8"),
     "ncnn-network-gpu": partial(leave_one_network_out, unit="gpu", precision="float"),

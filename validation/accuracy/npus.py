@@ -7,7 +7,7 @@ on every target (with those of its part, `PARTS`), a chip in every form that it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -23,7 +23,15 @@ from perfmodel.calibration.measured import NetworkTables
 from perfmodel.cost_models.interval import ratio_bounds
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import Target
-from validation.accuracy.common import Result, answered, score
+from validation.accuracy.common import (
+    AccuracyRow,
+    LeftOut,
+    answered,
+    apart,
+    left_out,
+    ratio_cases,
+    score,
+)
 from validation.accuracy.kernels import relative_costs
 from validation.data.aihub import (
     APART,
@@ -78,23 +86,15 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A network on a target that did not know it: milliseconds."""
+Case = LeftOut[AiHubRow]
 
-    target: Target
-    network: int
-    measured: float
-    predicted: float
-    interval: tuple[float, float]
-    simple: float
 
-    @property
-    def name(self) -> str:
-        """The target and the network."""
-        line = network_lines()[self.network]
-        part = f"+{line.component}" if line.component else ""
-        return f"{self.target} {line.model}{part}"
+def case(row: AiHubRow, answer: Any, simple: Mapping[str, float]) -> Case:
+    """A network on a target that did not know it."""
+    line = network_lines()[row.network]
+    part = f"+{line.component}" if line.component else ""
+    name = f"{row.target} {line.model}{part}"
+    return left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
 
 
 def bare(row: AiHubRow) -> Target:
@@ -139,14 +139,7 @@ def _unseen_families(data: Path, families: frozenset[str]) -> list[Case]:
     kept = [r for r in rows if lines[r.network].family not in families]
     said = answers(held, learned(kept).profiles)
     return [
-        Case(
-            target=row.target,
-            network=row.network,
-            measured=row.latency_ms,
-            predicted=answer.latency_ms,
-            interval=answer.interval_ms,
-            simple=simple,
-        )
+        case(row, answer, {"four numbers": simple})
         for row, answer, simple in zip(held, said, least_squares(kept, held), strict=True)
     ]
 
@@ -175,66 +168,51 @@ def least_squares(kept: Sequence[AiHubRow], held: Sequence[AiHubRow]) -> list[fl
     return [max(float(np.dot(four_numbers(names[r.network]), costs[r.target])), 1e-3) for r in held]
 
 
-def unseen_network(data: Path, seed: int) -> list[Result]:
+def unseen_network(data: Path, seed: int) -> list[AccuracyRow]:
     """A network whose family nobody measured, on known targets, by precision."""
     return [
         score(
             "NPU, unseen network family",
             f"AI Hub {precision}",
-            np.array([c.predicted for c in cases]),
-            np.array([c.measured for c in cases]),
-            [c.name for c in cases],
+            cases,
             seed,
-            groups=[str(c.target) for c in cases],
-            intervals=np.array([c.interval for c in cases]),
-            baselines={"four numbers": np.array([c.simple for c in cases])},
             reasons=REASONS,
         )
         for precision in PRECISIONS
-        if (cases := [c for c in unseen_cases(data) if c.target.precision == precision])
+        if (cases := [c for c in unseen_cases(data) if c.row.target.precision == precision])
     ]
 
 
-def integers_or_floats(data: Path, seed: int) -> list[Result]:
+def integers_or_floats(data: Path, seed: int) -> list[AccuracyRow]:
     """Which of two precisions is faster, the family left out: error of the predicted ratio.
 
     Only pairs whose measured times differ by more than `CLEAR`; `within_20` and the others are of
     the ratio, the share of right answers stands in the kind.
     """
     places: dict[tuple[str, str, int], list[Case]] = {}
-    for case in unseen_cases(data):
-        key = (case.target.device, case.target.framework, case.network)
-        places.setdefault(key, []).append(case)
+    for found in unseen_cases(data):
+        target = found.row.target
+        key = (target.device, target.framework, found.row.network)
+        places.setdefault(key, []).append(found)
     pairs = [
         (a, b)
         for cases in places.values()
         for a, b in combinations(cases, 2)
-        if abs(np.log(a.measured / b.measured)) > np.log1p(CLEAR)
+        if apart(a, b, 1 + CLEAR)
     ]
-    said = np.array([a.predicted / b.predicted for a, b in pairs])
-    true = np.array([a.measured / b.measured for a, b in pairs])
-    right = 100 * np.mean((said > 1) == (true > 1))
-    kind = f"ratio of two precisions; {right:.1f} % right which is faster"
-    names = [f"{a.name} against {b.target.precision}" for a, b in pairs]
     bounds = ratio_bounds(*_said(a for a, _ in pairs), *_said(b for _, b in pairs))
-    return [
-        score(
-            "NPU, int8 or float",
-            kind,
-            said,
-            true,
-            names,
-            seed,
-            intervals=bounds,
-            reasons=REASONS,
-        )
-    ]
+    ratios, right = ratio_cases(
+        pairs, lambda a, b: f"{a.model} against {b.row.target.precision}", bounds
+    )
+    kind = f"ratio of two precisions; {100 * right:.1f} % right which is faster"
+    return [score("NPU, int8 or float", kind, ratios, seed, reasons=REASONS)]
 
 
 def _said(cases: Iterable[Case]) -> tuple[np.ndarray, np.ndarray]:
     """Predictions and their intervals, ms."""
     listed = list(cases)
-    return np.array([c.predicted for c in listed]), np.array([c.interval for c in listed])
+    bounds = np.array([(c.low_ms, c.high_ms) for c in listed], dtype=float)
+    return np.array([c.predicted_ms for c in listed]), bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +224,7 @@ class NewTarget:
     nearest: Sequence[float]
 
 
-def new_chip(data: Path, seed: int) -> list[Result]:
+def new_chip(data: Path, seed: int) -> list[AccuracyRow]:
     """A chip left out in every form, from 1 and from 10 networks measured on it."""
     by_count: dict[int, list[NewTarget]] = {count: [] for count in MEASURED}
     rows = campaign_rows(data)
@@ -281,7 +259,7 @@ def _new_target(
     return NewTarget(profile=profile, asked=asked, nearest=_nearest_scaled(told, asked, others))
 
 
-def _chip_result(count: int, made: Sequence[NewTarget], seed: int) -> Result:
+def _chip_result(count: int, made: Sequence[NewTarget], seed: int) -> AccuracyRow:
     """Scores of all new targets, asked at once: each network is read and fused once."""
     devices: dict[str, DeviceProfile] = {}
     for target in made:
@@ -290,19 +268,15 @@ def _chip_result(count: int, made: Sequence[NewTarget], seed: int) -> Result:
         targets = (*known.targets, *mine.targets) if known else mine.targets
         devices[mine.device] = replace(mine, targets=targets)
     rows = [row for target in made for row in target.asked]
-    lines, said = network_lines(), answers(rows, list(devices.values()))
-    return score(
-        "NPU, new chip",
-        f"from {count} network{'s' if count > 1 else ''}",
-        np.array([answer.latency_ms for answer in said]),
-        np.array([row.latency_ms for row in rows]),
-        [f"{row.target} {lines[row.network].model}" for row in rows],
-        seed,
-        groups=[str(row.target) for row in rows],
-        intervals=np.array([answer.interval_ms for answer in said]),
-        baselines={"nearest scaled": np.array([ms for t in made for ms in t.nearest])},
-        reasons=REASONS,
-    )
+    nearest = [ms for target in made for ms in target.nearest]
+    cases = [
+        case(row, answer, {"nearest scaled": ms})
+        for row, answer, ms in zip(
+            rows, answers(rows, list(devices.values())), nearest, strict=True
+        )
+    ]
+    kind = f"from {count} network{'s' if count > 1 else ''}"
+    return score("NPU, new chip", kind, cases, seed, reasons=REASONS)
 
 
 def _nearest_scaled(
@@ -330,10 +304,10 @@ def _nearest_scaled(
     return [best[1].get(r.network, float("nan")) * best[2] for r in asked]
 
 
-def rockchip(data: Path, seed: int) -> list[Result]:
+def rockchip(data: Path, seed: int) -> list[AccuracyRow]:
     """Networks of Rockchip's model zoo on its chips, the family left out on every chip."""
     rows, names = newest_rows(data), rockchip_families()
-    said, seen, simple, cases, groups, bounds = [], [], [], [], [], []
+    cases: list[LeftOut[Mapping[str, Any]]] = []
     for family in sorted(set(names.values())):
         held = [r for r in rows if names[rockchip_network(r["model"])] == family]
         kept = [r for r in rows if names[rockchip_network(r["model"])] != family]
@@ -349,26 +323,18 @@ def rockchip(data: Path, seed: int) -> list[Result]:
                 [rockchip_network(r["model"]) for r in own],
                 np.array([float(r["latency_ms"]) for r in own]),
             )
-            simple.append(max(float(np.dot(four_numbers(query[0]), costs)), 1e-3))
-            said.append(answer.latency_ms)
-            bounds.append(answer.interval_ms)
-            seen.append(float(row["latency_ms"]))
-            cases.append(f"{query[1]} {row['model']}")
-            groups.append(query[1])
-    return [
-        score(
-            "NPU, unseen network family",
-            "Rockchip int8",
-            np.array(said),
-            np.array(seen),
-            cases,
-            seed,
-            groups=groups,
-            intervals=np.array(bounds),
-            baselines={"four numbers": np.array(simple)},
-            reasons=REASONS,
-        )
-    ]
+            simple = max(float(np.dot(four_numbers(query[0]), costs)), 1e-3)
+            cases.append(
+                left_out(
+                    row,
+                    answer,
+                    float(row["latency_ms"]),
+                    name=f"{query[1]} {row['model']}",
+                    group=query[1],
+                    simple={"four numbers": simple},
+                )
+            )
+    return [score("NPU, unseen network family", "Rockchip int8", cases, seed, reasons=REASONS)]
 
 
 EXPERIMENTS = {

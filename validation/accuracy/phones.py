@@ -16,7 +16,7 @@ import numpy as np
 import perfmodel
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.measurements.table import MeasurementTable
-from validation.accuracy.common import Result, score
+from validation.accuracy.common import AccuracyRow, columns_as_cases, score
 from validation.accuracy.kernels import (
     cross_conformal,
     network_cases,
@@ -54,7 +54,7 @@ def left_out_us(kernels: KernelTimes, label: np.ndarray, seed: int) -> np.ndarra
     return predicted
 
 
-def leave_network_out(data: Path, seed: int) -> list[Result]:
+def leave_network_out(data: Path, seed: int) -> list[AccuracyRow]:
     """Whole-network and kernel error with one network family left out everywhere."""
     phones, results = read_phones(data), []
     for framework, unit in SETS:
@@ -63,7 +63,7 @@ def leave_network_out(data: Path, seed: int) -> list[Result]:
     return results
 
 
-def network_results(kernels: KernelTimes, kind: str, seed: int) -> list[Result]:
+def network_results(kernels: KernelTimes, kind: str, seed: int) -> list[AccuracyRow]:
     """Whole networks, then single kernels, of one framework on one unit."""
     name, label = "phones, leave one network out", kernels.family
     predicted = left_out_us(kernels, label, seed)
@@ -75,12 +75,14 @@ def network_results(kernels: KernelTimes, kind: str, seed: int) -> list[Result]:
     networks = score(
         f"{name}, whole networks",
         kind,
-        cases.predicted,
-        cases.measured,
-        cases.names,
+        columns_as_cases(
+            cases.names,
+            cases.predicted,
+            cases.measured,
+            groups=list(cases.target),
+            intervals_ms=cross_conformal(cases.predicted, cases.measured, cases.label),
+        ),
         seed,
-        groups=list(cases.target),
-        intervals=cross_conformal(cases.predicted, cases.measured, cases.label),
         baselines=simple,
         reasons=REASONS,
     )
@@ -90,35 +92,38 @@ def network_results(kernels: KernelTimes, kind: str, seed: int) -> list[Result]:
     single = score(
         f"{name}, single kernels",
         kind,
-        said,
-        seen,
-        [f"{kernels.target[i]} {kernels.network[i]} {layers[i]}" for i in rows],
+        columns_as_cases(
+            [f"{kernels.target[i]} {kernels.network[i]} {layers[i]}" for i in rows],
+            said,
+            seen,
+            intervals_ms=cross_conformal(said, seen, label[rows]),
+        ),
         seed,
-        intervals=cross_conformal(said, seen, label[rows]),
         worst=0,
     )
     return [networks, single]
 
 
-def new_phone(data: Path, seed: int) -> list[Result]:
+def new_phone(data: Path, seed: int) -> list[AccuracyRow]:
     """A phone never seen, from 30 of its kernels."""
     phones, results = read_phones(data), []
     for framework, unit in SETS:
         kernels = phones.only(framework=framework, unit=unit)
         cases = list(_new_phones(kernels, seed))
-        neighbour = np.array([c.neighbour_us for c in cases]) / 1e3
         predicted = np.array([c.predicted_us for c in cases]) / 1e3
         results.append(
             score(
                 "phones, new phone",
                 f"{framework} {unit}, {KERNELS} kernels",
-                predicted,
-                np.array([c.measured_us for c in cases]) / 1e3,
-                [c.name for c in cases],
+                columns_as_cases(
+                    [c.name for c in cases],
+                    predicted,
+                    np.array([c.measured_us for c in cases]) / 1e3,
+                    groups=[c.name.split("/")[0] for c in cases],
+                    intervals_ms=predicted[:, None] * np.exp([c.bounds for c in cases]),
+                ),
                 seed,
-                groups=[c.name.split("/")[0] for c in cases],
-                intervals=predicted[:, None] * np.exp([c.bounds for c in cases]),
-                baselines={"nearest scaled": neighbour},
+                baselines={"nearest scaled": np.array([c.neighbour_us for c in cases]) / 1e3},
                 reasons=REASONS,
                 worst=3,
             )

@@ -8,7 +8,6 @@ published rows whose target has something left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +18,15 @@ import numpy as np
 import perfmodel
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import QUANTISED, Target
-from validation.accuracy.common import Result, answered, score
+from validation.accuracy.common import (
+    AccuracyRow,
+    LeftOut,
+    answered,
+    apart,
+    left_out,
+    ratio_cases,
+    score,
+)
 from validation.accuracy.kernels import relative_costs
 from validation.data.published_networks import (
     PublishedRow,
@@ -60,21 +67,8 @@ def _of_nvidia(target: Target) -> bool:
     return target.device.startswith(NVIDIA)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A network on a target that did not know its family: milliseconds, and the simple models'."""
-
-    row: PublishedRow
-    predicted: float
-    interval: tuple[float, float]
-    by_macs: float
-    by_line: float
-
-    @property
-    def name(self) -> str:
-        """The network and the target."""
-        batch = f", batch {self.row.batch}" if self.row.batch > 1 else ""
-        return f"{self.row.target} {self.row.model}{batch}"
+Case = LeftOut[PublishedRow]
+"""A network on a target that did not know its family."""
 
 
 @lru_cache(maxsize=2)
@@ -114,14 +108,13 @@ def _cases(
             np.array([sizes(r.model, r.batch) for r in own]),
             sizes(row.model, row.batch),
         )
+        simple = {
+            "FLOPs": asked[0] * float(np.exp(np.mean(np.log(seen / numbers[:, 0])))),
+            "four numbers": max(float(np.dot(asked, relative_costs(numbers, seen))), 1e-3),
+        }
+        name = f"{row.target} {row.model}" + (f", batch {row.batch}" if row.batch > 1 else "")
         cases.append(
-            Case(
-                row=row,
-                predicted=answer.latency_ms,
-                interval=answer.interval_ms,
-                by_macs=asked[0] * float(np.exp(np.mean(np.log(seen / numbers[:, 0])))),
-                by_line=max(float(np.dot(asked, relative_costs(numbers, seen))), 1e-3),
-            )
+            left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
         )
     return cases
 
@@ -145,32 +138,16 @@ def sizes(model: str, batch: int) -> tuple[float, ...]:
     return float(table["macs"].sum()), float(moved), float(table["weight_elements"].sum()), 1.0
 
 
-def unseen_network(kind: str) -> Callable[[Path, int], list[Result]]:
+def unseen_network(kind: str) -> Callable[[Path, int], list[AccuracyRow]]:
     """The experiment of one kind of targets."""
 
-    def run(data: Path, seed: int) -> list[Result]:
-        cases = unseen_cases(data, kind)
-        return [
-            score(
-                "published, unseen network family",
-                kind,
-                np.array([c.predicted for c in cases]),
-                np.array([c.row.latency_ms for c in cases]),
-                [c.name for c in cases],
-                seed,
-                groups=[str(c.row.target) for c in cases],
-                intervals=np.array([c.interval for c in cases]),
-                baselines={
-                    "FLOPs": np.array([c.by_macs for c in cases]),
-                    "four numbers": np.array([c.by_line for c in cases]),
-                },
-            )
-        ]
+    def run(data: Path, seed: int) -> list[AccuracyRow]:
+        return [score("published, unseen network family", kind, unseen_cases(data, kind), seed)]
 
     return run
 
 
-def which_is_faster(data: Path, seed: int) -> list[Result]:
+def which_is_faster(data: Path, seed: int) -> list[AccuracyRow]:
     """Of two units or precisions of a device the faster one, the network's family left out.
 
     Pairs are of one network on one device, on unlike units or in floats and in integers, whose
@@ -186,15 +163,11 @@ def which_is_faster(data: Path, seed: int) -> list[Result]:
         (a, b)
         for cases in places.values()
         for a, b in combinations(cases, 2)
-        if _unlike(a.row.target, b.row.target)
-        and abs(np.log(a.row.latency_ms / b.row.latency_ms)) > np.log1p(CLEAR)
+        if _unlike(a.row.target, b.row.target) and apart(a, b, 1 + CLEAR)
     ]
-    said = np.array([a.predicted / b.predicted for a, b in pairs])
-    true = np.array([a.row.latency_ms / b.row.latency_ms for a, b in pairs])
-    right = 100 * np.mean((said > 1) == (true > 1))
-    names = [f"{a.name} against {b.row.target}" for a, b in pairs]
-    kind = f"ratio of two units or precisions; {right:.1f} % right which is faster"
-    return [score("published, which unit or precision is faster", kind, said, true, names, seed)]
+    ratios, right = ratio_cases(pairs, lambda a, b: f"{a.model} against {b.row.target}")
+    kind = f"ratio of two units or precisions; {100 * right:.1f} % right which is faster"
+    return [score("published, which unit or precision is faster", kind, ratios, seed)]
 
 
 def _unlike(a: Target, b: Target) -> bool:

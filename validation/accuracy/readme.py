@@ -15,7 +15,7 @@ from typing import Any
 
 from perfmodel.errors import PerfmodelError
 from perfmodel.files import write_atomically
-from validation.accuracy.common import Result
+from validation.accuracy.common import AccuracyRow
 from validation.accuracy.reasons import explained
 from validation.markdown import markdown
 
@@ -161,14 +161,14 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def host_results(validation: dict[str, Any], mark: str = "") -> list[Result]:
+def host_results(validation: dict[str, Any], mark: str = "") -> list[AccuracyRow]:
     """The groups of a host validation in the form of the other experiments' results.
 
     `mark` is what stands after the experiment's name.
     """
     cpu = validation["machine"]["facts"]["cpu"]
     return [
-        Result(
+        AccuracyRow(
             experiment=f"{HOST} on {cpu}, predicted first{mark}",
             target_kind=name.replace("host/cpu/", "").replace("tflite/", ""),
             cases=group["cases"],
@@ -187,7 +187,7 @@ def host_results(validation: dict[str, Any], mark: str = "") -> list[Result]:
     ]
 
 
-def find(line: Line, results: Sequence[Result]) -> Result:
+def find(line: Line, results: Sequence[AccuracyRow]) -> AccuracyRow:
     """The result that a line of the README shows; raises `PerfmodelError` where there is none."""
     for result in results:
         if result.experiment.startswith(line.experiment) and result.target_kind == line.target_kind:
@@ -198,7 +198,7 @@ def find(line: Line, results: Sequence[Result]) -> Result:
     )
 
 
-def short_table(results: Sequence[Result], lines: Sequence[Line] = LINES) -> str:
+def short_table(results: Sequence[AccuracyRow], lines: Sequence[Line] = LINES) -> str:
     """The README's table."""
     head = ("what", "cases", "median error", "within 10 %", "coverage", "best simple model")
     rows = []
@@ -218,7 +218,7 @@ def short_table(results: Sequence[Result], lines: Sequence[Line] = LINES) -> str
     return markdown(head, rows) + "\n"
 
 
-def page(results: Sequence[Result]) -> str:
+def page(results: Sequence[AccuracyRow]) -> str:
     """docs/accuracy.md: every result, then the worst cases with what is known of the reasons."""
     rows = [[cell(result) for cell in COLUMNS.values()] for result in results]
     worst = [
@@ -242,13 +242,13 @@ def with_table(readme: str, table: str) -> str:
     return head + START + table + END + rest.split(END, 1)[1]
 
 
-def committed() -> list[Result]:
+def committed() -> list[AccuracyRow]:
     """Every committed result, those of the host last."""
     data = json.loads(RESULTS.read_text(encoding="utf-8"))
     found = []
     for name, results in data["runs"].items():
         mark = "" if data["made"][name]["code"] else EARLIER
-        made = [Result.from_dict(result) for result in results]
+        made = [AccuracyRow.from_dict(result) for result in results]
         found += [replace(r, experiment=r.experiment + mark) for r in made]
     for name, mark in HOST_FILES.items():
         found += host_results(json.loads((HOST_FOLDER / name).read_text(encoding="utf-8")), mark)

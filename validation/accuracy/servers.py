@@ -7,8 +7,8 @@ long the whole batch takes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ import perfmodel
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.errors import GraphError
 from perfmodel.target import Target
-from validation.accuracy.common import Result, answered, score
+from validation.accuracy.common import AccuracyRow, LeftOut, answered, left_out, score
 from validation.accuracy.gpus import SHEETS
 from validation.data.timm_times import (
     CPU_RUNS,
@@ -48,19 +48,13 @@ REASONS = {
 """Why the networks that miss most do, by what their names hold."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A row and what was said of it without its family or its card: ms, and of simple models."""
+Case = LeftOut[TimmRow]
 
-    row: TimmRow
-    predicted: float
-    interval: tuple[float, float]
-    simple: Mapping[str, float]
 
-    @property
-    def name(self) -> str:
-        """The target, the network and the batch."""
-        return f"{self.row.target} {self.row.model} b{self.row.batch}"
+def case(row: TimmRow, answer: Any, simple: Mapping[str, float]) -> Case:
+    """A row and what was said of it without its family or its card."""
+    name = f"{row.target} {row.model} b{row.batch}"
+    return left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
 
 
 def asked_rows(data: Path, runs: dict[str, Target]) -> list[TimmRow]:
@@ -75,7 +69,7 @@ def asked_rows(data: Path, runs: dict[str, Target]) -> list[TimmRow]:
     return found
 
 
-def unseen_families(data: Path, seed: int) -> list[Result]:
+def unseen_families(data: Path, seed: int) -> list[AccuracyRow]:
     """A family of networks that no card or mode ran; then the same on the CPU."""
     results = []
     for runs in (GPU_RUNS, CPU_RUNS):
@@ -84,7 +78,8 @@ def unseen_families(data: Path, seed: int) -> list[Result]:
         for framework in (f for f in frameworks if f not in OLDER):
             mine = [c for c in cases if c.row.target.framework == framework]
             kind = f"{mine[0].row.target.unit}, {framework}"
-            results.append(_result("servers, network family left out", kind, mine, seed))
+            name = "servers, network family left out"
+            results.append(score(name, kind, mine, seed, reasons=REASONS, worst=3))
     return results
 
 
@@ -104,14 +99,8 @@ def family_cases(rows: Sequence[TimmRow]) -> list[Case]:
         for i, (row, answer) in enumerate(
             zip(held, answered(asked, learned.profiles), strict=True)
         ):
-            found.append(
-                Case(
-                    row=row,
-                    predicted=answer.latency_ms,
-                    interval=answer.interval_ms,
-                    simple={name: float(ms[i]) for name, ms in simple.items()},
-                )
-            )
+            told = {name: float(ms[i]) for name, ms in simple.items()}
+            found.append(case(row, answer, told))
     return found
 
 
@@ -136,7 +125,7 @@ def _sums(rows: Sequence[TimmRow]) -> np.ndarray:
     return np.array([(r.macs, r.activations) for r in rows])
 
 
-def unseen_cards(data: Path, seed: int) -> list[Result]:
+def unseen_cards(data: Path, seed: int) -> list[AccuracyRow]:
     """A card of which only the data sheet is known, from the other cards run in the same way."""
     rows = asked_rows(data, SHEET_RUNS)
     cases = []
@@ -155,15 +144,9 @@ def unseen_cards(data: Path, seed: int) -> list[Result]:
         near = nearest_scaled(others, held)
         asked = [(r.model, str(r.target), r.batch) for r in held]
         for row, scaled, answer in zip(held, near, answered(asked, [profile]), strict=True):
-            cases.append(
-                Case(
-                    row=row,
-                    predicted=answer.latency_ms,
-                    interval=answer.interval_ms,
-                    simple={"nearest scaled": scaled},
-                )
-            )
-    return [_result("server card from its data sheet", f"gpu, {SHEET_FRAMEWORK}", cases, seed)]
+            cases.append(case(row, answer, {"nearest scaled": scaled}))
+    name = "server card from its data sheet"
+    return [score(name, f"gpu, {SHEET_FRAMEWORK}", cases, seed, reasons=REASONS, worst=3)]
 
 
 def peak_of(row: TimmRow) -> float:
@@ -188,22 +171,6 @@ def nearest_scaled(others: Sequence[TimmRow], held: Sequence[TimmRow]) -> list[f
         ratio = np.nan if near is None else peak_of(near) / peak
         found.append(np.nan if near is None else near.latency_ms / near.batch * row.batch * ratio)
     return found
-
-
-def _result(experiment: str, kind: str, cases: Sequence[Case], seed: int) -> Result:
-    return score(
-        experiment,
-        kind,
-        np.array([c.predicted for c in cases]),
-        np.array([c.row.latency_ms for c in cases]),
-        [c.name for c in cases],
-        seed,
-        groups=[str(c.row.target) for c in cases],
-        intervals=np.array([c.interval for c in cases]),
-        baselines={name: np.array([c.simple[name] for c in cases]) for name in cases[0].simple},
-        reasons=REASONS,
-        worst=3,
-    )
 
 
 EXPERIMENTS = {"servers-families": unseen_families, "servers-sheets": unseen_cards}

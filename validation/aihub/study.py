@@ -16,15 +16,15 @@ import numpy as np
 from perfmodel.calibration.npu import without_folder
 from perfmodel.calibration.npu_sheet import GENERATIONS, npu_of_generation
 from perfmodel.errors import PerfmodelError
-from validation.accuracy.common import Result, score, table, worst_cases
+from validation.accuracy.common import AccuracyRow, columns_as_cases, score, table, worst_cases
 from validation.accuracy.npus import REASONS, learned
 from validation.data.aihub import campaign_rows, network_lines, network_name
 
 
-def from_sheet(data: Path, seed: int) -> list[Result]:
+def from_sheet(data: Path, seed: int) -> list[AccuracyRow]:
     """A phone's chip left out, by the generation that its spec sheet names."""
     rows, lines = campaign_rows(data), network_lines()
-    predicted, seen, cases = [], [], []
+    predicted, seen, names = [], [], []
     for chip, generation in GENERATIONS.items():
         others = learned([r for r in rows if r.chip != chip]).population
         for row in (r for r in rows if r.chip == chip):
@@ -35,10 +35,10 @@ def from_sheet(data: Path, seed: int) -> list[Result]:
                 continue
             predicted.append(float(np.exp(made.log_ms[others.networks.index(name)])))
             seen.append(row.latency_ms)
-            cases.append(f"{target} {lines[row.network].model}")
-    said, true = np.array(predicted), np.array(seen)
+            names.append(f"{target} {lines[row.network].model}")
+    cases = columns_as_cases(names, predicted, seen)
     kind = "Hexagon generation of the chip"
-    return [score("NPU, chip from its spec sheet", kind, said, true, cases, seed, reasons=REASONS)]
+    return [score("NPU, chip from its spec sheet", kind, cases, seed, reasons=REASONS)]
 
 
 def main(arguments: Sequence[str]) -> int:
