@@ -169,7 +169,7 @@ PUBLIC = {
     "perfmodel.measurements.plausibility": {"kernel_macs"},
     "perfmodel.devices.profile": {"DeviceProfile", "TargetProfile", "read_profile"},
     "perfmodel.devices.cpu_specs": {"Core", "cpu_sheet"},
-    "perfmodel.devices.gpu_specs": {"GPU_SPECS", "gpu_family"},
+    "perfmodel.devices.gpu_specs": {"GPU_SPECS", "gpu_family", "of_nvidia"},
     "perfmodel.devices.market": {"chips"},
     "perfmodel.devices.sheet_data": {"MeasuredSheet"},
     "perfmodel.devices.sheet_rows": {"target_class"},

@@ -20,6 +20,7 @@ from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.work_features import FEATURES, features_of
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import work_matrix
+from perfmodel.devices.gpu_specs import of_nvidia
 from perfmodel.kernels import KernelTable
 from perfmodel.target import Target
 
@@ -27,9 +28,6 @@ POOLS = ("cpu", "mobile-gpu", "npu", "cuda")
 """Kinds of processors whose targets borrow from one another (`pool_of`)."""
 
 MOBILE_GPU_FRAMEWORKS = ("tflite", "tnn", "mace", "ncnn", "mnn", "acl")
-
-NVIDIA = ("jetson", "titan", "gtx", "rtx", "tesla")
-"""How devices with NVIDIA's GPUs begin, which are of one kind under whatever framework."""
 
 POOL_PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "mobile-gpu": {"population_sd": 0.5, "hardware_sd": 0.6},
@@ -70,10 +68,10 @@ def work_precision(target: Target) -> str:
 
 
 def pool_of(target: Target) -> str:
-    """The pool that a target is fitted in."""
+    """The pool that a target is fitted in; NVIDIA's GPUs are of one under whatever framework."""
     if target.unit == "gpu":
         mobile = base_framework(target.framework) in MOBILE_GPU_FRAMEWORKS
-        return "mobile-gpu" if mobile and not target.device.startswith(NVIDIA) else "cuda"
+        return "mobile-gpu" if mobile and not of_nvidia(target.device) else "cuda"
     return "cpu" if target.unit == "cpu" else "npu"
 
 

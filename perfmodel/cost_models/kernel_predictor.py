@@ -33,7 +33,7 @@ from perfmodel.cost_models.kernel_terms import (
     work_of,
 )
 from perfmodel.cost_models.plain_data import Range, joined_ranges
-from perfmodel.cost_models.predictor import PARTS, NetworkTerms, no_network_terms
+from perfmodel.cost_models.predictor import PARTS, UNSEEN_NOVELTY, NetworkTerms, no_network_terms
 from perfmodel.cost_models.trees import Forest
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -43,9 +43,6 @@ BASE_FEATURES = ("log_base", *(f"share_{t}" for t in TERMS))
 
 INPUTS = (*FEATURES, *BASE_FEATURES)
 """Columns that the trees of a predictor read."""
-
-UNSEEN_NOVELTY = 1.0
-"""Novelty of a kernel whose cell was never measured on the target, at least."""
 
 MAX_CELLS = 1000
 MAX_LOG = 60.0

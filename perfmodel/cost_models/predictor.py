@@ -17,6 +17,9 @@ from perfmodel.kernels.kernel import KernelTable
 PARTS = ("compute", "memory", "overhead")
 """Where a kernel's time goes; columns of `Predictor.parts_ms`."""
 
+UNSEEN_NOVELTY = 1.0
+"""Novelty, at least, of a kernel whose kind was never measured on the target."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NetworkTerms:

@@ -13,7 +13,13 @@ from perfmodel.cost_models.hierarchy import Level, Observations, fit_levels, log
 from perfmodel.cost_models.network_correction import FIELDS as CORRECTION_FIELDS
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.plain_data import Range, joined_ranges
-from perfmodel.cost_models.predictor import PARTS, ByKernel, NetworkTerms, WorkCosts
+from perfmodel.cost_models.predictor import (
+    PARTS,
+    UNSEEN_NOVELTY,
+    ByKernel,
+    NetworkTerms,
+    WorkCosts,
+)
 from perfmodel.cost_models.work_features import (
     ALL_FEATURES,
     FEATURE_NAMES,
@@ -32,9 +38,6 @@ WORK_UNIT = 1e6
 
 SIZE_COLUMNS = ("macs", "input_elements", "weight_elements", "output_elements")
 """Sizes whose fitted range, by kernel class, tells how far a kernel is from what was seen."""
-
-UNSEEN_NOVELTY = 1.0
-"""Novelty of a kernel whose class no fitted network had."""
 
 MAX_LOG_COST = 60.0
 MAX_CLASSES = 100

@@ -131,6 +131,14 @@ SAME_CARD = {
 """Names in one table for a card of another."""
 
 
+_OF_NVIDIA = ("jetson", "titan", "gtx", "rtx", "tesla")
+
+
+def of_nvidia(device: str) -> bool:
+    """Whether a published device's name is that of a card or board with NVIDIA's GPU."""
+    return device.startswith(_OF_NVIDIA)
+
+
 def gpu_family(device: str) -> str:
     """Cards with the same die: left out together."""
     device = SAME_CARD.get(device, device)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import perfmodel
+from perfmodel.devices.gpu_specs import of_nvidia
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import QUANTISED, Target
 from validation.accuracy.common import (
@@ -53,19 +54,12 @@ SIZED_BY = "tflite-cpu"
 """Rules of fusion by which the simple models count a network's kernels."""
 
 KINDS = {
-    "mobile GPU": lambda t: t.unit == "gpu" and not _of_nvidia(t),
+    "mobile GPU": lambda t: t.unit == "gpu" and not of_nvidia(t.device),
     "CPU": lambda t: t.unit == "cpu",
     "NPU, NNAPI, DSP": lambda t: t.unit not in ("cpu", "gpu"),
-    "GPU of NVIDIA": lambda t: t.unit == "gpu" and _of_nvidia(t),
+    "GPU of NVIDIA": lambda t: t.unit == "gpu" and of_nvidia(t.device),
 }
 """Targets that are judged together; each borrows from its own kind alone."""
-
-NVIDIA = ("jetson", "titan", "gtx", "rtx", "tesla")
-
-
-def _of_nvidia(target: Target) -> bool:
-    return target.device.startswith(NVIDIA)
-
 
 Case = LeftOut[PublishedRow]
 """A network on a target that did not know its family."""
