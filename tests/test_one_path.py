@@ -1,7 +1,8 @@
 """One answer to one question: every function and command says the same latency of a network.
 
-All shipped targets are asked, three networks each: one whose weights a phone's GPU cannot hold in
-its fast storage, one of many small kernels, one whose file is quantised.
+All shipped targets are asked (a part of them in the quick tests), three networks each: one whose
+weights a phone's GPU cannot hold in its fast storage, one of many small kernels, one whose file is
+quantised.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 import perfmodel
 from perfmodel.cli.app import run
-from perfmodel.devices.registry import ProfileFolder, Resolved
+from perfmodel.devices.registry import ProfileFolder
 from perfmodel.formats.tflite.writer import write_tflite
 from perfmodel.graph.ir import Graph
 from perfmodel.prediction import Prediction
@@ -39,30 +40,36 @@ SAMPLE = (
 
 @dataclass(frozen=True)
 class Asked:
-    """Every shipped target, the networks by what a command calls them, and what `predict` says."""
+    """Shipped targets, the networks by what a command calls them, and what `predict` says.
 
-    targets: tuple[Resolved, ...]
+    `step` is 1 where all targets are asked, and of how many one is in the quick tests.
+    """
+
+    step: int
+    names: tuple[str, ...]
     graphs: dict[str, Graph]
-    told: dict[tuple[str, str], Prediction]
+    _told: dict[tuple[str, str], Prediction] = field(default_factory=dict)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(str(r.target.target) for r in self.targets)
+    def told(self, model: str, name: str) -> Prediction:
+        """What `predict` says, asked once."""
+        if (model, name) not in self._told:
+            self._told[model, name] = perfmodel.predict(self.graphs[model], name, per_layer=False)
+        return self._told[model, name]
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+EVERY = (pytest.param(1, marks=pytest.mark.slow), 4)
+"""Every target, and every fourth in the quick tests."""
+
+
+@pytest.fixture(scope="module", params=EVERY)
+def asked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Asked:
     quantised = tmp_path_factory.mktemp("files") / "quantised.tflite"
     write_tflite(perfmodel.load("mobilenet_v1@width=0.5"), quantised, precision="int8")
     graphs = {m: perfmodel.load(m) for m in ("vgg16", "mobilenet_v2", str(quantised))}
     folder = ProfileFolder()
-    targets = tuple(Resolved(p, t) for p in map(folder.profile, folder.names()) for t in p.targets)
-    told = {
-        (model, name): perfmodel.predict(graph, name, per_layer=False)
-        for name in (str(r.target.target) for r in targets)
-        for model, graph in graphs.items()
-    }
-    return Asked(targets, graphs, told)
+    names = [str(t.target) for p in map(folder.profile, folder.names()) for t in p.targets]
+    assert len(names) > 700
+    return Asked(request.param, tuple(dict.fromkeys((*names[:: request.param], *SAMPLE))), graphs)
 
 
 def same(found: float | None, told: Prediction, rel: float = EXACT) -> bool:
@@ -73,10 +80,9 @@ def same(found: float | None, told: Prediction, rel: float = EXACT) -> bool:
 
 
 def test_many_queries_say_what_predict_says(asked: Asked) -> None:
-    queries = [(model, name, None) for model, name in asked.told]
-    assert len(queries) == 3 * len(asked.targets) > 2000
+    queries = [(model, name, None) for name in asked.names for model in asked.graphs]
     for query, answer in zip(queries, perfmodel.predict_many(queries), strict=True):
-        told = asked.told[query[:2]]
+        told = asked.told(*query[:2])
         assert isinstance(answer, Prediction), answer
         assert answer.latency_ms == pytest.approx(told.latency_ms, rel=EXACT), query
         assert answer.interval_ms == pytest.approx(told.interval_ms, rel=EXACT), query
@@ -89,7 +95,7 @@ def test_compare_says_what_predict_says(asked: Asked) -> None:
     assert len(answer.cells) == 3 * width
     for i, model in enumerate(asked.graphs):
         for j, name in enumerate(asked.names):
-            cell, told = answer.cells[i * width + j], asked.told[model, name]
+            cell, told = answer.cells[i * width + j], asked.told(model, name)
             assert cell.target == name
             assert same(cell.latency_ms, told), (model, name)
             assert cell.interval_ms == pytest.approx(told.interval_ms, rel=EXACT)
@@ -100,7 +106,7 @@ def test_a_sweep_over_targets_says_what_predict_says(asked: Asked) -> None:
         sets = [f"target={','.join(asked.names)}"]
         frame = perfmodel.whatif(model=model, target=asked.names[0], sets=sets).frame
         for row in frame.to_dict("records"):
-            told = asked.told[model, row["target"]]
+            told = asked.told(model, row["target"])
             found = None if math.isnan(row["latency_ms"]) else row["latency_ms"]
             assert same(found, told), (model, row["target"])
             bounds = row["low_ms"], row["high_ms"]
@@ -108,20 +114,13 @@ def test_a_sweep_over_targets_says_what_predict_says(asked: Asked) -> None:
             assert row["problem"].endswith(told.unknown)
 
 
-EVERY = (pytest.param(1, marks=pytest.mark.slow), 5)
-"""Every target, and every fifth in the quick tests."""
-
-
-@pytest.mark.parametrize("step", EVERY)
-def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked, step: int) -> None:
+def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked) -> None:
     """A target takes the networks in turn; one that is treated apart takes all of them."""
     models = tuple(asked.graphs)
     for i, name in enumerate(asked.names):
-        if i % step and name not in SAMPLE:
-            continue
         for model in models if name in SAMPLE else (models[i % len(models)],):
             plan = perfmodel.partition(asked.graphs[model], name, k=1)
-            told = asked.told[model, name]
+            told = asked.told(model, name)
             assert plan.latency_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
             assert plan.unpartitioned_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
             assert (plan.unknown, plan.settle) == (told.unknown, told.settle), (model, name)
@@ -129,12 +128,12 @@ def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked, step: int) -> 
 
 
 def test_the_minimum_phone_says_what_predict_says(asked: Asked) -> None:
-    for model in asked.graphs:
+    for model in list(asked.graphs)[:: asked.step]:
         seen = set()
         for unit in ("cpu", "gpu", "npu", "nnapi"):
             answer = perfmodel.minspec(model, 50.0, kind="any", unit=unit)
             for phone in (*answer.passing, *answer.failing, *answer.unknown):
-                told = asked.told[model, phone.target]
+                told = asked.told(model, phone.target)
                 assert phone.median_ms == pytest.approx(told.latency_ms, rel=EXACT), phone.target
                 assert phone.known == (not told.unknown)
                 seen.add(phone.target)
@@ -143,13 +142,15 @@ def test_the_minimum_phone_says_what_predict_says(asked: Asked) -> None:
 
 def test_a_selection_says_what_predict_says(asked: Asked) -> None:
     floats = [name for name in asked.names if parse_target(name).precision not in QUANTISED]
-    for name in dict.fromkeys((*floats[::20], "exynos-2200/gpu/tflite/fp32")):
+    for name in dict.fromkeys(
+        (*floats[:: max(20 // asked.step, 1)], "exynos-2200/gpu/tflite/fp32")
+    ):
         [vgg16] = [
             c
             for c in perfmodel.select(["vgg16"], on=name, max_latency_ms=50.0).candidates
             if c.model == "vgg16"
         ]
-        told = asked.told["vgg16", name]
+        told = asked.told("vgg16", name)
         assert vgg16.target == name
         assert vgg16.median_ms == pytest.approx(told.latency_ms, rel=EXACT), name
         assert vgg16.known == (not told.unknown)
@@ -169,7 +170,7 @@ def alone(model: str, target: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_request_that_meets_nobody_takes_what_predict_says(asked: Asked, name: str) -> None:
     answer = perfmodel.simulate(alone("vgg16", name)).best
-    told = asked.told["vgg16", name].latency_ms
+    told = asked.told("vgg16", name).latency_ms
     assert answer.latency_ms["mean"] == pytest.approx(told, rel=EXACT)
 
 
@@ -207,7 +208,7 @@ def test_every_command_says_what_predict_says(
     if command == "select" and "int8" in name:
         pytest.skip("no accuracy of a quantised VGG16 is published, so select has no candidate")
     line, read = COMMANDS[command]
-    told = asked.told["vgg16", name]
+    told = asked.told("vgg16", name)
     if command == "minspec":
         unit, precision = name.split("/")[1:4:2]
         line += f" --unit {unit} --precision {precision}"
@@ -236,7 +237,7 @@ def test_a_file_of_queries_says_what_predict_says(asked: Asked, name: str, tmp_p
     assert run(["predict", *arguments]) == 0
     with open(tmp_path / "out.csv", newline="", encoding="utf-8") as file:
         [row] = csv.DictReader(file)
-    told = asked.told["vgg16", name]
+    told = asked.told("vgg16", name)
     if told.unknown:
         assert (row["latency_ms"], row["error"]) == ("", told.unknown)
     else:

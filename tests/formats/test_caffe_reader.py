@@ -252,12 +252,13 @@ def mutate(random_: random.Random, content: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [pytest.param(1000, marks=pytest.mark.slow), 250])
+def test_damaged_files_are_read_or_refused(count: int, tmp_path: Path) -> None:
     random_ = random.Random(20_240_609)
     contents = [path.read_bytes() for path in sorted(SAMPLES.glob("*.prototxt"))]
     path = tmp_path / "damaged.prototxt"
     messages: list[str] = []
-    for _ in range(1000):
+    for _ in range(count):
         content = random_.choice(contents)
         for _ in range(random_.randrange(1, 3)):
             content = mutate(random_, content or b"\n")
@@ -266,5 +267,5 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
             read_caffe(path)
         except ModelFileError as error:
             messages.append(str(error))
-    assert len(messages) > 300
+    assert len(messages) > 0.3 * count
     assert all(str(path) in text and len(text) < 1000 for text in messages)

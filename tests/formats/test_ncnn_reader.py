@@ -278,12 +278,15 @@ def mutate(random_: random.Random, content: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def test_damaged_files_are_read_or_refused(tmp_path: Path, param_files: list[Path]) -> None:
+@pytest.mark.parametrize("count", [pytest.param(1000, marks=pytest.mark.slow), 250])
+def test_damaged_files_are_read_or_refused(
+    count: int, tmp_path: Path, param_files: list[Path]
+) -> None:
     random_ = random.Random(20_240_607)
     contents = [path.read_bytes() for path in param_files]
     path = tmp_path / "damaged.param"
     messages: list[str] = []
-    for _ in range(1000):
+    for _ in range(count):
         content = random_.choice(contents)
         for _ in range(random_.randrange(1, 4)):
             content = mutate(random_, content or b"\n")
@@ -292,7 +295,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, param_files: list[Pat
             read_ncnn(path)
         except ModelFileError as error:
             messages.append(str(error))
-    assert len(messages) > 300
+    assert len(messages) > 0.3 * count
     assert all(str(path) in text and len(text) < 1000 for text in messages)
 
 

@@ -494,13 +494,14 @@ def mutate(random_: random.Random, content: bytes) -> bytes:
     return bytes(damaged)
 
 
-def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [pytest.param(1000, marks=pytest.mark.slow), 250])
+def test_damaged_files_are_read_or_refused(count: int, tmp_path: Path) -> None:
     random_ = random.Random(20_240_608)
     names = ["squeezenet", "bvlc_alexnet", "zfnet512", "vgg19", "inception_v1", "shufflenet"]
     contents = [light(name).read_bytes() for name in names]
     path = tmp_path / "damaged.onnx"
     messages: list[str] = []
-    for _ in range(1000):
+    for _ in range(count):
         content = random_.choice(contents)
         for _ in range(random_.randrange(1, 3)):
             content = mutate(random_, content or b"\0")
@@ -509,5 +510,5 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
             read_onnx(path)
         except ModelFileError as error:
             messages.append(str(error))
-    assert len(messages) > 300
+    assert len(messages) > 0.3 * count
     assert all(str(path) in text and len(text) < 1000 for text in messages)
