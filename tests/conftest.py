@@ -1,6 +1,7 @@
 """Shared fixtures: the measurements that lie beside the repository; and what a skip may say.
 
-Tests that ask for the measurements carry the mark `data`, so that `-m data` runs them alone. Where
+Tests that ask for the measurements carry the mark `data`: `-m data` runs them alone, and the plain
+command leaves them out, so that it takes as long beside the measurements as elsewhere. Where
 the environment says CI=true a skip that names something which can be installed is a failure:
 `.ci/run` installs all of it.
 """

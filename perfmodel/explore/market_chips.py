@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from perfmodel.devices.market import Chip
 from perfmodel.devices.market_profiles import unbinned
@@ -60,7 +61,7 @@ def on_chips(
     What was measured on phones with a chip counts, and for all other runtimes its spec sheet. Spec
     sheets that share a known target's costs are predicted once.
     """
-    sheets = profiles_of_chips([(c, c.slug) for c in chips], usual=True)
+    sheets = _by_sheets(tuple(chips))
     scaled = _Scaled(network)
     found = {}
     for chip, sheet in zip(chips, sheets, strict=True):
@@ -77,6 +78,12 @@ def on_chips(
             targets=len(estimates),
         )
     return found
+
+
+@lru_cache(maxsize=2)
+def _by_sheets(chips: tuple[Chip, ...]) -> tuple[DeviceProfile, ...]:
+    """Profiles of chips by their sheets, which are the same for every network that is asked."""
+    return profiles_of_chips([(c, c.slug) for c in chips], usual=True)
 
 
 def _asked(
