@@ -19,6 +19,7 @@ _API = {
     "compare": "perfmodel.explore.compare:compare",
     "gpu_profile": "perfmodel.devices.gpu_sheets:gpu_profile",
     "inspect": "perfmodel.inspection:inspect",
+    "kernel_bounds": "perfmodel.calibration.learn_kernels:kernel_bounds",
     "learn_kernels": "perfmodel.calibration.learn_kernels:learn_kernels",
     "learn_networks": "perfmodel.calibration.learn_networks:learn_networks",
     "learn_npus": "perfmodel.calibration.learn_npus:learn_npus",

@@ -20,12 +20,19 @@ from perfmodel.calibration.kernel_settings import (
     phone_model,
     spec_model,
 )
-from perfmodel.cost_models.kernel_population import KernelPopulation, TargetTraits
+from perfmodel.cost_models.interval import COVERAGE, Interval, beyond_novelty, fit_error
+from perfmodel.cost_models.kernel_population import (
+    KernelPopulation,
+    SheetLeftOut,
+    TargetTraits,
+)
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import Machine
+from perfmodel.cost_models.kernel_widths import KernelWidths, kinds_of
 from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.cost_models.predictor import Predictor
 from perfmodel.devices.gpu_sheets import sheet_traits, sheets_by_device
+from perfmodel.devices.gpu_specs import gpu_family
 from perfmodel.devices.kernel_populations import EAGER, LIBRARIES
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.errors import MeasurementError
@@ -36,7 +43,18 @@ from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import PRECISIONS, Target
 
 if TYPE_CHECKING:
-    from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
+    from perfmodel.cost_models.kernel_model import KernelRows
+
+MOST_LEFT_OUT = 6_000
+QUICK = {"trees": 100, "learning_rate": 0.14}
+"""Kernels, and trees with steps twice as long, by which cards that were left out are judged: a fit
+as long as the one that ships takes four times as long."""
+
+SHEET_SLOPE = 1.0
+"""How much wider in log units an interval is for a log unit of novelty, where nothing of the card
+was measured: fully."""
+
+SHEETS_LEFT_OUT = "card left out, data sheet alone, single kernels"
 
 NO_TIMES = "the table has no kernel times"
 
@@ -122,35 +140,76 @@ def learn_kernels(
         target=np.array([place[t] for t in targets]),
         targets=tuple(target_traits(t) for t in listed),
     )
-    sheets = sheets_by_device()
-    by_sheet = all(t.unit == "gpu" and t.device in sheets for t in listed)
-    own = None
-    if by_sheet:
-        own = gpu_model(seed) if listed[0].framework == EAGER else library_model(seed)
-    shared = spec_model(seed) if by_sheet else phone_model(seed)
     times = rows.column("latency_us")
+    sheets = sheets_by_device()
+    if all(t.unit == "gpu" and t.device in sheets for t in listed):
+        return _learn_cards(kernels, times, listed, seed, shared_only)
+    fitted = phone_model(seed).fit(kernels, times)
     if shared_only:
-        return LearnedKernels(population=shared.fit(kernels, times).population(), targets={})
-    found = learn(kernels, times, listed, shared, own)
-    if by_sheet:
-        return found
+        return LearnedKernels(population=fitted.population(), targets={})
     known = KnownKernels.of(kernels.table, kernels.target, [str(t) for t in listed], times)
-    return replace(found, population=replace(found.population, known=known))
+    return LearnedKernels(
+        population=replace(fitted.population(), known=known),
+        targets={t: fitted.predictor(i) for i, t in enumerate(listed)},
+    )
 
 
-def learn(
+def _learn_cards(
     kernels: KernelRows,
     latency_us: np.ndarray,
     targets: Sequence[Target],
-    shared: KernelModel,
-    own: KernelModel | None = None,
+    seed: int,
+    shared_only: bool,
 ) -> LearnedKernels:
-    """Fit the shared part, and the targets by `own` where they are modelled apart."""
-    fitted = shared.fit(kernels, latency_us)
-    each = fitted if own is None else own.fit(kernels, latency_us)
-    return LearnedKernels(
-        population=fitted.population(),
-        targets={t: each.predictor(i) for i, t in enumerate(targets)},
+    population = sheet_population(kernels, latency_us, targets, seed)
+    if shared_only:
+        return LearnedKernels(population=population, targets={})
+    model = gpu_model(seed) if targets[0].framework == EAGER else library_model(seed)
+    own = model.fit(kernels, latency_us)
+    each = {t: own.predictor(i) for i, t in enumerate(targets)}
+    return LearnedKernels(population=population, targets=each)
+
+
+def sheet_population(
+    kernels: KernelRows, latency_us: np.ndarray, targets: Sequence[Target], seed: int = 0
+) -> KernelPopulation:
+    """What cards that have data sheets share, and how wrong a sheet alone is.
+
+    Each family of cards is left out of a fit to some of the others' kernels; `left_out` is None
+    where there is no other family.
+    """
+    population = spec_model(seed).fit(kernels, latency_us).population()
+    return replace(population, left_out=_cards_left_out(kernels, latency_us, targets, seed))
+
+
+def _cards_left_out(
+    kernels: KernelRows, latency_us: np.ndarray, targets: Sequence[Target], seed: int
+) -> SheetLeftOut | None:
+    names = [gpu_family(sheets_by_device()[t.device].name) for t in targets]
+    if len(set(names)) == 1:
+        return None
+    some = np.unique(np.linspace(0, len(kernels) - 1, MOST_LEFT_OUT).astype(np.int64))
+    tried, measured = kernels.take(some), latency_us[some]
+    family = np.array(names, dtype=object)[tried.target]
+    misses, novelty = np.empty((2, len(tried)))
+    kind = np.empty(len(tried), dtype=object)
+    for left in sorted(set(names)):
+        others = np.flatnonzero(family != left)
+        model = spec_model(seed).set_params(**QUICK).fit(tried.take(others), measured[others])
+        population = model.population()
+        for place in sorted(set(tried.target[family == left].tolist())):
+            mine = np.flatnonzero(tried.target == place)
+            traits, asked = kernels.targets[place], tried.table.take(mine)
+            predictor = population.unmeasured(traits)
+            said = predictor.parts_ms(asked).sum(axis=1) * 1e3
+            misses[mine] = np.log(measured[mine] / said)
+            novelty[mine] = predictor.novelty(asked)
+            kind[mine] = kinds_of(traits.work(asked))
+    held = beyond_novelty(misses, novelty, SHEET_SLOPE)
+    return SheetLeftOut(
+        interval=Interval(COVERAGE, 0.0, 0.0, SHEET_SLOPE),
+        error=fit_error(SHEETS_LEFT_OUT, misses),
+        widths=KernelWidths.of(held, kind, tried.target, family),
     )
 
 
@@ -165,6 +224,28 @@ def predict_kernels(table: MeasurementTable, profile: DeviceProfile) -> np.ndarr
     Shape (rows,), NaN where the profile has no such target; times in the table are not looked at.
     """
     return _predicted(table, {t.target: t.predictor for t in profile.targets})
+
+
+def kernel_bounds(table: MeasurementTable, profile: DeviceProfile) -> np.ndarray:
+    """90 % intervals of `predict_kernels`, microseconds, shape (rows, 2).
+
+    Each kernel is told as a network of it alone is; NaN where the profile has no such target.
+    """
+    rows = table.kernels
+    targets, kernels = [kernel_target(r) for r in _records(rows)], kernel_columns(rows)
+    known = {t.target: t for t in profile.targets}
+    out = np.full((len(rows), 2), np.nan)
+    for target in dict.fromkeys(t for t in targets if t in known):
+        mine = np.flatnonzero([t == target for t in targets])
+        asked, fitted = kernels.take(mine), known[target]
+        said = fitted.predictor.parts_ms(asked).sum(axis=1)
+        extra = fitted.interval.extra_log(said, fitted.predictor.novelty(asked))
+        if isinstance(fitted.predictor, KernelPredictor):
+            extra = extra + fitted.predictor.unsure_log(asked, np.arange(len(mine)))
+        below, above = fitted.interval.low_log, fitted.interval.high_log
+        sides = np.column_stack([-below - extra, above + extra])
+        out[mine] = said[:, None] * np.exp(sides) * 1e3
+    return out
 
 
 def _predicted(table: MeasurementTable, known: Mapping[Target, Predictor]) -> np.ndarray:

@@ -7,7 +7,7 @@ new target needs its data sheet alone, or some measured kernels, or whole networ
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
+from perfmodel.cost_models.kernel_widths import KernelWidths
 from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.trees import Forest
@@ -77,20 +78,26 @@ class TargetTraits:
 
 @dataclass(frozen=True, kw_only=True)
 class SheetLeftOut:
-    """What leaving known targets out, one at a time, found of targets that are not measured."""
+    """What leaving known targets out found of targets that are not measured.
+
+    `widths`, where kernels were measured one by one, is how unsure each kind of them is, which
+    comes on top of `interval`.
+    """
 
     interval: Interval
     error: FitError
+    widths: KernelWidths | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {"interval": self.interval.to_dict(), "error": asdict(self.error)}
+        widths = {} if self.widths is None else {"widths": self.widths.to_dict()}
+        return {"interval": self.interval.to_dict(), "error": asdict(self.error), **widths}
 
     @classmethod
     def from_dict(cls, data: Any) -> SheetLeftOut:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        found = plain_data.table(data, "left_out", 2)
-        plain_data.only(found, ("interval", "error"), ("interval", "error"))
+        found = plain_data.table(data, "left_out", 3)
+        plain_data.only(found, ("interval", "error", "widths"), ("interval", "error"))
         interval = plain_data.table(found["interval"], "left_out.interval", 10)
         names = [f.name for f in fields(Interval)]
         plain_data.only(interval, names, [n for n in names if n != "short_ms"])
@@ -116,6 +123,7 @@ class SheetLeftOut:
                 numbers["mean"],
                 numbers["within_20"],
             ),
+            widths=KernelWidths.from_dict(found["widths"]) if "widths" in found else None,
         )
 
 
@@ -142,7 +150,8 @@ class KernelPopulation:
 
     def unmeasured(self, traits: TargetTraits) -> KernelPredictor:
         """The predictor of a target that was never measured: the average, at its data sheet."""
-        return self._predictor(self.efficiencies, traits, self.ranges, DIGITS)
+        made = self._predictor(self.efficiencies, traits, self.ranges, DIGITS)
+        return replace(made, widths=self.left_out.widths) if self.left_out is not None else made
 
     def calibrated(
         self,

@@ -32,6 +32,7 @@ from perfmodel.cost_models.kernel_terms import (
     family_of,
     work_of,
 )
+from perfmodel.cost_models.kernel_widths import KernelWidths, kinds_of
 from perfmodel.cost_models.plain_data import Range, joined_ranges
 from perfmodel.cost_models.predictor import PARTS, UNSEEN_NOVELTY, NetworkTerms, no_network_terms
 from perfmodel.cost_models.trees import Forest
@@ -90,7 +91,8 @@ class KernelPredictor:
     `cells` and `families` map a name to log costs by term (microseconds at the reference speeds
     of `kernel_terms`); a cell that is missing uses its family, then `default`. Corrections are
     clipped to `limit` either way, so that the physics leads far from the data. `ranges` holds the
-    fitted (low, high) of the range features by cell.
+    fitted (low, high) of the range features by cell. `widths` is how unsure each kind of kernel is
+    on a target of which nothing was measured; None where its own kernels or networks tell.
     """
 
     kind: ClassVar[str] = "kernel"
@@ -103,6 +105,7 @@ class KernelPredictor:
     ranges: Mapping[str, Range]
     limit: float = 0.7
     overhead_ms: float = 0.0
+    widths: KernelWidths | None = None
 
     @property
     def needs_whole_network(self) -> bool:
@@ -213,6 +216,7 @@ class KernelPredictor:
                 c: (rounded(low), rounded(high))
                 for c, (low, high) in joined_ranges(self.ranges, ranges_of(work)).items()
             },
+            widths=None,
         )
 
     def _efficiencies(self) -> Efficiencies:
@@ -235,11 +239,36 @@ class KernelPredictor:
             rows = work.cell == cell
             beyond = np.maximum(np.maximum(low - values[rows], values[rows] - high), 0.0)
             out[rows] = beyond.max(axis=1, initial=0.0)
-        return out
+        return self._less_starts(work, out) if self.machine.overlap == "memory" else out
+
+    def _less_starts(self, work: Work, novelty: np.ndarray) -> np.ndarray:
+        """Novelty of kernels where starting one takes as long whatever its size: what is new is
+        the rest, so that a kernel e^n times as large takes log(start + rest e^n) longer."""
+        spent = self._physics_us(work)
+        total, _ = combine(spent, self.machine.overlap)
+        start = np.clip(spent[:, LAUNCH] / np.maximum(total, 1e-300), 1e-9, 1 - 1e-9)
+        return np.logaddexp(np.log(start), np.log1p(-start) + novelty)
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
-        """None beyond the kernels."""
-        return no_network_terms(networks)
+        """No factor; how unsure the kinds of kernels leave each network."""
+        terms = no_network_terms(networks)
+        if self.widths is None or not networks:
+            return terms
+        one = [self.unsure_log(k, np.zeros(len(k), dtype=np.int64)) for k in networks]
+        return replace(terms, extra_log=np.concatenate(one))
+
+    def unsure_log(self, kernels: KernelTable, network: np.ndarray) -> np.ndarray:
+        """How unsure the kinds of kernels leave every network, in log units, shape (networks,).
+
+        Kernel i belongs to network `network[i]`.
+        """
+        if self.widths is None:
+            return np.zeros(network.max(initial=-1) + 1)
+        work = work_of(kernels, self.machine)
+        numbers = np.column_stack([work.features, work.terms])
+        _, shape = np.unique(numbers, axis=0, return_inverse=True)
+        times = self.parts_ms(kernels).sum(axis=1)
+        return self.widths.of_sums(kinds_of(work), shape.ravel(), times, network)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data (numbers, text, lists), without the tag."""
@@ -265,12 +294,13 @@ class KernelPredictor:
             "ranges": {k: [list(a), list(b)] for k, (a, b) in self.ranges.items()},
             "limit": self.limit,
             "overhead_ms": self.overhead_ms,
+            **({} if self.widths is None else {"widths": self.widths.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> KernelPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        plain_data.only(data, _FIELDS)
+        plain_data.only(data, (*_FIELDS, "widths"))
         if data.get("terms") != list(TERMS):
             raise ProfileError(f"terms: must be {', '.join(TERMS)}")
         get, width = data.get, len(TERMS)
@@ -285,6 +315,7 @@ class KernelPredictor:
             ),
             limit=plain_data.number(get("limit"), "limit", 0.0, 10.0),
             overhead_ms=plain_data.number(get("overhead_ms"), "overhead_ms", 0.0, 1e9),
+            widths=KernelWidths.from_dict(data["widths"]) if "widths" in data else None,
         )
 
 

@@ -18,7 +18,6 @@ from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
 from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from validation.accuracy.common import AccuracyRow, answered, columns_as_cases, score
-from validation.accuracy.kernels import cross_conformal
 from validation.accuracy.transformers import passes, read_networks, spec
 from validation.data.kernel_rows import KernelTimes, read_eager_gpus
 
@@ -76,14 +75,14 @@ def kernel_results(
     """Convolutions and products together, then each kind."""
     ops = [op for kind in PRODUCTS.values() for op in kind]
     kernels = kernels.take(np.isin(kernels.table.column("op"), ops))
-    predicted = np.empty(len(kernels))
+    predicted, bounds = np.empty(len(kernels)), np.empty((len(kernels), 2))
     for device in sorted(set(kernels.device)):
         rows = np.flatnonzero(kernels.device == device)
-        predicted[rows] = perfmodel.predict_kernels(kernels.take(rows).table, profiles[device])
+        asked = kernels.take(rows).table
+        predicted[rows] = perfmodel.predict_kernels(asked, profiles[device])
+        bounds[rows] = perfmodel.kernel_bounds(asked, profiles[device])
     neighbour, names = scaled_neighbour(kernels), case_names(kernels)
     op = kernels.table.column("op")
-    family = np.array([family_of(d) for d in kernels.device], dtype=object)
-    bounds = cross_conformal(predicted, kernels.latency_us, family, op)
     results = []
     for kind, chosen in {"conv2d, linear, bmm": tuple(ops), **PRODUCTS}.items():
         rows = np.flatnonzero(np.isin(op, chosen))

@@ -13,8 +13,8 @@ from perfmodel.calibration.kernel_settings import (
     library_model,
     phone_model,
     small_model,
-    spec_model,
 )
+from perfmodel.calibration.learn_kernels import sheet_population
 from perfmodel.cost_models.interval import (
     FitError,
     Interval,
@@ -257,7 +257,7 @@ def spec_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
         population_name(replace(eager, framework=LIBRARIES[0])): deepbench_set(frame),
     }
     return {
-        name: spec_model(seed).fit(kernels.rows, kernels.kernel_us).population()
+        name: sheet_population(kernels.rows, kernels.kernel_us, kernels.targets, seed)
         for name, kernels in sets.items()
     }
 
