@@ -242,8 +242,8 @@ class KernelPredictor:
         return self._less_starts(work, out) if self.machine.overlap == "memory" else out
 
     def _less_starts(self, work: Work, novelty: np.ndarray) -> np.ndarray:
-        """Novelty of kernels where starting one takes as long whatever its size: what is new is
-        the rest, so that a kernel e^n times as large takes log(start + rest e^n) longer."""
+        """Novelty where a start takes as long whatever the kernel's size, so that what is new is
+        the rest: e^n times as much of it takes log(start + rest e^n) longer."""
         spent = self._physics_us(work)
         total, _ = combine(spent, self.machine.overlap)
         start = np.clip(spent[:, LAUNCH] / np.maximum(total, 1e-300), 1e-9, 1 - 1e-9)
@@ -254,14 +254,12 @@ class KernelPredictor:
         terms = no_network_terms(networks)
         if self.widths is None or not networks:
             return terms
-        one = [self.unsure_log(k, np.zeros(len(k), dtype=np.int64)) for k in networks]
-        return replace(terms, extra_log=np.concatenate(one))
+        each = [self.unsure_log(k, np.zeros(len(k), dtype=np.int64)) for k in networks]
+        return replace(terms, extra_log=np.concatenate(each))
 
     def unsure_log(self, kernels: KernelTable, network: np.ndarray) -> np.ndarray:
-        """How unsure the kinds of kernels leave every network, in log units, shape (networks,).
-
-        Kernel i belongs to network `network[i]`.
-        """
+        """How unsure the kinds of kernels leave every network (log units), of shape (networks,)
+        where kernel i belongs to network `network[i]`."""
         if self.widths is None:
             return np.zeros(network.max(initial=-1) + 1)
         work = work_of(kernels, self.machine)

@@ -16,12 +16,14 @@ from perfmodel.devices.profile import DeviceProfile, Provenance, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, list_targets
 from perfmodel.measurements.device_names import device_called
 from perfmodel.target import Target
-from validation.profiles.defaults import in_order
+from validation.profiles import defaults
+from validation.profiles.defaults import DefaultSaid, in_order, said_of
 
 FAST, SLOW = 1e12, 1e11
 
-BATCHES_ALONE = ("rtx-4090", "rtx-5090")
-"""Cards that were measured with hundreds of inputs at once: what they know says nothing of one."""
+BATCHES_ALONE = ("rtx-3090", "rtx-4090", "rtx-5090")
+"""Cards that were measured with hundreds of inputs at once, or with convolutional networks alone:
+what they know says nothing of one image, or of a transformer."""
 
 
 def made(
@@ -72,6 +74,42 @@ def test_a_unit_that_knows_other_networks_alone_does_not_lead() -> None:
 def test_a_server_answers_by_what_was_measured() -> None:
     sheet, known = made("gpu/cudnn/fp32", FAST, 0), made("gpu/pytorch/fp16", SLOW)
     assert first("server", sheet, known) == "gpu/pytorch/fp16"
+    # an int8 target comes after: quantised networks look for the first of its kind
+    assert first("server", made("gpu/cudnn/int8", FAST), known) == "gpu/pytorch/fp16"
+    assert first("server", made("gpu/cudnn/int8", FAST), sheet) == "gpu/cudnn/fp32"
+
+
+def test_a_card_answers_by_what_knows_most_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card that one measured with ncnn's convolutions alone says nothing of a transformer."""
+    sheet, known = made("gpu/pytorch/fp32", SLOW, 0), made("gpu/ncnn/float", FAST)
+    assert first("desktop", sheet, known) == "gpu/ncnn/float"
+    unknown = {"ncnn": 1, "pytorch": 0}
+
+    def said(profile: DeviceProfile) -> dict[int, DefaultSaid]:
+        return {
+            id(t): DefaultSaid(latency_ms=1.0, unknown=unknown[t.target.framework])
+            for t in profile.targets
+        }
+
+    monkeypatch.setattr(defaults, "said_of", said)
+    assert first("desktop", known, sheet) == "gpu/pytorch/fp32"
+    assert first("phone", known, sheet) == "gpu/ncnn/float"
+    unknown["pytorch"] = 1
+    assert first("desktop", sheet, known) == "gpu/ncnn/float"
+
+
+def test_what_cards_are_compared_by_holds_a_transformer() -> None:
+    one = made("gpu/cudnn/fp32", FAST)
+    model = EfficiencyPredictor(
+        log_cost=(-9.0,) * len(FEATURE_NAMES),
+        correction=NetworkCorrection(
+            anchors=np.zeros((1, len(FEATURE_NAMES))), misfits=np.zeros(1), strange_log=9.0
+        ),
+    )
+    targets = (one, replace(one, model=model, target=replace(one.target, framework="x")))
+    for kind, networks in (("phone", 2), ("server", 3)):
+        profile = DeviceProfile("d", "D", kind, targets)
+        assert [said_of(profile)[id(t)].unknown for t in targets] == [0, networks]
 
 
 def test_a_jetson_answers_by_tensorrt_in_half_precision() -> None:

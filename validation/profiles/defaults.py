@@ -21,12 +21,16 @@ from perfmodel.target import QUANTISED
 KNOWN_NETWORKS = ("mobilenet_v2", "resnet50")
 """Networks by which the units of a device are compared: a light and a heavy one."""
 
+CARD_NETWORKS = (*KNOWN_NETWORKS, "bert_large")
+"""Those of desktops and servers, whose owners run transformers too."""
+
 FEWEST = 3
 """Measurements from which on a target may lead: fewer tell a scale and no more."""
 
 OWN_CHOICE = ("phone", "laptop", "board", "jetson")
-"""Kinds of devices whose owner chooses between units; a server's targets keep their order, behind
-those that answer for any of these networks and of these behind those that are measured."""
+"""Kinds of devices whose owner chooses between units. On desktops and servers floats lead, of these
+what answers for more of `CARD_NETWORKS`, then what was measured; else they keep their order: a card
+that somebody measured with ncnn's convolutions alone answers by PyTorch, as cards like it do."""
 
 NEVER_FIRST = ("nnapi", "dla")
 """Units behind which anything may stand (NNAPI), or that need another one's help (DLA)."""
@@ -34,8 +38,8 @@ NEVER_FIRST = ("nnapi", "dla")
 
 @dataclass(frozen=True, kw_only=True)
 class DefaultSaid:
-    """What a target says of `KNOWN_NETWORKS`: the geometric mean of their times, and of how many
-    its interval is too wide to be an answer."""
+    """What a target says of networks: the geometric mean of their times, and of how many its
+    interval is too wide to be an answer."""
 
     latency_ms: float
     unknown: int
@@ -44,12 +48,14 @@ class DefaultSaid:
 def said_of(profile: DeviceProfile) -> Mapping[int, DefaultSaid]:
     """What each target of a profile says, by its `id`; a network that it cannot run is no answer.
 
-    A target measured with hundreds of inputs at once may know nothing of one, and one of few
-    networks nothing of those that are unlike them.
+    Asked are `KNOWN_NETWORKS`, of desktops and servers `CARD_NETWORKS`. A target measured with
+    hundreds of inputs at once may know nothing of one, and one of few networks nothing of those
+    that are unlike them.
     """
-    queries = [(n, str(t.target), None) for t in profile.targets for n in KNOWN_NETWORKS]
+    networks = KNOWN_NETWORKS if profile.kind in OWN_CHOICE else CARD_NETWORKS
+    queries = [(n, str(t.target), None) for t in profile.targets for n in networks]
     said = list(perfmodel.predict_many(queries, profiles=(profile,)))
-    found, count = {}, len(KNOWN_NETWORKS)
+    found, count = {}, len(networks)
     for place, target in enumerate(profile.targets):
         mine = said[place * count : (place + 1) * count]
         times = [np.inf if isinstance(a, Exception) else a.latency_ms for a in mine]
@@ -64,8 +70,12 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
     said = said_of(profile)
     rank = {id(t): _rank(t, said[id(t)]) for t in profile.targets}
     if profile.kind not in OWN_CHOICE:
-        none = {id(t): said[id(t)].unknown == len(KNOWN_NETWORKS) for t in profile.targets}
-        return tuple(sorted(profile.targets, key=lambda t: (none[id(t)], rank[id(t)][0])))
+
+        def as_cards_do(t: TargetProfile) -> tuple[int, ...]:
+            unmeasured, quantised, unknown, *_ = rank[id(t)]
+            return unknown == len(CARD_NETWORKS), quantised, unknown, unmeasured
+
+        return tuple(sorted(profile.targets, key=as_cards_do))
     if profile.kind == "jetson":
         rank = {
             id(t): (rank[id(t)][0], not _by_tensorrt(t), *rank[id(t)][1:]) for t in profile.targets
