@@ -5,14 +5,14 @@ What ships of NPUs is made by `learn_npus`, as is what the accuracy studies judg
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from perfmodel.calibration.families import family_of_model, family_parts
 from perfmodel.calibration.learn import MIN_NETWORKS
-from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
+from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target, rules_of
 from perfmodel.calibration.npu import (
     PRECISIONS,
     NpuNetworks,
@@ -21,6 +21,7 @@ from perfmodel.calibration.npu import (
     npu_precision,
     population_of,
 )
+from perfmodel.calibration.npu_new_chip import new_widths
 from perfmodel.calibration.npu_predictors import KNOWN_LOG, predictor_of
 from perfmodel.calibration.npu_target import is_npu
 from perfmodel.cost_models.interval import (
@@ -57,7 +58,7 @@ def learn_npus(
     *,
     chips: Mapping[str, str] | None = None,
     families: Mapping[str, str] | None = None,
-    apart: Collection[str] = (),
+    as_run: Mapping[str, str] | None = None,
     networks: NetworkTables | None = None,
     folds: int = 0,
 ) -> LearnedNpus:
@@ -65,12 +66,14 @@ def learn_npus(
 
     `chips` names the chip of a device, so that devices of one chip share its strengths (default:
     each is its own); `families` what a network is left out with (default: its zoo family, else its
-    file). Families that stand `apart` tell of themselves alone. Intervals come of families left
-    out, one at a time, or in `folds` parts. `networks` keeps what was read and fused for another
-    call. Rows that cannot be used are left out. Raises `MeasurementError` where no NPU has
-    `MIN_NETWORKS` networks.
+    file). `as_run` names what `load` takes for all that ran, where a benchmark puts work of its own
+    before a network: costs are learned of that, and the network is known by its time with it.
+    Intervals come of families left out, one at a time, or in `folds` parts. `networks` keeps what
+    was read and fused for another call. Rows that cannot be used are left out. Raises
+    `MeasurementError` where no NPU has `MIN_NETWORKS` networks.
     """
-    groups, _ = rows_by_target(table, skip_bad=True, networks=networks, pick="median")
+    tables = networks or NetworkTables()
+    groups, _ = rows_by_target(table, skip_bad=True, networks=tables, pick="median")
     kept = [
         g for g in groups if is_npu(g) and sum(m.batch == 1 for m in g.measured) >= MIN_NETWORKS
     ]
@@ -79,7 +82,7 @@ def learn_npus(
         raise MeasurementError(
             f"no NPU target has {MIN_NETWORKS} networks", "give rows of unit npu of known networks"
         )
-    known = _networks_of(kept, families or {}, frozenset(apart))
+    known = _networks_of(kept, families or {}, as_run or {}, tables)
     log_ms = np.full((len(kept), len(known.names)), np.nan)
     for i, group in enumerate(kept):
         for measured in group.measured:
@@ -91,7 +94,11 @@ def learn_npus(
     names = [str(g.target) for g in kept]
     population = population_of(names, places, known, log_ms, tried.shares)
     held = beyond_novelty(left, _novelty(population, known, folds))
-    population = replace(population, strange_width=_strange_widths(places, known, held))
+    population = replace(
+        population,
+        strange_width=_strange_widths(places, known, held),
+        new_widths=new_widths(population),
+    )
     widths = _widths(places, known, held)
     targets = [
         _profile(group, population, i, left[i][np.isfinite(left[i])], float(widths[i]))
@@ -101,15 +108,24 @@ def learn_npus(
 
 
 def _networks_of(
-    groups: Sequence[TargetRows], families: Mapping[str, str], apart: frozenset[str] = frozenset()
+    groups: Sequence[TargetRows],
+    families: Mapping[str, str],
+    as_run: Mapping[str, str],
+    networks: NetworkTables,
 ) -> NpuNetworks:
-    tables = {m.name: m.kernels for g in groups for m in g.measured if m.batch == 1}
+    tables, ran = {}, {}
+    for group in groups:
+        for m in group.measured:
+            if m.batch == 1 and m.name not in tables:
+                tables[m.name] = ran[m.name] = m.kernels
+                if m.name in as_run:
+                    ran[m.name] = networks.get(as_run[m.name], 1, rules_of(group.target))
     names = tuple(sorted(tables))
     return NpuNetworks(
         names=names,
         families=tuple(families.get(n) or family_of_model(n) for n in names),
         tables=tuple(tables[n] for n in names),
-        apart=apart,
+        ran=tuple(ran[n] for n in names),
     )
 
 
@@ -148,10 +164,10 @@ def _novelty(population: NpuPopulation, networks: NpuNetworks, folds: int) -> np
     cost = np.exp(population.log_cost[:, :-1])
     out = np.zeros((len(cost), len(parts)))
     for number in range(parts.max() + 1):
-        others = [t for t, part in zip(networks.tables, parts, strict=True) if part != number]
+        others = [t for t, part in zip(networks.tables_ran, parts, strict=True) if part != number]
         ranges = size_ranges(others)
         for network in np.flatnonzero(parts == number).tolist():
-            table = networks.tables[network]
+            table = networks.tables_ran[network]
             for precision in sorted({p.precision for p in population.places}):
                 mine = np.array([p.precision == precision for p in population.places])
                 spent = npu_work(table, precision) @ cost[mine].T

@@ -7,7 +7,7 @@ base for new ones (`npu_adapt`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +48,29 @@ least precision has 37."""
 class NpuNetworks:
     """Networks that targets were measured with: kernels, names and families, in one order.
 
-    Those of families that stand `apart` tell of themselves alone: no costs are learned of them.
+    `ran` are the kernels that ran where a benchmark puts work of its own before some of them; None
+    where they ran alone.
     """
 
     names: tuple[str, ...]
     families: tuple[str, ...]
     tables: tuple[KernelTable, ...]
-    apart: frozenset[str] = frozenset()
+    ran: tuple[KernelTable, ...] | None = None
+
+    @property
+    def tables_ran(self) -> tuple[KernelTable, ...]:
+        """Kernels of all that ran with each."""
+        return self.tables if self.ran is None else self.ran
 
     def work(self, precision: str) -> np.ndarray:
-        """Work of each, shape (networks, costs)."""
+        """Work of each alone, shape (networks, costs)."""
         return np.array([network_work(t, precision) for t in self.tables])
 
-    def telling(self, log_ms: np.ndarray) -> np.ndarray:
-        """Log times (targets, networks) that costs are learned of, NaN for all others."""
-        alone = np.array([f in self.apart for f in self.families], dtype=bool)
-        return np.where(alone, np.nan, log_ms)
+    def work_ran(self, precision: str) -> np.ndarray:
+        """Work of all that ran with each, shape (networks, costs)."""
+        if self.ran is None:
+            return self.work(precision)
+        return np.array([network_work(t, precision) for t in self.ran])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,8 +80,10 @@ class NpuPopulation:
     `names` are those of targets, `places` what they share. `log_cost` has shape (targets, costs);
     `log_ms` (targets, networks) holds log times: `measured` ones, and what the target's costs and
     the network's misfit on other targets say for the rest. `anchors`, `described_by` and `work`
-    (by precision) describe the networks, `ranges` their kernels. `strange_width` is the half width
-    of the 90 % interval of a network whose family nobody measured, by precision.
+    (by precision) describe the networks, `work_ran` all that ran when they were measured, `ranges`
+    their kernels. `strange_width` is the half width of the 90 % interval of a network whose family
+    nobody measured, by precision, `new_widths` that of a network on a new chip, by how many were
+    measured on it (`npu_new_chip`).
     """
 
     names: tuple[str, ...]
@@ -83,11 +92,13 @@ class NpuPopulation:
     anchors: np.ndarray
     described_by: np.ndarray
     work: dict[str, np.ndarray]
+    work_ran: dict[str, np.ndarray]
     log_cost: np.ndarray
     log_ms: np.ndarray
     measured: np.ndarray
     ranges: dict[str, Range]
     strange_width: dict[str, float]
+    new_widths: dict[int, float] = field(default_factory=dict)
 
     def known(self, precision: str) -> np.ndarray:
         """Networks that some target of a precision was measured with, shape (networks,)."""
@@ -134,8 +145,8 @@ def population_of(
     measured = np.isfinite(log_ms)
     if not measured.any():
         raise MeasurementError("no NPU target was measured", "give rows of unit npu")
-    work = {p: networks.work(p) for p in PRECISIONS}
-    log_cost = npu_costs(places, work, networks.telling(log_ms)).blended(places, shares or {})
+    work = {p: networks.work_ran(p) for p in PRECISIONS}
+    log_cost = npu_costs(places, work, log_ms).blended(places, shares or {})
     modelled = modelled_log_ms(places, work, log_cost)
     misfit = shared_misfits(places, np.where(measured, log_ms - modelled, np.nan))
     return NpuPopulation(
@@ -144,11 +155,12 @@ def population_of(
         networks=tuple(without_folder(n) for n in networks.names),
         anchors=descriptions(networks.tables),
         described_by=np.array([work_matrix(t, "fp32").sum(axis=0) for t in networks.tables]),
-        work=work,
+        work={p: networks.work(p) for p in PRECISIONS},
+        work_ran=work,
         log_cost=log_cost,
         log_ms=np.where(measured, log_ms, modelled + misfit),
         measured=measured,
-        ranges=size_ranges(networks.tables),
+        ranges=size_ranges(networks.tables_ran),
         strange_width={},
     )
 
@@ -253,14 +265,14 @@ def family_left_out(
 
     Families are left out one at a time, or `folds` parts of them where it is above 0.
     """
-    work = {p: networks.work(p) for p in PRECISIONS}
+    work = {p: networks.work_ran(p) for p in PRECISIONS}
     parts, families = (family_parts(networks.families, n) for n in (folds, 0))
     # of every share, as if all precisions had it
     missed = np.full((len(SHARES), *log_ms.shape), np.nan)
     for number in range(parts.max() + 1):
         held = parts == number
         seen = np.where(held[None, :], np.nan, log_ms)
-        fit = npu_costs(places, work, networks.telling(seen))
+        fit = npu_costs(places, work, seen)
         asked = np.isfinite(log_ms) & held[None, :]
         for out, share in zip(missed, SHARES, strict=True):
             costs = fit.blended(places, dict.fromkeys(PRECISIONS, share))

@@ -28,13 +28,14 @@ EVIDENCE = 0.5
 """Share of a measurement's evidence that counts: what networks take on two chips goes together.
 Chips of AI Hub left out are answered as well from 0.3 to 1."""
 
-SPEED_SD = 0.25
-"""How much faster or slower known targets may be before they count less, in log units: a chip of
-about the same speed is most often one of the same generation."""
-
 FEW = 3
 """Measurements from which on the mean of the known targets is the better answer, by chips of AI Hub
 left out; before, their median is, which a target of another generation does not move."""
+
+SPEED_SD, SPEED_SD_OF_FEW = 0.25, 0.4
+"""How much faster or slower known targets may be before they count less, in log units: a chip of
+about the same speed is most often one of the same generation. A few networks tell the speed itself
+less well."""
 
 FILLED_WEIGHT = 0.05
 """What a time counts that is filled in where a known target was not measured."""
@@ -71,7 +72,7 @@ def adapt_npu(
     if not measured:
         raise MeasurementError("no network was measured", "measure one, or give the chip's sheet")
     own = log_times(np.array([m.latency_ms for m in measured]))
-    chosen = _comparable(population, precision, runtime)
+    chosen = comparable(population, precision, runtime)
     known = _known_times(population, measured, chosen, precision)
     count = len(population.networks)
     told = count + np.arange(len(own))
@@ -93,7 +94,7 @@ def adapt_npu(
     )
 
 
-def _comparable(population: NpuPopulation, precision: str, runtime: str) -> np.ndarray:
+def comparable(population: NpuPopulation, precision: str, runtime: str) -> np.ndarray:
     """Known targets to compare with: of the precision, and of the runtime if there are any."""
     same = np.array([p.precision == precision for p in population.places])
     if not same.any():
@@ -124,7 +125,7 @@ def _known_times(
     weights, _ = interpolation(descriptions([m.kernels for m in measured]), population.anchors)
     work = np.array([network_work(m.kernels, precision) for m in measured])
     costs = np.exp(population.log_cost[chosen])
-    misfit = population.log_ms[chosen] - np.log(costs @ population.work[precision].T)
+    misfit = population.log_ms[chosen] - np.log(costs @ population.work_ran[precision].T)
     times = np.log(costs @ work.T) + np.clip(misfit @ weights.T, -LARGEST_LOG, LARGEST_LOG)
     firm = np.zeros(times.shape, dtype=bool)
     for i, network in enumerate(measured):
@@ -136,6 +137,16 @@ def _known_times(
         log_ms=np.hstack([population.log_ms[chosen], times]),
         firm=np.hstack([population.measured[chosen], firm]),
     )
+
+
+def answers_of(
+    log_ms: np.ndarray, firm: np.ndarray, own: np.ndarray, told: np.ndarray
+) -> np.ndarray:
+    """Log times of a new target by `own`, those of the networks in the columns `told` of `log_ms`.
+
+    `log_ms` (targets, networks) are those of known targets, `firm` tells which were measured.
+    """
+    return _answers(_KnownTimes(log_ms=log_ms, firm=firm), own, told)
 
 
 def _answers(known: _KnownTimes, own: np.ndarray, told: np.ndarray) -> np.ndarray:
@@ -169,6 +180,7 @@ def _weighed(gap: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rest = np.minimum(np.abs(gap - offset[:, None]), 5 * EVEN_SD) ** 2
     cases = EVIDENCE * (gap.shape[1] - 1 + EVEN_CASES)
     spread = rest.sum(axis=1) + EVEN_CASES * EVEN_SD**2
-    log_weight = -0.5 * cases * np.log(spread) - 0.5 * (offset / SPEED_SD) ** 2
+    speed = SPEED_SD_OF_FEW if gap.shape[1] < FEW else SPEED_SD
+    log_weight = -0.5 * cases * np.log(spread) - 0.5 * (offset / speed) ** 2
     weights = np.exp(log_weight - log_weight.max())
     return offset, weights / weights.sum()

@@ -53,11 +53,15 @@ any of the 85 targets; w8a16 strays most from its costs."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Timed:
-    """Networks with a time on one target: descriptions, features, work and log ms of each."""
+    """Networks with a time on one target: descriptions, features, work and log ms of each.
+
+    `work_ran` is that of all that ran with them when they were measured.
+    """
 
     anchors: np.ndarray
     described_by: np.ndarray
     work: np.ndarray
+    work_ran: np.ndarray
     log_ms: np.ndarray
 
 
@@ -72,15 +76,17 @@ def _timed(
     strangers = [m for m in own if not (recognised(population, precision, m) & known).any()]
     strangers = strangers[: MAX_ANCHORS - int(known.sum())]
     anchors, described_by = population.anchors[known], population.described_by[known]
-    work, times = population.work[precision][known], log_ms[known]
+    work, ran = population.work[precision][known], population.work_ran[precision][known]
+    times = log_ms[known]
     if strangers:
         tables = [m.kernels for m in strangers]
         more = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
         anchors = np.vstack([anchors, descriptions(tables)])
         described_by = np.vstack([described_by, more])
-        work = np.vstack([work, [network_work(t, precision) for t in tables]])
+        alone = [network_work(t, precision) for t in tables]
+        work, ran = np.vstack([work, alone]), np.vstack([ran, alone])
         times = np.append(times, np.log([m.latency_ms for m in strangers]))
-    return _Timed(anchors=anchors, described_by=described_by, work=work, log_ms=times)
+    return _Timed(anchors=anchors, described_by=described_by, work=work, work_ran=ran, log_ms=times)
 
 
 def predictor_of(
@@ -95,15 +101,20 @@ def predictor_of(
     `own` are networks measured on it that the population does not know.
     """
     timed = _timed(population, precision, log_ms, own)
-    cost, work = log_cost[:-1], timed.work[:, :-1]
-    costs = log_total(work * np.exp(cost))
+    cost, work, ran = log_cost[:-1], timed.work[:, :-1], timed.work_ran[:, :-1]
     call = timed.work[:, -1] * np.exp(log_cost[-1])
     rest = np.maximum(np.exp(timed.log_ms) - call, LEAST_SHARE * np.exp(timed.log_ms))
-    beyond = np.clip(np.log(rest) - costs, -LARGEST_BEYOND, LARGEST_BEYOND)
+    beyond, ran_beyond = (
+        np.clip(np.log(rest) - log_total(w * np.exp(cost)), -LARGEST_BEYOND, LARGEST_BEYOND)
+        for w in (work, ran)
+    )
+    timed_networks = TimedNetworks(
+        work=work, beyond=beyond, ran_beyond=None if (work == ran).all() else ran_beyond
+    )
     power = np.minimum(_WIDTH_POWER, _GROWTH[precision])
     wide = work[:, None, :] * WIDTHS[:, None] ** power * np.exp(cost)
-    known, log_wide = _lawfully_leaning(TimedNetworks(work=work, beyond=beyond), cost, wide)
-    own_misfit = beyond - known.at(cost).leaning(work * np.exp(cost))
+    known, log_wide = _lawfully_leaning(timed_networks, cost, wide)
+    own_misfit = ran_beyond - known.at(cost).leaning(ran * np.exp(cost))
     correction = lawful_along(
         NetworkCorrection(
             anchors=timed.anchors, misfits=np.clip(own_misfit, -LARGEST_LOG, LARGEST_LOG)

@@ -10,6 +10,7 @@ import numpy as np
 from perfmodel.calibration.measured import TargetRows, rules_of
 from perfmodel.calibration.npu import NpuPopulation, npu_precision
 from perfmodel.calibration.npu_adapt import adapt_npu
+from perfmodel.calibration.npu_new_chip import width_from
 from perfmodel.calibration.npu_population import shipped_npus
 from perfmodel.calibration.npu_predictors import predictor_of
 from perfmodel.cost_models.interval import (
@@ -22,9 +23,7 @@ from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.kernels.fusion_rules import fusion_rules
 
 FEWEST_LEFT_OUT = 3
-UNTESTED_LOG = 0.3
-"""Half width of the interval where fewer than three networks were measured: 90 % of the networks of
-a chip of AI Hub that was left out lie within it, from one of its networks."""
+"""Measured networks from which on what each leaves when it is left out is a target's own error."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ def npu_target(group: TargetRows, population: NpuPopulation | None = None) -> Ca
     known = population or shipped_npus()
     precision = npu_precision(group.target.precision)
     made = adapt_npu(known, group.measured, precision, group.target.framework)
+    expected = width_from(known.new_widths, len(group.measured))
     tested = len(group.measured) >= FEWEST_LEFT_OUT
     left = made.left_out if tested else np.zeros(0)
     best = int(np.argmax(made.weights))
@@ -62,10 +62,10 @@ def npu_target(group: TargetRows, population: NpuPopulation | None = None) -> Ca
         group.target,
         group.latency_kind,
         predictor_of(known, precision, made.log_cost, made.log_ms, group.measured),
-        expected_interval(left, UNTESTED_LOG, NOVELTY_SLOPE),
+        expected_interval(left, expected, NOVELTY_SLOPE),
         fit_error("each network left out in turn", left)
         if tested
-        else expected_error("too few networks to leave any out", UNTESTED_LOG),
+        else expected_error("too few networks to leave any out", expected),
         origin(group, len(group.measured), f"borrowed from {source}"),
     )
     reason = f"of measured NPUs it is the most alike, with {share} of the weight"

@@ -10,6 +10,8 @@ of work, 0 for nothing in common), and their likeness a Gaussian kernel of Helli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -82,18 +84,37 @@ def likeness(a: np.ndarray, b: np.ndarray, length: float = LENGTH_SCALE) -> np.n
     return alike
 
 
+@dataclass(frozen=True, eq=False)
+class Interpolation:
+    """Known networks that tell of others (kriging); what relates them is solved once.
+
+    `known` has shape (known, features).
+    """
+
+    known: np.ndarray
+    length: float = LENGTH_SCALE
+
+    def of(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the known networks for asked ones, and how far each is recognised.
+
+        Weights have shape (asked, known): a known network gets weight 1 for itself. The second
+        array, shape (asked,), is the share of a Gaussian process's variance that the known networks
+        explain: 1 for a known network, 0 for one like none of them.
+        """
+        if not len(self.known):
+            return np.zeros((len(asked), 0)), np.zeros(len(asked))
+        across = likeness(asked, self.known, self.length)
+        weights = across @ self._inverse
+        return weights, np.clip((weights * across).sum(axis=1), 0.0, 1.0)
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        among = likeness(self.known, self.known, self.length)
+        return np.linalg.inv(among + JITTER * np.eye(len(self.known)))
+
+
 def interpolation(
     asked: np.ndarray, known: np.ndarray, length: float = LENGTH_SCALE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of known networks for asked ones (kriging), and how far each is recognised.
-
-    Weights have shape (asked, known): a known network gets weight 1 for itself. The second array,
-    shape (asked,), is the share of a Gaussian process's variance that the known networks explain:
-    1 for a known network, 0 for one like none of them.
-    """
-    if not len(known):
-        return np.zeros((len(asked), 0)), np.zeros(len(asked))
-    across = likeness(asked, known, length)
-    among = likeness(known, known, length) + JITTER * np.eye(len(known))
-    weights = np.linalg.solve(among, across.T).T
-    return weights, np.clip((weights * across).sum(axis=1), 0.0, 1.0)
+    """`Interpolation` that is asked once."""
+    return Interpolation(known, length).of(asked)

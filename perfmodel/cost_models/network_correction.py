@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from perfmodel.cost_models.likeness import GROWING, descriptions, interpolation
+from perfmodel.cost_models.likeness import GROWING, Interpolation, descriptions, interpolation
 from perfmodel.cost_models.predictor import NetworkTerms
 from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURE_NAMES
 from perfmodel.errors import ProfileError
@@ -87,8 +87,12 @@ class NetworkCorrection:
         """Log factor of described networks and how far each is recognised, 0 to 1."""
         if not len(self.anchors):
             return np.zeros(len(asked)), np.zeros(len(asked))
-        weights, recognised = interpolation(asked, self.anchors)
+        weights, recognised = self._interpolation.of(asked)
         return np.clip(weights @ self.misfits, -LARGEST_LOG, LARGEST_LOG), recognised
+
+    @cached_property
+    def _interpolation(self) -> Interpolation:
+        return Interpolation(self.anchors)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; nothing where there is nothing to correct."""

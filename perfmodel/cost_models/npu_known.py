@@ -18,7 +18,7 @@ import numpy as np
 from perfmodel.cost_models import plain_data
 from perfmodel.cost_models.network_correction import LARGEST_LOG, array_of
 from perfmodel.cost_models.npu_leaning import leanings, pulls, roots_of_shares
-from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
+from perfmodel.cost_models.npu_terms import LATER, NPU_TERM_NAMES
 from perfmodel.errors import ProfileError
 
 NEARLY_SAME, LEAST_ALIKE = 0.025, 0.1
@@ -39,7 +39,7 @@ LARGEST_BEYOND = 10.0
 MOST_WORK = 1e9
 """Bound of an amount of work, in units of `npu_terms`: days of a fast NPU."""
 
-FIELDS = ("known_work", "beyond", "lean")
+FIELDS = ("known_work", "beyond", "ran_beyond", "lean")
 
 ROUNDING = 1e-5
 """Share of a network's costs that files round away."""
@@ -54,18 +54,25 @@ class TimedNetworks:
     """Work of known networks and the log factor that their kernels' costs take to give their time.
 
     `work` has shape (networks, len(NPU_TERM_NAMES)), in units of `npu_terms`; `beyond` (networks,).
-    `lean` is how far networks that nobody measured follow them (`npu_leaning`), from 0 to 1.
+    `ran_beyond` (networks,) is their factor over the costs of all that ran with them when they were
+    measured, which others are told by (`beyond` where nothing else ran). `lean` is how far networks
+    that nobody measured follow them (`npu_leaning`), from 0 to 1.
     """
 
     work: np.ndarray = field(default_factory=lambda: np.zeros((0, len(NPU_TERM_NAMES))))
     beyond: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    ran_beyond: np.ndarray | None = None
     lean: float = 0.0
 
     def at(self, log_cost: np.ndarray) -> KnownTimes:
         """Their times where a unit of each term costs exp(`log_cost`), shape (terms,)."""
         spent = self.work * np.exp(log_cost)
         return KnownTimes(
-            spent=spent, beyond=self.beyond, log_ms=log_total(spent) + self.beyond, lean=self.lean
+            spent=spent,
+            beyond=self.beyond,
+            ran_beyond=self.beyond if self.ran_beyond is None else self.ran_beyond,
+            log_ms=log_total(spent) + self.beyond,
+            lean=self.lean,
         )
 
     def same(self, work: np.ndarray, alike: np.ndarray) -> np.ndarray:
@@ -84,6 +91,11 @@ class TimedNetworks:
         return {
             "known_work": [[float(f"{v:.6g}") or 0 for v in row] for row in self.work.tolist()],
             "beyond": [round(v, 5) for v in self.beyond.tolist()],
+            **(
+                {}
+                if self.ran_beyond is None
+                else {"ran_beyond": [round(v, 5) for v in self.ran_beyond.tolist()]}
+            ),
             **({"lean": self.lean} if self.lean else {}),
         }
 
@@ -96,12 +108,15 @@ class TimedNetworks:
         if not any(name in data for name in FIELDS):
             return cls()
         shape = (count, len(NPU_TERM_NAMES))
-        work = array_of(data.get("known_work"), "known_work", MOST_WORK, shape)
+        work = array_of(_with_later(data.get("known_work")), "known_work", MOST_WORK, shape)
         if (work < 0).any():
             raise ProfileError("known_work must not be negative")
         return cls(
             work=work,
             beyond=array_of(data.get("beyond"), "beyond", LARGEST_BEYOND, (count,)),
+            ran_beyond=array_of(data["ran_beyond"], "ran_beyond", LARGEST_BEYOND, (count,))
+            if "ran_beyond" in data
+            else None,
             lean=plain_data.number(data.get("lean", 0.0), "lean", 0.0, 1.0),
         )
 
@@ -110,11 +125,12 @@ class TimedNetworks:
 class KnownTimes:
     """Known networks on one target: ms of each term by costs, and log ms of all kernels.
 
-    `spent` has shape (networks, terms), `beyond` and `log_ms` (networks,).
+    `spent` has shape (networks, terms), `beyond`, `ran_beyond` and `log_ms` (networks,).
     """
 
     spent: np.ndarray
     beyond: np.ndarray
+    ran_beyond: np.ndarray
     log_ms: np.ndarray
     lean: float = 0.0
 
@@ -131,7 +147,7 @@ class KnownTimes:
     @cached_property
     def _pulls(self) -> tuple[np.ndarray, np.ndarray]:
         known = roots_of_shares(self.spent)
-        return known, pulls(known, self.beyond)
+        return known, pulls(known, self.ran_beyond)
 
     def log_factors(
         self, spent: np.ndarray, between: np.ndarray, same: np.ndarray, kin: np.ndarray
@@ -163,6 +179,14 @@ class KnownTimes:
         itself = np.maximum(lacking, further) <= ROUNDING * size
         held = np.where(itself.any(axis=0), self.log_ms[itself.argmax(axis=0)], held)
         return np.asarray(held - total)
+
+
+def _with_later(rows: Any) -> Any:
+    """Work of a file with no work of terms that files of before lack: it counts as of others."""
+    before = len(NPU_TERM_NAMES) - len(LATER)
+    if isinstance(rows, list) and all(isinstance(r, list) and len(r) == before for r in rows):
+        return [[*row, *(0 for _ in LATER)] for row in rows]
+    return rows
 
 
 def excess(one: np.ndarray, other: np.ndarray) -> np.ndarray:

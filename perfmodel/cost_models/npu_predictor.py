@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from perfmodel.cost_models.npu_known import (
     TimedNetworks,
 )
 from perfmodel.cost_models.npu_terms import (
+    LATER,
     MACS_PER_INFERENCE,
     NPU_PARTS,
     NPU_TERM_NAMES,
@@ -169,7 +171,7 @@ class NpuPredictor(ByKernel):
         precision = plain_data.choice(data.get("precision"), "precision", WEIGHT_BYTES)
         correction = NetworkCorrection.from_dict(data)
         return cls(
-            log_cost=costs_from_dict(_with_plain(data.get("log_cost")), COST_NAMES, "term"),
+            log_cost=costs_from_dict(_with_later(data.get("log_cost")), COST_NAMES, "term"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=correction,
@@ -177,8 +179,16 @@ class NpuPredictor(ByKernel):
         )
 
 
-def _with_plain(costs: Any) -> Any:
-    return {**dict.fromkeys(PLAIN, NO_COST), **costs} if isinstance(costs, dict) else costs
+def _with_later(costs: Any) -> Any:
+    """Costs of a file with those of terms that files of before lack."""
+    if not isinstance(costs, dict):
+        return costs
+    had = {
+        name: costs[of] - math.log(units)
+        for name, (of, units) in LATER.items()
+        if isinstance(costs.get(of), (int, float))
+    }
+    return {**dict.fromkeys(PLAIN, NO_COST), **had, **costs}
 
 
 def _for_one(networks: Sequence[KernelTable]) -> np.ndarray:

@@ -14,7 +14,7 @@ own cost of each term is fitted on top of them (`npu_model`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ from perfmodel.kernels.kernel import KernelTable
 TILE = 32
 """Channels to which the matrix unit fills up."""
 
-NARROW_INPUT = 4
-"""Up to so many channels an input is an image, which must be spread over tiles first."""
+NARROW = 4
+"""Up to so many channels a tensor is an image, which fills an eighth of a tile or less."""
 
 ON_CHIP_BYTES = 8e6
 """Memory on the chip (VTCM): 8 MB on Snapdragon 8 Gen 2 and later, and less on smaller ones."""
@@ -55,13 +55,26 @@ _PRODUCTS = (*_DENSE, "grouped", "depthwise", "matmul", "sparse_matmul", "transp
 _UNFUSED = ("swish", "sigmoid", "tanh", "mish")
 
 
+class Words:
+    """A column of few different words: each is looked at once, whatever the number of kernels."""
+
+    def __init__(self, column: np.ndarray) -> None:
+        place: dict[str, int] = {}
+        self.place = np.array([place.setdefault(w, len(place)) for w in column.tolist()], dtype=int)
+        self.words = tuple(place)
+
+    def among(self, words: Sequence[str]) -> np.ndarray:
+        """1.0 where the column holds one of the words, else 0.0."""
+        return np.array([float(w in words) for w in self.words])[self.place]
+
+
 class NpuColumns:
     """The columns of a kernel table with the derived sizes that several terms need."""
 
     def __init__(self, table: KernelTable, precision: str) -> None:
         get = table.number
         self.kernel_class, self.op, self.activation = (
-            table[c] for c in ("kernel_class", "op", "activation")
+            Words(table[c]) for c in ("kernel_class", "op", "activation")
         )
         self.weight_bytes = get["weight_elements"] * WEIGHT_BYTES[precision]
         self.macs, self.m, self.n, self.k = (get[c] for c in ("macs", "m", "n", "k"))
@@ -70,7 +83,8 @@ class NpuColumns:
         self.groups = np.maximum(get["groups"], 1)
         self.pixels_in = get["batch"] * get["hin"] * get["win"]
         self.first = self.of("conv_first") * (get["hin"] * get["win"] > 1)
-        alone = get["hout"] * get["wout"] <= 1
+        self.channels = get["cout"]
+        self.alone = alone = get["hout"] * get["wout"] <= 1
         self.raw_input, self.raw_output = get["input_elements"], get["output_elements"]
         filled_in = np.where(alone | (self.first > 0), 1.0, _fill(get["cin"]))
         self.input = self.raw_input * filled_in
@@ -81,15 +95,15 @@ class NpuColumns:
 
     def of(self, *classes: str) -> np.ndarray:
         """1.0 for kernels of these classes, else 0.0."""
-        return np.isin(self.kernel_class, classes).astype(float)
+        return self.kernel_class.among(classes)
 
     def ops(self, *names: str) -> np.ndarray:
         """1.0 for kernels of these operators, else 0.0."""
-        return np.isin(self.op, names).astype(float)
+        return self.op.among(names)
 
     def with_activation(self, *names: str) -> np.ndarray:
         """1.0 for kernels that end with one of these activations, else 0.0."""
-        return np.isin(self.activation, names).astype(float)
+        return self.activation.among(names)
 
 
 def _up(sizes: np.ndarray) -> np.ndarray:
@@ -130,6 +144,16 @@ def _depthwise(c: NpuColumns, wide: bool) -> np.ndarray:
 
 def _moved(c: NpuColumns) -> np.ndarray:
     return c.input + c.output
+
+
+def _on_image(c: NpuColumns) -> np.ndarray:
+    """1.0 for elementwise kernels on images, as a network's normalisation of its input is."""
+    image = (c.channels <= NARROW) & ~c.alone
+    return c.of("elementwise") * image * (1 - c.ops("batch_norm"))
+
+
+def _elementwise(c: NpuColumns) -> np.ndarray:
+    return c.of("elementwise") * (1 - c.ops("batch_norm")) - _on_image(c)
 
 
 def _functions(c: NpuColumns) -> np.ndarray:
@@ -176,7 +200,7 @@ NPU_TERMS: tuple[NpuTerm, ...] = (
     _term("depthwise_wide", "vector", lambda c: _depthwise(c, True) * 3),
     _term("depthwise_io", "vector", lambda c: c.of("depthwise") * _moved(c) * 3 * _E),
     _term("attention_io", "vector", lambda c: c.of("matmul", "sparse_matmul") * _moved(c) * 6 * _E),
-    _term("elementwise", "vector", lambda c: c.of("elementwise") * _moved(c) * _E),
+    _term("elementwise", "vector", lambda c: _elementwise(c) * _moved(c) * _E),
     _term("functions", "vector", _functions),
     _term("gelu", "vector", lambda c: c.ops("gelu") * c.output * 3 * _E),
     _term("leaky", "vector", lambda c: _leaky(c) * c.output * _E),
@@ -204,9 +228,15 @@ NPU_TERMS: tuple[NpuTerm, ...] = (
     ),
     NpuTerm("macs", "compute", "product", lambda c: c.macs),
     NpuTerm("moved", "memory", "vector", lambda c: (c.raw_input + c.raw_output) * 3 * _E),
+    _term("image_elementwise", "vector", lambda c: _on_image(c) * _moved(c) * 3 * _E),
+    _term("batch_norm", "vector", lambda c: c.ops("batch_norm") * _moved(c) * _E),
 )
-"""Every term of a kernel, in the order of the columns of `npu_work`. The last two count all kernels
-alike; they have a cost where few numbers say more than many (`npu_plain`)."""
+"""Every term of a kernel, in the order of the columns of `npu_work`. "macs" and "moved" count all
+kernels alike; they have a cost where few numbers say more than many (`npu_plain`)."""
+
+LATER = {"image_elementwise": ("elementwise", 3.0), "batch_norm": ("elementwise", 1.0)}
+"""The last terms, which files of before lack: the term whose cost they had and in how many of its
+units an amount of theirs counts."""
 
 NPU_TERM_NAMES: tuple[str, ...] = tuple(t.name for t in NPU_TERMS)
 

@@ -370,21 +370,35 @@ def test_known_networks_are_followed_no_further_than_more_channels_take_more(
             assert both == pytest.approx(made.known.beyond, abs=1e-9)
 
 
-def test_no_costs_are_learned_of_networks_that_stand_apart(places, networks, log_ms) -> None:
-    changed = log_ms.copy()
-    changed[:, 1] += 2.0
-    apart = NpuNetworks(
-        names=NAMES, families=NAMES, tables=networks.tables, apart=frozenset({NAMES[1]})
-    )
-    before, after = (population(places, apart, times) for times in (log_ms, changed))
-    assert after.log_cost == pytest.approx(before.log_cost)
-    assert after.log_ms[:, 1] == pytest.approx(before.log_ms[:, 1] + 2.0)
-    told = population(places, networks, changed)
-    assert np.abs(told.log_cost - before.log_cost).max() > 0.05
-    left = [family_left_out(places, apart, times).log_ratio for times in (log_ms, changed)]
-    assert left[1][:, 1] == pytest.approx(left[0][:, 1] + 2.0)
-    others = [i for i in range(len(NAMES)) if i != 1]
-    assert left[1][:, others] == pytest.approx(left[0][:, others])
+def test_work_of_a_benchmark_before_a_network_is_not_taken_for_its_own(places, networks) -> None:
+    """An image is normalised before four networks of five, for which costs say 2 ms a unit."""
+    more = np.zeros(len(COST_NAMES))
+    more[COST_NAMES.index("image_elementwise")] = 0.5
+    ran = np.array([networks.work("fp16")[i] + more * (i != 1) for i in range(len(NAMES))])
+
+    class Ran(NpuNetworks):
+        def work_ran(self, precision):
+            return ran
+
+    costs = np.full(len(COST_NAMES), -1.0)
+    costs[COST_NAMES.index("image_elementwise")] = np.log(2.0)
+    times = np.log(ran @ np.exp(costs)) + np.log([[1.0], [2.0], [3.0], [4.0]])
+    made = Ran(**{f: getattr(networks, f) for f in ("names", "families", "tables")})
+    known, plain = (population(places, n, times) for n in (made, networks))
+    told = known.log_cost[0] - plain.log_cost[0]
+    # without it costs of the networks' own work have to hold the image's as well
+    assert np.exp(known.log_cost[0]) @ networks.work("fp16")[0] < np.exp(times[0, 0]) - 0.3
+    assert np.abs(told).max() > 0.05
+    predictor = predictor_of(known, "fp16", known.log_cost[0], known.log_ms[0])
+    more_of_alone = predictor.known.beyond - predictor.known.ran_beyond
+    assert more_of_alone[1] == 0
+    assert np.delete(more_of_alone, 1).min() > 0.1
+    again = type(predictor).from_dict(predictor.to_dict())
+    for i, table in enumerate(networks.tables):
+        # a network by its name is known by its time, with the image's share
+        factor = np.exp(again.network_terms([table]).log_factor[0])
+        said = factor * again.parts_ms(table).sum() + again.overhead_ms
+        assert said == pytest.approx(np.exp(times[0, i]), rel=1e-3)
 
 
 def test_families_left_out_lean_to_those_that_are_left(monkeypatch) -> None:
@@ -408,3 +422,31 @@ def test_families_left_out_lean_to_those_that_are_left(monkeypatch) -> None:
     monkeypatch.setattr(npu, "FEWEST_LEANED", 11)
     found = family_left_out([place], networks, times).log_ratio
     assert found == pytest.approx(np.full((1, 12), 0.3 - 0.3 * 11 / (11 + NOISE**2)))
+
+
+def test_widths_of_a_new_chip_are_what_chips_left_out_are_missed_by(places, networks, log_ms):
+    from perfmodel.calibration.npu_new_chip import NO_OTHER_CHIP, new_widths, width_from
+
+    exact = population(places, networks, log_ms)
+    assert new_widths(exact)[1] == pytest.approx(0.01, abs=0.01)
+    uneven = log_ms.copy()
+    uneven[:, 0] += np.log([1.0, 1.5, 1.0, 1.5])
+    wide = new_widths(population(places, networks, uneven))
+    assert np.log(1.5) * 0.9 < wide[1] < np.log(1.5) * 1.5
+    assert wide[3] <= wide[1]
+    # of one chip alone nothing is learned
+    alone = population(places[:1], networks, log_ms[:1])
+    assert new_widths(alone) == {}
+    assert width_from({}, 4) == NO_OTHER_CHIP
+    assert width_from({1: 0.4, 100: 0.1}, 10) == pytest.approx(0.2)
+    assert width_from({3: 0.4, 10: 0.1}, 1) == 0.4
+    assert width_from({3: 0.4, 10: 0.1}, 50) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("damage", [{"0": 0.3}, {"x": 0.3}, {"1": -0.3}, {"1": "a"}, []])
+def test_a_file_of_impossible_widths_is_refused(places, networks, log_ms, damage):
+    data = to_dict(population(places, networks, log_ms))
+    again = from_dict(data | {"new_widths": {"1": 0.4, "10": 0.2}})
+    assert again.new_widths == {1: 0.4, 10: 0.2}
+    with pytest.raises(ProfileError, match="new_widths"):
+        from_dict(data | {"new_widths": damage})

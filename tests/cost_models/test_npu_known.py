@@ -12,7 +12,7 @@ from perfmodel.cost_models.likeness import descriptions
 from perfmodel.cost_models.network_correction import NetworkCorrection
 from perfmodel.cost_models.npu_known import UNSCALED, TimedNetworks
 from perfmodel.cost_models.npu_predictor import COST_NAMES, NpuPredictor, kernels_work
-from perfmodel.cost_models.npu_terms import NPU_TERM_NAMES
+from perfmodel.cost_models.npu_terms import LATER, NPU_TERM_NAMES
 from perfmodel.cost_models.predictor import network_ms
 from perfmodel.errors import ProfileError
 from perfmodel.kernels import fuse
@@ -173,6 +173,30 @@ def test_a_predictor_is_the_same_after_its_file(
     assert not set(plain) & {"known_work", "beyond"}
 
 
+def test_a_file_without_later_terms_is_read_with_no_work_of_them(
+    predictor: NpuPredictor,
+) -> None:
+    said = predictor.to_dict()
+    shorter = [row[: -len(LATER)] for row in said["known_work"]]
+    again = NpuPredictor.from_dict(said | {"known_work": shorter})
+    assert again.known.work[:, : -len(LATER)] == pytest.approx(
+        predictor.known.work[:, : -len(LATER)], rel=1e-5
+    )
+    assert not again.known.work[:, -len(LATER) :].any()
+
+
+def test_others_lean_to_what_networks_took_beyond_all_that_ran() -> None:
+    known = TimedNetworks(
+        work=works((4, 4)), beyond=np.array([0.4]), ran_beyond=np.array([0.1]), lean=1.0
+    )
+    plain = TimedNetworks(work=works((4, 4)), beyond=np.array([0.1]), lean=1.0)
+    asked = works((2, 2))
+    assert known.at(FREE).leaning(asked) == pytest.approx(plain.at(FREE).leaning(asked))
+    assert known.at(FREE).log_ms == pytest.approx(plain.at(FREE).log_ms + 0.3)
+    again = TimedNetworks.from_dict(known.to_dict(), 1)
+    assert again.ran_beyond == pytest.approx([0.1])
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -183,6 +207,9 @@ def test_a_predictor_is_the_same_after_its_file(
         {"beyond": [0.1, 0.2]},
         {"beyond": [11.0]},
         {"beyond": None},
+        {"ran_beyond": [0.1, 0.2]},
+        {"ran_beyond": None},
+        {"ran_beyond": [11.0]},
         {"lean": 1.5},
         {"lean": "far"},
     ],

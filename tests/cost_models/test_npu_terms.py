@@ -13,6 +13,7 @@ from perfmodel.cost_models.npu_model import (
 )
 from perfmodel.cost_models.npu_predictor import COST_NAMES, PLAIN, NpuPredictor, network_work
 from perfmodel.cost_models.npu_terms import (
+    LATER,
     MACS_PER_BYTE,
     MACS_PER_ELEMENT,
     MACS_PER_INFERENCE,
@@ -89,6 +90,39 @@ def test_a_tensor_of_few_channels_takes_the_room_of_a_tile():
     thin = Kernel("k", "add", "elementwise", cin=8, cout=8, hin=4, win=4, hout=4, wout=4,
                   input_elements=256, output_elements=128)  # fmt: skip
     assert amounts(thin)["elementwise"] == pytest.approx(4 * 384 * MACS_PER_ELEMENT)
+
+
+def elementwise(op, channels, side=8):
+    count = channels * side * side
+    sizes = {"cin": channels, "cout": channels, "hin": side, "win": side, "hout": side}
+    return Kernel("k", op, "elementwise", **sizes, wout=side, input_elements=count,
+                  output_elements=count)  # fmt: skip
+
+
+def test_elementwise_kernels_on_an_image_and_normalisations_are_kinds_of_their_own():
+    # 64 pixels of 3 or 4 channels are read and written in tiles of 32
+    for channels in (3, 4):
+        image = amounts(elementwise("sub", channels))
+        assert image["image_elementwise"] == pytest.approx(3 * 2 * 64 * 32 * MACS_PER_ELEMENT)
+        assert "elementwise" not in image
+    assert "image_elementwise" not in amounts(elementwise("sub", 5))
+    assert "image_elementwise" not in amounts(elementwise("sub", 3, side=1))
+    norm = amounts(elementwise("batch_norm", 64))
+    assert norm["batch_norm"] == pytest.approx(2 * 64 * 64 * MACS_PER_ELEMENT)
+    assert "elementwise" not in norm
+    assert "elementwise" not in amounts(elementwise("batch_norm", 3))
+
+
+def test_a_file_without_later_terms_prices_them_as_it_did():
+    said = made_up_predictor().to_dict()
+    before = {n: v for n, v in said["log_cost"].items() if n not in (*LATER, *PLAIN)}
+    again = NpuPredictor.from_dict(said | {"log_cost": before})
+    costs = dict(zip(COST_NAMES, again.log_cost, strict=True))
+    assert costs["batch_norm"] == pytest.approx(costs["elementwise"])
+    table = KernelTable.from_kernels([elementwise("sub", 3)])
+    as_before = 2 * 64 * 32 * MACS_PER_ELEMENT / NPU_WORK_UNIT * np.exp(costs["elementwise"])
+    start = MACS_PER_KERNEL / NPU_WORK_UNIT * np.exp(costs["other_starts"])
+    assert again.parts_ms(table).sum() == pytest.approx(as_before + start)
 
 
 def test_wide_depthwise_windows_are_a_kind_of_their_own():
@@ -185,7 +219,7 @@ def test_costs_that_made_the_times_are_found_again():
     found = fit_npu_costs(places, seen).log_cost
     said = np.exp(found)[target]
     # 60 networks say less than 30 costs need to be free of what they are shrunk to
-    assert np.abs(np.log((said * rows).sum(axis=1) / ms)).max() < 0.07
+    assert np.abs(np.log((said * rows).sum(axis=1) / ms)).max() < 0.1
     assert np.median(found[1] - found[0]) == pytest.approx(np.log(3), abs=0.02)
 
 

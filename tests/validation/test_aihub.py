@@ -3,7 +3,8 @@
 import pytest
 
 from perfmodel.kernels import macs, params
-from validation.data.aihub import APART, FOLDER, SAME_CHIP, network_lines, network_name, version_of
+from validation.aihub.as_run import normalised
+from validation.data.aihub import FOLDER, SAME_CHIP, network_lines, network_name, version_of
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,39 @@ def test_rebuilt_networks_have_the_parameters_that_are_published(model, componen
     assert params(load(network_name(line))) / 1e6 == pytest.approx(millions, rel=0.01)
 
 
-def test_families_that_stand_apart_are_those_of_mediapipe():
-    apart = {line.model for line in network_lines() if line.family in APART}
-    assert {name.partition("_")[0] for name in apart} == {"mediapipe"}
-    assert len(apart) == 5
+def test_an_image_is_normalised_before_the_network_by_two_kernels_of_no_macs():
+    from perfmodel.formats.load import load
+    from perfmodel.kernels import fuse
+
+    graph = load("torchvision:mobilenet_v2")
+    run = normalised(graph)
+    first, second, third = fuse(run, "qnn")[:3]
+    assert (first.op, second.op, third.kernel_class) == ("sub", "div", "conv_first")
+    assert first.output_elements == second.input_elements == 224 * 224 * 3
+    assert (macs(run), params(run)) == (macs(graph), params(graph))
+    with pytest.raises(ValueError, match="takes no image"):
+        normalised(load("transformers:bert-base-uncased"))
+
+
+def test_networks_of_videos_are_normalised_along_the_axis_of_their_channels():
+    from perfmodel.graph.ir import Graph, Op, Tensor
+
+    frames = Tensor("frames", (1, 16, 3, 224, 224))
+    graph = Graph(
+        "video",
+        {"frames": frames, "out": Tensor("out", frames.shape)},
+        (Op("act", "relu", ("frames",), ("out",)),),
+        ("frames",),
+        ("out",),
+    )
+    run = normalised(graph)
+    assert [op.kind for op in run.ops] == ["sub", "div", "relu"]
+    assert run.tensors["normalised.sub.of_channels"].shape == (1, 1, 3, 1, 1)
+
+
+def test_what_takes_an_image_as_it_is_is_not_normalised():
+    said = {(line.model, line.component): line.normalised for line in network_lines()}
+    assert said["resnet50", ""]
+    assert said["ddrnet23_slim", ""]
+    plain = ("mediapipe", "yolo", "fastsam", "whisper", "bert", "quicksr", "face_det_lite")
+    assert not any(said[m, part] for m, part in said if m.startswith(plain))

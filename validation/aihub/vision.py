@@ -82,7 +82,10 @@ def cavaface() -> nn.Module:
 
 
 class Pspnet(nn.Module):
-    """PSPNet on a dilated ResNet-101 with three stem convolutions (Zhao 2017, arXiv:1612.01105)."""
+    """PSPNet on a dilated ResNet-101 with three stem convolutions (Zhao 2017, arXiv:1612.01105).
+
+    As in its authors' test (and AI Hub's model.py) the mirrored image runs beside the image.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,10 +102,10 @@ class Pspnet(nn.Module):
         self.last = nn.Sequential(conv(4096, 512), nn.Conv2d(512, 150, 1))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        x = self.features(image)
+        x = self.features(torch.cat([image, image.flip(3)], 0))
         size = (x.shape[2], x.shape[3])
         joined = torch.cat([x, *(resized(b(x), size) for b in self.bins)], 1)
-        return resized(self.last(joined), (image.shape[2], image.shape[3]))
+        return resized(self.last(joined), (image.shape[2], image.shape[3]))[:1]
 
 
 class Hrnet(nn.Module):

@@ -49,11 +49,6 @@ SAME_CHIP = {
 }
 """Devices of one chip, or of chips that share jobs (README-aihub.md): one fold."""
 
-APART = frozenset({"blaze", "hand_points", "mediapipe_selfie"})
-"""Families that tell of themselves alone: MediaPipe's networks, which take an image as it is, where
-AI Hub's others first normalise it on the NPU. They take 0.4 to 0.8 times their costs by others; the
-others left out are missed by more where costs are learned of these too (w8a16: 17.4 for 13.7 %)."""
-
 OTHER_UNITS = 0.05
 """Share of layers on the CPU or GPU from which on a row is not one of the NPU."""
 
@@ -84,19 +79,30 @@ class AiHubRow:
 
 @dataclass(frozen=True)
 class NetworkLine:
-    """A line of networks.csv."""
+    """A line of networks.csv; `normalised` tells whether the NPU normalises its image
+    (`aihub.as_run`)."""
 
     model: str
     component: str
     network: str
     family: str
+    normalised: bool
 
 
 @lru_cache(maxsize=1)
 def network_lines() -> tuple[NetworkLine, ...]:
     """Which graph each model of AI Hub is; a `structures/` file lies beside the table."""
     with open(FOLDER / "networks.csv", encoding="utf-8", newline="") as file:
-        return tuple(NetworkLine(**row) for row in csv.DictReader(file))
+        return tuple(
+            NetworkLine(
+                model=row["model"],
+                component=row["component"],
+                network=row["network"],
+                family=row["family"],
+                normalised=row["normalised"] == "yes",
+            )
+            for row in csv.DictReader(file)
+        )
 
 
 def network_name(line: NetworkLine) -> str:

@@ -14,7 +14,8 @@ from perfmodel.calibration.learn_npus import LearnedNpus, learn_npus
 from perfmodel.calibration.npu import PRECISIONS, NpuPopulation
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.target import Target
-from validation.data.aihub import APART, SAME_CHIP, campaign_rows, families, table_of
+from validation.aihub.as_run import as_run
+from validation.data.aihub import SAME_CHIP, campaign_rows, families, table_of
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
 FRAMEWORKS = ("qnn", "tflite", "onnxruntime")
@@ -50,7 +51,7 @@ NAMES = {
 def learned(data: Path) -> LearnedNpus:
     """What all rows of AI Hub teach."""
     return learn_npus(
-        table_of(campaign_rows(data)), chips=SAME_CHIP, families=families(), apart=APART
+        table_of(campaign_rows(data)), chips=SAME_CHIP, families=families(), as_run=as_run()
     )
 
 
