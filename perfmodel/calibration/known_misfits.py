@@ -7,11 +7,11 @@ with a wide one (`NetworkCorrection`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perfmodel.cost_models.interval import COVERAGE, NORMAL_90
+from perfmodel.cost_models.interval import NORMAL_90
 from perfmodel.cost_models.likeness import SAME_NETWORK, distances
 from perfmodel.cost_models.network_correction import LARGEST_LOG, NetworkCorrection, lawful
 
@@ -39,10 +39,12 @@ class NetworkMisfits:
         )
         return lawful(made, self.work, log_cost)
 
-    def left(self, log_cost: np.ndarray) -> np.ndarray:
-        """What the correction leaves of each network's misfit."""
-        factor, _ = self.correction(log_cost).of_described(self.described)
-        return self.misfit - factor
+    def told(self, log_cost: np.ndarray) -> NetworkCorrection:
+        """The correction with a width of each network that holds what it leaves of its misfit."""
+        made = self.correction(log_cost)
+        factor, _ = made.of_described(self.described)
+        beyond = np.maximum(np.abs(self.misfit - factor) - KNOWN_LOG, 0.0)
+        return replace(made, unsure=beyond if (beyond > 0).any() else np.zeros(0))
 
 
 def misfits_of(described: np.ndarray, work: np.ndarray, misfit: np.ndarray) -> NetworkMisfits:
@@ -54,12 +56,3 @@ def misfits_of(described: np.ndarray, work: np.ndarray, misfit: np.ndarray) -> N
     kept = np.unique(first)
     median = np.array([np.median(misfit[first == k]) for k in kept])
     return NetworkMisfits(described[kept], work[kept], median)
-
-
-def split_width(whole: float, left: np.ndarray) -> tuple[float, float]:
-    """Half widths of the log interval: of a measured network, and what a strange one adds to it.
-
-    `whole` is what strange networks need, `left` what the correction leaves of measured ones.
-    """
-    known = max(KNOWN_LOG, float(np.quantile(np.abs(left), COVERAGE)))
-    return known, max(whole - known, 0.0)

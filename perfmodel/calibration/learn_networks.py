@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from perfmodel.calibration.families import Misses, family_of_model, family_parts
-from perfmodel.calibration.known_misfits import NetworkMisfits, split_width
+from perfmodel.calibration.known_misfits import KNOWN_LOG, NetworkMisfits
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.network_pool import (
     Pool,
@@ -21,10 +21,12 @@ from perfmodel.calibration.network_pool import (
     base_framework,
     fitted,
     known_on,
-    left_out_log_ratio,
+    left_out,
+    measured_shares,
     pools,
     work_precision,
 )
+from perfmodel.calibration.spread_by_kind import spread_by_kind
 from perfmodel.cost_models.interval import (
     COVERAGE,
     NOVELTY_SLOPE,
@@ -36,6 +38,7 @@ from perfmodel.cost_models.interval import (
     fit_error,
 )
 from perfmodel.cost_models.plain_data import Range
+from perfmodel.cost_models.width_by_kind import WidthByKind
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import (
     EfficiencyPredictor,
@@ -54,15 +57,15 @@ UNTESTED = "one network family measured, nothing to leave out: error of its fram
 UNTESTED_FACTOR = 1.5
 """How much wider than its pool's an interval is of a target of which nothing could be left out.
 
-Tested targets that kept one family alone had 91, 89, 93 and 91 % of their other networks within
-an interval of the pool's spread times this (the pools in their order, 544, 143, 104 and 480 cases);
-82, 76, 86 and 78 % without the factor."""
+TensorRT's boards and cards that kept one family alone had 92 % of their other networks within
+widths so many times those by the others' errors (224 cases), and 86 % without the factor."""
 
 ENOUGH = 30
 """Left-out errors of one framework from which on other frameworks of the pool need not speak."""
 
-LEAST_WIDTH = 0.02
-"""Half width in log units that a handful of errors cannot show to be smaller."""
+LEAST_TIMES = 0.3
+"""Multiple of the pool's standard deviation that a handful of errors cannot show a half width to be
+smaller than: 90 % of a normal distribution take 1.6."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,10 +124,13 @@ def _pooled(
 
 def _targets(pool: Pool, groups: Mapping[Target, TargetRows], folds: int) -> list[TargetProfile]:
     model = fitted(pool, np.ones(len(pool.rows), dtype=bool))
-    left_out = left_out_log_ratio(pool, folds)
+    unseen = left_out(pool, folds)
     framework = np.array([base_framework(r.target.framework) for r in pool.rows])
     novelty = _novelty(pool, model, framework, folds)
-    misses = Misses(beyond_novelty(left_out, novelty), pool.families)
+    beyond = beyond_novelty(unseen.log_ratio, novelty)
+    found = np.isfinite(beyond)
+    spread = spread_by_kind(unseen.at_risk[found], beyond[found])
+    misses = Misses(beyond / spread.whole(unseen.at_risk), pool.families)
     # what others of its framework ran is no news for a target that borrows its costs from them
     ranges = {
         name: size_ranges([pool.rows[i].kernels for i in np.flatnonzero(framework == name)])
@@ -133,13 +139,13 @@ def _targets(pool: Pool, groups: Mapping[Target, TargetRows], folds: int) -> lis
     made = []
     for number, target in enumerate(pool.targets):
         mine = (pool.target == number) & ~pool.bounds
-        own = mine & np.isfinite(left_out)
+        own = mine & found
         kin = base_framework(target.framework)
-        alike = errors_for(left_out, framework == kin)
+        alike = errors_for(unseen.log_ratio, framework == kin)
         known = known_on(pool, model, np.flatnonzero(mine))
-        width = strange_width(misses.of(own), misses.of(alike))
-        error = _error(left_out[own], left_out[alike])
-        made.append(_profile(known, ranges[kin], width, error, groups[target]))
+        strange = spread.times(strange_times(misses.of(own), misses.of(alike)))
+        error = _error(unseen.log_ratio[own], unseen.log_ratio[alike])
+        made.append(_profile(known, ranges[kin], strange, error, groups[target]))
     return made
 
 
@@ -163,57 +169,54 @@ def _novelty(
 def _profile(
     known: tuple[NetworkMisfits, np.ndarray],
     ranges: Mapping[str, Range],
-    whole: float,
+    strange: WidthByKind,
     error: FitError,
     group: TargetRows,
 ) -> TargetProfile:
-    """A target of a pool: its networks and costs, the `whole` half width of strange networks."""
+    """A target of a pool: its networks and costs, and how wide `strange` networks are."""
     networks, log_cost = known
-    width, strange_log = split_width(whole, networks.left(log_cost))
+    measured = tuple(measured_shares(networks, log_cost).tolist())
     return TargetProfile(
         group.target,
         "steady",
         EfficiencyPredictor(
             log_cost=tuple(float(v) for v in log_cost),
-            correction=networks.correction(log_cost, strange_log),
+            correction=networks.told(log_cost),
             precision=work_precision(group.target),
             ranges=ranges,
+            strange=replace(strange, known_log=KNOWN_LOG, measured=measured),
         ),
-        Interval(COVERAGE, round(width, 4), round(width, 4), NOVELTY_SLOPE),
+        Interval(COVERAGE, round(KNOWN_LOG, 4), round(KNOWN_LOG, 4), NOVELTY_SLOPE),
         error,
         _provenance(group),
     )
 
 
-def errors_for(left_out: np.ndarray, alike: np.ndarray) -> np.ndarray:
+def errors_for(log_ratio: np.ndarray, alike: np.ndarray) -> np.ndarray:
     """Which errors speak for a target (a mask): those of its framework if they are many, else its
     pool's."""
-    known = np.isfinite(left_out)
+    known = np.isfinite(log_ratio)
     return known & alike if (known & alike).sum() >= ENOUGH else known
 
 
-def own_width(misses: Misses) -> float:
-    """Half width that holds nine of ten networks of further families."""
-    return max(conformal_quantile(np.abs(misses.known), misses.held), LEAST_WIDTH)
+def times_to_hold(misses: Misses) -> float:
+    """How many times the spread expected of each miss holds nine of ten of further families."""
+    return max(conformal_quantile(np.abs(misses.known), misses.held), LEAST_TIMES)
 
 
-def strange_width(own: Misses, tested: Misses) -> float:
-    """Half width of the log interval of a network that a target knows nothing like.
+def strange_times(own: Misses, tested: Misses) -> float:
+    """How many times its pool's spread is the half width of what a target knows nothing like.
 
-    The width by the target's `own` left-out errors, shrunk towards that by the errors that speak
-    for it.
+    Misses are in the spread that is expected of each. By the target's `own` left-out errors, shrunk
+    towards those of the errors that speak for it.
     """
-    if not len(tested.log_ratio):
-        raise MeasurementError(
-            "every target has networks of one family, so no error is known",
-            "measure networks of another family",
-        )
     cases = len(own.log_ratio)
     if not cases:
         # nothing but a scale of its own: the pool's spread, and room for not knowing better
-        return UNTESTED_FACTOR * own_width(tested)
+        return UNTESTED_FACTOR * times_to_hold(tested)
     share = cases / (cases + POOLED_CASES)
-    return float(np.exp(share * np.log(own_width(own)) + (1 - share) * np.log(own_width(tested))))
+    mine, pooled = np.log(times_to_hold(own)), np.log(times_to_hold(tested))
+    return float(np.exp(share * mine + (1 - share) * pooled))
 
 
 def _error(own: np.ndarray, tested: np.ndarray) -> FitError:

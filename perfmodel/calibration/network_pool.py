@@ -17,6 +17,7 @@ import numpy as np
 from perfmodel.calibration.families import family_parts
 from perfmodel.calibration.known_misfits import NetworkMisfits, misfits_of
 from perfmodel.cost_models.likeness import descriptions
+from perfmodel.cost_models.width_by_kind import KINDS_OF_WORK, risks, shares_by_kind
 from perfmodel.cost_models.work_features import FEATURES, features_of
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import work_matrix
@@ -186,13 +187,26 @@ def _fitted(pool: Pool, rows: np.ndarray) -> JointEfficiencyModel:
     return model.fit(pool.inputs[rows], pool.latency_ms[rows], device=pool.device[rows])
 
 
-def left_out_log_ratio(pool: Pool, folds: int = 0) -> np.ndarray:
-    """log(predicted / measured) of rows, their family left out everywhere; NaN if none is left.
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What a pool says of its rows with their family left out everywhere; NaN if none is left.
+
+    `log_ratio` (rows,) is log(predicted / measured), `at_risk` (rows, risks) what the predicted
+    time is at risk of (`width_by_kind.risks`).
+    """
+
+    log_ratio: np.ndarray
+    at_risk: np.ndarray
+
+
+def left_out(pool: Pool, folds: int = 0) -> LeftOut:
+    """The rows of a pool, each predicted without its family.
 
     Families are left out one at a time, or in `folds` parts where it is above 0.
     """
     target, parts = pool.target, family_parts(pool.families.tolist(), folds)
     out = np.full(len(target), np.nan)
+    at_risk = np.full((len(target), 2 * len(KINDS_OF_WORK)), np.nan)
     for number in range(parts.max() + 1):
         held = parts == number
         known = np.unique(target[~held & ~pool.bounds])
@@ -207,7 +221,14 @@ def left_out_log_ratio(pool: Pool, folds: int = 0) -> np.ndarray:
             factor, _ = networks.correction(log_cost).of_described(pool.described[mine])
             log_ms = np.log(model.predict(pool.inputs[mine])) + factor
             out[mine] = log_ms - np.log(pool.latency_ms[mine])
-    return out
+            shares = shares_by_kind(pool.work[mine] * np.exp(log_cost))
+            at_risk[mine] = risks(shares, measured_shares(networks, log_cost))
+    return LeftOut(out, at_risk)
+
+
+def measured_shares(networks: NetworkMisfits, log_cost: np.ndarray) -> np.ndarray:
+    """The largest share of its time that a measured network spends on each kind, (kinds,)."""
+    return np.asarray(shares_by_kind(networks.work * np.exp(log_cost)).max(axis=0))
 
 
 def known_on(

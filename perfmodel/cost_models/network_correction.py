@@ -62,7 +62,7 @@ does half of the products of VGG16, MobileNets of half the blocks as much."""
 LEEWAY = 0.02
 """Log units that a time may fall by while layers are added: more work is never 2 % faster."""
 
-FIELDS = ("anchors", "misfits", "strange_log")
+FIELDS = ("anchors", "misfits", "strange_log", "unsure")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,17 +71,31 @@ class NetworkCorrection:
 
     `anchors` are descriptions of known networks (`likeness.described`), shape (anchors, features);
     `misfits` their log(measured / sum of kernels), shape (anchors,); `strange_log` is added to the
-    half width of the log interval of a network that is like none of them.
+    half width of the log interval of a network that is like none of them, `unsure` (anchors,) to
+    that of each of them, nothing where it is empty: what laws do not let a misfit say of it.
     """
 
     anchors: np.ndarray = field(default_factory=lambda: np.zeros((0, len(FEATURE_NAMES))))
     misfits: np.ndarray = field(default_factory=lambda: np.zeros(0))
     strange_log: float = 0.0
+    unsure: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
-    def terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
-        """Factor and extra width of whole networks."""
-        factor, recognised = self.of_described(descriptions(networks))
-        return NetworkTerms(log_factor=factor, extra_log=self.strange_log * (1.0 - recognised))
+    def terms(
+        self, networks: Sequence[KernelTable], strange_log: np.ndarray | None = None
+    ) -> NetworkTerms:
+        """Factor and extra width of whole networks.
+
+        `strange_log` (networks,) is what each needs where it is like none of the known ones, where
+        that differs by network.
+        """
+        asked = descriptions(networks)
+        factor, recognised = self.of_described(asked)
+        wide = self.strange_log if strange_log is None else strange_log
+        extra = wide * (1.0 - recognised)
+        if len(self.unsure):
+            weights, _ = interpolation(asked, self.anchors)
+            extra = extra + np.maximum(weights, 0.0) @ self.unsure
+        return NetworkTerms(log_factor=factor, extra_log=extra)
 
     def of_described(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log factor of described networks and how far each is recognised, 0 to 1."""
@@ -102,6 +116,11 @@ class NetworkCorrection:
             "anchors": [[round(v, 5) or 0 for v in row] for row in self.anchors.tolist()],
             "misfits": [round(v, 5) for v in self.misfits.tolist()],
             "strange_log": round(self.strange_log, 4),
+            **(
+                {"unsure": [round(v, 4) or 0 for v in self.unsure.tolist()]}
+                if any(self.unsure)
+                else {}
+            ),
         }
 
     @classmethod
@@ -112,9 +131,17 @@ class NetworkCorrection:
         anchors = array_of(data.get("anchors"), "anchors", 1.0001, (None, len(FEATURE_NAMES)))
         misfits = array_of(data.get("misfits"), "misfits", LARGEST_LOG, (len(anchors),))
         strange = array_of([data.get("strange_log")], "strange_log", 15.0, (1,))
-        if (anchors < 0).any() or strange[0] < 0:
-            raise ProfileError("anchors and strange_log must not be negative")
-        return cls(anchors=anchors, misfits=misfits, strange_log=float(strange[0]))
+        unsure = (
+            array_of(data["unsure"], "unsure", 15.0, (len(anchors),)) if "unsure" in data else ()
+        )
+        if (anchors < 0).any() or strange[0] < 0 or np.any(np.array(unsure) < 0):
+            raise ProfileError("anchors, strange_log and unsure must not be negative")
+        return cls(
+            anchors=anchors,
+            misfits=misfits,
+            strange_log=float(strange[0]),
+            unsure=np.array(unsure, dtype=float),
+        )
 
 
 def array_of(data: Any, name: str, limit: float, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -20,6 +20,7 @@ from perfmodel.cost_models.predictor import (
     NetworkTerms,
     WorkCosts,
 )
+from perfmodel.cost_models.width_by_kind import WidthByKind
 from perfmodel.cost_models.work_features import (
     ALL_FEATURES,
     FEATURE_NAMES,
@@ -66,6 +67,14 @@ def work_matrix(
     )
 
 
+def network_work(kernels: KernelTable, precision: str, features: int) -> np.ndarray:
+    """Work of a whole network by feature in `WORK_UNIT`s, shape (features,)."""
+    return kernels.once(
+        ("network_work", precision, features),
+        lambda: np.asarray(work_matrix(kernels, precision, features).sum(axis=0)),
+    )
+
+
 def log_sizes(kernels: KernelTable) -> np.ndarray:
     """log(1 + size) of every kernel, shape (kernels, len(SIZE_COLUMNS))."""
     return kernels.once(
@@ -105,7 +114,8 @@ class EfficiencyPredictor(ByKernel):
 
     `log_cost` holds the logarithm of milliseconds per `WORK_UNIT` by feature, in the order of
     `work_features.features_of` its unit; `precision` sets the bytes of a weight; `ranges` the sizes
-    of kernels that were fitted, by class; `correction` what whole networks take beyond.
+    of kernels that were fitted, by class; `correction` what whole networks take beyond; `strange`
+    how unsure a network is that is like no measured one (None: as the correction says).
     """
 
     kind: ClassVar[str] = "efficiency"
@@ -115,6 +125,7 @@ class EfficiencyPredictor(ByKernel):
     ranges: Mapping[str, Range] = field(default_factory=dict)
     overhead_ms: float = 0.0
     correction: NetworkCorrection = field(default_factory=NetworkCorrection)
+    strange: WidthByKind | None = None
 
     @property
     def work_costs(self) -> WorkCosts:
@@ -178,7 +189,12 @@ class EfficiencyPredictor(ByKernel):
 
     def network_terms(self, networks: Sequence[KernelTable]) -> NetworkTerms:
         """Misfits of the networks that the correction knows, extra width for strange ones."""
-        return self.correction.terms(networks)
+        if self.strange is None:
+            return self.correction.terms(networks)
+        cost = np.exp(self.log_cost)
+        spent = [network_work(n, self.precision, len(cost)) * cost for n in networks]
+        wide = self.strange.beyond_known(np.array(spent).reshape(-1, len(cost)))
+        return self.correction.terms(networks, wide)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data, without the tag."""
@@ -191,21 +207,23 @@ class EfficiencyPredictor(ByKernel):
             "ranges": ranges_to_dict(self.ranges),
             "overhead_ms": self.overhead_ms,
             **self.correction.to_dict(),
+            **({} if self.strange is None else {"strange": self.strange.to_dict()}),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EfficiencyPredictor:
         """Read and check plain data; raises `ProfileError` that names the field."""
-        known = ("precision", "log_cost", "ranges", "overhead_ms", *CORRECTION_FIELDS)
+        known = ("precision", "log_cost", "ranges", "overhead_ms", "strange", *CORRECTION_FIELDS)
         plain_data.only(data, known)
         precision = plain_data.choice(data.get("precision"), "precision", PRECISION_BYTES)
-        costs = data.get("log_cost")
+        costs, strange = data.get("log_cost"), data.get("strange")
         return cls(
             log_cost=costs_from_dict(costs, _names_of(costs), "feature"),
             precision=precision,
             ranges=ranges_from_dict(data.get("ranges")),
             correction=NetworkCorrection.from_dict(data),
             overhead_ms=plain_data.number(data.get("overhead_ms", 0.0), "overhead_ms", 0.0, 1e9),
+            strange=None if strange is None else WidthByKind.from_dict(strange, "strange"),
         )
 
 

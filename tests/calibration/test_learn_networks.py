@@ -10,19 +10,20 @@ import pytest
 import perfmodel
 from perfmodel.calibration import learn_networks
 from perfmodel.calibration.families import Misses
-from perfmodel.calibration.known_misfits import KNOWN_LOG, misfits_of, split_width
-from perfmodel.calibration.learn_networks import errors_for, own_width, strange_width
+from perfmodel.calibration.known_misfits import KNOWN_LOG, misfits_of
+from perfmodel.calibration.learn_networks import errors_for, strange_times, times_to_hold
 from perfmodel.calibration.network_pool import (
     POOL_PARAMETERS,
     Pool,
     PooledNetwork,
     base_framework,
     fitted,
-    left_out_log_ratio,
+    left_out,
     pool_of,
     pools,
 )
 from perfmodel.cost_models.likeness import descriptions
+from perfmodel.cost_models.width_by_kind import KINDS_OF_WORK
 from perfmodel.cost_models.work_features import ALL_FEATURES, FEATURES, Feature
 from perfmodel.cost_models.work_model import JointEfficiencyModel
 from perfmodel.cost_models.work_predictor import (
@@ -138,13 +139,27 @@ def test_families_are_left_out_alone_or_in_parts() -> None:
         row(n, f * float(kernel_work(n).sum()) / 100) for n, f in zip(nets, uneven, strict=True)
     )
     pool = Pool("cuda", rows)
-    alone, parts = left_out_log_ratio(pool), left_out_log_ratio(pool, 2)
+    alone, parts = left_out(pool).log_ratio, left_out(pool, 2).log_ratio
     assert np.isfinite(alone).all()
     # the first and the third are left out together
     assert parts[1] == pytest.approx(alone[1])
     assert parts[0] != pytest.approx(alone[0])
     # nothing is left of a target with one family
-    assert np.isnan(left_out_log_ratio(Pool("cuda", rows[:1]))).all()
+    nothing = left_out(Pool("cuda", rows[:1]))
+    assert np.isnan(nothing.log_ratio).all()
+    assert np.isnan(nothing.at_risk).all()
+
+
+def test_a_left_out_network_is_at_risk_of_what_the_others_of_its_target_do_not_do() -> None:
+    """Two networks of full convolutions say nothing of depthwise ones, and each all of itself."""
+    rows = tuple(row(n, 2.0) for n in ("mobilenet_v1", "resnet18", "vgg11"))
+    kinds = len(KINDS_OF_WORK)
+    at_risk = left_out(Pool("cuda", rows)).at_risk
+    assert at_risk[:, :kinds].sum(axis=1) == pytest.approx(1.0)
+    depthwise = KINDS_OF_WORK.index("depthwise")
+    assert at_risk[0, depthwise] == at_risk[0, kinds + depthwise] > 0.0
+    assert at_risk[1, kinds + depthwise] == 0.0
+    assert (at_risk[:, kinds:] <= at_risk[:, :kinds]).all()
 
 
 def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
@@ -192,14 +207,20 @@ def test_a_measured_network_is_known_on_its_target() -> None:
     assert factor == pytest.approx(known.misfit, abs=0.01)
     assert recognised == pytest.approx([1.0, 1.0], abs=0.01)
     assert correction.terms([tables[2]]).extra_log == pytest.approx(0.5, abs=0.05)
-    assert known.left(cost) == pytest.approx([0.0, 0.0], abs=0.01)
+    assert known.told(cost).unsure.sum() == pytest.approx(0.0, abs=0.01)
 
 
-def test_a_width_is_split_into_what_every_network_needs_and_what_a_strange_one_adds() -> None:
-    known, strange = split_width(0.8, np.array([0.3, 0.3]))
-    assert (known, strange) == pytest.approx((0.3, 0.5))
-    # what two sources differ by is the least; a narrow interval adds nothing
-    assert split_width(0.05, np.zeros(2)) == pytest.approx((KNOWN_LOG, 0.0))
+def test_what_laws_do_not_let_a_misfit_say_of_a_measured_network_widens_its_interval() -> None:
+    """A network that takes a third of what costs say: half its logarithm is the most."""
+    tables = [kernels(n) for n in ("mobilenet_v1", "resnet18")]
+    work = np.array([work_matrix(t, "fp32").sum(axis=0) for t in tables])
+    known = misfits_of(descriptions(tables), work, np.log([1 / 3, 1.02]))
+    made = known.told(np.zeros(work.shape[1]))
+    terms = made.terms(tables)
+    beyond = np.log(3.0) + terms.log_factor[0]
+    assert beyond > 0.5
+    assert terms.extra_log == pytest.approx([beyond - KNOWN_LOG, 0.0], abs=1e-3)
+    assert len(replace(known, misfit=np.zeros(2)).told(np.zeros(work.shape[1])).unsure) == 0
 
 
 def misses(*values: float) -> Misses:
@@ -208,15 +229,14 @@ def misses(*values: float) -> Misses:
 
 
 def test_errors_of_a_target_widen_its_interval_as_far_as_they_are_many() -> None:
-    alike, none = misses(0.2, -0.2, 0.2), misses()
-    assert strange_width(none, alike) == pytest.approx(1.5 * 0.2)
+    alike, none = misses(2.0, -2.0, 2.0), misses()
+    assert strange_times(none, alike) == pytest.approx(1.5 * 2.0)
     # as many cases as the pool counts for: halfway, in logs
-    assert strange_width(misses(*[-0.8] * 10), alike) == pytest.approx((0.8 * 0.2) ** 0.5)
-    one = strange_width(misses(0.8), alike)
-    assert one == pytest.approx(0.8 ** (1 / 11) * 0.2 ** (10 / 11))
-    assert strange_width(none, misses(1e-9)) == pytest.approx(0.03)
-    with pytest.raises(MeasurementError, match="one family"):
-        strange_width(none, none)
+    assert strange_times(misses(*[-8.0] * 10), alike) == pytest.approx((8.0 * 2.0) ** 0.5)
+    one = strange_times(misses(8.0), alike)
+    assert one == pytest.approx(8.0 ** (1 / 11) * 2.0 ** (10 / 11))
+    # a handful of errors of nothing does not make a target known
+    assert strange_times(none, misses(1e-9)) == pytest.approx(1.5 * 0.3)
 
 
 def test_networks_of_a_family_that_err_together_are_one_case() -> None:
@@ -227,9 +247,9 @@ def test_networks_of_a_family_that_err_together_are_one_case() -> None:
     family = np.repeat(np.arange(4), 10)
     # 4 of 40 beyond: a design effect of (3^2 + 3 x 1) / 3.6 = 3.3, 12 cases: 0.975 of them, the
     # 39th of 40
-    assert own_width(Misses(together, family)) == 1.2
+    assert times_to_hold(Misses(together, family)) == 1.2
     # each family has one: 40 cases, nine of ten with the finite sample's rank 37 of 40
-    assert own_width(Misses(spread, family)) == 1.0
+    assert times_to_hold(Misses(spread, family)) == 1.0
 
 
 def test_a_table_becomes_a_profile_of_each_device() -> None:

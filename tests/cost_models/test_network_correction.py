@@ -106,12 +106,14 @@ def test_it_survives_the_file_and_an_empty_one_takes_no_room() -> None:
         anchors=descriptions([network(0), network(1)]),
         misfits=np.array([0.1, -0.2]),
         strange_log=0.3,
+        unsure=np.array([0.0, 0.4]),
     )
     made = EfficiencyPredictor(log_cost=(0.0,) * COUNT, correction=correction)
     read = EfficiencyPredictor.from_dict(made.to_dict())
     assert read.correction.anchors == pytest.approx(correction.anchors, abs=1e-5)
     assert read.correction.misfits.tolist() == [0.1, -0.2]
     assert read.correction.strange_log == 0.3
+    assert read.correction.unsure.tolist() == [0.0, 0.4]
     assert set(EfficiencyPredictor(log_cost=(0.0,) * COUNT).to_dict()) == {
         *("precision", "log_cost", "ranges", "overhead_ms"),
     }
@@ -195,11 +197,13 @@ ROW = [1.0] + [0.0] * (COUNT - 1)
         {"anchors": [ROW], "misfits": [0.1], "strange_log": -0.1},
         {"anchors": [ROW], "misfits": ["a"], "strange_log": 0.1},
         {"anchors": "many", "misfits": [], "strange_log": 0.1},
+        {"anchors": [ROW], "misfits": [0.1], "strange_log": 0.1, "unsure": [-0.1]},
+        {"anchors": [ROW], "misfits": [0.1], "strange_log": 0.1, "unsure": [0.1, 0.2]},
         {"anchors": [ROW] * 257, "misfits": [0.1] * 257, "strange_log": 0.1},
     ],
 )
 def test_damaged_corrections_are_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(ProfileError, match=r"anchors|misfits|strange_log"):
+    with pytest.raises(ProfileError, match=r"anchors|misfits|strange_log|unsure"):
         NetworkCorrection.from_dict(data)
 
 

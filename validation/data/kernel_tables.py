@@ -280,13 +280,6 @@ def shape_labels(kernels: KernelSet, folds: int, seed: int) -> np.ndarray:
     return labels
 
 
-def read_jetson_rows(data: Path) -> Any:
-    """layers_jetson.csv as a data frame."""
-    import pandas as pd
-
-    return pd.read_csv(data / "layers_jetson.csv")
-
-
 def jetson_gpu_set(frame: Any) -> KernelSet:
     """The kernels of the GPU-only engine; one target."""
     part = frame[(frame.unit == "gpu") & (frame.op != "reformat_to_dla")]

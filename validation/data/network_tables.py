@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from perfmodel.target import Target
 
@@ -26,3 +28,10 @@ def target_columns(targets: Sequence[Target]) -> dict[str, object]:
         "framework": [t.framework for t in targets],
         "precision": [t.precision for t in targets],
     }
+
+
+def read_jetson_rows(data: Path) -> Any:
+    """layers_jetson.csv as a data frame."""
+    import pandas as pd
+
+    return pd.read_csv(data / "layers_jetson.csv")

@@ -40,10 +40,10 @@ from validation.data.kernel_tables import (
     neusight_set,
     phone_set,
     read_gpu_rows,
-    read_jetson_rows,
     read_phone_rows,
     shape_labels,
 )
+from validation.data.network_tables import read_jetson_rows
 from validation.profiles.left_out import left_out, random_groups, sum_errors
 
 ENOUGH_CASES = 40
