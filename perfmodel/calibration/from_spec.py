@@ -19,6 +19,7 @@ from perfmodel.calibration.population import Population
 from perfmodel.cost_models.interval import conformal_quantile
 from perfmodel.cost_models.sheet_model import KnownRow, SheetModel
 from perfmodel.devices.cpu_specs import GENERATIONS
+from perfmodel.devices.sheet_bounds import Bounds, expect_bounded
 from perfmodel.devices.sheet_data import (
     MeasuredSheet,
     Shape,
@@ -28,12 +29,15 @@ from perfmodel.devices.sheet_data import (
     kin_of,
     shipped_sheets,
 )
-from perfmodel.devices.sheet_rows import FEATURES, LEVELS, SHARED_BY_ALL, target_class
+from perfmodel.devices.sheet_rows import FEATURES, LEVELS, target_class
 from perfmodel.errors import ProfileError
 from perfmodel.target import Target, full_target
 
 NEWEST_NETWORKS = ("FastestDet",)
 """Networks that benchncnn gained last (2022): a run without them is of an older version."""
+
+VERSIONED = "ncnn"
+"""The framework of which versions are told apart."""
 
 Facts = Mapping[str, MeasuredSheet]
 """What is known of devices beside their targets, by `facts_key`."""
@@ -41,8 +45,8 @@ Facts = Mapping[str, MeasuredSheet]
 
 @lru_cache(maxsize=1)
 def shipped_facts() -> Facts:
-    """The sheets of the devices whose measurements ship."""
-    known = shipped_sheets().known
+    """The sheets of the devices whose measurements ship; those of ncnn say which are old."""
+    known = sorted(shipped_sheets().known, key=lambda s: s.target.framework == VERSIONED)
     return {facts_key(s.target.device, s.target.unit): s for s in known}
 
 
@@ -66,7 +70,8 @@ def facts_key(device: str, unit: str) -> str:
 def sheets_of(population: Population, facts: Facts) -> list[MeasuredSheet | None]:
     """The sheet of every target of a population with its speed, None where it has none.
 
-    Cores that `facts` do not know are those of the population itself.
+    Cores that `facts` do not know are those of the population itself. Whether a run was of an old
+    version is told by its networks, else by the facts of its device.
     """
     old = _old(population)
     cores = population.cores or ("",) * len(population.names)
@@ -82,7 +87,8 @@ def sheets_of(population: Population, facts: Facts) -> list[MeasuredSheet | None
             target=target, chip=target.device, title=target.device, kind=kind, cores=own
         )
         speed = float(population.log_ms[place].mean()) if len(population.networks) else 0.0
-        sheet = replace(sheet, target=target, old=bool(old[place]), log_ms=speed)
+        is_old = sheet.old and target.framework == VERSIONED if old is None else bool(old[place])
+        sheet = replace(sheet, target=target, old=is_old, log_ms=speed)
         found.append(sheet if _usable(sheet) else None)
     return found
 
@@ -99,12 +105,26 @@ def _usable(sheet: MeasuredSheet) -> bool:
     return True
 
 
-def _old(population: Population) -> np.ndarray:
-    """Which targets ran none of the networks that only newer versions know."""
+def with_versions(facts: Facts, populations: Sequence[Population]) -> Facts:
+    """The same facts, `old` where a population shows that a device was measured long ago."""
+    found = dict(facts)
+    for population in populations:
+        old = _old(population)
+        for name, is_old in zip(population.names, () if old is None else old, strict=False):
+            target = _target(name)
+            key = facts_key(target.device, target.unit)
+            if key in found:
+                found[key] = replace(found[key], old=bool(is_old))
+    return found
+
+
+def _old(population: Population) -> np.ndarray | None:
+    """Which targets ran none of the networks that only newer versions know; None where nothing
+    tells, as no target ran any."""
     plain = [n.rpartition("/")[2].removesuffix(".param") for n in population.networks]
     newest = np.array([n in NEWEST_NETWORKS for n in plain], dtype=bool)
     if not newest.any():
-        return np.zeros(len(population.names), dtype=bool)
+        return None
     return np.logical_not(population.measured[:, newest].any(axis=1))
 
 
@@ -128,7 +148,8 @@ def start_from_sheet(sheet: MeasuredSheet, known: Population, facts: Facts | Non
     theirs = sheets_of(known, shipped_facts() if facts is None else facts)
     have = [i for i, s in enumerate(theirs) if s is not None]
     model = model_of([s for s in theirs if s is not None])
-    expected = model.expect([sheet.row()], apart_from=SHARED_BY_ALL)
+    bounds = Bounds.of([s for s in theirs if s is not None])
+    expected = expect_bounded(model, bounds, [sheet])
     weights = np.full(len(known.names), LEAST_WEIGHT)
     weights[have] += shape_weights(sheet, [s for s in theirs if s], expected.leans[0])
     return Start(
@@ -258,7 +279,8 @@ def chips_left_out(known: Sequence[MeasuredSheet]) -> tuple[np.ndarray, np.ndarr
     misses, sds = np.full(len(known), np.nan), np.full(len(known), np.nan)
     for chip in sorted({s.chip for s in known if s.kind == "phone"}):
         mine = [i for i, s in enumerate(known) if s.chip == chip]
-        said = model.without_chip(chip).expect([known[i].row() for i in mine])
+        others = Bounds.of([s for s in known if s.chip != chip])
+        said = expect_bounded(model.without_chip(chip), others, [known[i] for i in mine])
         misses[mine] = np.array([known[i].log_ms for i in mine]) - said.log_ms
         sds[mine] = said.sd
     return misses, sds
@@ -280,4 +302,5 @@ __all__ = [
     "sheets_from",
     "sheets_of",
     "start_from_sheet",
+    "with_versions",
 ]

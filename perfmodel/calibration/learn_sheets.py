@@ -20,6 +20,7 @@ from perfmodel.calibration.from_spec import (
     population_shapes,
     sheets_from,
     sheets_of,
+    with_versions,
 )
 from perfmodel.calibration.population import Population, shipped_population
 from perfmodel.cost_models.interval import MEDIAN_SD
@@ -72,6 +73,7 @@ def learn_sheets(
     """
     learned = [_less(p, facts, without) for p in populations or ncnn_populations()]
     speeds = known_speeds(tuple(facts.values()))
+    facts = with_versions(facts, learned)
     others = [s for s in speeds if s.chip not in without]
     measured = [s for p in learned for s in sheets_of(p, facts) if s is not None]
     measured = [s for s in (*measured, *others) if is_phones(s)]

@@ -31,6 +31,11 @@ class Core:
         return self.generation.endswith(("in order", "efficient"))
 
     @property
+    def maker(self) -> str:
+        """Whose designs it is like: Apple's are apart from other Arm cores."""
+        return "apple" if self.generation.startswith("apple") else self.family
+
+    @property
     def wide(self) -> bool:
         """fp16 arithmetic or AVX: what ncnn learned to use during the years of its table."""
         return self.half or self.family == "x86"

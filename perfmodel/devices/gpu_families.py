@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +47,13 @@ def gpu_family(name: str) -> GpuFamily | None:
     plain = re.sub(r"\((r|tm)\)\s*", "", name.lower()).strip()
     plain = re.sub(r"^(qualcomm|arm|imagination|samsung)\s+", "", plain)
     return next((family for pattern, family in _FAMILIES if re.match(pattern, plain)), None)
+
+
+@lru_cache(maxsize=1)
+def _order() -> Mapping[str, int]:
+    return {family.name: place for place, (_, family) in enumerate(_FAMILIES)}
+
+
+def age_of(family: GpuFamily) -> int:
+    """A number that is larger for a maker's later families."""
+    return _order()[family.name]

@@ -61,8 +61,8 @@ LEVELS: Mapping[str, float] = {
     "version": 0.22,
     "gpu family": 0.25,
     "gpu maker": 0.25,
-    "gpu maker in framework": 0.3,
-    "gpu chip": 0.2,
+    "gpu maker in framework": 0.1,
+    "gpu chip": 0.1,
 }
 """Spread of what targets share beyond the features (log units), chosen as those of the features.
 "version" is the hidden half-step of old runs on cores whose vector units a framework learned to
@@ -74,6 +74,11 @@ SHARED_BY_ALL = ("framework", "device", "version")
 CPU_NOISE, CROWDED_NOISE, OTHER_NOISE, GPU_NOISE = 0.1, 0.5, 0.3, 0.2
 """Spread of one target around its sheet (log units): as a rule, with more threads than cores, on
 processors of neither Arm nor x86, on GPUs."""
+
+
+def usual_gb_per_s(memory_gbs: float | None, kind: str) -> float:
+    """What a sheet gives as the memory's bandwidth, else what is usual for a kind of device."""
+    return memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)
 
 
 def precision_class(precision: str) -> str:
@@ -138,7 +143,7 @@ def cpu_row(
         },
         memory_ms=share
         * MEMORY_MS_GB_PER_S
-        / (memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)),
+        / usual_gb_per_s(memory_gbs, kind),
         noise_sd=math.hypot(*noise),
     )
 
@@ -160,9 +165,7 @@ def gpu_row(
         features={
             "gpu": 1.0,
             "gflops": float(math.log(gflops)) - 6.0,
-            "bandwidth": float(
-                math.log((memory_gbs or USUAL_GB_PER_S.get(kind, LARGE_GB_PER_S)) / 20.0)
-            ),
+            "bandwidth": math.log(usual_gb_per_s(memory_gbs, kind) / 20.0),
             "large gpu": float(family.maker == "nvidia"),
         },
         effects={

@@ -18,6 +18,7 @@ from perfmodel.devices.gpu_families import gpu_family
 from perfmodel.devices.market import Chip, Cluster
 from perfmodel.devices.npu_sheets import npu_targets
 from perfmodel.devices.profile import DeviceProfile, Fact, Provenance, TargetProfile
+from perfmodel.devices.sheet_bounds import bounds_of, expect_bounded
 from perfmodel.devices.sheet_data import (
     MeasuredSheet,
     ScaledShape,
@@ -27,7 +28,7 @@ from perfmodel.devices.sheet_data import (
     shipped_sheets,
     uses_wide_units,
 )
-from perfmodel.devices.sheet_rows import SHARED_BY_ALL, target_class
+from perfmodel.devices.sheet_rows import target_class
 from perfmodel.target import Target
 
 EXPERIMENT = "phones' chips left out, spec sheet alone"
@@ -103,7 +104,7 @@ def targets_of_sheets(
     """Targets by their sheets alone; None for those whose class is not known well enough."""
     if not asked:
         return ()
-    expected = sheets.model.expect([s.row() for s in asked], apart_from=SHARED_BY_ALL)
+    expected = expect_bounded(sheets.model, bounds_of(sheets), asked)
     return tuple(
         None
         if (shape := _shape_of(sheet, sheets)) is None
