@@ -80,7 +80,9 @@ def market_profile(
     for profile in everyone:
         for t in profile.targets:
             key = t.target
-            kind = (key.unit, key.framework, key.precision, key.threads, key.cluster)
+            # NPUs' runtimes are updated in place; versions of a CPU's library stand side by side
+            version = key.version if key.unit == "cpu" else ""
+            kind = (key.unit, key.framework, version, key.precision, key.threads, key.cluster)
             targets.setdefault((*kind, t.latency_kind), t)
     name = found.phones[0].title if found.phones else ""
     own = {p.device for p in measured if is_named_for(p.device, found.phones)}

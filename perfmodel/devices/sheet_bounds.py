@@ -7,7 +7,7 @@ something is slower by no more than in its worst.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -55,9 +55,8 @@ def standing(sheet: MeasuredSheet) -> Standing:
     place = target_class(sheet.target)
     if sheet.target.unit == "gpu":
         family = gpu_family(sheet.gpu)
-        line = (place, family.maker if family else sheet.gpu)
         return Standing(
-            line=line,
+            line=(place, family.maker if family else sheet.gpu),
             has=(age_of(family) if family else 0,),
             speeds=(memory, sheet.gflops, LAUNCHES),
         )
@@ -85,22 +84,46 @@ def slower_at_most(asked: Standing, known: Sequence[Standing]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Bounds:
-    """Measured targets that bound others, by line: how they stand and their log ms."""
+class Line:
+    """Measured targets that compare with one another: chips, how they stand, log ms."""
 
-    lines: dict[Hashable, tuple[list[Standing], np.ndarray]]
+    chips: tuple[str, ...]
+    standings: tuple[Standing, ...]
+    log_ms: np.ndarray
+
+    def most(self, asked: Standing, chip: str) -> float:
+        """The largest log ms that they allow a target of a chip; infinite where nothing is near.
+
+        Where the chip itself was measured it has shown how it stands: others do not bound it.
+        """
+        worse = slower_at_most(asked, self.standings)
+        counts = worse <= FARTHEST_LOG
+        own = np.array([c == chip for c in self.chips])
+        counts &= own | ~own.any()
+        return float((self.log_ms[counts] + worse[counts]).min(initial=np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Measured targets that bound others, by `Standing.line`."""
+
+    lines: Mapping[Hashable, Line]
 
     @staticmethod
     def of(known: Sequence[MeasuredSheet]) -> Bounds:
         """Of measured targets of phones and boards."""
-        found: dict[Hashable, list[tuple[Standing, float]]] = {}
+        found: dict[Hashable, list[tuple[MeasuredSheet, Standing]]] = {}
         for sheet in known:
             if sheet.kind in COMPARED_KINDS:
                 made = standing(sheet)
-                found.setdefault(made.line, []).append((made, sheet.log_ms))
+                found.setdefault(made.line, []).append((sheet, made))
         return Bounds(
             {
-                line: ([s for s, _ in mine], np.array([ms for _, ms in mine]))
+                line: Line(
+                    tuple(s.chip for s, _ in mine),
+                    tuple(made for _, made in mine),
+                    np.array([s.log_ms for s, _ in mine]),
+                )
                 for line, mine in found.items()
             }
         )
@@ -111,10 +134,7 @@ class Bounds:
         for place, sheet in enumerate(asked):
             mine = standing(sheet)
             if mine.line in self.lines:
-                theirs, log_ms = self.lines[mine.line]
-                worse = slower_at_most(mine, theirs)
-                near = worse <= FARTHEST_LOG
-                found[place] = (log_ms[near] + worse[near]).min(initial=np.inf)
+                found[place] = self.lines[mine.line].most(mine, sheet.chip)
         return found
 
 

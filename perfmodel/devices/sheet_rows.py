@@ -141,9 +141,7 @@ def cpu_row(
             "device": (target.device, 1.0),
             "version": (f"{target.device} {target.framework}", float(old and core.wide)),
         },
-        memory_ms=share
-        * MEMORY_MS_GB_PER_S
-        / usual_gb_per_s(memory_gbs, kind),
+        memory_ms=share * MEMORY_MS_GB_PER_S / usual_gb_per_s(memory_gbs, kind),
         noise_sd=math.hypot(*noise),
     )
 

@@ -8,6 +8,7 @@ from targets of the same kind of core or GPU; both are data in hw_profiles/popul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,6 +52,10 @@ CPU_OFFERS: tuple[tuple[str, str], ...] = (
 )
 GPU_OFFERS: tuple[tuple[str, str], ...] = (("ncnn", "float"), ("tflite", "fp16"), ("mnn", "fp16"))
 """Frameworks and precisions of which a sheet tells enough, the default first."""
+
+OLD_VERSION = "2021"
+"""The version of ncnn that stands for all that do not use a core's wide units yet: half precision
+and dot products came to its layers one by one until that year."""
 
 PINS = ("ncnn", "mnn")
 """Frameworks whose measurements name the cluster that threads were bound to."""
@@ -149,12 +154,19 @@ def _cpu_sheets(chip: Chip, device: str, usual: bool) -> list[MeasuredSheet]:
     known = [c for c in chip.clusters if c.core in CORES]
     if not known or len(known) < len(chip.clusters):
         return []
-    return [
+    found = [
         sheet_of_chip(chip, Target(device, "cpu", framework, precision, threads, cluster))
         for framework, precision in CPU_OFFERS
         if not (chip.vendor == "Apple" and framework in NOT_ON_APPLE)
         for threads, cluster in _threads(chip, framework in PINS)[: 1 if usual else None]
     ]
+    newest = [] if usual else [s for s in found if uses_wide_units(s)]
+    return [*found, *map(of_old_version, newest)]
+
+
+def of_old_version(sheet: MeasuredSheet) -> MeasuredSheet:
+    """The same target as run by the last version that did not use the core's wide units."""
+    return replace(sheet, target=replace(sheet.target, version=OLD_VERSION), old=True)
 
 
 def _threads(chip: Chip, pins: bool) -> list[tuple[int, str]]:
@@ -233,20 +245,19 @@ def _target(
     )
 
 
-OLDER_TIMES = 2.0
-"""How many times as long versions of ncnn take that do not use a core's wide units: the median of
-36 left-out cases on phones' chips that they ran (`validation.accuracy`, phones from their sheets:
-answers of the newest version were 50 and 52 % too short)."""
-
-
 def _version(sheet: MeasuredSheet) -> str:
     """Which version of ncnn an answer is for, where it matters: a sheet does not say."""
     if not uses_wide_units(sheet):
         return ""
-    return (
-        "ncnn of 2022 or later; versions that do not yet use this core's wide units (half "
-        f"precision, dot products) took about {OLDER_TIMES:g} times as long"
-    )
+    units = "this core's wide units (half precision, dot products)"
+    if sheet.old:
+        return f"ncnn of {OLD_VERSION} or earlier, of a version that does not use {units}"
+    return f"ncnn of 2022 or later; earlier versions did not all use {units}: ask {_older(sheet)}"
+
+
+def _older(sheet: MeasuredSheet) -> str:
+    """The target of old versions as it is asked for, without the device."""
+    return str(of_old_version(sheet).target).partition("/")[2]
 
 
 SHEET_MARK = "from its spec sheet"

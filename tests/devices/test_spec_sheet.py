@@ -53,7 +53,8 @@ def test_a_phone_has_its_units_frameworks_and_threads() -> None:
 def test_an_answer_says_which_version_of_a_framework_it_is_for() -> None:
     told = {str(t.target): t.provenance.assumes for t in profile_of_chip(SD778G, "x").targets}
     assert told["x/cpu/ncnn/float/t4@big"].startswith("ncnn of 2022 or later; ")
-    assert told["x/cpu/ncnn/int8/t1@little"].endswith(" took about 2 times as long")
+    assert told["x/cpu/ncnn/int8/t1@little"].endswith(": ask cpu/ncnn@2021/int8/t1@little")
+    assert told["x/cpu/ncnn@2021/int8/t1@little"].startswith("ncnn of 2021 or earlier, ")
     # other frameworks, GPUs and narrow cores have no such versions
     assert not told["x/cpu/tflite/fp32/t4"] + told["x/gpu/ncnn/float"]
     assert not any(t.provenance.assumes for t in profile_of_chip(OLD).targets)
@@ -66,7 +67,7 @@ def test_two_big_cores_take_two_threads() -> None:
     threads = [
         (t.target.threads, t.target.cluster)
         for t in profile_of_chip(chip).targets
-        if (t.target.framework, t.target.precision, t.target.unit) == ("ncnn", "float", "cpu")
+        if str(t.target).startswith(f"{chip.slug}/cpu/ncnn/float/")
     ]
     assert threads == [(2, "big"), (1, "big"), (4, "all"), (4, "little"), (1, "little"), (8, "all")]
 
@@ -150,7 +151,8 @@ def test_more_gflops_of_a_family_are_never_slower(slug: str) -> None:
     assert chip.gpu_gflops is not None
     more = replace(chip, gpu_gflops=1.2 * chip.gpu_gflops)
     slow, fast = log_factors(profile_of_chip(chip)), log_factors(profile_of_chip(more))
-    assert all(fast[n] < slow[n] for n in slow if "/gpu/" in n)
+    assert all(fast[n] <= slow[n] for n in slow if "/gpu/" in n)
+    assert any(fast[n] < slow[n] for n in slow if "/gpu/" in n)
 
 
 def test_more_bandwidth_is_never_slower() -> None:

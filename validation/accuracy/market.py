@@ -18,10 +18,11 @@ import numpy as np
 
 import perfmodel
 from perfmodel.calibration.from_spec import NEWEST_NETWORKS, facts_key
-from perfmodel.devices.cpu_specs import Core, cpu_sheet
+from perfmodel.devices.cpu_specs import cpu_sheet
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.devices.sheet_data import MeasuredSheet
+from perfmodel.devices.sheet_data import MeasuredSheet, uses_wide_units
 from perfmodel.devices.sheet_rows import target_class
+from perfmodel.devices.spec_sheet import OLD_VERSION, of_old_version
 from perfmodel.measurements.read import read_measurements
 from perfmodel.target import Target, full_target
 from validation.accuracy.common import (
@@ -50,7 +51,6 @@ CLEARLY = 1.2
 """Measured ratio from which on it is asked which of two phones is faster."""
 
 REASONS = {
-    "snapdragon-675": "run by a version without half precision",
     "snapdragon-810": "throttles: four threads are hardly faster than one",
     "snapdragon-660 cpu/ncnn/int8/t8": "eight threads on unlike cores",
     "oneplus5t": "faster than every other Cortex-A73 of the table",
@@ -98,7 +98,7 @@ def sheet_of(target: Target) -> MeasuredSheet | None:
     facts = device_facts().get(facts_key(target.device, target.unit))
     if facts is None or not (facts.cores or facts.gpu):
         return None
-    return replace(facts, target=target)
+    return replace(facts, target=target, old=target.version == OLD_VERSION)
 
 
 Rows = Mapping[tuple[str, str], float]
@@ -158,13 +158,12 @@ def by_macs(cases: Sequence[Case]) -> np.ndarray:
 
 
 def results(experiment: str, cases: Sequence[Case], seed: int) -> list[AccuracyRow]:
-    """One row a class of targets; runs of versions that used the cores less stand apart."""
-    found, older = [], older_runs(cases)
+    """One row a class of targets; runs of old versions stand apart."""
+    found = []
 
     def kind(case: Case) -> str:
-        target, place = case.row.sheet.target, case.row.place
-        old = (target.device, target.unit) in older
-        return f"{place}, versions without half precision" if old else place
+        version = case.row.sheet.target.version
+        return f"{case.row.place}, version of {version} or earlier" if version else case.row.place
 
     for place in sorted({kind(c) for c in cases}):
         mine = [c for c in cases if kind(c) == place]
@@ -183,33 +182,33 @@ def results(experiment: str, cases: Sequence[Case], seed: int) -> list[AccuracyR
     return found
 
 
-def older_runs(cases: Sequence[Case]) -> set[tuple[str, str]]:
-    """Devices and units that ncnn ran in a version older than the use of their half precision.
+# ncnn: phones of ncnn_e2e.csv
 
-    Sheets answer for the newest version, which is another question.
+
+def of_versions(rows: Rows) -> Rows:
+    """The same rows, those of old versions of ncnn under the target that stands for them.
+
+    The table states no version: a device whose CPU computes in half precision and ran none of the
+    newest networks was measured before ncnn used that there.
     """
-    rows = [c.row for c in cases]
-    cpu = [r for r in rows if (r.sheet.target.unit, r.sheet.target.framework) == ("cpu", "ncnn")]
-    new = {c.sheet.target.device for c in cpu if network_name(c.network).lower() in NEWEST}
-    wide = {c.sheet.target.device for c in cpu if lead_core(c.sheet).half}
-    return {(device, "cpu") for device in wide - new}
+    new = {full_target(t).device for t, network in rows if network_name(network).lower() in NEWEST}
+    found = {}
+    for (name, network), ms in rows.items():
+        target = full_target(name)
+        sheet = sheet_of(target) if target.unit == "cpu" and target.device not in new else None
+        if sheet is not None and uses_wide_units(sheet):
+            name = str(of_old_version(sheet).target)
+        found[name, network] = ms
+    return found
 
 
 NEWEST = tuple(name.lower() for name in NEWEST_NETWORKS)
 
 
-def lead_core(sheet: MeasuredSheet) -> Core:
-    """The core of a CPU target's first thread."""
-    return cpu_sheet(sheet.cores, sheet.target.threads, sheet.target.cluster).lead
-
-
-# ncnn: phones of ncnn_e2e.csv
-
-
 def ncnn_cases(data: Path, seed: int, *, relearn: bool = False) -> list[Case]:
     """Phones of ncnn_e2e.csv; `relearn` makes the populations without them."""
     tables = [campaign(data, unit, precision) for unit, precision in CLASSES]
-    rows = {key: ms for table in tables for key, ms in measured_rows(table).items()}
+    rows = of_versions({k: ms for table in tables for k, ms in measured_rows(table).items()})
     phones = sorted({full_target(t).device for t, _ in rows if _is_phone(t)})
     found: list[Case] = []
     for fold in range(FOLDS):
