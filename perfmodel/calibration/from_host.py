@@ -219,6 +219,7 @@ def _measure(
 ) -> None:
     """Take turns until the budget, less what the journal has already spent, is used up."""
     started = time.monotonic() - spent_s(book.entries.values())
+    often = {setup: _often(book.entries, setup) for setup in setups}
     with ProgressBar("calibrating", budget_s) as bar:
         while (elapsed := time.monotonic() - started) < budget_s:
             setup = next_setup(book.entries, setups)
@@ -233,9 +234,10 @@ def _measure(
                 watch.look()
                 bar.show(elapsed, f"{setup} {graph.name}")
                 expected_ms = float(planner.expected_ms[number])
-                loads = LOADS if _often(book.entries, setup) < LOADED_OFTEN else 1
+                loads = LOADS if often[setup] < LOADED_OFTEN else 1
                 found = _entry(bench, graph, setup, expected_ms, loads)
                 book.add(f"{setup}/{graph.name}", found)
+                often[setup] += bool(found.get("loads"))
 
 
 def _often(entries: Mapping[str, Any], setup: RunConfig) -> int:

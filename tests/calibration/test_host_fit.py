@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 
+from perfmodel.calibration import host_fit
 from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import (
     LeftOut,
@@ -20,6 +21,7 @@ from perfmodel.calibration.host_fit import (
     traits_of,
 )
 from perfmodel.calibration.overhead import Overhead, overhead, stretched
+from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
 from perfmodel.cost_models.kernel_terms import work_of
 from perfmodel.devices.facts import traits_from_dict
@@ -339,8 +341,9 @@ def test_winograd_and_what_a_kernel_costs_whose_like_ran_long_ago_are_found_from
     assert (found.winograd, found.cold_start, found.cold_bytes) == (winograd, start, moves)
 
 
-def test_a_batch_knows_what_each_network_holds() -> None:
-    (fitted,) = fit_targets(samples(20))
+def test_a_batch_knows_what_each_network_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_fit, "model", lambda seed=0: KernelModel(trees=2, random_state=seed))
+    (fitted,) = fit_targets(samples(10))
     works = [workload(random_network(seed, blocks=4), "tflite-cpu") for seed in (101, 102, 103)]
     target = Target("host", "cpu", "tflite", "fp32", 1)
     profile = TargetProfile(

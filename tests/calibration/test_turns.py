@@ -122,9 +122,12 @@ def test_a_name_that_is_none_is_refused_before_anything_is_done(
 
 
 @pytest.mark.skipif(not profiler_available(), reason="needs the runtime that is measured")
-def test_a_budget_for_nothing_leaves_no_journal(tmp_path: Path) -> None:
+def test_a_budget_for_nothing_leaves_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_host, "CANDIDATES", 18)
     with pytest.raises(MeasurementError, match="nothing was measured yet"):
-        calibrate_host(1.0, tmp_path / "journal.jsonl")
+        calibrate_host(1.0, tmp_path / "journal.jsonl", interest=[random_micro(0)])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from perfmodel.sim.replication import Replication
 from perfmodel.sim.schema import read_table
 from perfmodel.sim.stations import Builder
 
-LOADS = (0.3, 0.6, 0.8, pytest.param(0.95, marks=pytest.mark.slow))
+LOADS = (0.6, *(pytest.param(load, marks=pytest.mark.slow) for load in (0.3, 0.8, 0.95)))
 SERVICE_MS = 10.0
 LAWS: dict[str, Any] = {
     "M/M/1": ({"kind": "exponential", "mean": SERVICE_MS}, 1.0),
