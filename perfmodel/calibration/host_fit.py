@@ -69,22 +69,22 @@ are much of their time: they widen the interval of short times only, by `Interva
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class NetworkMisses:
     """Networks that a fit did not see: ms as measured, and log(measured / predicted)."""
 
     whole_ms: np.ndarray
     log_ratio: np.ndarray
 
-    def parted(self) -> tuple[LeftOut, LeftOut]:
+    def parted(self) -> tuple[NetworkMisses, NetworkMisses]:
         """Those of at least `SHORT_MS` and the shorter ones; all are the first where the others
         are too few to tell."""
         long = self.whole_ms >= SHORT_MS
         long = long if long.sum() >= MIN_NETWORKS else np.ones(len(long), dtype=bool)
         return self.take(long), self.take(~long)
 
-    def take(self, chosen: np.ndarray) -> LeftOut:
+    def take(self, chosen: np.ndarray) -> NetworkMisses:
         """The networks of a mask."""
-        return LeftOut(self.whole_ms[chosen], self.log_ratio[chosen])
+        return NetworkMisses(self.whole_ms[chosen], self.log_ratio[chosen])
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def fit_targets(samples: Sequence[Sample], seed: int = 0) -> tuple[FittedTarget,
 
 
 def _target(
-    setup: RunConfig, predictor: KernelPredictor, left_out: LeftOut, slope: float
+    setup: RunConfig, predictor: KernelPredictor, left_out: NetworkMisses, slope: float
 ) -> FittedTarget:
     usual, short = left_out.parted()
     residuals = usual.log_ratio
@@ -273,7 +273,7 @@ def _target(
     )
 
 
-def _short_ms(short: LeftOut, interval: Interval) -> float:
+def _short_ms(short: NetworkMisses, interval: Interval) -> float:
     """What must be added to short times either way for the interval to hold its share of them."""
     if not len(short.whole_ms):
         return 0.0
@@ -312,7 +312,7 @@ def _residual(predictor: KernelPredictor, sample: Sample) -> float:
 
 def _left_out(
     samples: Sequence[Sample], overheads: Mapping[RunConfig, Overhead], seed: int
-) -> dict[RunConfig, LeftOut]:
+) -> dict[RunConfig, NetworkMisses]:
     fold = _fold_of(samples)
     found: dict[RunConfig, list[tuple[float, float]]] = {s: [] for s in overheads}
     for number in range(FOLDS):
@@ -323,13 +323,13 @@ def _left_out(
             if one.setup in predictors and one.operators:
                 log_ratio = _residual(predictors[one.setup], one)
                 found[one.setup].append((one.whole_ms, log_ratio))
-    return {s: LeftOut(*np.array(v).reshape(-1, 2).T) for s, v in found.items()}
+    return {s: NetworkMisses(*np.array(v).reshape(-1, 2).T) for s, v in found.items()}
 
 
 def _novelty_slope(
     samples: Sequence[Sample],
     overheads: Mapping[RunConfig, Overhead],
-    left_out: Mapping[RunConfig, LeftOut],
+    left_out: Mapping[RunConfig, NetworkMisses],
     seed: int,
 ) -> float:
     """How fast errors grow outside the fitted range, learned by fitting on the smaller networks

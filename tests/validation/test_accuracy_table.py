@@ -14,13 +14,13 @@ from validation.accuracy import __main__ as program
 from validation.accuracy import readme
 from validation.accuracy.common import (
     AccuracyRow,
-    LeftOut,
+    UnseenCase,
     apart,
     columns_as_cases,
-    left_out,
     ratio_cases,
     score,
     table,
+    unseen_case,
     worst_cases,
 )
 from validation.accuracy.reasons import explained
@@ -83,13 +83,13 @@ class Said:
     interval_ms: tuple[float, float]
 
 
-def left_out_cases() -> list[LeftOut[str]]:
+def left_out_cases() -> list[UnseenCase[str]]:
     """Two networks that measured 1 and 2 ms, said to take 1.2 and 1.8."""
     return [
-        left_out(
+        unseen_case(
             "first row", Said(1.2, (0.9, 1.4)), 1.0, name="a", group="x", simple={"twice": 2.0}
         ),
-        left_out(
+        unseen_case(
             "second row", Said(1.8, (1.7, 1.9)), 2.0, name="b", group="y", simple={"twice": np.nan}
         ),
     ]

@@ -57,7 +57,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftOut(Case, Generic[Row]):
+class UnseenCase(Case, Generic[Row]):
     """A case whose measured row the answer was made without; `simple` are simple models' times, ms.
 
     `model` is the name that the list of the worst bears; a simple model that does not know the
@@ -68,7 +68,7 @@ class LeftOut(Case, Generic[Row]):
     simple: Mapping[str, float] = field(default_factory=dict)
 
 
-def left_out(
+def unseen_case(
     row: Row,
     answer: Any,
     measured_ms: float,
@@ -76,10 +76,10 @@ def left_out(
     name: str,
     group: str = "",
     simple: Mapping[str, float] | None = None,
-) -> LeftOut[Row]:
+) -> UnseenCase[Row]:
     """A row that `answer`, a prediction of `perfmodel.predict`, was made without."""
     low, high = answer.interval_ms
-    return LeftOut(
+    return UnseenCase(
         row=row,
         model=name,
         target=group,
@@ -166,16 +166,16 @@ def score(
 
 
 def _simple_models(cases: Sequence[Case]) -> dict[str, list[float]]:
-    told = [case.simple for case in cases if isinstance(case, LeftOut)]
+    told = [case.simple for case in cases if isinstance(case, UnseenCase)]
     return {name: [simple[name] for simple in told] for name in (told[0] if told else ())}
 
 
-Pair = tuple[LeftOut[Row], LeftOut[Row]]
+Pair = tuple[UnseenCase[Row], UnseenCase[Row]]
 
 
 def ratio_cases(
     pairs: Sequence[Pair[Row]],
-    name: Callable[[LeftOut[Row], LeftOut[Row]], str],
+    name: Callable[[UnseenCase[Row], UnseenCase[Row]], str],
     intervals: ArrayLike | None = None,
 ) -> tuple[list[Case], float]:
     """Cases whose times are ratios of two, the first of a pair to the second; the share of pairs

@@ -27,12 +27,12 @@ from perfmodel.measurements.read import read_measurements
 from perfmodel.target import Target, full_target
 from validation.accuracy.common import (
     AccuracyRow,
-    LeftOut,
+    UnseenCase,
     answered,
     apart,
-    left_out,
     ratio_cases,
     score,
+    unseen_case,
 )
 from validation.accuracy.ncnn import SteadyRows, campaign, learn
 from validation.data.network_tables import network_name
@@ -83,7 +83,7 @@ class OnSheet:
         return f"{network_name(self.network)} on {target}"
 
 
-Case = LeftOut[OnSheet]
+Case = UnseenCase[OnSheet]
 
 
 def peak_of(sheet: MeasuredSheet) -> float:
@@ -122,7 +122,7 @@ def cases_of(rows: Rows, sheets: Any, known: Rows) -> list[Case]:
         row = OnSheet(sheet=by_name[target], network=network, macs=float(answer.macs))
         near = {"nearest chip by peak": _nearest_by_peak(row.sheet, network, known)}
         ms = rows[target, network]
-        found.append(left_out(row, answer, ms, name=row.name, group=target, simple=near))
+        found.append(unseen_case(row, answer, ms, name=row.name, group=target, simple=near))
     return found
 
 

@@ -21,7 +21,7 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.measurements.device_names import device_slug
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
-from validation.accuracy.common import AccuracyRow, LeftOut, answered, left_out, score
+from validation.accuracy.common import AccuracyRow, UnseenCase, answered, score, unseen_case
 from validation.accuracy.macs_baselines import FEWEST_LEFT, simple_models
 from validation.data.network_tables import family_of, network_name
 
@@ -190,11 +190,11 @@ class HeldOut:
             found |= zip(mine, answered(queries, profiles), strict=True)
         return [found[i] for i in range(len(self.cases))]
 
-    def scored(self, answers: Sequence[Any]) -> list[LeftOut[tuple[int, str]]]:
+    def scored(self, answers: Sequence[Any]) -> list[UnseenCase[tuple[int, str]]]:
         """The cases with their answers, ranked target by target."""
         times = self.rows.latency_ms()
         return [
-            left_out(
+            unseen_case(
                 (target, model),
                 answer,
                 times[target, model],
@@ -353,7 +353,7 @@ def _one_network_out(
 
 def _joined(parts: Sequence[HeldOut], kind: str, seed: int) -> AccuracyRow:
     """One result of all networks, with models that look at MACs and parameters alone."""
-    cases: list[LeftOut[tuple[int, str]]] = []
+    cases: list[UnseenCase[tuple[int, str]]] = []
     size: dict[str, tuple[int, int]] = {}
     for part in (part for part in parts if part.cases):
         answers = part.answers()

@@ -25,12 +25,12 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import Target
 from validation.accuracy.common import (
     AccuracyRow,
-    LeftOut,
+    UnseenCase,
     answered,
     apart,
-    left_out,
     ratio_cases,
     score,
+    unseen_case,
 )
 from validation.accuracy.kernels import relative_costs
 from validation.aihub.as_run import as_run
@@ -90,7 +90,7 @@ REASONS = {
 }
 
 
-Case = LeftOut[AiHubRow]
+Case = UnseenCase[AiHubRow]
 
 
 def case(row: AiHubRow, answer: Any, simple: Mapping[str, float]) -> Case:
@@ -98,7 +98,7 @@ def case(row: AiHubRow, answer: Any, simple: Mapping[str, float]) -> Case:
     line = network_lines()[row.network]
     part = f"+{line.component}" if line.component else ""
     name = f"{row.target} {line.model}{part}"
-    return left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
+    return unseen_case(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
 
 
 def bare(row: AiHubRow) -> Target:
@@ -327,7 +327,7 @@ def _nearest_scaled(
 def rockchip(data: Path, seed: int) -> list[AccuracyRow]:
     """Networks of Rockchip's model zoo on its chips, the family left out on every chip."""
     rows, names = newest_rows(data), rockchip_families()
-    cases: list[LeftOut[Mapping[str, Any]]] = []
+    cases: list[UnseenCase[Mapping[str, Any]]] = []
     for family in sorted(set(names.values())):
         held = [r for r in rows if names[rockchip_network(r["model"])] == family]
         kept = [r for r in rows if names[rockchip_network(r["model"])] != family]
@@ -345,7 +345,7 @@ def rockchip(data: Path, seed: int) -> list[AccuracyRow]:
             )
             simple = max(float(np.dot(four_numbers(query[0]), costs)), 1e-3)
             cases.append(
-                left_out(
+                unseen_case(
                     row,
                     answer,
                     float(row["latency_ms"]),

@@ -21,12 +21,12 @@ from perfmodel.devices.profile import DeviceProfile
 from perfmodel.target import QUANTISED, Target
 from validation.accuracy.common import (
     AccuracyRow,
-    LeftOut,
+    UnseenCase,
     answered,
     apart,
-    left_out,
     ratio_cases,
     score,
+    unseen_case,
 )
 from validation.accuracy.kernels import relative_costs
 from validation.data.published_networks import (
@@ -61,7 +61,7 @@ KINDS = {
 }
 """Targets that are judged together; each borrows from its own kind alone."""
 
-Case = LeftOut[PublishedRow]
+Case = UnseenCase[PublishedRow]
 """A network on a target that did not know its family."""
 
 
@@ -106,9 +106,10 @@ def _cases(
             "FLOPs": asked[0] * float(np.exp(np.mean(np.log(seen / numbers[:, 0])))),
             "four numbers": max(float(np.dot(asked, relative_costs(numbers, seen))), 1e-3),
         }
-        name = f"{row.target} {row.model}" + (f", batch {row.batch}" if row.batch > 1 else "")
+        batch = f", batch {row.batch}" if row.batch > 1 else ""
+        name, group = f"{row.target} {row.model}{batch}", str(row.target)
         cases.append(
-            left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
+            unseen_case(row, answer, row.latency_ms, name=name, group=group, simple=simple)
         )
     return cases
 

@@ -16,7 +16,7 @@ import perfmodel
 from perfmodel.calibration.measured import NetworkTables
 from perfmodel.errors import GraphError
 from perfmodel.target import Target
-from validation.accuracy.common import AccuracyRow, LeftOut, answered, left_out, score
+from validation.accuracy.common import AccuracyRow, UnseenCase, answered, score, unseen_case
 from validation.accuracy.gpus import SHEETS
 from validation.data.timm_times import (
     CPU_RUNS,
@@ -48,13 +48,13 @@ REASONS = {
 """Why the networks that miss most do, by what their names hold."""
 
 
-Case = LeftOut[TimmRow]
+Case = UnseenCase[TimmRow]
 
 
 def case(row: TimmRow, answer: Any, simple: Mapping[str, float]) -> Case:
     """A row and what was said of it without its family or its card."""
     name = f"{row.target} {row.model} b{row.batch}"
-    return left_out(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
+    return unseen_case(row, answer, row.latency_ms, name=name, group=str(row.target), simple=simple)
 
 
 def asked_rows(data: Path, runs: dict[str, Target]) -> list[TimmRow]:
