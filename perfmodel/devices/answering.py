@@ -9,7 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from perfmodel.devices.market_profiles import FEWEST, hardly_chosen, is_named_for
+from perfmodel.devices.market_profiles import (
+    FEWEST,
+    hardly_chosen,
+    is_named_for,
+    of_a_study,
+)
 from perfmodel.devices.market_search import find, looks_like_a_phone
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, Resolved, of_arithmetic
@@ -34,7 +39,7 @@ def _of_the_phone(folder: ProfileFolder, query: TargetQuery, stored: str) -> Res
     if folder.file_of(query.device) is None:
         return None
     profile = folder.profile(query.device)
-    mine = [t for t in profile.targets if t.provenance.measurements >= FEWEST]
+    mine = [t for t in profile.targets if t.provenance.measurements >= FEWEST and not of_a_study(t)]
     return _decided(profile, mine, query, stored) if profile.kind == "phone" else None
 
 

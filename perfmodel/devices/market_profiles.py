@@ -21,6 +21,13 @@ FEWEST = 3
 """Measurements from which on a measured target answers before one of the spec sheet: fewer tell a
 scale and no more (as for the default of a profile, validation/profiles/defaults.py)."""
 
+STUDY_BUILDS = ("patched MNN", "Arm Compute Library graph examples")
+"""Builds of libraries of 2019 that a study changed, or took of examples, to time kernels one by one
+(`provenance.build`): an application runs on none of them, and newer libraries take a third."""
+
+STUDIED = ("mnn", "acl")
+"""Frameworks that spec sheets know by that study alone."""
+
 BINS = ("-for-galaxy",)
 """Ends of slugs of chips that are a faster bin of the chip without it, by up to 5 % of clock."""
 
@@ -71,7 +78,7 @@ def market_profile(
     spec sheet. Of two targets that are alike the first counts, so that the spec sheet stands in
     for what nobody measured. Targets keep the names of the devices they were measured on, and the
     profile that of the phone's own, where it has one. Those that hardly anybody measured come last,
-    and another phone's CPU with one thread.
+    builds of a study before them, and before those another phone's CPU with one thread.
     """
     made = found.chips[0]
     years = [year for p in found.phones if (year := stated_year(p)) is not None]
@@ -100,9 +107,16 @@ def market_profile(
     )
 
 
-def hardly_chosen(target: TargetProfile, own: Container[str]) -> tuple[bool, bool]:
-    """Whether few measurements speak for a target; whether it leaves all cores but one idle, on
-    another device than the phone's `own`."""
+def hardly_chosen(target: TargetProfile, own: Container[str]) -> tuple[bool, bool, bool]:
+    """Whether few measurements speak for a target; whether it is of a study's build; whether it
+    leaves all cores but one idle, on another device than the phone's `own`."""
     few = 0 < target.provenance.measurements < FEWEST
     idle = target.target.unit == "cpu" and target.target.threads == 1
-    return few, idle and target.target.device not in own
+    return few, of_a_study(target), idle and target.target.device not in own
+
+
+def of_a_study(target: TargetProfile) -> bool:
+    """Whether a target was measured with one of `STUDY_BUILDS`, or a spec sheet says what they took
+    elsewhere."""
+    by_sheet = not target.provenance.measurements and target.target.framework in STUDIED
+    return by_sheet or target.provenance.build in STUDY_BUILDS

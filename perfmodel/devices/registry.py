@@ -13,6 +13,7 @@ from perfmodel.devices.market_profiles import (
     chip_of_device,
     is_named_for,
     market_profile,
+    of_a_study,
     unbinned,
 )
 from perfmodel.devices.market_search import Found, find, looks_like_a_phone, nearest_devices
@@ -183,11 +184,15 @@ class ProfileFolder:
         return self.device(name)
 
     def _with_its_chip(self, profile: DeviceProfile) -> DeviceProfile:
-        """A phone's own profile with what is known of its chip; others as they are."""
+        """A phone's own profile with what is known of its chip; others as they are.
+
+        A profile by the name of a chip that a study alone measured is joined too.
+        """
         if profile.kind != "phone":
             return profile
         found = find(profile.device)
-        one = len(found.chips) == 1 and is_named_for(profile.device, found.phones)
+        studied = found.chip is not None and all(map(of_a_study, profile.targets))
+        one = len(found.chips) == 1 and (is_named_for(profile.device, found.phones) or studied)
         if not one or profile.device not in self.measured_on(found):
             return profile
         return self.of_market(found)

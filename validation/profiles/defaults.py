@@ -4,7 +4,8 @@ A target that is measured comes before one from a data sheet, a float one before
 quantised network looks for the first integer one), one that answers for more of the networks that
 most people know before one that answers for fewer. Of those the fastest on these networks leads,
 with the others of its unit behind it. A Jetson's owner takes its GPU by TensorRT in half precision,
-however little is known of it, if only it is measured.
+however little is known of it if it is measured, and where a board with the same kind of chip was if
+that tells of one of the networks.
 """
 
 from __future__ import annotations
@@ -77,9 +78,7 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
 
         return tuple(sorted(profile.targets, key=as_cards_do))
     if profile.kind == "jetson":
-        rank = {
-            id(t): (rank[id(t)][0], not _by_tensorrt(t), *rank[id(t)][1:]) for t in profile.targets
-        }
+        rank = {id(t): (not _leads(t, said[id(t)]), *rank[id(t)]) for t in profile.targets}
     unit = {id(t): (*rank[id(t)], t.target.unit) for t in profile.targets}
     best: dict[tuple[object, ...], float] = {}
     for t in profile.targets:
@@ -102,9 +101,11 @@ def _rank(target: TargetProfile, said: DefaultSaid) -> tuple[int, ...]:
     )
 
 
-def _by_tensorrt(target: TargetProfile) -> bool:
-    t = target.target
-    return (t.unit, t.framework, t.precision) == ("gpu", "tensorrt", "fp16")
+def _leads(target: TargetProfile, said: DefaultSaid) -> bool:
+    """Whether a Jetson's target is TensorRT in half precision and says anything."""
+    t, tells = target.target, said.unknown < len(KNOWN_NETWORKS)
+    tensorrt = (t.unit, t.framework, t.precision) == ("gpu", "tensorrt", "fp16")
+    return tensorrt and (tells or target.provenance.measurements > 0)
 
 
 def ordered(profiles: Sequence[DeviceProfile]) -> list[DeviceProfile]:
