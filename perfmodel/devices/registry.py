@@ -191,6 +191,9 @@ class ProfileFolder:
         if profile.kind != "phone":
             return profile
         found = find(profile.device)
+        if len(found.chips) > 1 and profile.soc:
+            # it is sold with several, and the source says which one was measured
+            found = find(f"{profile.device} ({profile.soc})")
         studied = found.chip is not None and all(map(of_a_study, profile.targets))
         one = len(found.chips) == 1 and (is_named_for(profile.device, found.phones) or studied)
         if not one or profile.device not in self.measured_on(found):
