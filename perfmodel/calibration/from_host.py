@@ -121,7 +121,9 @@ def calibrate_host(
             check_budget(budget_s, planned_s, FIT_SHARE, book.entries)
             measuring_s = budget_s * (1 - FIT_SHARE) - planned_s
             watch = ScalingWatch(book, [s.threads for s in setups])
-            _measure(book, bench, planner, candidates, setups, measuring_s, watch)
+            _measure(
+                book, bench, planner, candidates, setups=setups, budget_s=measuring_s, watch=watch
+            )
             scaling = watch.finish()
             entries = networks_of(book.entries)
         machine = bench.runner.describe()
@@ -213,6 +215,7 @@ def _measure(
     bench: HostBench,
     planner: Planner,
     candidates: Sequence[Graph],
+    *,
     setups: Mapping[RunConfig, float],
     budget_s: float,
     watch: ScalingWatch,

@@ -137,13 +137,12 @@ def _target(
     mine = [s for s in samples if s.setup == fitted.setup]
     target = Target(device, "cpu", by.name, fitted.setup.precision, fitted.setup.threads)
     provenance = Provenance(
-        f"{len(mine)} random networks run on this machine, every kernel timed in place",
-        sum(len(s.table) for s in mine),
-        facts.get("runtime", ""),
-        "",
-        datetime.date.today().isoformat(),
-        "times are ratios to a reference network of the same precision and threads",
-        unsteady_cores(fitted.setup.threads, scaling),
+        source=f"{len(mine)} random networks run on this machine, every kernel timed in place",
+        measurements=sum(len(s.table) for s in mine),
+        build=facts.get("runtime", ""),
+        date=datetime.date.today().isoformat(),
+        note="times are ratios to a reference network of the same precision and threads",
+        assumes=unsteady_cores(fitted.setup.threads, scaling),
     )
     interval = doubted(fitted.interval, fitted.setup.threads, scaling)
     return TargetProfile(target, "steady", fitted.predictor, interval, fitted.error, provenance)

@@ -77,12 +77,15 @@ def validate_host(
     header = {"validate": "host", "profile": profile.device, "build": _build(profile)}
     with Journal(journal, header) as book, HostBench(framework=by.name) as bench:
         watch = ScalingWatch(book, [s.threads for s in setups_of(profile, by.name)])
-        _run(book, bench, predicted, yardsticks_of(profile), budget_s, retry, watch)
+        yardsticks = yardsticks_of(profile)
+        _run(book, bench, predicted, yardsticks, budget_s=budget_s, retry=retry, watch=watch)
         scaling = watch.finish()
         entries = networks_of(book.entries)
         machine = bench.runner.describe()
     spent = sum(float(e.get("spent_s", 0.0)) for e in entries.values())
-    done = _compare(profile, by, predicted, entries, refused, machine, spent)
+    done = _compare(
+        profile, by, predicted, entries, refused=refused, machine=machine, spent_s=spent
+    )
     told = " ".join(filter(None, [done.warning, changed_scaling(profile, scaling)]))
     by_threads = {str(n): found.to_dict() for n, found in scaling.items()}
     return replace(done, scaling=by_threads, warning=told)
@@ -121,6 +124,7 @@ def _run(
     bench: HostBench,
     predicted: Sequence[Predicted],
     yardsticks: Sequence[Yardstick],
+    *,
     budget_s: float,
     retry: bool,
     watch: ScalingWatch,
@@ -244,6 +248,7 @@ def _compare(
     by: HostFramework,
     predicted: Sequence[Predicted],
     entries: Mapping[str, Any],
+    *,
     refused: Mapping[str, str],
     machine: MachineFacts,
     spent_s: float,

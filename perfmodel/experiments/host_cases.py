@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfmodel.devices.profile import DeviceProfile
+from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.devices.registry import Resolved
 from perfmodel.errors import ModelFileError, PerfmodelError, ProfileError
 from perfmodel.graph.ir import Graph
@@ -16,7 +16,7 @@ from perfmodel.latency_kinds import first_run_time
 from perfmodel.prediction import Prediction, predict_workload
 from perfmodel.runners.host_bench import RunConfig
 from perfmodel.runners.host_frameworks import DEFAULT, FRAMEWORKS, HostFramework
-from perfmodel.workload import workload
+from perfmodel.workload import Workload, workload
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ class Predicted:
 
 def setups_of(profile: DeviceProfile, framework: str = DEFAULT) -> tuple[RunConfig, ...]:
     """Setups that a profile of this host has targets for with a framework."""
-    return tuple(
-        RunConfig(t.target.precision, t.target.threads)
-        for t in profile.targets
-        if t.target.unit == "cpu" and t.target.framework == framework
-    )
+    return tuple(map(_setup, _targets_of(profile, framework)))
+
+
+def _targets_of(profile: DeviceProfile, framework: str) -> tuple[TargetProfile, ...]:
+    mine = (t for t in profile.targets if t.target.unit == "cpu")
+    return tuple(t for t in mine if t.target.framework == framework)
+
+
+def _setup(profile: TargetProfile) -> RunConfig:
+    return RunConfig(profile.target.precision, profile.target.threads)
 
 
 def predict_cases(
@@ -63,12 +68,25 @@ def predict_cases(
     """
     found: list[Predicted] = []
     refused: dict[str, str] = {}
+    targets = {_setup(t): Resolved(profile, t) for t in reversed(_targets_of(profile, by.name))}
     for name, path in _named(models, files):
         try:
             own = shapes if shapes and path is not None and _is_open(name, path) else {}
             graph = graph_of(name, path, own)
+            work = workload(graph, by.rules, allow_uncovered=True)
             for setup in _setups_for(graph, path, profile, by):
-                found.append(_predicted(profile, by, name, path, graph, setup, own))
+                prediction, first_ms = _predicted(work, targets[setup])
+                found.append(
+                    Predicted(
+                        key=f"{setup}/{name}",
+                        model=name,
+                        setup=setup,
+                        path=path,
+                        prediction=prediction,
+                        first_ms=first_ms,
+                        shapes=own,
+                    )
+                )
         except PerfmodelError as error:
             refused[name] = str(error)
     return tuple(found), refused
@@ -118,24 +136,8 @@ def graph_of(name: str, path: Path | None, shapes: Mapping[str, Shape] | None = 
     return load(str(path), input_shape=shapes or None) if path else load(name)
 
 
-def _predicted(
-    profile: DeviceProfile,
-    by: HostFramework,
-    name: str,
-    path: Path | None,
-    graph: Graph,
-    setup: RunConfig,
-    shapes: Mapping[str, Shape],
-) -> Predicted:
-    target = next(
-        t
-        for t in profile.targets
-        if (t.target.framework, t.target.precision, t.target.threads)
-        == (by.name, setup.precision, setup.threads)
-    )
-    work = workload(graph, by.rules, allow_uncovered=True)
-    resolved = Resolved(profile, target)
+def _predicted(work: Workload, resolved: Resolved) -> tuple[Prediction, float | None]:
+    """A network's steady latency, and ms of its first run where the profile tells it."""
     prediction = predict_workload(work, resolved)
     first = first_run_time(work, resolved, prediction.latency_ms, prediction.interval_ms)
-    first_ms = None if first is None else first.latency_ms
-    return Predicted(f"{setup}/{name}", name, setup, path, prediction, first_ms, shapes)
+    return prediction, None if first is None else first.latency_ms

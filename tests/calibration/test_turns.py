@@ -165,7 +165,13 @@ def test_files_are_loaded_often_until_first_runs_are_known(monkeypatch: pytest.M
     for setup in (FP32, INT8):
         watch = ScalingWatch(cast(Journal, book), ())
         from_host._measure(
-            cast(Any, book), cast(Any, bench), planner, small, {setup: 1.0}, 60.0, watch
+            cast(Any, book),
+            cast(Any, bench),
+            planner,
+            small,
+            setups={setup: 1.0},
+            budget_s=60.0,
+            watch=watch,
         )
     # each setup has first runs of its own
     assert loads == [LOADS, LOADS, 1] * 2

@@ -133,14 +133,14 @@ def join_profiles(
         info = _joined([m.info for m in members])
         profiles.append(
             DeviceProfile(
-                name,
-                info.title,
-                info.kind,
-                tuple(m.profile for m in members),
-                info.soc,
-                info.year,
-                dict(sorted(info.hardware.items())),
-                (traits or {}).get(name, Traits()),
+                device=name,
+                title=info.title,
+                kind=info.kind,
+                targets=tuple(m.profile for m in members),
+                soc=info.soc,
+                year=info.year,
+                hardware=dict(sorted(info.hardware.items())),
+                traits=(traits or {}).get(name, Traits()),
             )
         )
     return profiles
