@@ -10,19 +10,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
+from perfmodel.calibration.from_spec import NEWEST_NETWORKS, facts_key
 from perfmodel.calibration.from_table import calibrate_device
 from perfmodel.calibration.learn import learn_population
 from perfmodel.calibration.measured import NetworkTables, short_processor
 from perfmodel.calibration.population import Population, from_dict, to_dict
 from perfmodel.devices.profile import Provenance, TargetProfile
+from perfmodel.devices.sheet_data import uses_wide_units
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target
+from validation.data.sheets import device_facts
 from validation.data.soc_facts import facts_of, soc_facts
 from validation.profiles.common import BuiltTarget, DeviceInfo
 
@@ -30,6 +33,10 @@ SOURCE = "Tencent/ncnn benchmark/README.md, commit a4d2ea1d4422 (BSD-3-Clause)"
 CLASSES = (("cpu", "float"), ("cpu", "int8"), ("gpu", "float"))
 FEWEST_NETWORKS = 3
 _CLUSTER_RANK = {"big": 0, "all": 1, "little": 2, "": 0}
+OF_OLD_VERSION = (
+    "ncnn as it was before 2022, when this was measured: later versions use this core's wide "
+    "vector units in more layers and may take less, down to half the time"
+)
 CORES = Path(__file__).resolve().parents[1] / "data" / "ncnn_devices.csv"
 
 
@@ -81,9 +88,10 @@ def build_ncnn(data: Path) -> list[BuiltTarget]:
             pick="median",
             networks=_networks(),
         )
+        assumes = version_words(rows)
         for target in made.targets:
             if target.networks >= FEWEST_NETWORKS:
-                profile = _described(target.profile, processor)
+                profile = _described(target.profile, processor, assumes)
                 built.append(BuiltTarget(info, profile, _rank(profile.target)))
     return built
 
@@ -105,7 +113,20 @@ def _devices(table: MeasurementTable) -> list[tuple[str, str, MeasurementTable]]
     ]
 
 
-def _described(profile: TargetProfile, processor: str) -> TargetProfile:
+def version_words(rows: MeasurementTable) -> str:
+    """What a user must know of the version that measured a device's CPU; empty where nothing."""
+    frame = rows.frame
+    names = {PurePath(model).stem for model in frame["model"]}
+    sheet = device_facts().get(facts_key(str(frame["device"].iloc[0]), "cpu"))
+    if frame["unit"].iloc[0] != "cpu" or sheet is None or names & set(NEWEST_NETWORKS):
+        return ""
+    target = Target(sheet.target.device, "cpu", "ncnn", "float", 1)
+    if not uses_wide_units(replace(sheet, target=target)):
+        return ""
+    return OF_OLD_VERSION
+
+
+def _described(profile: TargetProfile, processor: str, assumes: str) -> TargetProfile:
     cluster, note = profile.target.cluster, profile.provenance.note
     words = ("min of benchncnn's runs", f"GPU {processor}" if processor else "", note)
     return replace(
@@ -116,6 +137,7 @@ def _described(profile: TargetProfile, processor: str) -> TargetProfile:
             build="ncnn, versions differ by device and are not stated",
             affinity=f"powersave: {cluster} cores" if cluster else "",
             note="; ".join(w for w in words if w),
+            assumes=assumes,
         ),
     )
 
