@@ -186,16 +186,27 @@ def beyond_novelty(
     return np.asarray(np.copysign(left, log_ratio))
 
 
+def bounds_of_units(log_ratio: np.ndarray, unit: np.ndarray) -> tuple[float, float]:
+    """(low, high) of log(measured / predicted) of cases whose `unit`s err together, each (n,).
+
+    Fewer units than `FEWEST_OF_SIDES` do not tell to which side the next one errs: bounds are then
+    as far to one side as to the other.
+    """
+    held = share_to_hold(log_ratio, unit)
+    if len(np.unique(unit)) < FEWEST_OF_SIDES:
+        far = conformal_quantile(np.abs(log_ratio), held)
+        return -far, far
+    return conformal_bounds(log_ratio, held)
+
+
 def bounds_by_kind(
     log_ratio: np.ndarray, kind: np.ndarray, unit: np.ndarray
 ) -> dict[str, tuple[float, float]]:
-    """`conformal_bounds` of each kind of case, whose `unit`s err together, by the kind's name."""
-    found = {}
-    for name in dict.fromkeys(kind.tolist()):
-        mine = kind == name
-        held = share_to_hold(log_ratio[mine], unit[mine])
-        found[str(name)] = conformal_bounds(log_ratio[mine], held)
-    return found
+    """`bounds_of_units` of each kind of case, by the kind's name."""
+    return {
+        str(name): bounds_of_units(log_ratio[kind == name], unit[kind == name])
+        for name in dict.fromkeys(kind.tolist())
+    }
 
 
 def spread_of(log_ratio: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from perfmodel.cost_models.interval import (
     beyond_novelty,
     borrowed_interval,
     bounds_by_kind,
+    bounds_of_units,
     conformal_bounds,
     conformal_interval,
     conformal_quantile,
@@ -231,6 +232,15 @@ def test_each_kind_of_case_has_bounds_of_its_own() -> None:
     # of three units in one of which all large ones lie all are held
     few = bounds_by_kind(misses, kind, np.tile(np.abs(np.arange(39) - 19) // 7, 2))
     assert few == {"a": (-19.0, 19.0), "b": (-190.0, 190.0)}
+
+
+def test_few_units_do_not_tell_to_which_side_the_next_one_errs() -> None:
+    """Of two families of MNN's networks one takes up to 4 times less and one as much more."""
+    misses = np.append(np.linspace(0.0, 1.0, 190), -0.01 * np.ones(10))
+    of_few, of_many = np.arange(200) % 18, np.arange(200) % 19
+    low, high = bounds_of_units(misses, of_few)
+    assert low == -high
+    assert bounds_of_units(misses, of_many)[0] == pytest.approx(-0.01)
 
 
 def test_errors_are_shares_of_the_measured_time() -> None:

@@ -78,20 +78,21 @@ def test_an_interval_rests_on_the_errors_of_other_labels() -> None:
     measured = np.array([1.0] * 20 + [1.0] * 20)
     predicted = np.array([2.0] * 20 + [0.5] * 20)
     bounds = cross_conformal(predicted, measured, ["a"] * 20 + ["b"] * 20)
-    # those of b were twice what was predicted, those of a half
-    assert bounds[0] == pytest.approx([4.0, 4.0])
-    assert bounds[20] == pytest.approx([0.25, 0.25])
+    # those of b were twice what was predicted, those of a half; one label tells no side
+    assert bounds[0] == pytest.approx([1.0, 4.0])
+    assert bounds[20] == pytest.approx([0.25, 1.0])
     # kinds that err unlike one another have bounds of their own; one of a single label that of all
     kind = np.array((["x"] * 10 + ["y"] * 10) * 2, dtype=object)
     unlike = np.where(kind == "y", 1.1, 1.0) * predicted
     by_kind = cross_conformal(predicted, unlike, ["a"] * 20 + ["b"] * 20, kind)
     assert by_kind[:10] == pytest.approx(np.column_stack([predicted[:10]] * 2))
-    assert by_kind[10:20] == pytest.approx(1.1 * np.column_stack([predicted[10:20]] * 2))
+    sides = np.array([1 / 1.1, 1.1])
+    assert by_kind[10:20] == pytest.approx(predicted[10:20, None] * sides)
     kind[20:] = "z"
     mixed = cross_conformal(predicted, unlike, ["a"] * 20 + ["b"] * 20, kind)
-    assert mixed[0] == pytest.approx([predicted[0], 1.1 * predicted[0]])
+    assert mixed[0] == pytest.approx(predicted[0] * sides)
     alone = cross_conformal(predicted[:20], measured[:20], ["a"] * 20)
-    assert alone[0] == pytest.approx([1.0, 1.0])
+    assert alone[0] == pytest.approx([1.0, 4.0])
 
 
 def test_simple_models_recover_their_own_law(kernels: KernelTimes) -> None:

@@ -16,8 +16,10 @@ from perfmodel.calibration.kernel_settings import (
 )
 from perfmodel.calibration.learn_kernels import sheet_population
 from perfmodel.cost_models.interval import (
+    COVERAGE,
     FitError,
     Interval,
+    bounds_of_units,
     conformal_interval,
     fit_error,
 )
@@ -60,21 +62,27 @@ but what else a network costs."""
 
 @dataclass(frozen=True)
 class _Errors:
-    """Left-out log errors of sums, with the target of each, for one set."""
+    """Left-out log errors of sums, with the target of each, for one set; `family` are labels of
+    what was left out together, where that errs together."""
 
     experiment: str
     target: np.ndarray
     log_error: np.ndarray
     least: float = 0.02
+    family: np.ndarray | None = None
 
     def of(self, target: int) -> np.ndarray:
         return self.log_error[self.target == target]
 
     def interval(self, target: int) -> Interval:
         """From the target's own errors where there are enough, else from all of the set."""
-        own = self.of(target)
-        cases = own if len(own) >= ENOUGH_CASES else self.log_error
-        return conformal_interval(cases, least=self.least)
+        mine = self.target == target
+        if mine.sum() < ENOUGH_CASES:
+            mine = np.ones(len(self.log_error), dtype=bool)
+        if self.family is None:
+            return conformal_interval(self.log_error[mine], least=self.least)
+        low, high = bounds_of_units(self.log_error[mine], self.family[mine])
+        return Interval(COVERAGE, max(-low, self.least), max(high, self.least))
 
     def error(self, target: int) -> FitError:
         """The target's own errors; those of the set where it has none."""
@@ -92,7 +100,9 @@ def _network_errors(kernels: KernelSet, make: Callable[[], KernelModel]) -> _Err
         kernels.rows.target[rows] * 1000 + np.unique(kernels.network, return_inverse=True)[1][rows]
     )
     names, log_error = sum_errors(predicted[rows], kernels.kernel_us[rows], group)
-    return _Errors("one network left out on every device", names // 1000, log_error)
+    family = kernels.family[rows[np.unique(group, return_index=True)[1]]]
+    title = "one network left out on every device"
+    return _Errors(title, names // 1000, log_error, family=family)
 
 
 def _shape_errors(
