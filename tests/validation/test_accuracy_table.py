@@ -271,7 +271,7 @@ def test_the_page_shows_what_the_results_say() -> None:
 
 def test_a_line_takes_the_best_simple_model() -> None:
     result = replace(four_cases(), cases=1234, baselines={"a": 0.3, "b": 0.2}, coverage=None)
-    lines = readme.short_table([result], [readme.Line("new", "e", "cpu")]).splitlines()
+    lines = readme.short_table([result], [readme.TableLine("new", "e", "cpu")]).splitlines()
     assert lines[-1] == "| new | 1,234 | 12.5 % | 50.0 % | - | b 20.0 % |"
 
 
@@ -285,13 +285,13 @@ def test_results_of_unknown_code_are_marked(
     monkeypatch.setattr(readme, "RESULTS", path)
     old, new, *_ = readme.committed()
     assert (old.experiment, new.experiment) == ("e (earlier code)", "e")
-    line = [readme.Line("what", "e", "cpu")]
+    line = [readme.TableLine("what", "e", "cpu")]
     assert readme.short_table([old], line).splitlines()[-1].startswith("| what (earlier code) |")
 
 
 def test_a_line_without_a_result_is_an_error() -> None:
     with pytest.raises(PerfmodelError, match="no result of e, gpu"):
-        readme.short_table([four_cases()], [readme.Line("new", "e", "gpu")])
+        readme.short_table([four_cases()], [readme.TableLine("new", "e", "gpu")])
 
 
 def test_the_page_holds_every_figure_and_the_worst_cases() -> None:

@@ -28,7 +28,7 @@ START, END = "<!-- accuracy -->\n", "<!-- /accuracy -->"
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """A line of the README: what it says, and the experiment and kind of target that say it."""
 
     what: str
@@ -51,67 +51,67 @@ HOST_FILES = {
 hold all four kinds of TFLite's targets."""
 
 LINES = (
-    Line(
+    TableLine(
         "A network never seen, on a known phone's or board's CPU (ncnn)",
         "ncnn, leave one network out",
         "cpu float",
     ),
-    Line(
+    TableLine(
         "the same on its GPU",
         "ncnn, leave one network out",
         "gpu float",
     ),
-    Line(
+    TableLine(
         "A device never seen, from 10 networks measured on it: CPU (ncnn)",
         "ncnn, new device from 10 networks (random)",
         "cpu float",
     ),
-    Line(
+    TableLine(
         "the same on its GPU",
         "ncnn, new device from 10 networks (random)",
         "gpu float",
     ),
-    Line(
+    TableLine(
         "A device never seen, from its spec sheet alone: CPU (ncnn)",
         "ncnn, new device from its spec sheet",
         "cpu float",
     ),
-    Line(
+    TableLine(
         "A phone never seen, from its chip's spec sheet: CPU (TFLite)",
         "phone from its spec sheet (shipped fits less its chip)",
         "cpu/tflite/float",
     ),
-    Line(
+    TableLine(
         "the same: CPU (ncnn)",
         "phone from its spec sheet (shipped fits less its chip)",
         "cpu/ncnn/float",
     ),
-    Line(
+    TableLine(
         "the same: GPU (ncnn)",
         "phone from its spec sheet (shipped fits less its chip)",
         "gpu/ncnn/float",
     ),
-    Line(
+    TableLine(
         "A phone never seen, from 30 kernels measured on it: CPU (MNN)",
         "phones, new phone",
         "mnn cpu, 30 kernels",
     ),
-    Line(
+    TableLine(
         "A server GPU never seen, from its data sheet: transformers (PyTorch)",
         "unseen GPU from its data sheet, whole networks",
         "transformers, eager inference",
     ),
-    Line(
+    TableLine(
         "A server GPU whose kernels were measured: transformers (PyTorch)",
         "known GPU, whole networks",
         "transformers, eager inference",
     ),
-    Line(
+    TableLine(
         "NAS-Bench-201: 1,000 cells on each of 23 devices, 20 measured there (PyTorch, TFLite)",
         "NAS-Bench-201, 20 cells measured",
         "all devices",
     ),
-    Line(
+    TableLine(
         "This machine's CPU (TFLite), predicted before it was measured",
         HOST,
         "fp32/t1",
@@ -187,7 +187,7 @@ def host_results(validation: dict[str, Any], mark: str = "") -> list[AccuracyRow
     ]
 
 
-def find(line: Line, results: Sequence[AccuracyRow]) -> AccuracyRow:
+def find(line: TableLine, results: Sequence[AccuracyRow]) -> AccuracyRow:
     """The result that a line of the README shows; raises `PerfmodelError` where there is none."""
     for result in results:
         if result.experiment.startswith(line.experiment) and result.target_kind == line.target_kind:
@@ -198,7 +198,7 @@ def find(line: Line, results: Sequence[AccuracyRow]) -> AccuracyRow:
     )
 
 
-def short_table(results: Sequence[AccuracyRow], lines: Sequence[Line] = LINES) -> str:
+def short_table(results: Sequence[AccuracyRow], lines: Sequence[TableLine] = LINES) -> str:
     """The README's table."""
     head = ("what", "cases", "median error", "within 10 %", "coverage", "best simple model")
     rows = []
