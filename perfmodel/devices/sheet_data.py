@@ -150,22 +150,33 @@ class Sheets:
         """With further measured targets."""
         return replace(self, known=(*self.known, *more))
 
-    def shape(self, place: str, kin: str, threads: int) -> Shape | None:
-        """The shape most like a target's; None where the class has none."""
+    def shape(
+        self, place: str, kin: str, threads: int, log_ms: float | None = None
+    ) -> Shape | None:
+        """The shape most like a target's; None where the class has none.
+
+        Of several of one kin and as many threads that of a target about as fast, where `log_ms`
+        says how fast: what a launch costs beside the work goes with the speed.
+        """
         key = (place, kin, threads)
         if key not in self._chosen:
             self._chosen[key] = self._nearest(*key)
-        return self._chosen[key]
+        alike = self._chosen[key]
+        if not alike or log_ms is None:
+            return alike[0] if alike else None
+        return min(alike, key=lambda s: abs(s.log_ms - log_ms))
 
     @cached_property
-    def _chosen(self) -> dict[tuple[str, str, int], Shape | None]:
+    def _chosen(self) -> dict[tuple[str, str, int], list[Shape]]:
         return {}
 
-    def _nearest(self, place: str, kin: str, threads: int) -> Shape | None:
+    def _nearest(self, place: str, kin: str, threads: int) -> list[Shape]:
+        def unlike(s: Shape) -> tuple[float, float]:
+            return apart(s.kin, kin), abs(math.log(s.threads / threads))
+
         mine = [s for s in self.shapes if s.place == place]
-        if not mine:
-            return None
-        return min(mine, key=lambda s: (apart(s.kin, kin), abs(math.log(s.threads / threads))))
+        least = min(map(unlike, mine), default=(0.0, 0.0))
+        return [s for s in mine if unlike(s) == least]
 
 
 def uses_wide_units(sheet: MeasuredSheet) -> bool:

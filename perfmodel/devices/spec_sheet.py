@@ -112,7 +112,7 @@ def targets_of_sheets(
     expected = expect_bounded(sheets.model, bounds_of(sheets), asked)
     return tuple(
         None
-        if (shape := _shape_of(sheet, sheets)) is None
+        if (shape := _shape_of(sheet, float(expected.log_ms[place]), sheets)) is None
         else _target(sheet, shape, expected, place, sheets)
         for place, sheet in enumerate(asked)
     )
@@ -217,11 +217,11 @@ def sheet_of_chip(chip: Chip, target: Target) -> MeasuredSheet:
     )
 
 
-def _shape_of(sheet: MeasuredSheet, sheets: Sheets) -> Shape | None:
+def _shape_of(sheet: MeasuredSheet, log_ms: float, sheets: Sheets) -> Shape | None:
     place = target_class(sheet.target)
     if place not in sheets.errors:
         return None
-    return sheets.shape(place, kin_of(sheet), max(sheet.target.threads, 1))
+    return sheets.shape(place, kin_of(sheet), max(sheet.target.threads, 1), log_ms)
 
 
 def _target(

@@ -10,6 +10,7 @@ import pytest
 from perfmodel.calibration.beside_sheet import measured_sheet, named_chip, targets_beside
 from perfmodel.calibration.measured import TargetRows
 from perfmodel.calibration.measured_network import MeasuredNetwork
+from perfmodel.devices.profile import TargetProfile
 from perfmodel.devices.sheet_bounds import bounds_of, expect_bounded
 from perfmodel.devices.sheet_data import shipped_sheets
 from perfmodel.devices.spec_sheet import profile_of_chip
@@ -62,13 +63,14 @@ def test_more_networks_are_surer() -> None:
     assert many_of.variance < few_of.variance / 3
 
 
+def mean_log_ms(target: TargetProfile) -> float:
+    return target.model.shape.log_ms + target.model.log_factor  # type: ignore[union-attr]
+
+
 def test_a_slow_phone_is_slow_in_all_its_targets_though_less_surely() -> None:
     found = {t.target: t for t in targets_beside(CHIP, "x", [measured(1.6)])}
     assert set(found) == set(BEFORE) - {TARGET}
-    moved = {
-        target: t.model.log_factor - BEFORE[target].model.log_factor  # type: ignore[union-attr]
-        for target, t in found.items()
-    }
+    moved = {target: mean_log_ms(t) - mean_log_ms(BEFORE[target]) for target, t in found.items()}
     other_threads = moved[Target("x", "cpu", "ncnn", "float", 2, "big")]
     other_framework = moved[Target("x", "cpu", "tflite", "fp32", 4)]
     gpu = moved[Target("x", "gpu", "ncnn", "float")]

@@ -26,9 +26,12 @@ from perfmodel.target import Target
 SD778G, OLD = chips()["snapdragon-778g"], chips()["mt6580"]
 
 
-def log_factors(profile: DeviceProfile) -> dict[str, float]:
-    """By target; those of one chip at two clocks have the same shapes."""
-    return {str(t.target): t.model.log_factor for t in profile.targets}  # type: ignore[union-attr]
+def mean_log_ms(profile: DeviceProfile) -> dict[str, float]:
+    """Mean log ms by target: a chip at another clock may have the shape of another target."""
+    return {
+        str(t.target): t.model.shape.log_ms + t.model.log_factor  # type: ignore[union-attr]
+        for t in profile.targets
+    }
 
 
 def faster(chip: Chip, clock: float, only: int | None = None) -> Chip:
@@ -138,8 +141,8 @@ def test_the_same_cores_at_a_higher_clock_are_never_slower(slug: str, only: int 
     chip = chips()[slug]
     place = None if only is None else only % len(chip.clusters)
     slow, fast = (
-        log_factors(profile_of_chip(chip)),
-        log_factors(profile_of_chip(faster(chip, 1.03, place))),
+        mean_log_ms(profile_of_chip(chip)),
+        mean_log_ms(profile_of_chip(faster(chip, 1.03, place))),
     )
     assert set(slow) == set(fast)
     assert all(fast[name] <= slow[name] + 1e-9 for name in slow)
@@ -150,7 +153,7 @@ def test_more_gflops_of_a_family_are_never_slower(slug: str) -> None:
     chip = chips()[slug]
     assert chip.gpu_gflops is not None
     more = replace(chip, gpu_gflops=1.2 * chip.gpu_gflops)
-    slow, fast = log_factors(profile_of_chip(chip)), log_factors(profile_of_chip(more))
+    slow, fast = mean_log_ms(profile_of_chip(chip)), mean_log_ms(profile_of_chip(more))
     assert all(fast[n] <= slow[n] for n in slow if "/gpu/" in n)
     assert any(fast[n] < slow[n] for n in slow if "/gpu/" in n)
 
@@ -158,7 +161,7 @@ def test_more_gflops_of_a_family_are_never_slower(slug: str) -> None:
 def test_more_bandwidth_is_never_slower() -> None:
     assert SD778G.mem_bandwidth_gbs is not None
     more = replace(SD778G, mem_bandwidth_gbs=2 * SD778G.mem_bandwidth_gbs)
-    slow, fast = log_factors(profile_of_chip(SD778G)), log_factors(profile_of_chip(more))
+    slow, fast = mean_log_ms(profile_of_chip(SD778G)), mean_log_ms(profile_of_chip(more))
     assert all(fast[n] <= slow[n] for n in slow)
     assert (
         fast["snapdragon-778g/cpu/ncnn/float/t4@big"]
@@ -174,7 +177,8 @@ def test_chips_that_differ_in_clocks_alone_are_one_silicon() -> None:
 
 def test_a_measurement_of_one_target_moves_and_narrows_the_others() -> None:
     sheets, name = shipped_sheets(), "x/cpu/ncnn/float/t4@big"
-    before = {str(t.target): t for t in profile_of_chip(SD778G, "x").targets}
+    first = profile_of_chip(SD778G, "x")
+    before = {str(t.target): t for t in first.targets}
     slow = MeasuredSheet(
         target=Target("x", "cpu", "ncnn", "float", 4, "big"),
         chip=silicon(SD778G),
@@ -189,7 +193,7 @@ def test_a_measurement_of_one_target_moves_and_narrows_the_others() -> None:
     after = {str(t.target): t for t in profile.targets}
     assert set(after) == set(before)
     for other in (name, "x/cpu/tflite/fp32/t4", "x/gpu/ncnn/float"):
-        assert log_factors(profile)[other] > before[other].model.log_factor  # type: ignore[union-attr]
+        assert mean_log_ms(profile)[other] > mean_log_ms(first)[other]
         assert after[other].interval.high_log <= before[other].interval.high_log
 
 
@@ -242,3 +246,17 @@ def test_an_interval_by_a_sheet_widens_by_half_a_log_unit_for_kernels_e_times_to
     interval = profile_of_chip(chips()["snapdragon-888"]).targets[0].interval
     (low, high), (lower, higher) = interval.around(10.0), interval.around(10.0, novelty=1.0)
     assert (low / lower, higher / high) == pytest.approx((math.exp(0.5), math.exp(0.5)))
+
+
+def test_of_several_shapes_that_of_a_target_about_as_fast_is_taken() -> None:
+    sheets = shipped_sheets()
+    kin = "adreno adreno 5"
+    mine = [s for s in sheets.shapes if (s.place, s.kin) == ("gpu/mnn/float", kin)]
+    assert len(mine) > 1
+    for s in mine:
+        assert sheets.shape("gpu/mnn/float", kin, 1, s.log_ms + 1e-6) is s
+    assert sheets.shape("gpu/mnn/float", kin, 1) is mine[0]
+    # kin counts before speed
+    far = sheets.shape("gpu/mnn/float", kin, 1, 99.0)
+    assert far is max(mine, key=lambda s: s.log_ms)
+    assert sheets.shape("gpu/none/float", kin, 1, 5.0) is None
