@@ -16,6 +16,7 @@ from perfmodel.calibration.families import Misses, family_of_model, family_parts
 from perfmodel.calibration.known_misfits import KNOWN_LOG, NetworkMisfits
 from perfmodel.calibration.measured import NetworkTables, TargetRows, rows_by_target
 from perfmodel.calibration.network_pool import (
+    BY_SHEETS,
     Pool,
     PooledNetwork,
     base_framework,
@@ -136,13 +137,17 @@ def _targets(pool: Pool, groups: Mapping[Target, TargetRows], folds: int) -> lis
         name: size_ranges([pool.rows[i].kernels for i in np.flatnonzero(framework == name)])
         for name in sorted(set(framework.tolist()))
     }
-    made = []
+    made, by_sheets = [], None
     for number, target in enumerate(pool.targets):
         mine = (pool.target == number) & ~pool.bounds
         own = mine & found
         kin = base_framework(target.framework)
         alike = errors_for(unseen.log_ratio, framework == kin)
-        known = known_on(pool, model, np.flatnonzero(mine))
+        one_family = len(set(pool.families[mine])) == 1 and pool.name in BY_SHEETS
+        if one_family and by_sheets is None:
+            by_sheets = fitted(pool, np.ones(len(pool.rows), dtype=bool), by_sheets=True)
+        used = by_sheets if one_family and by_sheets is not None else model
+        known = known_on(pool, used, np.flatnonzero(mine))
         strange = spread.times(strange_times(misses.of(own), misses.of(alike)))
         error = _error(unseen.log_ratio[own], unseen.log_ratio[alike])
         made.append(_profile(known, ranges[kin], strange, error, groups[target]))

@@ -162,6 +162,52 @@ def test_a_left_out_network_is_at_risk_of_what_the_others_of_its_target_do_not_d
     assert (at_risk[:, kinds:] <= at_risk[:, :kinds]).all()
 
 
+def test_a_target_of_one_family_starts_from_its_data_sheet() -> None:
+    """Data sheets: 0.472 TFLOP/s in fp16 and 25.6 GB/s, and 21.3 TFLOP/s of tf32 and 204.8 GB/s."""
+    nano = Target("jetson-nano", "gpu", "tensorrt", "fp16")
+    orin = Target("jetson-agx-orin", "gpu", "tensorrt", "fp32")
+    nobody = Target("jetson-made-up", "gpu", "tensorrt", "fp16")
+    rows = tuple(
+        row(name, ms, target)
+        for target, times in (
+            (nano, {"resnet18": 11.4, "vgg11": 55.0, "mobilenet_v1": 6.0, "alexnet": 14.7}),
+            (orin, {"resnet18": 1.0}),
+            (nobody, {"resnet18": 5.0}),
+        )
+        for name, ms in times.items()
+    )
+    pool = Pool("cuda", rows)
+    by_part = [
+        {f.part: v for f, v in zip(FEATURES, pool.sheet_log[pool.targets.index(t)], strict=True)}
+        for t in (nano, orin, nobody)
+    ]
+    assert by_part[0] == pytest.approx(
+        {"compute": -np.log(0.472), "memory": -np.log(0.256), "overhead": 0.0}
+    )
+    assert by_part[1] == pytest.approx(
+        {"compute": -np.log(21.3), "memory": -np.log(2.048), "overhead": 0.0}
+    )
+    assert set(by_part[2].values()) == {0.0}
+    every = np.ones(len(rows), dtype=bool)
+    plain, told = fitted(pool, every), fitted(pool, every, by_sheets=True)
+    # its costs are per unit of plain work again
+    assert told.predict(pool.inputs) == pytest.approx(pool.latency_ms, rel=0.15)
+    place = {t: pool.targets.index(t) for t in (nano, orin)}
+    feature = {f.name: i for i, f in enumerate(FEATURES)}
+
+    def starts_per_product(model: JointEfficiencyModel, target: Target) -> float:
+        cost = model.log_cost_[place[target]]
+        return float(cost[feature["conv_starts"]] - cost[feature["direct_macs"]])
+
+    apart = starts_per_product(told, orin) - starts_per_product(told, nano)
+    assert apart > starts_per_product(plain, orin) - starts_per_product(plain, nano) + 1.0
+    data = [(str(r.target), r.family, r.latency_ms) for r in rows]
+    made = perfmodel.learn_networks(table(data)).profiles
+    costs = {str(t.target): t.predictor.log_cost for p in made for t in p.targets}
+    assert costs[str(orin)] == pytest.approx(told.log_cost_[place[orin]])
+    assert costs[str(nano)] == pytest.approx(plain.log_cost_[place[nano]])
+
+
 def test_errors_of_a_framework_speak_for_it_where_they_are_many() -> None:
     errors = np.array([0.1] * 30 + [0.5] * 30 + [np.nan])
     first = np.arange(61) < 30

@@ -63,6 +63,17 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "fastvit": "published as its authors export it, one convolution in place of several "
         "branches, which stand in the graph here",
     },
+    "published, unseen network family, CPU": {
+        "iphone-17-pro/cpu/executorch/fp32": "its rows run at 79 (fcn_resnet50) to 315 GMAC/s "
+        "(clip); on a Pixel 10 clip runs at 65 and fcn_resnet50 at 66",
+        "paddle-lite": "shufflenet_v2 takes 0.11 to 0.22 of mobilenet_v1 in Paddle-Lite's tables, "
+        "0.39 to 0.47 in TNN's: a narrower one than stands there, or other kernels",
+    },
+    "published, which unit or precision is faster": {
+        "pixel-4/gpu/tflite/fp16 efficientnet_lite": "its two sources of the GPU disagree: "
+        "mobilenet_v1 takes 9 ms in one, efficientnet_lite1 8 in the other",
+        "iphone-17-pro/cpu/executorch/fp32": "in floats its rows run at 79 to 315 GMAC/s",
+    },
     "published, unseen network family, GPU of NVIDIA": {
         "torch7-nn/fp32 vgg": "without cuDNN Torch runs a convolution image by image: starts "
         "decide for the other networks, of small layers, and VGG runs at three times their rate",
