@@ -16,7 +16,7 @@ from perfmodel.calibration.population import Population
 from perfmodel.calibration.prior import prior_for
 from perfmodel.cost_models.work_features import ALL_FEATURES
 from perfmodel.devices.registry import ProfileFolder, ProfileSource
-from perfmodel.errors import MeasurementError, TargetError
+from perfmodel.errors import MeasurementError, TargetError, UncoveredOpError
 from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target, TargetQuery, parse_target
@@ -110,13 +110,13 @@ def _candidates(
 def _zoo(rules: str, batch_size: int, tables: NetworkTables) -> dict[str, KernelTable]:
     """Networks of the zoo that every device can run in seconds."""
     from perfmodel import zoo
-    from perfmodel.kernels import uncovered_ops
 
     found = {}
     for name in zoo.mobile_names():
-        if uncovered_ops(zoo.build(name)):
+        try:
+            table = tables.get(name, batch_size, rules)
+        except UncoveredOpError:
             continue
-        table = tables.get(name, batch_size, rules)
         if table["macs"].sum() <= LARGEST_CANDIDATE_MACS:
             found[name] = table
     return found

@@ -141,6 +141,7 @@ def test_the_left_out_network_is_not_learned_from(
 def test_a_phone_never_seen(kernels: KernelTimes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phones, "read_phones", lambda data: kernels)
     monkeypatch.setattr(phones, "SETS", (("mnn", "cpu"),))
+    monkeypatch.setattr(phones, "DRAWINGS", 2)
     (result,) = phones.new_phone(Path(), 0)
     assert (result.target_kind, result.cases) == ("mnn cpu, 30 kernels", 12 * phones.DRAWINGS)
     assert result.median_error < 0.05
