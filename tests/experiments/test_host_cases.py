@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from perfmodel.calibration.host_profile import reference_fact
 from perfmodel.devices.profile import DeviceProfile, read_profile
-from perfmodel.errors import RunnerError
-from perfmodel.experiments.host import _content, _file, _kept
+from perfmodel.errors import ProfileError, RunnerError
+from perfmodel.experiments.host import _content, _file, _kept, usual_reference_of
 from perfmodel.experiments.host_cases import Predicted, predict_cases
 from perfmodel.formats.ncnn.writer import write_ncnn
 from perfmodel.formats.onnx.writer import write_onnx
@@ -44,6 +45,18 @@ def network(name: str = "net") -> Graph:
     g = GraphBuilder(name)
     x = g.conv(g.input((1, 8, 8, 3)), 8, 3, activation="relu", name="first")
     return g.build(g.fc(g.global_avg_pool(x, name="mean"), 5, name="last"))
+
+
+def test_a_profile_without_its_references_time_is_to_be_made_again(
+    measured: DeviceProfile,
+) -> None:
+    setup = RunConfig("fp32", 1)
+    assert usual_reference_of(measured, setup) > 0
+    key = reference_fact(setup)
+    for facts in ({}, {key: replace(measured.hardware[key], value="fast")}):
+        with pytest.raises(ProfileError, match="is missing") as caught:
+            usual_reference_of(replace(measured, hardware=facts), setup)
+        assert caught.value.hint == "calibrate this machine again"
 
 
 def files_of(cases: tuple[Predicted, ...]) -> list[tuple[str, str, str]]:

@@ -67,6 +67,14 @@ def test_what_another_limit_fails_no_chance_of_the_latency_helps() -> None:
     assert (asked.border, asked.fleet.expected) == ((), 0.0)
 
 
+def test_a_precision_that_is_named_is_no_lack_of_others() -> None:
+    named = market_minspec("mobilenet_v3_small", 4.0, since=2025, precision="int8")
+    assert {a.precision for a in (*named.passing, *named.failing)} == {"int8"}
+    reasons = {a.precision_reason for a in (*named.passing, *named.failing)}
+    assert all("quantised version in int8" in reason for reason in reasons)
+    assert not any("no other target" in reason for reason in reasons)
+
+
 def test_the_oldest_chip_comes_first_and_the_answer_says_so(answer: MarketMinSpec) -> None:
     years = [a.year for a in answer.passing]
     assert years == sorted(y for y in years if y is not None)
