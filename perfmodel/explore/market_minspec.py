@@ -254,16 +254,12 @@ def _answer(
 
 
 def _newest(mine: Sequence[Phone]) -> tuple[str, ...]:
-    """Titles of a few phones, from new to old, those of a year by their letters."""
-    by_year: dict[int, list[Phone]] = {}
-    for phone in mine:
-        by_year.setdefault(came_out(phone) or 0, []).append(phone)
-    titles: dict[str, None] = {}
-    for year in sorted(by_year, reverse=True):
-        titles |= dict.fromkeys(sorted(phone.title for phone in by_year[year]))
-        if len(titles) >= EXAMPLES:
-            break
-    return tuple(titles)[:EXAMPLES]
+    """Titles of a few phones, from new to old, those of a year by their letters.
+
+    Those of several sources come first: what one list alone says of a phone's chip may be wrong.
+    """
+    from_surest = sorted(mine, key=lambda p: ("+" not in p.source, -(came_out(p) or 0), p.title))
+    return tuple(dict.fromkeys(phone.title for phone in from_surest))[:EXAMPLES]
 
 
 def _verdict(asked: Requirement, on: OnChip) -> str:

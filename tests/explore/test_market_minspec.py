@@ -160,5 +160,6 @@ def test_examples_are_the_newest_phones_none_named_twice() -> None:
         for model, year in (("b", 2020), ("a", 2020), ("c", 2019), ("b", 2021), ("z", 2018))
     ]
     assert _newest(made) == ("x b", "x a", "x c")
+    assert _newest([*made, replace(made[2], source="C+G")]) == ("x c", "x b", "x a")
     assert _newest(made[:1] * 2) == ("x b",)
     assert _newest([]) == ()
