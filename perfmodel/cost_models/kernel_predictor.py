@@ -24,6 +24,7 @@ from perfmodel.cost_models.kernel_terms import (
     LAUNCH,
     OVERLAPS,
     RANGE_FEATURES,
+    SIDES,
     TERM_PARTS,
     TERMS,
     Machine,
@@ -238,6 +239,8 @@ class KernelPredictor:
         for cell, (low, high) in self.ranges.items():
             rows = work.cell == cell
             beyond = np.maximum(np.maximum(low - values[rows], values[rows] - high), 0.0)
+            # sides of a tensor, which tables state and graphs do not, where nothing is multiplied
+            beyond[np.ix_(work.group[rows] == "other", SIDES)] = 0.0
             out[rows] = beyond.max(axis=1, initial=0.0)
         return self._less_starts(work, out) if self.machine.overlap == "memory" else out
 

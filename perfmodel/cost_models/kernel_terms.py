@@ -409,5 +409,9 @@ def _feature_names() -> tuple[str, ...]:
 FEATURES: tuple[str, ...] = _feature_names()
 """Names of the columns of `Work.features`."""
 
-RANGE_FEATURES = tuple(FEATURES.index(n) for n in ("m", "n", "k", "input", "output"))
+_RANGES = ("m", "n", "k", "input", "output")
+RANGE_FEATURES = tuple(FEATURES.index(n) for n in _RANGES)
 """Features whose fitted range decides whether a kernel is new."""
+
+SIDES = tuple(_RANGES.index(n) for n in ("m", "n", "k"))
+"""Those that are sides of a product."""

@@ -7,11 +7,10 @@ leaves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from perfmodel.graph.exported import exported, without_repeats
 from perfmodel.graph.ir import Graph, Op
 from perfmodel.graph.kinds import BINARY, CONVOLUTIONS, UNARY
+from perfmodel.kernels.autocast import EVERYWHERE, NARROW, wide_tensors
 from perfmodel.kernels.fusion_rules import (
     ANY_UNARY,
     EVERY_IMAGE,
@@ -24,27 +23,14 @@ from perfmodel.kernels.kernel_classes import (
     ATTENTION,
     MASKED_ATTENTION,
     RESIZE_BY_PIXEL,
-    kernel_class,
 )
-from perfmodel.kernels.kernel_sizes import sizes_of
-from perfmodel.kernels.operators import MACS, op_macs
-from perfmodel.kernels.patterns import attentions, composed, names_of
+from perfmodel.kernels.kernel_record import HALF, KernelGroup, kernel_record
+from perfmodel.kernels.operators import MACS
+from perfmodel.kernels.patterns import attentions, composed
 
 _POINTWISE = ANY_UNARY | {*BINARY, "batch_norm", "scale"}
 _CHAINED = _POINTWISE | {"layer_norm", "group_norm", "instance_norm", "softmax"}
 """Kinds that compiled code joins with what follows them."""
-
-
-@dataclass(eq=False)
-class _Group:
-    place: int
-    main: Op
-    ops: list[Op] = field(default_factory=list)
-    activation: str = "none"
-    residual: bool = False
-    suffix: str = ""
-    integers: bool = False
-    runs_as: str = ""
 
 
 class _Fuser:
@@ -52,8 +38,8 @@ class _Fuser:
 
     def __init__(self, graph: Graph, rules: FusionRules) -> None:
         self.graph, self.rules = graph, rules
-        self.groups: list[_Group] = []
-        self.group_of: dict[str, _Group] = {}
+        self.groups: list[KernelGroup] = []
+        self.group_of: dict[str, KernelGroup] = {}
         self.consumers = graph.consumers()
         self.kept = set(graph.outputs)
         self.finished = bool(rules.finished_format) and graph.format == rules.finished_format
@@ -63,8 +49,9 @@ class _Fuser:
         self.dequantised: dict[str, Op] = {}
         calls = graph.once(attentions, lambda: attentions(graph)) if rules.attention else ()
         self.attended = {op.name: ops for ops in calls for op in ops}
+        self.wide = _wide(graph, rules)
 
-    def run(self) -> list[_Group]:
+    def run(self) -> list[KernelGroup]:
         for op in self.graph.ops:
             if op.kind in MACS and not (self.pairs and self._of_a_pair(op)):
                 self._place(op)
@@ -85,7 +72,16 @@ class _Fuser:
         elif not self.finished and self._waits(op):
             self.waiting_pads[op.outputs[0]] = op
         elif self.finished or not self._fold(op):
+            if op.kind in NARROW:
+                self._make_halves(op)
             self._start(op, integers)
+
+    def _make_halves(self, op: Op) -> None:
+        """A kernel for each input in single precision, where conversions are kernels."""
+        if self.rules.casts == EVERYWHERE:
+            for tensor in (t for t in self.graph.activations_in(op) if t.name in self.wide):
+                cast = Op(op.name, "cast", (tensor.name,), (tensor.name,))
+                self.groups.append(KernelGroup(len(self.groups), cast, [cast], suffix=HALF))
 
     def _attend(self, op: Op) -> None:
         """The last operator of an attention starts the kernel of all of them."""
@@ -93,7 +89,7 @@ class _Fuser:
         if op is ops[-1]:
             masked = any(o.kind == "add" for o in ops)
             runs_as = MASKED_ATTENTION if masked else ATTENTION
-            group = _Group(len(self.groups), op, list(ops), runs_as=runs_as)
+            group = KernelGroup(len(self.groups), op, list(ops), runs_as=runs_as)
             self.groups.append(group)
             self.group_of.update(dict.fromkeys(op.outputs, group))
 
@@ -171,7 +167,7 @@ class _Fuser:
         separate = written != "none" and not self._folds_activation(op.kind, written)
         waiting = {dq.outputs[0]: dq for dq in map(self.dequantised.get, op.inputs) if dq}
         first = [dq for name, dq in waiting.items() if integers and name not in self.group_of]
-        group = _Group(len(self.groups), op, [*first, *pads, op], integers=integers)
+        group = KernelGroup(len(self.groups), op, [*first, *pads, op], integers=integers)
         group.runs_as = RESIZE_BY_PIXEL if self._by_pixel(op) else ""
         group.activation = "none" if separate else written
         self.group_of.update({dq.outputs[0]: group for dq in first})
@@ -180,7 +176,7 @@ class _Fuser:
             # the graph's short form of two operators that this framework runs one by one
             attrs = {"activation": "none"}
             unary = Op(op.name, written, op.outputs, op.outputs, attrs)
-            group = _Group(len(self.groups), unary, [unary], written, suffix=f"/{written}")
+            group = KernelGroup(len(self.groups), unary, [unary], written, suffix=f"/{written}")
             self.groups.append(group)
         self.group_of.update(dict.fromkeys(op.outputs, group))
 
@@ -225,7 +221,7 @@ class _Fuser:
                 return True
         return False
 
-    def _allowed(self, op: Op, host: _Group) -> bool:
+    def _allowed(self, op: Op, host: KernelGroup) -> bool:
         rules = self.rules
         if not op.outputs or not host.ops[-1].outputs:
             return False  # an operator that only stores a state makes nothing to go on with
@@ -276,19 +272,21 @@ def fuse(graph: Graph, framework: str) -> tuple[Kernel, ...]:
     """
     ran = run_by(graph, framework)
     ran = ran.once(composed, lambda: composed(ran))
-    groups = _Fuser(ran, fusion_rules(framework)).run()
+    rules = fusion_rules(framework)
+    groups = _Fuser(ran, rules).run()
+    wide = _wide(ran, rules)
     if ran is not graph:
-        return tuple(_kernel(graph, group) for group in groups)
+        return tuple(kernel_record(graph, group, wide) for group in groups)
     # frameworks differ in few groups: what they share is made once
-    made: dict[tuple[object, ...], Kernel] = graph.once(_kernel, dict)
+    made: dict[tuple[object, ...], Kernel] = graph.once(kernel_record, dict)
     kernels = []
     for group in groups:
         key = (
             *(op.name for op in group.ops),
-            *(group.suffix, group.runs_as, group.activation, group.residual),
+            *(group.suffix, group.runs_as, group.activation, group.residual, rules.casts),
         )
         if key not in made:
-            made[key] = _kernel(graph, group)
+            made[key] = kernel_record(graph, group, wide)
         kernels.append(made[key])
     return tuple(kernels)
 
@@ -309,31 +307,12 @@ def run_by(graph: Graph, framework: str) -> Graph:
 
 def kernel_of(graph: Graph, op: Op) -> Kernel:
     """The kernel of one operator alone, nothing folded into it."""
-    return _kernel(graph, _Group(0, op, [op], op.attrs.get("activation", "none")))
+    return kernel_record(graph, KernelGroup(0, op, [op], op.attrs.get("activation", "none")))
 
 
-def _kernel(graph: Graph, group: _Group) -> Kernel:
-    """A kernel record from a group of operators."""
-    made = {n for op in group.ops if op.inputs != op.outputs for n in op.outputs}
-    read = {t.name: t for op in group.ops for t in graph.activations_in(op) if t.name not in made}
-    weights = {t.name: t for op in group.ops for t in graph.weights_of(op)}
-    shapes = sizes_of(graph, group.main)
-    op_name = group.runs_as or str(shapes.get("op", group.main.kind))
-    shapes.pop("op", None)
-    numbers = {k: int(v) for k, v in shapes.items()}
-    conv = {k: numbers.get(k, 1) for k in ("groups", "kh", "kw", "sh", "sw")}
-    output_elements = sum(t.elements for t in graph.outputs_of(group.main))
-    return Kernel(
-        name=group.main.name + group.suffix,
-        op=op_name,
-        kernel_class=kernel_class(op_name, numbers.get("cin", 0), numbers.get("cout", 0), **conv),
-        fused=tuple(name for op in group.ops for name in names_of(op)),
-        elements=output_elements,
-        macs=sum(op_macs(graph, op) for op in group.ops),
-        input_elements=0 if op_name == "prior_box" else sum(t.elements for t in read.values()),
-        weight_elements=sum(t.elements for t in weights.values()),
-        output_elements=output_elements,
-        residual=group.residual,
-        activation=group.activation,
-        **numbers,
-    )
+def _wide(graph: Graph, rules: FusionRules) -> frozenset[str]:
+    """Activations in single precision where the others are halves."""
+    if not rules.casts:
+        return frozenset()
+    key = (wide_tensors, rules.casts)
+    return graph.once(key, lambda: wide_tensors(graph, rules.casts))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from perfmodel.errors import TargetError
 from perfmodel.graph.kinds import CONVOLUTIONS, NORMS, POOLS, UNARY
 from perfmodel.graph.ops import OPS
+from perfmodel.kernels.autocast import EVERYWHERE, FUSED
 
 _DENSE = CONVOLUTIONS | {"fully_connected"}
 _NEVER_RUN = frozenset({"identity", "dropout", "view"})
@@ -50,6 +51,8 @@ class FusionRules:
     Where `attention`, the two products of a network's scaled_dot_product_attention and what stands
     between them are one kernel; where `chains`, an element-wise operator or a normalisation takes
     what element-wise follows it, though convolutions take nothing. `free` kinds start no kernel.
+    `casts` says where conversions run in automatic mixed precision (`autocast.EVERYWHERE`,
+    `autocast.FUSED`, or "" where one precision is all there is).
     Graphs of format `finished_format` are already fused.
     Of operators that compute the same from the same, one runs where the framework `merges_repeats`.
     `runs_dead_branches` where no exporter stands between a network's code and what runs: all of
@@ -73,6 +76,7 @@ class FusionRules:
     resizes_by_pixel: str = ""
     attention: bool = False
     chains: bool = False
+    casts: str = ""
     source: str = ""
 
 
@@ -229,6 +233,7 @@ FUSION |= {
     "pytorch-1.13-amp": replace(
         FUSION["pytorch"],
         resizes_by_pixel=EVERY_IMAGE,
+        casts=EVERYWHERE,
         source=FUSION["pytorch"].source + "; aten/src/ATen/native/cuda/UpSampleBilinear2d.cu: a "
         "thread of a bilinear resize of planes goes through all images and channels of its pixel",
     ),
@@ -245,6 +250,7 @@ FUSION |= {
         FUSION["pytorch"],
         attention=True,
         chains=True,
+        casts=FUSED,
         source="PyTorch docs, torch.compile: Inductor joins element-wise operators and reductions "
         "with one another and calls libraries for convolutions and products",
     ),

@@ -162,10 +162,6 @@ def _work(op: np.ndarray, raw: np.ndarray, number: dict[str, np.ndarray], produc
     number["output_elements"] = outputs
     number["weight_elements"] = weights
     number["elements"] = outputs
-    # a table may state the sides of a tensor there, where a graph's kernel of that kind has none
-    bare_of_product = (macs == 0) & ~np.isin(op, tuple(GATES))
-    for size in ("m", "n", "k"):
-        number[size] = np.where(bare_of_product, 0.0, number[size])
 
 
 def _without_work(op: np.ndarray, number: dict[str, np.ndarray]) -> np.ndarray:

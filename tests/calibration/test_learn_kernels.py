@@ -10,13 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
-from perfmodel import calibrate, gpu_profile, learn_kernels, predict_kernels
+from perfmodel import (
+    calibrate,
+    gpu_profile,
+    kernel_bounds,
+    learn_kernels,
+    predict,
+    predict_kernels,
+)
 from perfmodel.calibration import learn_kernels as module
 from perfmodel.calibration.from_kernels import _shipped_alike
 from perfmodel.calibration.from_table import calibrate_device
 from perfmodel.calibration.learn_kernels import LearnedKernels, target_traits
 from perfmodel.cost_models.kernel_model import KernelModel
+from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.devices.gpu_sheets import sheet_traits, sheets_by_device
 from perfmodel.devices.kernel_populations import (
     population_name,
@@ -25,6 +34,7 @@ from perfmodel.devices.kernel_populations import (
     write_population,
 )
 from perfmodel.errors import MeasurementError, ProfileError
+from perfmodel.graph import GraphBuilder
 from perfmodel.measurements import columns
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.target import Target
@@ -295,6 +305,70 @@ def test_a_card_of_twice_the_peak_and_bandwidth_is_nearly_twice_as_fast_on_large
     assert 1.6 < times[0] / times[1] < 2.2
     # 2 x 32 x 56^2 x 512^2 FLOPs at 20 TFLOP/s take 2.6 ms
     assert 2600 * 0.9 < times[0] < 2600 * 3
+
+
+CARDS = {"tesla-v100": 1.0, "tesla-t4": 0.8, "nvidia-l4": 1.3}
+"""Cards and how many times as long as their sheets promise their kernels take."""
+
+
+@pytest.fixture(scope="module")
+def cards() -> KernelPopulation:
+    """What they share, each kernel off by up to a tenth beside its card."""
+    quick = module.spec_model(0).set_params(trees=5)
+    rng, rows = np.random.default_rng(3), []
+    for seed, (name, factor) in enumerate(CARDS.items()):
+        sheet = sheets_by_device()[name]
+        speed = sheet.sustained_gflops() * 1e3 / 2
+        more = {"unit": "gpu", "framework": "pytorch", "threads": np.nan, "affinity": ""}
+        for row in conv_rows(60, speed, name, seed=seed, **more):
+            own = factor * rng.uniform(0.9, 1.1)
+            rows.append(row | {"latency_us": own * row["latency_us"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "spec_model", lambda seed: clone(quick))
+        patch.setattr(module, "QUICK", {})
+        return learn_kernels(table(*rows), shared_only=True).population
+
+
+def test_cards_left_out_tell_how_unsure_a_data_sheet_is(cards: KernelPopulation) -> None:
+    left_out = cards.left_out
+    assert left_out is not None
+    assert left_out.widths is not None
+    assert left_out.error.cases == 180
+    # 0.8 and 1.3 times what two others' mean says, and all read at 8 GB/s whatever sheets say
+    assert 0.3 < left_out.widths.alone["conv"] < 2
+    # a card's kernels err together, but for a tenth of their own
+    assert left_out.widths.shared["conv"] > 0.6
+    assert (left_out.interval.low_log, left_out.interval.high_log) == (0.0, 0.0)
+    again = KernelPopulation.from_dict(json.loads(json.dumps(cards.to_dict())))
+    assert again.left_out == left_out
+    alone = learn_kernels(
+        table(*conv_rows(50, 1e6, "tesla-t4", unit="gpu", framework="pytorch", threads=np.nan)),
+        shared_only=True,
+    )
+    assert alone.population.left_out is None
+
+
+def test_a_kernel_and_a_network_of_it_alone_are_told_with_one_interval(
+    cards: KernelPopulation,
+) -> None:
+    profile = gpu_profile("tesla-p100", population=cards)
+    (row,) = conv_rows(1, 1.0, "tesla-p100", unit="gpu", framework="pytorch", threads=np.nan)
+    b = GraphBuilder("one")
+    x = b.input((1, int(row["hin"]), int(row["win"]), int(row["cin"])))
+    graph = b.build(b.conv(x, int(row["cout"]), 1, bias=False))
+    said = predict(graph, "tesla-p100/gpu/pytorch/fp32", profiles=[profile])
+    (bounds,) = kernel_bounds(table(row), profile) / 1e3
+    (time,) = predict_kernels(table(row), profile) / 1e3
+    assert said.latency_ms == pytest.approx(time)
+    assert said.interval_ms == pytest.approx(bounds)
+    assert cards.left_out is not None
+    assert cards.left_out.widths is not None
+    width = cards.left_out.widths.alone["conv"]
+    # nothing of the card is measured, so that what is novel widens fully
+    assert np.log(bounds[1] / time) == pytest.approx(width + said.novelty)
+    assert np.log(time / bounds[0]) == pytest.approx(width + said.novelty)
+    unknown = row | {"device": "other"}
+    assert np.isnan(kernel_bounds(table(unknown), profile)).all()
 
 
 def test_a_gpu_without_a_data_sheet_is_an_error() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from perfmodel.cost_models.kernel_predictor import KernelPredictor
-from perfmodel.cost_models.kernel_terms import TERMS, Machine, work_of
+from perfmodel.cost_models.kernel_terms import RANGE_FEATURES, TERMS, Machine, work_of
 from perfmodel.cost_models.kernel_widths import FEWEST_KERNELS, KernelWidths, kinds_of
 from perfmodel.errors import ProfileError
 from perfmodel.kernels.kernel import KernelTable
@@ -150,3 +152,19 @@ def test_the_start_of_a_kernel_is_no_news_on_a_card() -> None:
     start = parts[2] / parts.sum()
     assert 0.5 < start < 1
     assert made.novelty(relu) == pytest.approx(np.log(start + (1 - start) * np.e))
+
+
+def test_sides_that_a_table_states_are_no_news_where_nothing_is_multiplied() -> None:
+    relu, product = kernels().take(np.array([3])), kernels().take(np.array([2]))
+    cells = dict.fromkeys(("elementwise:relu", "matmul"), (0.0,) * len(TERMS))
+    features = work_of(kernels(), Machine()).features[:, RANGE_FEATURES]
+    wider = np.array([9.0, 9.0, 9.0, 0.0, 0.0])
+    ranges = {
+        cell: (tuple(features[row] + wider), tuple(features[row] + wider))
+        for cell, row in (("elementwise:relu", 3), ("matmul", 2))
+    }
+    made = replace(predictor(), cells=cells, ranges=ranges, machine=Machine())
+    assert made.novelty(relu) == pytest.approx([0.0])
+    assert made.novelty(product) == pytest.approx([9.0])
+    larger = {c: (tuple(np.array(low) + 1.0), high) for c, (low, high) in ranges.items()}
+    assert replace(made, ranges=larger).novelty(relu) == pytest.approx([1.0])

@@ -386,8 +386,9 @@ def test_attention_is_one_kernel_whose_scores_stay_on_the_chip(mask: bool) -> No
 
 def test_an_attention_that_a_networks_code_writes_out_is_run_so() -> None:
     graph = attention(mask=True, written_out=True)
-    assert len(fuse(graph, "pytorch-amp")) == len(graph.ops)
-    assert all("attention" not in k.op for k in fuse(graph, "pytorch-amp"))
+    run = [k for k in fuse(graph, "pytorch-amp") if k.op != "cast"]
+    assert len(run) == len(graph.ops)
+    assert all("attention" not in k.op for k in run)
 
 
 def test_compiled_code_joins_what_is_element_wise_but_takes_nothing_into_convolutions() -> None:
@@ -426,4 +427,4 @@ def test_a_smooth_resize_of_planes_runs_a_thread_for_each_pixel(
     made = [k for k in fuse(graph, framework) if k.kernel_class == "resize"]
     assert [k.op for k in made] == kernels
     assert [k.name for k in made] == ["smooth", "near", "again"]
-    assert made[0].output_elements == 8 * 8 * 8
+    assert made[0].elements == 8 * 8 * 8

@@ -51,18 +51,6 @@ def test_products_of_bare_matrices_and_recurrent_layers() -> None:
     assert table_from_rows(columns(op="gru", batch=2, m=3, k=10))["macs"] == 3 * 100 * 6
 
 
-def test_kernels_that_multiply_nothing_have_no_sides_of_a_product() -> None:
-    """Tables state the sides of their tensors there; a graph's kernels have none."""
-    b = GraphBuilder("g")
-    (kernel,) = fuse(b.build(b.op("relu", b.input((6, 20)))), "pytorch")
-    row = table_from_rows(columns(op="relu", elements=120, m=6, n=20, k=1))
-    theirs = KernelTable.from_kernels([kernel])
-    for name in ("m", "n", "k", "macs", "input_elements", "output_elements"):
-        assert row[name] == theirs[name], name
-    lstm = table_from_rows(columns(op="lstm", batch=2, m=3, k=10))
-    assert (lstm["m"], lstm["k"]) == (3, 10)
-
-
 def test_two_tensor_operators_read_twice_what_scalar_ones_do() -> None:
     two = table_from_rows(columns(op="add", elements=100, m=10, n=10))
     one = table_from_rows(columns(op="add_scalar", elements=100, m=10, n=10))

@@ -33,9 +33,6 @@ from validation.data.timm_times import (
 PARTS = 6
 """Parts of the families that are left out together."""
 
-FOLDS = 2
-"""Parts of the families that intervals come of, within what is left."""
-
 TABLES = NetworkTables()
 """Networks read and fused, kept for all calls."""
 
@@ -91,9 +88,7 @@ def family_cases(rows: Sequence[TimmRow]) -> list[Case]:
         left = set(names[part::PARTS])
         kept = [r for r in rows if r.family not in left]
         held = [r for r in rows if r.family in left and r.target.framework not in OLDER]
-        learned = perfmodel.learn_speeds(
-            table_of(kept), families=families(), networks=TABLES, folds=FOLDS
-        )
+        learned = perfmodel.learn_speeds(table_of(kept), families=families(), networks=TABLES)
         simple = by_sums(kept, held)
         asked = [(r.model, str(r.target), r.batch) for r in held]
         for i, (row, answer) in enumerate(
@@ -132,9 +127,7 @@ def unseen_cards(data: Path, seed: int) -> list[AccuracyRow]:
     for device in sorted({r.target.device for r in rows}):
         others = [r for r in rows if r.target.device != device]
         held = [r for r in rows if r.target.device == device]
-        learned = perfmodel.learn_speeds(
-            table_of(others), families=families(), networks=TABLES, folds=FOLDS
-        )
+        learned = perfmodel.learn_speeds(table_of(others), families=families(), networks=TABLES)
         profile = perfmodel.gpu_profile(
             device,
             precisions=("fp16",),
