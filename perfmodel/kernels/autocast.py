@@ -18,8 +18,9 @@ NARROW = CONVOLUTIONS | {"fully_connected", "matmul", *GATES}
 """Kinds that compute on halves and give halves."""
 
 WIDE = frozenset(
-    {"layer_norm", "group_norm", "softmax", "log_softmax", "pow", "exp", "log", "reduce_sum"}
-    | {"l2_normalization", "rsqrt", "reciprocal", "square"}
+    {"layer_norm", "group_norm", "l2_norm", "softmax", "log_softmax", "softplus"}
+    | {"pow", "exp", "log", "log10", "rsqrt", "reciprocal", "acos", "asin", "cosh", "sinh", "tan"}
+    | {"reduce_sum", "reduce_prod", "cumsum"}
 )
 """Kinds that compute on single precision and give it."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from perfmodel.graph import Graph, GraphBuilder
+from perfmodel.graph.ops import OPS
 from perfmodel.kernels import fuse
-from perfmodel.kernels.autocast import EVERYWHERE, FUSED, wide_tensors
+from perfmodel.kernels.autocast import EVERYWHERE, FUSED, NARROW, WIDE, wide_tensors
 from perfmodel.kernels.kernel import Kernel
 
 PIXELS, CHANNELS = 8 * 8, 16
@@ -109,3 +110,8 @@ def test_conversions_are_kernels_of_what_reads_them() -> None:
 def out_of(graph: Graph, name: str) -> str:
     (op,) = [op for op in graph.ops if op.name == name]
     return op.outputs[0]
+
+
+def test_every_kind_that_is_named_exists() -> None:
+    assert set(OPS) >= WIDE | NARROW
+    assert not WIDE & NARROW
