@@ -27,7 +27,7 @@ from perfmodel.cost_models.kernel_model import KernelModel
 from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.cost_models.known_kernels import KnownKernels
 from perfmodel.devices.gpu_sheets import gpu_profile
-from perfmodel.devices.gpu_specs import GPU_SPECS, gpu_family
+from perfmodel.devices.gpu_specs import GPU_CARDS, GPU_SPECS, gpu_family
 from perfmodel.devices.kernel_populations import EAGER, LIBRARIES, population_name
 from perfmodel.devices.profile import Provenance, TargetProfile
 from perfmodel.measurements.device_names import device_slug
@@ -53,6 +53,10 @@ ENOUGH_CASES = 40
 
 KERNELS_OF_A_NETWORK = 30
 """Kernels in the random sums that stand for networks where a table names none."""
+
+BY_OTHERS = ("GTX 1080", "RTX 2080", "RTX 3060 Ti")
+"""Cards that other tables measured in other frameworks (ncnn, Torch7), which their owners would not
+take for a network that PyTorch runs. Cards of which nothing was measured need no profile."""
 
 LEAST_NETWORK_ERROR = 0.10
 """Half width that sums of measured kernels never go below: 5 to 95 % of the transformer networks on
@@ -289,10 +293,11 @@ def phone_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
 def build_spec_profiles(
     data: Path, seed: int = 0, measured: Iterable[str] = ()
 ) -> list[TargetProfile]:
-    """PyTorch fp32 and fp16 targets of the cards in `GPU_SPECS` whose family is not `measured`."""
+    """PyTorch fp32 and fp16 targets of the cards in `GPU_SPECS` whose family is not `measured`, and
+    of `BY_OTHERS`."""
     known, populations = set(measured), spec_populations(data, seed)
     out: list[TargetProfile] = []
-    for name, spec in GPU_SPECS.items():
+    for name, spec in {**GPU_SPECS, **{n: GPU_CARDS[n] for n in BY_OTHERS}}.items():
         if name in known or gpu_family(name) in known:
             continue
         for precision in ("fp32", "fp16") if spec.fp16_gflops else ("fp32",):

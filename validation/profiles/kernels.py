@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from perfmodel.devices.gpu_sheets import kind_of_card
-from perfmodel.devices.gpu_specs import GPU_SPECS
+from perfmodel.devices.gpu_specs import GPU_CARDS, GPU_SPECS
 from perfmodel.devices.profile import TargetProfile
 from perfmodel.measurements.device_names import device_slug
 from validation.data.kernel_tables import read_phone_rows
@@ -66,7 +66,7 @@ def _info(device: str) -> DeviceInfo:
     if device in _BOARDS:
         title, kind = _BOARDS[device]
         return DeviceInfo(device, title, kind)
-    for name in GPU_SPECS:
+    for name in (*GPU_SPECS, *GPU_CARDS):
         if device_slug(name) == device:
             return DeviceInfo(device, name, kind_of_card(name))
     return DeviceInfo(device, device, "server")
