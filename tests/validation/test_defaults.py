@@ -21,9 +21,9 @@ from validation.profiles.defaults import DefaultSaid, in_order, said_of
 
 FAST, SLOW = 1e12, 1e11
 
-BATCHES_ALONE = ("rtx-3090", "rtx-4090", "rtx-5090")
-"""Cards that were measured with hundreds of inputs at once, or with convolutional networks alone:
-what they know says nothing of one image, or of a transformer."""
+BATCHES_ALONE = ("rtx-3090", "rtx-4090", "rtx-5090", "gtx-1080", "rtx-2080", "rtx-3060-ti")
+"""Cards that were measured with hundreds of inputs at once, with convolutional networks alone or in
+a phone's framework: what they know says nothing of one image, of a transformer, or of PyTorch."""
 
 SAME_CHIP = "jetson-orin-nano"
 """The board that TensorRT was measured on with more power and higher clocks (Super)."""
@@ -83,10 +83,10 @@ def test_a_server_answers_by_what_was_measured() -> None:
 
 
 def test_a_card_answers_by_what_knows_most_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A card that one measured with ncnn's convolutions alone says nothing of a transformer."""
-    sheet, known = made("gpu/pytorch/fp32", SLOW, 0), made("gpu/ncnn/float", FAST)
-    assert first("desktop", sheet, known) == "gpu/ncnn/float"
-    unknown = {"ncnn": 1, "pytorch": 0}
+    """Convolutional networks in a framework of 2016 say nothing of a transformer."""
+    sheet, known = made("gpu/pytorch/fp32", SLOW, 0), made("gpu/torch7-nn/fp32", FAST)
+    assert first("desktop", sheet, known) == "gpu/torch7-nn/fp32"
+    unknown = {"torch7-nn": 1, "pytorch": 0, "ncnn": 0}
 
     def said(profile: DeviceProfile) -> dict[int, DefaultSaid]:
         return {
@@ -96,9 +96,16 @@ def test_a_card_answers_by_what_knows_most_networks(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(defaults, "said_of", said)
     assert first("desktop", known, sheet) == "gpu/pytorch/fp32"
-    assert first("phone", known, sheet) == "gpu/ncnn/float"
+    assert first("phone", known, sheet) == "gpu/torch7-nn/fp32"
     unknown["pytorch"] = 1
-    assert first("desktop", sheet, known) == "gpu/ncnn/float"
+    assert first("desktop", sheet, known) == "gpu/torch7-nn/fp32"
+    # hardly anybody runs ncnn on a card, but it is all that a CPU may have
+    unknown["pytorch"] = 0
+    ncnn, cpu = made("gpu/ncnn/float", FAST), made("cpu/ncnn/float", FAST)
+    assert first("desktop", ncnn, sheet) == "gpu/pytorch/fp32"
+    assert first("desktop", sheet, cpu) == "cpu/ncnn/float"
+    unknown["pytorch"] = 1
+    assert first("desktop", sheet, ncnn) == "gpu/ncnn/float"
 
 
 def test_what_cards_are_compared_by_holds_a_transformer() -> None:

@@ -30,8 +30,12 @@ FEWEST = 3
 
 OWN_CHOICE = ("phone", "laptop", "board", "jetson")
 """Kinds of devices whose owner chooses between units. On desktops and servers floats lead, of these
-what answers for more of `CARD_NETWORKS`, then what was measured; else they keep their order: a card
-that somebody measured with ncnn's convolutions alone answers by PyTorch, as cards like it do."""
+what answers for more of `CARD_NETWORKS`, then what is not `FOR_PHONES`, then what was measured;
+else they keep their order: a card that somebody measured with ncnn answers by PyTorch, as cards
+like it do."""
+
+FOR_PHONES = ("ncnn", "mnn", "tnn")
+"""Frameworks that hardly anybody runs on the GPU of a desktop or server."""
 
 NEVER_FIRST = ("nnapi", "dla")
 """Units behind which anything may stand (NNAPI), or that need another one's help (DLA)."""
@@ -74,7 +78,8 @@ def in_order(profile: DeviceProfile) -> tuple[TargetProfile, ...]:
 
         def as_cards_do(t: TargetProfile) -> tuple[int, ...]:
             unmeasured, quantised, unknown, *_ = rank[id(t)]
-            return unknown == len(CARD_NETWORKS), quantised, unknown, unmeasured
+            foreign = t.target.unit == "gpu" and t.target.framework in FOR_PHONES
+            return unknown == len(CARD_NETWORKS), quantised, unknown, foreign, unmeasured
 
         return tuple(sorted(profile.targets, key=as_cards_do))
     if profile.kind == "jetson":
