@@ -112,9 +112,9 @@ def test_a_faster_card_of_which_only_the_sheet_is_known_is_faster() -> None:
 
 
 def test_a_card_that_was_measured_otherwise_has_its_sheets_targets_too() -> None:
-    own = FOLDER.device("rtx-3060-ti")
-    assert {t.target.framework for t in own.targets} == {"ncnn"}
-    found = FOLDER.resolve("rtx-3060-ti/gpu/pytorch/fp16")
+    own = FOLDER.device("titan-xp")
+    assert {t.target.framework for t in own.targets} == {"cudnn", "tnn"}
+    found = FOLDER.resolve("titan-xp/gpu/pytorch/fp32")
     assert found.target.provenance.measurements == 0
     assert found.device.kind == "desktop"
 
