@@ -44,13 +44,12 @@ def kernel_record(graph: Graph, group: KernelGroup, wide: Collection[str] = ()) 
     output_elements = sum(t.elements for t in graph.outputs_of(group.main))
     narrow = group.main.kind in NARROW  # reads what was converted
     moved_in = stored_elements(read.values(), () if narrow else wide)
-    converts = group.suffix == HALF  # no operator of the network's own
-    whole = not converts and any(n in wide for n in group.ops[-1].outputs)
+    whole = group.suffix != HALF and any(n in wide for n in group.ops[-1].outputs)
     return Kernel(
         name=group.main.name + group.suffix,
         op=op_name,
         kernel_class=kernel_class(op_name, numbers.get("cin", 0), numbers.get("cout", 0), **conv),
-        fused=() if converts else tuple(name for op in group.ops for name in names_of(op)),
+        fused=tuple(name for op in group.ops for name in names_of(op)),
         elements=output_elements,
         macs=sum(op_macs(graph, op) for op in group.ops),
         input_elements=0 if op_name == "prior_box" else moved_in,

@@ -103,7 +103,7 @@ def test_conversions_are_kernels_of_what_reads_them() -> None:
         "cast",
         "elementwise",
         0,
-        (),
+        ("fc",),
     )
 
 
