@@ -215,7 +215,7 @@ def test_a_missing_table_is_an_answer(
     [
         (["--only", "three"], "known: one, two"),
         (["--data", "/nowhere"], "--data /nowhere is no folder"),
-        ([], "--data None is no folder"),
+        ([], "--data is not given"),
     ],
 )
 def test_bad_arguments_are_answered(

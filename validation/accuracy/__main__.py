@@ -156,7 +156,8 @@ def _run(chosen: dict[str, Experiment], options: argparse.Namespace) -> int:
         known = ", ".join(experiments())
         raise PerfmodelError(f"no experiment starts with {options.only}", f"known: {known}")
     if options.data is None or not options.data.is_dir():
-        raise PerfmodelError(f"--data {options.data} is no folder", "give that of the measurements")
+        given = "is not given" if options.data is None else f"{options.data} is no folder"
+        raise PerfmodelError(f"--data {given}", "give that of the measurements")
     store = Store(options.json or UNFINISHED, options.seed, code_version())
     answers = dict(run_all(chosen, options.data, store, again=options.again))
     results = [r for found in answers.values() if isinstance(found, list) for r in found]

@@ -197,7 +197,11 @@ KEPT: frozenset[str] = frozenset()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build and write; 2 for bad input."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m validation.profiles",
+        description=__doc__,
+        epilog="builders: " + ", ".join(builder.__name__ for builder in builders()),
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of measurements")
     parser.add_argument("-o", "--output", type=Path, default=builtin_folder())
     parser.add_argument("--parts", type=Path, help="folder that keeps what each builder made")
@@ -208,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     built = []
     try:
+        _check(options)
         # one thread: the same sums in the same order on every machine
         with threadpool_limits(limits=1):
             for builder in builders():
@@ -225,12 +230,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = write_folder(profiles, options.output)
         with threadpool_limits(limits=1):
             populations = 0 if options.only else write_populations(options.data, options.output)
+    except FileNotFoundError as error:
+        print(f"validation.profiles: {error.filename} is missing", file=sys.stderr)
+        print("  is --data right?", file=sys.stderr)
+        return 2
     except PerfmodelError as error:
-        print(f"build_profiles: {error}", file=sys.stderr)
+        print(f"validation.profiles: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
         return 2
     shared = f"{populations} populations, {size / 1e6:.1f} MB"
     print(f"{len(profiles)} profiles, {shared}, {_since(started)}")
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise `PerfmodelError` for what would build something else than was asked."""
+    if not options.data.is_dir():
+        raise PerfmodelError(f"--data {options.data} is no folder", "give that of the measurements")
+    known = [builder.__name__ for builder in builders()]
+    unknown = ", ".join(name for name in options.only if name not in known)
+    if unknown:
+        raise PerfmodelError(f"no builder is called {unknown}", f"known: {', '.join(known)}")
+    if options.only and options.parts is None:
+        raise PerfmodelError(
+            "--only needs what the other builders made", "add --parts FOLDER of an earlier run"
+        )
 
 
 def _since(started: float) -> str:
