@@ -12,7 +12,14 @@ import pytest
 from perfmodel.calibration.host_profile import reference_fact
 from perfmodel.devices.profile import DeviceProfile, read_profile
 from perfmodel.errors import ProfileError, RunnerError
-from perfmodel.experiments.host import _content, _file, _kept, usual_reference_of
+from perfmodel.experiments.host import (
+    REPEATS,
+    _compare,
+    _content,
+    _file,
+    _kept,
+    usual_reference_of,
+)
 from perfmodel.experiments.host_cases import Predicted, predict_cases
 from perfmodel.formats.ncnn.writer import write_ncnn
 from perfmodel.formats.onnx.writer import write_onnx
@@ -21,6 +28,7 @@ from perfmodel.graph.ir import Graph
 from perfmodel.runners.host_bench import HostBench, RunConfig
 from perfmodel.runners.host_frameworks import FRAMEWORKS
 from perfmodel.runners.journal import Journal
+from perfmodel.runners.runner import MachineFacts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,6 +65,29 @@ def test_a_profile_without_its_references_time_is_to_be_made_again(
         with pytest.raises(ProfileError, match="is missing") as caught:
             usual_reference_of(replace(measured, hardware=facts), setup)
         assert caught.value.hint == "calibrate this machine again"
+
+
+def timed(ms: float) -> dict[str, Any]:
+    """What a journal keeps of a network of that time on a machine that stands still."""
+    raw = {"warmup_ms": [], "runs_ms": [ms] * 3, "started_s": 0.0, "load_ms": 1.0, "first_ms": ms}
+    still = {"reference_before_ms": [1.0], "reference_after_ms": [1.0]}
+    return {"sets": [{"raw": raw | {"per_op_us": {}}, **still}], "loads": [], "cold": False}
+
+
+def test_networks_run_again_say_how_well_runs_repeat(measured: DeviceProfile) -> None:
+    by = FRAMEWORKS["tflite"]
+    case, *_ = predict_cases(measured, ["squeezenet_1_1"], (), by)[0]
+    refused = case.key.replace(case.model, "other")
+    entries = {
+        case.key: timed(2.0),
+        case.key + REPEATS: timed(2.2),
+        refused: {"refused": "too large"},
+        refused + REPEATS: timed(1.0),
+    }
+    machine = MachineFacts("tflite", {})
+    done = _compare(measured, by, [case], entries, refused={}, machine=machine, spent_s=1.0)
+    assert (done.repeats, done.repeat) == (1, pytest.approx(0.1))
+    assert [c.model for c in done.cases] == ["squeezenet_1_1"]
 
 
 def files_of(cases: tuple[Predicted, ...]) -> list[tuple[str, str, str]]:
