@@ -31,6 +31,7 @@ from perfmodel.kernel_times import (
 )
 from perfmodel.kernels.precisions import stored_precision
 from perfmodel.kernels.titles import kernel_blocks, kernel_title
+from perfmodel.known_elsewhere import in_ranges, known_batches, known_on_device
 from perfmodel.latency_kinds import another_kind, first_run_time
 from perfmodel.target import LATENCY_KINDS
 from perfmodel.units import format_ms
@@ -332,11 +333,25 @@ def predict(
     answer = predict_workload(work, resolved, per_layer=per_layer)
     if kind and kind != answer.kind:
         return _of_kind(kind, answer, work, resolved)
-    batches = known_batches(work, resolved) if batch_size and answer.unknown else ()
-    if not batches:
-        return answer
-    known = f"{answer.target} knows this network at batches of {in_ranges(batches)} (--batch-size)"
-    return replace(answer, settle=f"{known}; {answer.settle}")
+    return _settled(answer, work, resolved, tried=bool(batch_size)) if answer.unknown else answer
+
+
+def _settled(answer: Prediction, work: Workload, resolved: Resolved, tried: bool) -> Prediction:
+    """An answer that is none, with what else of the network is known; `tried` another batch."""
+
+    def ask(one: Workload, where: Resolved) -> Prediction:
+        return predict_workload(one, where, per_layer=False)
+
+    batches = known_batches(work, resolved, ask) if tried else ()
+    other = known_on_device(work, resolved, ask)
+    said = []
+    if batches:
+        sizes = in_ranges(batches)
+        said.append(f"{answer.target} knows this network at batches of {sizes} (--batch-size)")
+    if other is not None:
+        low, high = map(format_ms, other.interval_ms)
+        said.append(f"`--on {other.target}` knows this network ({low} to {high})")
+    return replace(answer, settle="; ".join([*said, answer.settle]))
 
 
 def _of_kind(kind: str, other: Prediction, work: Workload, resolved: Resolved) -> Prediction:
@@ -364,32 +379,3 @@ def _of_kind(kind: str, other: Prediction, work: Workload, resolved: Resolved) -
         unknown=unknown,
         settle=how_to_settle(other.target) if unknown else "",
     )
-
-
-BATCHES = tuple(2**power for power in range(11))
-"""Batch sizes that are tried where the one asked for has no answer."""
-
-
-def known_batches(work: Workload, resolved: Resolved) -> tuple[int, ...]:
-    """Those of `BATCHES` at which a network has an answer on a target."""
-    known = []
-    for size in BATCHES:
-        try:
-            graph = load_at_batch(work.graph, size)
-            same = workload(graph, work.framework, allow_uncovered=bool(work.uncovered_ops))
-            if not predict_workload(same, resolved, per_layer=False).unknown:
-                known.append(size)
-        except PerfmodelError:
-            continue  # a network that was written for one batch only
-    return tuple(known)
-
-
-def in_ranges(sizes: Sequence[int]) -> str:
-    """Some of `BATCHES` in words, neighbours joined: `1 to 4, 64`."""
-    runs: list[list[int]] = []
-    for size in sizes:
-        if runs and size == 2 * runs[-1][-1]:
-            runs[-1].append(size)
-        else:
-            runs.append([size])
-    return ", ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)

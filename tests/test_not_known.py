@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 import perfmodel
 from perfmodel.cost_models.interval import Interval
 from perfmodel.devices.profile import DeviceProfile
-from perfmodel.devices.registry import ProfileFolder
+from perfmodel.devices.registry import ProfileFolder, Resolved
 from perfmodel.errors import PerfmodelError, UncoveredOpError
 from perfmodel.explore.candidates import Budget
 from perfmodel.graph import Graph, Op, Tensor
-from perfmodel.prediction import in_ranges
+from perfmodel.known_elsewhere import in_ranges, known_on_device
+from perfmodel.prediction import Prediction, predict_workload
+from perfmodel.workload import Workload, fusion_rules, workload
 
 PHONE = "snapdragon-855-plus"
 CPU = f"{PHONE}/cpu"
@@ -160,3 +163,30 @@ def test_batches_are_told_in_ranges() -> None:
     assert in_ranges((1, 2, 4, 64)) == "1 to 4, 64"
     assert in_ranges((8,)) == "8"
     assert in_ranges((8, 32, 64)) == "8, 32 to 64"
+
+
+def test_what_is_not_known_on_a_target_names_another_of_its_device_that_knows_it() -> None:
+    """The first of the device that has an answer in the same arithmetic, and nothing if none has"""
+    resolved = ProfileFolder().resolve("jetson-nano/gpu/tensorrt/fp16")
+    work = workload(perfmodel.load("resnet50"), fusion_rules(resolved))
+    floats = [t for t in resolved.device.targets if t.target.precision not in ("int8", "uint8")]
+    asked: list[str] = []
+
+    def ask(known: str) -> Callable[[Workload, Resolved], Prediction]:
+        def answer(one: Workload, where: Resolved) -> Prediction:
+            asked.append(str(where.target.target))
+            assert one.framework == fusion_rules(where)
+            made = predict_workload(one, where, per_layer=False)
+            return replace(made, unknown="" if asked[-1] == known else "not known")
+
+        return answer
+
+    last = str(floats[-1].target)
+    found = known_on_device(work, resolved, ask(last))
+    assert found is not None
+    assert found.target == asked[-1] == last
+    assert str(resolved.target.target) not in asked
+    assert asked == [str(t.target) for t in floats if t is not resolved.target]
+    assert known_on_device(work, resolved, ask("nobody")) is None
+    said = perfmodel.predict("mobilenet_v2", "jetson-agx-orin/gpu/tensorrt/fp16").settle
+    assert said.startswith("`--on jetson-agx-orin/gpu/ncnn/float` knows this network (")

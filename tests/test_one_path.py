@@ -125,7 +125,10 @@ def test_a_plan_of_one_piece_says_what_predict_says(asked: Asked) -> None:
             told = asked.told(model, name)
             assert plan.latency_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
             assert plan.unpartitioned_ms == pytest.approx(told.latency_ms, rel=EXACT), (model, name)
-            assert (plan.unknown, plan.settle) == (told.unknown, told.settle), (model, name)
+            assert plan.unknown == told.unknown, (model, name)
+            # predict names another target of the device first, which a plan for this one cannot use
+            assert told.settle.endswith(plan.settle), (model, name)
+            assert bool(plan.settle) == bool(told.unknown), (model, name)
             assert plan.unpartitioned_unknown == told.unknown, (model, name)
 
 
