@@ -21,19 +21,19 @@ KNOWN = {"mobilenet_v1": 40_000.0, "resnet18": 120_000.0, "squeezenet_1_1": 26_0
 SEEN = {"mobilenet_v2": 30_000.0, "resnet34": 240_000.0}
 
 
-@pytest.fixture
-def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DeviceRequest]:
-    tool = tmp_path / "benchmark_model"
+def requests(folder: Path, patch: pytest.MonkeyPatch) -> Callable[..., DeviceRequest]:
+    """What asks a phone that is not there, all of it in a folder."""
+    tool = folder / "benchmark_model"
     tool.write_bytes(b"\x7fELF")
-    monkeypatch.setenv("FAKE_ADB_CALLS", str(tmp_path / "calls"))
-    monkeypatch.setenv("FAKE_ADB_MEAN_US", json.dumps(KNOWN | SEEN))
-    options = DeviceOptions(benchmark_model=tool, adb=program(tmp_path, "fake_adb.py"), threads=2)
+    patch.setenv("FAKE_ADB_CALLS", str(folder / "calls"))
+    patch.setenv("FAKE_ADB_MEAN_US", json.dumps(KNOWN | SEEN))
+    options = DeviceOptions(benchmark_model=tool, adb=program(folder, "fake_adb.py"), threads=2)
 
     def request(name: str, models: tuple[str, ...], scenario: str = "") -> DeviceRequest:
-        monkeypatch.setenv("FAKE_ADB_SCENARIO", scenario)
+        patch.setenv("FAKE_ADB_SCENARIO", scenario)
         return DeviceRequest(
             device="my-phone",
-            journal=tmp_path / f"{name}.jsonl",
+            journal=folder / f"{name}.jsonl",
             budget_s=60.0,
             models=models,
             options=options,
@@ -44,12 +44,18 @@ def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Devi
 
 
 @pytest.fixture
-def profile(phone: Callable[..., DeviceRequest], tmp_path: Path) -> Path:
-    path = tmp_path / "p.json"
-    done = calibrate_device_over("adb", phone("calibration", tuple(KNOWN)))
-    write_profile(done.calibration.device, path)
-    (tmp_path / "calls").unlink()
-    return path
+def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DeviceRequest]:
+    return requests(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That of the phone, calibrated once."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    with pytest.MonkeyPatch.context() as patch:
+        done = calibrate_device_over("adb", requests(folder, patch)("all", tuple(KNOWN)))
+    write_profile(done.calibration.device, folder / "p.json")
+    return folder / "p.json"
 
 
 def test_networks_are_predicted_then_run_and_compared(

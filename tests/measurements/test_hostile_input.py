@@ -14,7 +14,8 @@ from perfmodel.errors import MeasurementError
 from perfmodel.measurements.read import read_measurements
 
 SAMPLES = sorted((Path(__file__).parent / "samples").iterdir())
-MUTATIONS_PER_SAMPLE = 30
+FEW, MANY = 8, 30
+MUTATIONS_PER_SAMPLE = (pytest.param(MANY, marks=pytest.mark.slow), FEW)
 
 # a file that makes a reader hang is stopped; how fast they are is measured by the benchmarks
 pytestmark = pytest.mark.timeout(120)
@@ -147,15 +148,16 @@ def mutations(data: bytes, seed: int, count: int) -> Iterator[bytes]:
         yield bytes(mutated)
 
 
+@pytest.mark.parametrize("count", MUTATIONS_PER_SAMPLE)
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_mutated_samples_are_read_or_refused(
-    path: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+    path: Path, count: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     data = path.read_bytes()
     device = None if path.name.startswith("study_") else "my-phone"
     target = tmp_path / path.name
     refusals, unnamed = 0, 0
-    for mutated in mutations(data, seed=len(data), count=MUTATIONS_PER_SAMPLE):
+    for mutated in mutations(data, seed=len(data), count=count):
         target.write_bytes(mutated)
         try:
             table, _ = read_measurements(target, device=device, defaults={"unit": "npu"})
@@ -171,4 +173,4 @@ def test_mutated_samples_are_read_or_refused(
 
 
 def test_there_are_a_thousand_mutations() -> None:
-    assert len(SAMPLES) * MUTATIONS_PER_SAMPLE >= 1000
+    assert len(SAMPLES) * MANY >= 1000
