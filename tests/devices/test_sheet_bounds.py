@@ -49,6 +49,9 @@ def test_what_is_faster_in_everything_takes_less_by_half_of_its_least_gain() -> 
     # a thread on a core that is no faster
     one = replace(both, cores="1xCortex-A76@3+1xCortex-A76@2+2xCortex-A55@1.8")
     assert worse(one) == pytest.approx(1.0)
+    # whatever the order of the clusters
+    turned = replace(one, cores="1xCortex-A76@2+1xCortex-A76@3")
+    assert worse(turned, one) == pytest.approx(1.0)
     # one on a slower core, another on a faster: the two that are used count, in their order
     mixed = replace(both, cores="1xCortex-X1@3+1xCortex-A76@1.6+2xCortex-A55@1.8")
     assert worse(mixed) == pytest.approx(2 / 1.6)
