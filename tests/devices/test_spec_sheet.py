@@ -11,6 +11,7 @@ import pytest
 from perfmodel import predict
 from perfmodel.devices.market import Chip, Cluster, chips
 from perfmodel.devices.profile import DeviceProfile
+from perfmodel.devices.registry import ProfileFolder
 from perfmodel.devices.sheet_data import MeasuredSheet, apart, from_dict, shipped_sheets, to_dict
 from perfmodel.devices.spec_sheet import (
     SHEET_MARK,
@@ -260,3 +261,12 @@ def test_of_several_shapes_that_of_a_target_about_as_fast_is_taken() -> None:
     far = sheets.shape("gpu/mnn/float", kin, 1, 99.0)
     assert far is max(mine, key=lambda s: s.log_ms)
     assert sheets.shape("gpu/none/float", kin, 1, 5.0) is None
+
+
+def test_a_phone_of_the_market_answers_for_the_newest_version_and_for_old_ones_by_name() -> None:
+    folder = ProfileFolder()
+    newest, old = (folder.resolve(f"pixel-7/cpu/{name}").target for name in ("ncnn", "ncnn@2021"))
+    assert (newest.target.version, old.target.version) == ("", "2021")
+    assert replace(old.target, version="") == newest.target
+    log_ms = [t.model.shape.log_ms + t.model.log_factor for t in (newest, old)]  # type: ignore[union-attr]
+    assert log_ms[1] > log_ms[0] + 0.2
