@@ -93,7 +93,7 @@ RESTRICTED_TWINS = {"ssd_mobilenet_v1": "mobilenet_v1", "ssd_mobilenet_v2": "mob
 """Families whose backbone is another family: left out with it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishedRow:
     """One published latency; `anchor` where others only borrow from it, `at_most` where the network
     alone takes less."""
@@ -103,9 +103,9 @@ class PublishedRow:
     family: str
     batch: int
     latency_ms: float
-    anchor: bool
     source: str
-    build: str
+    build: str = ""
+    anchor: bool = False
     at_most: bool = False
 
 
@@ -171,15 +171,14 @@ def _row(row: Mapping[str, object], spec: str, precision: str, latency_ms: float
         int(threads) if cpu and threads == threads else 0,
     )
     return PublishedRow(
-        target,
-        spec,
-        family_of_spec(spec),
-        int(float(str(row["batch"]))),
-        latency_ms,
-        False,
-        str(row["source"]),
-        str(row["build"]),
-        str(row["source"]).startswith(AT_MOST),
+        target=target,
+        model=spec,
+        family=family_of_spec(spec),
+        batch=int(float(str(row["batch"]))),
+        latency_ms=latency_ms,
+        source=str(row["source"]),
+        build=str(row["build"]),
+        at_most=str(row["source"]).startswith(AT_MOST),
     )
 
 
@@ -202,9 +201,16 @@ def _of_layers(data: Path) -> PublishedRow:
     engine = frame[(frame["unit"] == "gpu") & (frame["op"] != "reformat_to_dla")]
     target = Target("jetson-agx-xavier", "gpu", "tensorrt", "fp16")
     spent = float(engine["latency_us"].sum()) / 1e3
-    build, source = "TensorRT 7.1.3, JetPack 4.5.1, MAXN", "HaX-CoNN, commit 98593b6ec554"
-    family = family_of_spec("googlenet")
-    return PublishedRow(target, "googlenet", family, 1, spent, True, source, build)
+    return PublishedRow(
+        target=target,
+        model="googlenet",
+        family=family_of_spec("googlenet"),
+        batch=1,
+        latency_ms=spent,
+        source="HaX-CoNN, commit 98593b6ec554",
+        build="TensorRT 7.1.3, JetPack 4.5.1, MAXN",
+        anchor=True,
+    )
 
 
 def _ncnn_anchors(data: Path) -> list[PublishedRow]:
@@ -246,7 +252,15 @@ def _anchor(row: Mapping[str, Any], precision: str, model: str, family: str) -> 
         int(threads) if cpu and threads == threads else 0,
         row["affinity"] if cpu else "",
     )
-    return PublishedRow(target, model, family, 1, row["latency_ms"], True, row["source"], "")
+    return PublishedRow(
+        target=target,
+        model=model,
+        family=family,
+        batch=1,
+        latency_ms=row["latency_ms"],
+        source=row["source"],
+        anchor=True,
+    )
 
 
 def _ncnn_family(stem: str) -> str:
