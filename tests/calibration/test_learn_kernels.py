@@ -24,7 +24,7 @@ from perfmodel.calibration import learn_kernels as module
 from perfmodel.calibration.from_kernels import _shipped_alike
 from perfmodel.calibration.from_table import calibrate_device
 from perfmodel.calibration.learn_kernels import LearnedKernels, target_traits
-from perfmodel.cost_models.kernel_model import KernelModel
+from perfmodel.cost_models.kernel_model import KernelModel, KernelRows
 from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.devices.gpu_sheets import sheet_traits, sheets_by_device
 from perfmodel.devices.kernel_populations import (
@@ -346,6 +346,33 @@ def test_cards_left_out_tell_how_unsure_a_data_sheet_is(cards: KernelPopulation)
         shared_only=True,
     )
     assert alone.population.left_out is None
+
+
+def test_no_card_is_among_those_that_its_sheet_is_judged_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    class Noted(KernelModel):
+        def fit(
+            self, X: KernelRows, y: np.ndarray, weight: np.ndarray | None = None
+        ) -> KernelModel:
+            seen.append({X.targets[t].name.split("/")[0] for t in X.target})
+            return super().fit(X, y, weight)
+
+    settings = {**module.spec_model(0).get_params(), "trees": 1}
+    monkeypatch.setattr(module, "spec_model", lambda seed: Noted(**settings))
+    monkeypatch.setattr(module, "QUICK", {})
+    more = {"unit": "gpu", "framework": "pytorch", "threads": np.nan}
+    rows = [row for name in CARDS for row in conv_rows(12, 1e6, name, **more)]
+    # whatever novelty explains is no width
+    monkeypatch.setattr(module, "beyond_novelty", lambda log, novelty, slope: 0.5 * slope + 0 * log)
+    left_out = learn_kernels(table(*rows), shared_only=True).population.left_out
+    assert left_out is not None
+    assert left_out.widths is not None
+    assert left_out.widths.alone == {"conv": 0.5}
+    assert seen[0] == set(CARDS)
+    assert sorted(seen[1:], key=sorted) == sorted((set(CARDS) - {c} for c in CARDS), key=sorted)
 
 
 def test_a_kernel_and_a_network_of_it_alone_are_told_with_one_interval(

@@ -59,7 +59,9 @@ def test_compiled_code_stores_halves_where_only_convolutions_read_them() -> None
 def test_one_graph_is_told_apart_by_frameworks() -> None:
     graph = network((1,))
     before = fuse(graph, "pytorch")
-    fuse(graph, "pytorch-amp")
+    # an operator that is a kernel of its own in both
+    assert moved(graph, "pytorch-amp")["scaled"] == (1, 2)
+    assert moved(graph, "pytorch-compiled-amp")["scaled"] == (1, 1)
     assert fuse(graph, "pytorch") == before
     assert fuse(graph, "pytorch-amp-nhwc") == fuse(graph, "pytorch-amp")
 
