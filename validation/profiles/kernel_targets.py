@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -263,7 +264,8 @@ def build_board_profiles(data: Path, seed: int = 0) -> list[TargetProfile]:
     )
 
 
-def spec_populations(data: Path, seed: int = 0) -> dict[str, KernelPopulation]:
+@lru_cache(maxsize=1)
+def spec_populations(data: Path, seed: int = 0) -> Mapping[str, KernelPopulation]:
     """What data sheets leave open of eager kernels and library calls, by population file."""
     frame, eager = read_gpu_rows(data), Target("", "gpu", EAGER, "fp32")
     sets = {
