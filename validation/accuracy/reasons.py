@@ -67,7 +67,7 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "iphone-17-pro/cpu/executorch/fp32": "its rows run at 79 (fcn_resnet50) to 315 GMAC/s "
         "(clip); on a Pixel 10 clip runs at 65 and fcn_resnet50 at 66",
         "paddle-lite": "shufflenet_v2 takes 0.11 to 0.22 of mobilenet_v1 in Paddle-Lite's tables, "
-        "0.39 to 0.47 in TNN's: a narrower one than stands there, or other kernels",
+        "0.39 to 0.47 in TNN's",
     },
     "published, which unit or precision is faster": {
         "pixel-4/gpu/tflite/fp16 efficientnet_lite": "its two sources of the GPU disagree: "
