@@ -12,12 +12,14 @@ import pytest
 
 from perfmodel.calibration.adapt import Adaptation
 from perfmodel.calibration.from_table import calibrate, calibrate_device
+from perfmodel.calibration.measured import NetworkTables
 from perfmodel.calibration.population import shipped_population
 from perfmodel.calibration.suggest import _in_full, next_measurements
 from perfmodel.cli.app import run
 from perfmodel.cost_models.work_predictor import EfficiencyPredictor
 from perfmodel.devices.profile import read_profile, write_profile
-from perfmodel.errors import MeasurementError, TargetError
+from perfmodel.errors import MeasurementError, TargetError, UncoveredOpError
+from perfmodel.kernels.kernel import KernelTable
 from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable
 from perfmodel.prediction import predict
@@ -303,3 +305,21 @@ def test_a_damaged_row_is_refused_with_file_and_line(
 )
 def test_what_to_measure_is_asked_of_the_target_that_answers(on: str, asked: str) -> None:
     assert str(_in_full(parse_target(on), ())) == asked
+
+
+class NotAll(NetworkTables):
+    """Tables of networks of which one has an operator that costs nobody knows what."""
+
+    def get(self, model: str, batch: int, rules: str) -> KernelTable:
+        if model == "odd":
+            raise UncoveredOpError("odd: 1 operator is not covered")
+        return super().get(model, batch, rules)
+
+
+def test_a_network_that_is_not_covered_is_not_suggested_and_those_after_it_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("squeezenet_1_1", "odd", "mobilenet_v1")
+    monkeypatch.setattr("perfmodel.zoo.mobile_names", lambda: names)
+    found = next_measurements(3, "my-phone/cpu", networks=NotAll())
+    assert sorted(s.name for s in found.suggestions) == ["mobilenet_v1", "squeezenet_1_1"]

@@ -11,7 +11,7 @@ import perfmodel
 from perfmodel.cost_models.kernel_population import KernelPopulation
 from perfmodel.devices import gpu_sheets
 from perfmodel.devices.gpu_sheets import card_profile, kind_of_card, sheets_by_device
-from perfmodel.devices.gpu_specs import GPU_CARDS, GPU_SPECS
+from perfmodel.devices.gpu_specs import GPU_CARDS, GPU_SPECS, of_nvidia
 from perfmodel.devices.registry import ProfileFolder
 from perfmodel.devices.spellings import Spellings, title_names
 from perfmodel.errors import TargetError
@@ -192,3 +192,11 @@ def test_a_named_profile_is_not_answered_by_a_sheet(tmp_path: Path) -> None:
     assert folder.device("rtx-3060").title == "mine"
     with pytest.raises(TargetError, match="has no target"):
         folder.resolve("rtx-3060/gpu/pytorch/fp16")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["jetson-nano", "titan-v", "gtx-1080", "rtx-4090", "tesla-t4", "pixel-4", "radeon-rx-580"],
+)
+def test_nvidias_gpus_are_known_by_how_their_names_begin(name: str) -> None:
+    assert of_nvidia(name) == (name not in ("pixel-4", "radeon-rx-580"))
