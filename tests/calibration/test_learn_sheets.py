@@ -15,6 +15,8 @@ from perfmodel.target import Target
 from validation.data.sheets import device_facts
 
 PHONE = "huawei-p40"
+OLD = "snapdragon-675"
+"""A phone that an old version of ncnn measured."""
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +24,13 @@ def facts() -> Mapping[str, MeasuredSheet]:
     """Sheets of eight devices, so that learning takes a second."""
     known = device_facts()
     devices = dict.fromkeys(s.target.device for s in known.values() if s.kind == "phone")
-    some = [PHONE, *(d for d in devices if d != PHONE)][:8]
+    some = [PHONE, OLD, *(d for d in devices if d not in (PHONE, OLD))][:8]
     return {k: s for k, s in known.items() if s.target.device in some}
 
 
 @pytest.fixture(scope="module")
 def learned(facts: Mapping[str, MeasuredSheet]) -> Sheets:
-    return perfmodel.learn_sheets(facts, populations=ncnn_populations()[:1])
+    return perfmodel.learn_sheets(facts, populations=ncnn_populations()[:2])
 
 
 def test_a_chip_that_is_left_out_gives_neither_speed_nor_shape(
@@ -41,6 +43,11 @@ def test_a_chip_that_is_left_out_gives_neither_speed_nor_shape(
     mine = {str(s.target) for s in learned.known if s.chip == chip}
     assert mine & {s.model for s in learned.shapes if isinstance(s.model, str)}
     assert not mine & {s.model for s in less.shapes if isinstance(s.model, str)}
+
+
+def test_runs_in_integers_are_learned_as_old_as_those_in_floats(learned: Sheets) -> None:
+    old = {s.target.precision for s in learned.known if s.target.device == OLD and s.old}
+    assert old == {"float", "int8"}
 
 
 def test_targets_are_answered_by_their_sheets_alone(
