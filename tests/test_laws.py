@@ -192,8 +192,6 @@ def test_a_deeper_or_wider_network_never_takes_less_on_some_targets() -> None:
 STILL_FALL = {
     # its trees hold few kernels of 176 and 352 channels
     "shufflenet_v2 by width on oneplus5t/gpu/mnn",
-    # 4 % from width 1 to 1.5
-    "shufflenet_v2 by width on jetson-agx-xavier/gpu/tensorrt",
     # 3 % from VGG11, which was measured, to VGG13
     "vgg11 on titan-x-maxwell/gpu/fbfft-torch",
     # one job in six of this board ran four times slower, in another state of power
