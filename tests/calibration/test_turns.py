@@ -127,7 +127,7 @@ def test_a_budget_for_nothing_leaves_no_journal(
 ) -> None:
     monkeypatch.setattr(from_host, "CANDIDATES", 18)
     with pytest.raises(MeasurementError, match="nothing was measured yet"):
-        calibrate_host(1.0, tmp_path / "journal.jsonl", interest=[random_micro(0)])
+        calibrate_host(1e-6, tmp_path / "journal.jsonl", interest=[random_micro(0)])
     assert list(tmp_path.iterdir()) == []
 
 
