@@ -34,6 +34,7 @@ from validation.profiles.defaults import ordered
 from validation.profiles.ncnn import ncnn_populations
 from validation.profiles.npu import npu_population
 from validation.profiles.rockchip import market_npus
+from validation.profiles.spec_sheets import write_spec_sheets
 
 BUILDERS = (
     "validation.profiles.ncnn:build_ncnn",
@@ -168,12 +169,14 @@ def _joined(infos: Sequence[DeviceInfo]) -> DeviceInfo:
 def write_folder(profiles: Sequence[DeviceProfile], folder: Path) -> int:
     """Write profiles and index, drop profiles no longer built; returns the bytes in all."""
     folder.mkdir(parents=True, exist_ok=True)
-    for profile in profiles:
-        write_profile(profile, folder / f"{profile.device}.json")
-    write_atomically(folder / INDEX_NAME, index_text(profiles))
-    names = {f"{p.device}.json" for p in profiles} | {INDEX_NAME}
+    files = {f"{profile.device}.json": profile for profile in profiles}
+    for name, profile in files.items():
+        write_profile(profile, folder / name)
+    # in the order of the files, so that a folder's index is the same whoever makes it
+    write_atomically(folder / INDEX_NAME, index_text([files[name] for name in sorted(files)]))
+    names = {*files, INDEX_NAME}
     for path in folder.glob("*.json"):
-        if path.name not in names and path.name not in KEPT:
+        if path.name not in names:
             path.unlink()
     return sum(p.stat().st_size for p in folder.glob("*.json"))
 
@@ -189,10 +192,6 @@ def read_part(folder: Path) -> list[BuiltTarget]:
         for p in map(read_profile, device_files(folder))
         for place, target in enumerate(p.targets)
     ]
-
-
-KEPT: frozenset[str] = frozenset()
-"""Profiles in the folder that come from campaigns of our own rather than from the data folder."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -230,6 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = write_folder(profiles, options.output)
         with threadpool_limits(limits=1):
             populations = 0 if options.only else write_populations(options.data, options.output)
+        if not options.only and options.output.resolve() == builtin_folder().resolve():
+            write_spec_sheets(options.output)
     except FileNotFoundError as error:
         print(f"validation.profiles: {error.filename} is missing", file=sys.stderr)
         print("  is --data right?", file=sys.stderr)
