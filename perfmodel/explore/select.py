@@ -142,7 +142,9 @@ def variants_of(models: Sequence[str], metric: str = METRIC) -> tuple[Variant, .
         known = sorted(own or {a.metric for e in entries for a in e.accuracy})
         raise PerfmodelError(
             f"no {metric} is published for {', '.join(models) or 'any network'}",
-            f"--metric is one of {', '.join(known)}",
+            f"--metric is one of {', '.join(known)}"
+            if len(known) > 1
+            else f"add --metric {known[0]}",
         )
     once = {(v.model, v.precision): v for v in reversed(rows)}
     return tuple(reversed(once.values()))

@@ -101,5 +101,8 @@ def test_a_name_of_one_variant_and_another_metric_are_told_what_to_give() -> Non
     assert raised.value.hint == "give the network, 'yolov8'"
     with pytest.raises(PerfmodelError, match="no imagenet_top1") as told:
         variants_of(["yolov8", "yolo11"])
-    assert told.value.hint == "--metric is one of coco_map"
+    assert told.value.hint == "add --metric coco_map"
     assert len(variants_of(["yolov8", "yolo11"], "coco_map")) == 10
+    with pytest.raises(PerfmodelError) as told:
+        variants_of(["yolov8", "mobilenet_v2"], "beauty")
+    assert told.value.hint == "--metric is one of coco_map, imagenet_top1"
