@@ -26,12 +26,12 @@ NAMES = {
     "samsung-galaxy-s24": ("Samsung Galaxy S24", "phone", "Snapdragon 8 Gen 3", 2024),
     "samsung-galaxy-s23": ("Samsung Galaxy S23", "phone", "Snapdragon 8 Gen 2", 2023),
     "snapdragon-8-elite-gen-5-qrd": (
-        *("Snapdragon 8 Elite Gen 5 QRD", "board"),
+        *("Snapdragon 8 Elite Gen 5 QRD", "phone"),
         *("Snapdragon 8 Elite Gen 5", 2025),
     ),
-    "snapdragon-8-elite-qrd": ("Snapdragon 8 Elite QRD", "board", "Snapdragon 8 Elite", 2024),
-    "snapdragon-7-gen-4-qrd": ("Snapdragon 7 Gen 4 QRD", "board", "Snapdragon 7 Gen 4", 2025),
-    "snapdragon-7-gen-5-qrd": ("Snapdragon 7 Gen 5 QRD", "board", "Snapdragon 7 Gen 5", None),
+    "snapdragon-8-elite-qrd": ("Snapdragon 8 Elite QRD", "phone", "Snapdragon 8 Elite", 2024),
+    "snapdragon-7-gen-4-qrd": ("Snapdragon 7 Gen 4 QRD", "phone", "Snapdragon 7 Gen 4", 2025),
+    "snapdragon-7-gen-5-qrd": ("Snapdragon 7 Gen 5 QRD", "phone", "Snapdragon 7 Gen 5", None),
     "qcs8550": ("QCS8550 (Proxy)", "board", "QCS8550 (Snapdragon 8 Gen 2 class)", None),
     "qcs8450": ("QCS8450 (Proxy)", "board", "QCS8450 (Snapdragon 8 Gen 1 class)", None),
     "dragonwing-rb3-gen-2-vision-kit": (
@@ -44,7 +44,9 @@ NAMES = {
     "sa8255": ("SA8255 (Proxy)", "board", "SA8255P", None),
     "sa8650": ("SA8650 (Proxy)", "board", "SA8650P", None),
 }
-"""Title, kind, chip and year of each device, as AI Hub writes them."""
+"""Title, kind, chip and year of each device, as AI Hub writes them.
+
+A QRD is Qualcomm's reference design of a phone: phones with its chip answer by it."""
 
 
 @lru_cache(maxsize=2)
