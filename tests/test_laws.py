@@ -197,6 +197,12 @@ STILL_FALL = {
     # one job in six of this board ran four times slower, in another state of power
     "mnasnet by width on sa8775p-adp/npu/qnn@2.42",
     "mnasnet by width on sa8775p-adp/npu/tflite@2.42",
+    # 3 to 12 % in w8a8: mobilenet_v2, which took twice its costs, is kin of the narrower ones alone
+    "mnasnet by width on dragonwing-iq-9075-evk/npu/tflite@2.42",
+    "mnasnet by width on dragonwing-iq-9075-evk/npu/onnxruntime@2.37",
+    "mnasnet by width on qcs8550/npu/qnn@2.42",
+    "mnasnet by width on sa8650/npu/tflite@2.41",
+    "mnasnet by width on samsung-galaxy-s24/npu/qnn@2.42",
 }
 """Chains that fall by more than they may: faults that are known."""
 

@@ -72,6 +72,7 @@ class TimedNetworks:
             beyond=self.beyond,
             ran_beyond=self.beyond if self.ran_beyond is None else self.ran_beyond,
             log_ms=log_total(spent) + self.beyond,
+            either_way=_either_way(log_cost),
             lean=self.lean,
         )
 
@@ -126,12 +127,14 @@ class KnownTimes:
     """Known networks on one target: ms of each term by costs, and log ms of all kernels.
 
     `spent` has shape (networks, terms), `beyond`, `ran_beyond` and `log_ms` (networks,).
+    `either_way` (terms, terms) turns time by term into what networks are compared by.
     """
 
     spent: np.ndarray
     beyond: np.ndarray
     ran_beyond: np.ndarray
     log_ms: np.ndarray
+    either_way: np.ndarray
     lean: float = 0.0
 
     def leaning(self, spent: np.ndarray) -> np.ndarray:
@@ -164,9 +167,10 @@ class KnownTimes:
         """
         if not len(self.beyond):
             return between
-        total, size = log_total(spent), self.spent.sum(axis=1)[:, None]
+        total, mine, asked = log_total(spent), self.spent @ self.either_way, spent @ self.either_way
+        size = mine.sum(axis=1)[:, None]
         factor = np.where(same.any(axis=1), self.beyond[same.argmax(axis=1)], between)
-        lacking, further = excess(self.spent, spent), excess(spent, self.spent).T
+        lacking, further = excess(mine, asked), excess(asked, mine).T
         more, less = (beyond <= SLACK * size for beyond in (lacking, further))
         near = np.abs(self.beyond) <= LARGEST_LOG
         held = total + factor
@@ -187,6 +191,20 @@ def _with_later(rows: Any) -> Any:
     if isinstance(rows, list) and all(isinstance(r, list) and len(r) == before for r in rows):
         return [[*row, *(0 for _ in LATER)] for row in rows]
     return rows
+
+
+def _either_way(log_cost: np.ndarray) -> np.ndarray:
+    """Takes the time of later terms for that of the terms they were part of, shape (terms, terms).
+
+    Files write a batch normalisation that nothing folds as one operator or as a product and a sum:
+    which of them does more than the other is asked alike, whatever each costs.
+    """
+    found = np.eye(len(NPU_TERM_NAMES))
+    for name, (of, units) in LATER.items():
+        later, before = NPU_TERM_NAMES.index(name), NPU_TERM_NAMES.index(of)
+        found[later, later] = 0.0
+        found[later, before] = np.exp(log_cost[before] - log_cost[later]) / units
+    return found
 
 
 def excess(one: np.ndarray, other: np.ndarray) -> np.ndarray:
