@@ -1,5 +1,7 @@
 """NPUs learned from a table: made-up chips whose truth is known, asked as users ask."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,29 @@ def test_learned_npus_are_devices_that_answer_and_a_base_for_new_ones(tables):
         "latency_ms"
     )
     assert asked == pytest.approx(2 * three, rel=0.1)
+
+
+def test_costs_are_learned_of_what_ran_and_a_network_is_known_by_its_name(tables):
+    """A benchmark that runs two networks after another, as its rows of one name say."""
+    rows, cache = table(tables, precisions=("fp16",)), NetworkTables()
+    longer = tables["resnet34"]
+    cache.tables["twice", 1, "qnn"] = longer
+    learned = perfmodel.learn_npus(rows, networks=cache, as_run={"resnet18": "twice"}, folds=2)
+    known = learned.population
+    place = known.networks.index("resnet18")
+    assert known.work["fp16"][place] == pytest.approx(network_work(tables["resnet18"], "fp16"))
+    assert known.work_ran["fp16"][place] == pytest.approx(network_work(longer, "fp16"))
+    (ms,) = rows.where(device="chip-b", model="resnet18").column("latency_ms")
+    said = perfmodel.predict("resnet18", "chip-b/npu", profiles=learned.profiles)
+    assert said.latency_ms == pytest.approx(ms, rel=0.01)
+
+
+def test_a_new_chip_is_as_unsure_as_chips_left_out_by_as_many_networks(tables):
+    rows = table(tables, precisions=("fp16",))
+    known = replace(perfmodel.learn_npus(rows, folds=2).population, new_widths={1: 0.42, 3: 0.2})
+    one = rows.where(device="chip-c", model="resnet18")
+    made = perfmodel.calibrate(one, device="new", population=known, trusted=True)
+    assert made.targets[0].interval.high_log == pytest.approx(0.42)
 
 
 def test_a_family_is_named_or_that_of_the_zoo(tables, monkeypatch):
