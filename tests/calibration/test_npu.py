@@ -19,7 +19,7 @@ from perfmodel.calibration.npu import (
     population_of,
     shared_misfits,
 )
-from perfmodel.calibration.npu_adapt import adapt_npu
+from perfmodel.calibration.npu_adapt import SPEED_SD, SPEED_SD_OF_FEW, _weighed, adapt_npu
 from perfmodel.calibration.npu_population import from_dict, read_npus, to_dict, write_npus
 from perfmodel.calibration.npu_predictors import predictor_of
 from perfmodel.calibration.npu_sheet import npu_of_generation
@@ -393,6 +393,8 @@ def test_work_of_a_benchmark_before_a_network_is_not_taken_for_its_own(places, n
     more_of_alone = predictor.known.beyond - predictor.known.ran_beyond
     assert more_of_alone[1] == 0
     assert np.delete(more_of_alone, 1).min() > 0.1
+    # networks like them are corrected by what they took beyond all that ran, as far as laws allow
+    assert (predictor.correction.misfits <= np.maximum(predictor.known.ran_beyond, 0) + 1e-9).all()
     again = type(predictor).from_dict(predictor.to_dict())
     for i, table in enumerate(networks.tables):
         # a network by its name is known by its time, with the image's share
@@ -450,3 +452,11 @@ def test_a_file_of_impossible_widths_is_refused(places, networks, log_ms, damage
     assert again.new_widths == {1: 0.4, 10: 0.2}
     with pytest.raises(ProfileError, match="new_widths"):
         from_dict(data | {"new_widths": damage})
+
+
+def test_chips_of_another_speed_count_less_the_more_networks_were_measured() -> None:
+    for count, sd in ((1, SPEED_SD_OF_FEW), (2, SPEED_SD_OF_FEW), (3, SPEED_SD), (9, SPEED_SD)):
+        gap = np.repeat([[0.0], [0.3]], count, axis=1)
+        offset, weights = _weighed(gap)
+        assert offset == pytest.approx([0.0, 0.3])
+        assert weights[1] / weights[0] == pytest.approx(np.exp(-0.5 * (0.3 / sd) ** 2))
