@@ -11,7 +11,7 @@ import pytest
 from perfmodel.calibration import host_fit
 from perfmodel.calibration.first_run import fit_load
 from perfmodel.calibration.host_fit import (
-    LeftOut,
+    NetworkMisses,
     _target,
     concatenated,
     fit_targets,
@@ -157,16 +157,16 @@ def test_few_left_out_networks_have_the_interval_of_students_t() -> None:
     assert least_width(np.full(18, 0.1)) > 0.1
     assert least_width(np.full(19, 0.1)) == 0.0
     cases = np.array([0.1, -0.1] * 4)
-    left_out = LeftOut(np.ones(8), cases)
+    left_out = NetworkMisses(np.ones(8), cases)
     few = _target(SETUP, cast(KernelPredictor, None), left_out, 0.5).interval
     assert few.low_log == few.high_log == least_width(cases)
 
 
 def test_short_networks_widen_the_interval_of_short_times_alone() -> None:
     # 19 networks of 1 ms, up to 20 % above and 10 % below; 19 of 2 us, 1 us longer than predicted
-    long = LeftOut(np.ones(19), np.array([0.2, -0.1] * 9 + [0.2]))
-    short = LeftOut(np.full(19, 2e-3), np.full(19, np.log(2.0)))
-    both = LeftOut(
+    long = NetworkMisses(np.ones(19), np.array([0.2, -0.1] * 9 + [0.2]))
+    short = NetworkMisses(np.full(19, 2e-3), np.full(19, np.log(2.0)))
+    both = NetworkMisses(
         *(
             np.concatenate(pair)
             for pair in zip(vars(long).values(), vars(short).values(), strict=True)
