@@ -18,7 +18,7 @@ BATCHES = tuple(2**power for power in range(11))
 """Batch sizes that are tried where the one asked for has no answer."""
 
 
-class Known(Protocol):
+class Reply(Protocol):
     """An answer, as far as it is needed here."""
 
     @property
@@ -26,7 +26,7 @@ class Known(Protocol):
         """Why it is none; empty where it is one."""
 
 
-K = TypeVar("K", bound=Known)
+K = TypeVar("K", bound=Reply)
 Ask = Callable[[Workload, Resolved], K]
 """From a network and a target to what is known of it; raises `PerfmodelError`."""
 
