@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from perfmodel.devices.market_profiles import (
     FEWEST,
+    STUDIED,
     hardly_chosen,
     is_named_for,
     of_a_study,
@@ -39,7 +40,10 @@ def _of_the_phone(folder: ProfileFolder, query: TargetQuery, stored: str) -> Res
     if folder.file_of(query.device) is None:
         return None
     profile = folder.profile(query.device)
-    mine = [t for t in profile.targets if t.provenance.measurements >= FEWEST and not of_a_study(t)]
+    mine = [t for t in profile.targets if t.provenance.measurements >= FEWEST]
+    # where a study's framework is named all that spec sheets know of it is that study's too
+    named = query.framework in STUDIED
+    mine = sorted((t for t in mine if named or not of_a_study(t)), key=of_a_study)
     return _decided(profile, mine, query, stored) if profile.kind == "phone" else None
 
 
