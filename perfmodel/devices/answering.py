@@ -20,6 +20,7 @@ from perfmodel.devices.market_search import find, looks_like_a_phone
 from perfmodel.devices.profile import DeviceProfile, TargetProfile
 from perfmodel.devices.registry import ProfileFolder, Resolved, of_arithmetic
 from perfmodel.devices.user_profiles import user_folder
+from perfmodel.measurements.device_names import slug
 from perfmodel.target import ANY_PART, QUANTISED, TargetQuery, parse_target
 
 
@@ -41,8 +42,9 @@ def _of_the_phone(folder: ProfileFolder, query: TargetQuery, stored: str) -> Res
         return None
     profile = folder.profile(query.device)
     mine = [t for t in profile.targets if t.provenance.measurements >= FEWEST]
-    # where a study's framework is named all that spec sheets know of it is that study's too
-    named = query.framework in STUDIED
+    # where a study's framework is named all that spec sheets know of it is that study's too; a
+    # chip's own name is answered for by its sheet
+    named = query.framework in STUDIED and slug(profile.soc) != profile.device
     mine = sorted((t for t in mine if named or not of_a_study(t)), key=of_a_study)
     return _decided(profile, mine, query, stored) if profile.kind == "phone" else None
 

@@ -89,7 +89,7 @@ def test_the_short_way_to_a_target_finds_what_the_long_way_finds(
 
 
 def test_a_phone_is_not_looked_up_for_what_was_measured_on_it(looked_up: list[str]) -> None:
-    for text in ("pixel-4", "Pixel 4/gpu", "Galaxy S23"):
+    for text in ("pixel-4", "Pixel 4/gpu", "Galaxy S23", "huawei-p40/cpu/mnn"):
         answering(FOLDER, text, "fp32")
     assert looked_up == []
     for text in ("iPhone 12/cpu", "jetson-nano"):
