@@ -120,7 +120,9 @@ class KernelPredictor:
 
     def parts_ms(self, kernels: KernelTable) -> np.ndarray:
         """Milliseconds of each kernel by part, shape (kernels, 3), columns `PARTS`."""
-        work = work_of(kernels, self.machine)
+        return self._parts_ms(work_of(kernels, self.machine))
+
+    def _parts_ms(self, work: Work) -> np.ndarray:
         spent = self._physics_us(work)
         total, _ = combine(spent, self.machine.overlap)
         time = total * np.exp(self.correction(work, spent, total)) / 1e3
@@ -268,7 +270,7 @@ class KernelPredictor:
         work = work_of(kernels, self.machine)
         numbers = np.column_stack([work.features, work.terms])
         _, shape = np.unique(numbers, axis=0, return_inverse=True)
-        times = self.parts_ms(kernels).sum(axis=1)
+        times = self._parts_ms(work).sum(axis=1)
         return self.widths.of_sums(kinds_of(work), shape.ravel(), times, network)
 
     def to_dict(self) -> dict[str, Any]:

@@ -88,21 +88,20 @@ class NetworkCorrection:
         `strange_log` (networks,) is what each needs where it is like none of the known ones, where
         that differs by network.
         """
-        asked = descriptions(networks)
-        factor, recognised = self.of_described(asked)
+        weights, recognised = self._interpolation.of(descriptions(networks))
         wide = self.strange_log if strange_log is None else strange_log
         extra = wide * (1.0 - recognised)
         if len(self.unsure):
-            weights, _ = interpolation(asked, self.anchors)
             extra = extra + np.maximum(weights, 0.0) @ self.unsure
-        return NetworkTerms(log_factor=factor, extra_log=extra)
+        return NetworkTerms(log_factor=self._factor(weights), extra_log=extra)
 
     def of_described(self, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log factor of described networks and how far each is recognised, 0 to 1."""
-        if not len(self.anchors):
-            return np.zeros(len(asked)), np.zeros(len(asked))
         weights, recognised = self._interpolation.of(asked)
-        return np.clip(weights @ self.misfits, -LARGEST_LOG, LARGEST_LOG), recognised
+        return self._factor(weights), recognised
+
+    def _factor(self, weights: np.ndarray) -> np.ndarray:
+        return np.clip(weights @ self.misfits, -LARGEST_LOG, LARGEST_LOG)
 
     @cached_property
     def _interpolation(self) -> Interpolation:
