@@ -21,6 +21,7 @@ from perfmodel.measurements.kernels import table_from_rows
 from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import Target
 from validation.data.kernel_rows import lookup_drift_us
+from validation.data.network_tables import gpu_engine
 
 SHAPE_COLUMNS = [
     "op",
@@ -282,7 +283,7 @@ def shape_labels(kernels: KernelSet, folds: int, seed: int) -> np.ndarray:
 
 def jetson_gpu_set(frame: Any) -> KernelSet:
     """The kernels of the GPU-only engine; one target."""
-    part = frame[(frame.unit == "gpu") & (frame.op != "reformat_to_dla")]
+    part = gpu_engine(frame)
     names = part.device + "/" + part.precision
     traits = replace(traits_of(spec_of("Jetson AGX Xavier"), "fp16", names.iloc[0]), traits=())
     target = Target(device_slug(names.iloc[0].split("/")[0]), "gpu", "tensorrt", "fp16")

@@ -35,3 +35,8 @@ def read_jetson_rows(data: Path) -> Any:
     import pandas as pd
 
     return pd.read_csv(data / "layers_jetson.csv")
+
+
+def gpu_engine(frame: Any) -> Any:
+    """The layers of `read_jetson_rows` that the engine on the GPU alone runs."""
+    return frame[(frame["unit"] == "gpu") & (frame["op"] != "reformat_to_dla")]

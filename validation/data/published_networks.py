@@ -17,7 +17,7 @@ from perfmodel.measurements.read import read_measurements
 from perfmodel.measurements.table import MeasurementTable, make_frame
 from perfmodel.target import PRECISIONS, Target
 from perfmodel.workload import workload
-from validation.data.network_tables import read_jetson_rows, target_columns
+from validation.data.network_tables import gpu_engine, read_jetson_rows, target_columns
 from validation.data.published_sources import (
     AT_MOST,
     FILES,
@@ -197,8 +197,7 @@ def anchor_rows(data: Path) -> list[PublishedRow]:
 def _of_layers(data: Path) -> PublishedRow:
     """GoogLeNet by TensorRT on the AGX Xavier: the layers of its engine on the GPU, which sum to
     1.2 % less than trtexec says of the whole (data notes)."""
-    frame = read_jetson_rows(data)
-    engine = frame[(frame["unit"] == "gpu") & (frame["op"] != "reformat_to_dla")]
+    engine = gpu_engine(read_jetson_rows(data))
     target = Target("jetson-agx-xavier", "gpu", "tensorrt", "fp16")
     spent = float(engine["latency_us"].sum()) / 1e3
     return PublishedRow(
